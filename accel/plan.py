@@ -1,0 +1,74 @@
+"""What one chunk will cost and why: the decision record that the planner writes and a world executes.
+
+A plan holds no tensors. It can be printed, stored as JSON and replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Regime = Literal["warmup", "explore", "revisit"]
+AttentionKind = Literal["dense", "block_sparse"]
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """How much of the history every query tile may attend to.
+
+    ``decode_ratio`` is the share of history tiles kept while denoising, ``context_ratio`` the share kept inside the
+    context pass; both are 1.0 when ``kind`` is ``"dense"``.
+    """
+
+    kind: AttentionKind = "dense"
+    decode_ratio: float = 1.0
+    context_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """One chunk of one world.
+
+    Attributes:
+        chunk: index of the chunk in its episode, from 0.
+        regime: ``warmup`` (the first chunks), ``explore`` (new views) or ``revisit`` (old frames show what comes).
+        similarity: best similarity of the coming views and a history candidate, in [0, 1]; 0 without candidates.
+        temporal: latent indices of the recent window, increasing.
+        memory: latent indices retrieved from further back, increasing, disjoint from ``temporal``.
+        sigmas: noise levels to run, decreasing, the last one 0: ``len(sigmas) - 1`` model calls.
+        attention: dense, or block sparse with its ratios.
+        reason: one sentence in words.
+    """
+
+    chunk: int
+    regime: Regime
+    similarity: float
+    temporal: tuple[int, ...]
+    memory: tuple[int, ...]
+    sigmas: tuple[float, ...]
+    attention: AttentionPlan
+    reason: str
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """Latent indices of the whole context, increasing."""
+        return tuple(sorted(self.temporal + self.memory))
+
+    @property
+    def steps(self) -> int:
+        """Number of denoising model calls."""
+        return len(self.sigmas) - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; ``from_dict`` restores an equal plan."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChunkPlan:
+        """Rebuild a plan stored by ``to_dict`` (lists from JSON become tuples)."""
+        fields = dict(data)
+        fields["attention"] = AttentionPlan(**fields["attention"])
+        for key in ("temporal", "memory", "sigmas"):
+            fields[key] = tuple(fields[key])
+        return cls(**fields)
