@@ -1,0 +1,146 @@
+"""Camera motion: the rigid transforms between the poses of consecutive latents, and the trajectory grammar.
+
+Poses are camera-to-world 4x4 float64 matrices with OpenCV axes (x right, y down, z forward) acting on column vectors.
+The motion of one latent rotates first (yaw about the camera's y axis, then pitch about its x axis) and then translates
+along the new axes. Source: specs/hy_worldplay.md 6.1 and 6.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:  # world.py imports this module
+    from li_env.accel.world import MotionLimits
+
+MAX_TRAJECTORY_LATENTS = 1_000_000
+"""Longest trajectory that `parse_trajectory` accepts: a mistyped count must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class CameraMotion:
+    """Motion of the camera during one latent.
+
+    Attributes:
+        yaw: degrees, positive turns right.
+        pitch: degrees, positive looks up.
+        right: length units along the camera's x axis after the rotation.
+        forward: length units along the camera's z axis after the rotation.
+    """
+
+    yaw: float = 0.0
+    pitch: float = 0.0
+    right: float = 0.0
+    forward: float = 0.0
+
+    def scaled(self, factor: float) -> CameraMotion:
+        """The same motion with every component multiplied by ``factor``."""
+        return CameraMotion(self.yaw * factor, self.pitch * factor, self.right * factor, self.forward * factor)
+
+    def is_finite(self) -> bool:
+        """Whether no component is NaN or infinite."""
+        return bool(np.isfinite((self.yaw, self.pitch, self.right, self.forward)).all())
+
+
+STILL = CameraMotion()
+"""No motion at all."""
+
+
+def move(pose: np.ndarray, motion: CameraMotion) -> np.ndarray:
+    """The pose [4, 4] that ``motion`` leads to from ``pose`` [4, 4]."""
+    yaw, pitch = np.radians(motion.yaw), np.radians(motion.pitch)
+    cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    step = np.eye(4)
+    step[:3, :3] = [  # Ry(yaw) @ Rx(pitch)
+        [cos_yaw, sin_yaw * sin_pitch, sin_yaw * cos_pitch],
+        [0.0, cos_pitch, -sin_pitch],
+        [-sin_yaw, cos_yaw * sin_pitch, cos_yaw * cos_pitch],
+    ]
+    step[:3, 3] = step[:3, 0] * motion.right + step[:3, 2] * motion.forward
+    return np.asarray(pose, dtype=np.float64) @ step
+
+
+def follow(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
+    """The poses [n, 4, 4] after each of n motions, starting at ``pose`` [4, 4] (itself not included)."""
+    poses = np.empty((len(motions), 4, 4))
+    for index, motion in enumerate(motions):
+        pose = poses[index] = move(pose, motion)
+    return poses
+
+
+def inverse(pose: np.ndarray) -> np.ndarray:
+    """Inverse of rigid transforms [..., 4, 4]: camera-to-world to world-to-camera and back."""
+    pose = np.asarray(pose, dtype=np.float64)
+    rotation = np.swapaxes(pose[..., :3, :3], -1, -2)
+    result = np.zeros_like(pose)
+    result[..., :3, :3] = rotation
+    result[..., :3, 3:] = -rotation @ pose[..., :3, 3:]
+    result[..., 3, 3] = 1.0
+    return result
+
+
+def relative_motion(pose_a: np.ndarray, pose_b: np.ndarray) -> CameraMotion:
+    """The motion that leads from ``pose_a`` to ``pose_b`` (both [4, 4]).
+
+    Exact when such a motion exists (pitch within 90 degrees); otherwise roll and the shift along the camera's y axis are
+    left out.
+    """
+    step = inverse(pose_a) @ pose_b
+    rotation, shift = step[:3, :3], step[:3, 3]
+    return CameraMotion(
+        yaw=float(np.degrees(np.arctan2(-rotation[2, 0], rotation[0, 0]))),
+        pitch=float(np.degrees(np.arctan2(-rotation[1, 2], rotation[1, 1]))),
+        right=float(rotation[:, 0] @ shift),
+        forward=float(rotation[:, 2] @ shift),
+    )
+
+
+def parse_trajectory(text: str, limits: MotionLimits) -> tuple[CameraMotion, ...]:
+    """Read a trajectory such as ``"w-31, right-4"``: one motion per latent.
+
+    Grammar: ``name-count`` commands separated by commas; names ``w s a d`` (forward, backward, left, right), ``left
+    right`` (turn) and, where the world has pitch, ``up down`` (look). The count is a whole number of latents. Blanks
+    around the parts are ignored and so is an empty command, as long as one is left.
+
+    Raises:
+        ValueError: with the position (1 is the first character), the text found there and what is allowed.
+    """
+    keys = {
+        "w": CameraMotion(forward=limits.translation),
+        "s": CameraMotion(forward=-limits.translation),
+        "a": CameraMotion(right=-limits.translation),
+        "d": CameraMotion(right=limits.translation),
+        "left": CameraMotion(yaw=-limits.rotation),
+        "right": CameraMotion(yaw=limits.rotation),
+    }
+    if limits.pitch:
+        keys["up"] = CameraMotion(pitch=limits.rotation)
+        keys["down"] = CameraMotion(pitch=-limits.rotation)
+    motions: list[CameraMotion] = []
+    start = 0
+    for part in text.split(","):
+        command = part.strip()
+        position = start + len(part) - len(part.lstrip()) + 1
+        start += len(part) + 1
+        if not command:
+            continue
+        name, dash, count = (piece.strip() for piece in command.partition("-"))
+        if name not in keys:
+            why = "; this world cannot look up or down" if name in ("up", "down") else ""
+            raise ValueError(f"trajectory: {name!r} at character {position}: use one of {', '.join(keys)}{why}")
+        if not dash or not (count.isascii() and count.isdigit()):
+            raise ValueError(
+                f"trajectory: {command!r} at character {position}: write {name}-COUNT, "
+                "COUNT being a whole number of latents such as 4"
+            )
+        if len(motions) + int(count) > MAX_TRAJECTORY_LATENTS:
+            raise ValueError(
+                f"trajectory: {command!r} at character {position}: more than {MAX_TRAJECTORY_LATENTS:,} latents in all"
+            )
+        motions += [keys[name]] * int(count)
+    if not motions:
+        raise ValueError(f"trajectory: {text!r} has no motion: write commands such as w-31, right-4")
+    return tuple(motions)

@@ -1,0 +1,302 @@
+"""The loop around a world: motion, plan, generation, decoding, for a batch of episodes.
+
+The engine is functional: states go in, new states come out, nothing of an episode stays inside. To save or fork an
+episode, keep a reference to its state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from li_env.accel.camera import STILL, CameraMotion, follow
+from li_env.accel.config import AccelConfig
+from li_env.accel.history import History
+from li_env.accel.plan import ChunkPlan
+from li_env.accel.planner import Planner
+from li_env.accel.views import ViewOverlap
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
+
+STAGES = ("motion", "plan", "generate", "decode")
+"""Keys of `ChunkResult.milliseconds`, in the order in which the stages run."""
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeState:
+    """Everything about one episode between two steps.
+
+    Attributes:
+        scene: what the world prepared at the start.
+        history: latents, poses and motions so far.
+        stream: state of the streaming decoder.
+        seed: of the noise.
+        pose: [4, 4] camera-to-world float64, of the last frame (of the start before chunk 0).
+        chunk: index of the chunk to make next.
+        degenerated: whether the world has produced a number that is not finite.
+    """
+
+    scene: Scene
+    history: History
+    stream: DecodeStream
+    seed: int
+    pose: np.ndarray
+    chunk: int
+    degenerated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkResult:
+    """One finished chunk of one episode.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3] RGB.
+        plan: the planner's decisions.
+        poses: [n, 4, 4] float64, one per latent.
+        motions: the motions that really happened (one per latent after the first of the episode).
+        commanded: the motions asked for.
+        latents: [n, C, h, w], finite.
+        degenerated: whether latents or motions had to be repaired because they were not finite.
+        milliseconds: wall time by stage (`STAGES`): this episode's equal share of the time of its batch, so that the
+            results of a step add up to the time of the step.
+    """
+
+    frames: np.ndarray
+    plan: ChunkPlan
+    poses: np.ndarray
+    motions: tuple[CameraMotion, ...]
+    commanded: tuple[CameraMotion, ...]
+    latents: torch.Tensor
+    degenerated: bool
+    milliseconds: dict[str, float]
+
+
+class Engine:
+    """Runs episodes of one world under one acceleration config.
+
+    Args:
+        world: the model.
+        config: the acceleration settings.
+        view_overlap: the world's own measure of view similarity, if it has one (see `Planner`).
+    """
+
+    def __init__(self, world: WorldModel, config: AccelConfig, view_overlap: ViewOverlap | None = None) -> None:
+        self.world, self.config = world, config
+        self.planner = Planner(world.spec, config, view_overlap)
+
+    def start(
+        self,
+        images: Sequence[np.ndarray],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        poses: Sequence[np.ndarray] | None = None,
+    ) -> list[EpisodeState]:
+        """Begin one episode per image.
+
+        Args:
+            images: start frames, uint8 [H, W, 3] RGB of the world's frame size.
+            prompts: one text per image (may be empty).
+            seeds: one whole number from 0 up per image; equal seeds give equal noise.
+            poses: camera-to-world [4, 4] of the start frames, the identity by default.
+
+        Raises:
+            ValueError: numbers of entries differ, or an image, seed or pose is not as described.
+        """
+        poses = [np.eye(4)] * len(images) if poses is None else poses
+        for key, values in (("prompts", prompts), ("seeds", seeds), ("poses", poses)):
+            if len(values) != len(images):
+                raise ValueError(f"{key}: {len(values)} given for {len(images)} images; one per image is needed")
+        for index, (image, seed, pose) in enumerate(zip(images, seeds, poses, strict=True)):
+            self._check_start(index, image, seed, pose)
+        with torch.inference_mode():
+            scenes = self.world.start(images, prompts)
+        return [
+            EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False)
+            for scene, seed, pose in zip(scenes, seeds, poses, strict=True)
+        ]
+
+    def step(
+        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> tuple[list[EpisodeState], list[ChunkResult]]:
+        """Make the next chunk of every episode; the episodes may be at different chunks.
+
+        Args:
+            states: episodes, left as they are.
+            motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0, whose
+                first latent is the start frame.
+
+        Raises:
+            ValueError: wrong number of motions, or a motion that is not finite.
+        """
+        commanded = self._check_motions(states, motions)
+        clock = _Clock(len(states))
+        with torch.inference_mode():
+            feasible, broken = self._feasible(states, commanded)
+            poses = [self._poses(state, moves) for state, moves in zip(states, feasible, strict=True)]
+            clock.stop("motion")
+            plans = self.planner.plan([state.history for state in states], poses)
+            clock.stop("plan")
+            latents, repaired = self._generate(states, plans, poses, feasible)
+            clock.stop("generate")
+            frames, streams = self.world.decode(latents, [state.stream for state in states])
+            clock.stop("decode")
+        results = [
+            ChunkResult(
+                frames[index],
+                plans[index],
+                poses[index],
+                feasible[index],
+                commanded[index],
+                latents[index],
+                broken[index] or repaired[index],
+                dict(clock.milliseconds),
+            )
+            for index in range(len(states))
+        ]
+        following = [
+            replace(
+                state,
+                history=state.history.append(result.latents, result.poses, result.motions),
+                stream=stream,
+                pose=result.poses[-1].copy(),
+                chunk=state.chunk + 1,
+                degenerated=state.degenerated or result.degenerated,
+            )
+            for state, stream, result in zip(states, streams, results, strict=True)
+        ]
+        return following, results
+
+    def _feasible(
+        self, states: Sequence[EpisodeState], commanded: Sequence[tuple[CameraMotion, ...]]
+    ) -> tuple[list[tuple[CameraMotion, ...]], list[bool]]:
+        """What the world lets happen; a motion that is not finite becomes standing still and marks its episode."""
+        requests = []
+        for state, moves in zip(states, commanded, strict=True):
+            target = follow(state.pose, moves)[-1] if moves else state.pose
+            shown = self.planner.surroundings(state.history.track, target)
+            requests.append(
+                MotionRequest(state.scene, state.pose, moves, self._gather(state, shown), state.history.poses[list(shown)])
+            )
+        feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
+        broken = [not all(move.is_finite() for move in moves) for moves in feasible]
+        feasible = [tuple(move if move.is_finite() else STILL for move in moves) for moves in feasible]
+        return feasible, broken
+
+    def _generate(
+        self,
+        states: Sequence[EpisodeState],
+        plans: Sequence[ChunkPlan],
+        poses: Sequence[np.ndarray],
+        motions: Sequence[tuple[CameraMotion, ...]],
+    ) -> tuple[list[torch.Tensor], list[bool]]:
+        """Finite latents per episode, and whether they had to be repaired."""
+        requests = [
+            ChunkRequest(
+                scene=state.scene,
+                plan=plan,
+                poses=chunk_poses,
+                motions=moves,
+                context=self._gather(state, plan.context),
+                context_poses=state.history.poses[list(plan.context)],
+                noise=noise,
+            )
+            for state, plan, chunk_poses, moves, noise in zip(
+                states, plans, poses, motions, self._noise(states), strict=True
+            )
+        ]
+        latents = [_compact(chunk) for chunk in self.world.generate(requests)]
+        # One question to the device for the whole batch, not one per episode.
+        finite = torch.cat(latents).flatten(1).isfinite().all(dim=1).tolist() if latents else []
+        repaired, start = [], 0
+        for index, chunk in enumerate(latents):
+            bad = not all(finite[start : start + len(chunk)])
+            start += len(chunk)
+            if bad:
+                latents[index] = torch.nan_to_num(chunk, nan=0.0, posinf=0.0, neginf=0.0)
+            repaired.append(bad)
+        return latents, repaired
+
+    def _poses(self, state: EpisodeState, motions: Sequence[CameraMotion]) -> np.ndarray:
+        """Poses of the latents to make: chunk 0 begins with the start frame's."""
+        poses = follow(state.pose, motions)
+        return np.concatenate([state.pose[None], poses]) if state.chunk == 0 else poses
+
+    def _gather(self, state: EpisodeState, indices: Sequence[int]) -> torch.Tensor:
+        if not indices:
+            return torch.zeros((0, *self.world.spec.latent_shape), device=self.world.device)
+        return state.history.latents(indices)
+
+    def _noise(self, states: Sequence[EpisodeState]) -> list[torch.Tensor]:
+        """Standard normal [n, C, h, w] per episode, a function of its seed and chunk alone; one copy to the device."""
+        spec = self.world.spec
+        sizes = [spec.latents_in_chunk(state.chunk) for state in states]
+        if not states:
+            return []
+        noise = [
+            torch.randn((size, *spec.latent_shape), generator=_generator(state.seed, state.chunk))
+            for state, size in zip(states, sizes, strict=True)
+        ]
+        return list(torch.cat(noise).to(self.world.device).split(sizes))
+
+    def _check_motions(
+        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> list[tuple[CameraMotion, ...]]:
+        if len(states) != len(motions):
+            raise ValueError(f"motions: {len(motions)} lists given for {len(states)} states; one per state is needed")
+        for index, (state, moves) in enumerate(zip(states, motions, strict=True)):
+            expected = self.world.spec.latents_in_chunk(state.chunk) - (1 if state.chunk == 0 else 0)
+            if len(moves) != expected:
+                raise ValueError(f"motions[{index}]: {len(moves)} given; chunk {state.chunk} needs {expected}")
+            for move in moves:
+                if not move.is_finite():
+                    raise ValueError(f"motions[{index}]: {move} is not allowed; use finite numbers")
+        return [tuple(moves) for moves in motions]
+
+    def _check_start(self, index: int, image: np.ndarray, seed: int, pose: np.ndarray) -> None:
+        shape = (*self.world.spec.frame_size, 3)
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != shape:
+            found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise ValueError(f"images[{index}]: {found} is not allowed; use a uint8 array {list(shape)} (RGB)")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"seeds[{index}]: {seed!r} is not allowed; use a whole number from 0 up")
+        matrix = np.asarray(pose, dtype=np.float64)
+        rigid = (
+            matrix.shape == (4, 4)
+            and np.isfinite(matrix).all()
+            and np.allclose(matrix[3], (0, 0, 0, 1))
+            and np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-6)
+            and np.linalg.det(matrix[:3, :3]) > 0
+        )
+        if not rigid:
+            raise ValueError(f"poses[{index}]: {matrix.tolist()} is not allowed; use a rigid 4x4 camera-to-world matrix")
+
+
+class _Clock:
+    """Wall time between stages, shared equally by the episodes of a batch."""
+
+    def __init__(self, episodes: int) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._episodes, self._last = max(1, episodes), time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        # No device synchronisation is needed: each stage ends with values on the CPU (motions, plans, the check for
+        # finite latents, frames).
+        now = time.perf_counter()
+        self.milliseconds[stage] = 1000.0 * (now - self._last) / self._episodes
+        self._last = now
+
+
+def _generator(seed: int, chunk: int) -> torch.Generator:
+    """On the CPU, so that noise does not depend on the device; hashed, so that neighbouring seeds share nothing."""
+    digest = hashlib.blake2b(f"{seed}:{chunk}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def _compact(latents: torch.Tensor) -> torch.Tensor:
+    """The same values without a larger tensor behind them: a history must not keep whole batches alive."""
+    kept = latents.numel() * latents.element_size()
+    return latents if latents.untyped_storage().nbytes() <= kept else latents.clone()

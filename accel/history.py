@@ -1,0 +1,158 @@
+"""What an episode has made so far: latents, poses and motions, shared between forks.
+
+Both classes behave like immutable values. Appending works like a slice in Go: the newest value writes into spare room
+behind its end, in place; only when another fork has already used that room is the shared part copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+
+from li_env.accel.camera import CameraMotion
+
+Item = TypeVar("Item")
+
+
+class _PoseBuffer:
+    """Room for poses, and how much of it is taken by the longest track that lives here."""
+
+    def __init__(self, capacity: int) -> None:
+        self.poses = np.empty((capacity, 4, 4))
+        self.used = 0
+
+
+class PoseTrack:
+    """Camera-to-world poses of the latents so far; append-only, a fork is another reference."""
+
+    __slots__ = ("_buffer", "_length")
+
+    def __init__(self, poses: np.ndarray | None = None) -> None:
+        self._buffer, self._length = _PoseBuffer(16), 0
+        if poses is not None:
+            grown = self.append(poses)
+            self._buffer, self._length = grown._buffer, grown._length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def poses(self) -> np.ndarray:
+        """All poses [n, 4, 4] float64, read-only, without a copy."""
+        view = self._buffer.poses[: self._length]
+        view.flags.writeable = False
+        return view
+
+    def append(self, poses: np.ndarray) -> PoseTrack:
+        """This track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""
+        poses = np.asarray(poses, dtype=np.float64)
+        if poses.ndim != 3 or poses.shape[1:] != (4, 4):
+            raise ValueError(f"poses: shape {poses.shape} is not [n, 4, 4]")
+        buffer, length = self._buffer, self._length + len(poses)
+        if buffer.used != self._length or length > len(buffer.poses):
+            buffer = _PoseBuffer(max(2 * length, 16))
+            buffer.poses[: self._length] = self._buffer.poses[: self._length]
+        buffer.poses[self._length : length] = poses
+        buffer.used = length
+        track = PoseTrack.__new__(PoseTrack)
+        track._buffer, track._length = buffer, length
+        return track
+
+
+class _SharedList(Generic[Item]):
+    """Append-only list with the sharing of `PoseTrack`."""
+
+    __slots__ = ("_items", "_length")
+
+    def __init__(self, items: list[Item] | None = None, length: int = 0) -> None:
+        self._items, self._length = ([] if items is None else items), length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Item:
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        return self._items[index]
+
+    def extend(self, items: Iterable[Item]) -> _SharedList[Item]:
+        kept = self._items if len(self._items) == self._length else self._items[: self._length]
+        kept.extend(items)
+        return _SharedList(kept, len(kept))
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Latents, poses and motions of one episode.
+
+    Chunk 0 may be of any length, all later ones of another, common length. Tensors put in must not be changed
+    afterwards.
+
+    Attributes:
+        track: poses of all latents.
+    """
+
+    track: PoseTrack = field(default_factory=PoseTrack)
+    _chunks: _SharedList[torch.Tensor] = field(default_factory=_SharedList)
+    _motions: _SharedList[CameraMotion] = field(default_factory=_SharedList)
+
+    def __len__(self) -> int:
+        """Number of latents."""
+        return len(self.track)
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return len(self._chunks)
+
+    @property
+    def poses(self) -> np.ndarray:
+        """Poses of all latents [n, 4, 4], read-only."""
+        return self.track.poses
+
+    @property
+    def motions(self) -> tuple[CameraMotion, ...]:
+        """All motions that really happened, in order (one per latent after the first)."""
+        return tuple(self._motions[index] for index in range(len(self._motions)))
+
+    def append(self, latents: torch.Tensor, poses: np.ndarray, motions: Sequence[CameraMotion]) -> History:
+        """This history followed by one chunk: ``latents`` [n, C, h, w], ``poses`` [n, 4, 4]; amortised O(n).
+
+        Raises:
+            ValueError: lengths differ from each other or from the earlier chunks after the first.
+        """
+        if len(latents) == 0 or len(latents) != len(poses):
+            raise ValueError(f"latents: {len(latents)} for {len(poses)} poses; one per pose and at least one are needed")
+        if self.chunks > 1 and len(latents) != len(self._chunks[1]):
+            raise ValueError(f"latents: {len(latents)} in this chunk, {len(self._chunks[1])} in the chunks before")
+        expected = len(latents) - (1 if self.chunks == 0 else 0)
+        if len(motions) != expected:
+            raise ValueError(f"motions: {len(motions)} given, {expected} lead to the poses of this chunk")
+        return History(self.track.append(poses), self._chunks.extend([latents]), self._motions.extend(motions))
+
+    def latents(self, indices: Sequence[int]) -> torch.Tensor:
+        """The latents [m, C, h, w] with these indices, in this order.
+
+        Raises:
+            IndexError: an index outside the history, or no index at all.
+        """
+        if len(indices) == 0:
+            raise IndexError("indices: empty; at least one latent must be asked for")
+        first = len(self._chunks[0]) if self.chunks else 0
+        size = len(self._chunks[1]) if self.chunks > 1 else 1
+        runs: list[list[int]] = []  # [chunk, start, stop]: neighbours inside a chunk are taken as one slice
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(f"indices: {index} is outside the history of {len(self)} latents")
+            chunk, offset = (0, index) if index < first else divmod(index - first, size)
+            chunk += index >= first
+            if runs and runs[-1][0] == chunk and runs[-1][2] == offset:
+                runs[-1][2] += 1
+            else:
+                runs.append([chunk, offset, offset + 1])
+        parts = [self._chunks[chunk][start:stop] for chunk, start, stop in runs]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

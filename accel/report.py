@@ -1,0 +1,126 @@
+"""What a rollout did and cost, as JSON-ready values, and writing such values to disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.engine import STAGES, ChunkResult
+from li_env.accel.world import WorldSpec
+
+
+class RolloutReport:
+    """Collects the chunks of one episode.
+
+    Args:
+        spec: of the world.
+        config: the acceleration settings used.
+        seed: of the episode.
+        device: where the world ran.
+        note: anything a reader must know, e.g. that a trajectory was completed by standing still.
+    """
+
+    def __init__(
+        self, spec: WorldSpec, config: AccelConfig, seed: int, device: torch.device | str = "cpu", note: str = ""
+    ) -> None:
+        self._spec, self._config, self._seed, self.note = spec, config, seed, note
+        self._device = torch.device(device)
+        self._chunks: list[dict[str, Any]] = []
+
+    def add(self, result: ChunkResult) -> None:
+        """Record one chunk; keeps no frames, latents or poses."""
+        self._chunks.append(
+            {
+                **result.plan.to_dict(),
+                "steps": result.plan.steps,
+                "frames": len(result.frames),
+                "milliseconds": dict(result.milliseconds),
+                "degenerated": result.degenerated,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: totals, settings, machine and the list of chunks."""
+        stages = {stage: sum(chunk["milliseconds"][stage] for chunk in self._chunks) for stage in STAGES}
+        milliseconds, frames = sum(stages.values()), sum(chunk["frames"] for chunk in self._chunks)
+        return {
+            "world": self._spec.name,
+            "preset": self._config.name,
+            "settings": self._config.to_dict(),
+            "seed": int(self._seed),
+            "note": self.note,
+            "totals": {
+                "chunks": len(self._chunks),
+                "frames": frames,
+                "steps": sum(chunk["steps"] for chunk in self._chunks),
+                "milliseconds": {**stages, "all": milliseconds},
+                "frames_per_second": 1000.0 * frames / milliseconds if milliseconds else 0.0,
+                "degenerated": any(chunk["degenerated"] for chunk in self._chunks),
+            },
+            "peak_memory_mib": peak_memory(self._device),
+            "device": device_name(self._device),
+            "versions": versions(),
+            "chunks": list(self._chunks),
+        }
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Most memory used so far, in MiB: ``process`` (where the system tells) and ``gpu`` (on CUDA: by torch tensors)."""
+    peak: dict[str, float] = {}
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        pass
+    else:
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kibibytes on Linux
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if device.type == "cuda":
+        peak["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return peak
+
+
+def device_name(device: torch.device) -> str:
+    """A name for people, e.g. of the GPU, or of the processor with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} ({torch.get_num_threads()} threads)"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    try:
+        own = version("li-env")
+    except PackageNotFoundError:  # a bare checkout
+        own = "not installed"
+    return {"li_env": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def write_json(path: str | os.PathLike[str], data: Any) -> None:
+    """Write ``data`` as indented JSON; the file appears whole or not at all. Missing folders are made.
+
+    Raises:
+        ValueError: ``data`` holds a number that JSON does not have (NaN, infinity).
+        TypeError: ``data`` holds something JSON cannot express.
+    """
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)  # mkstemp makes private files
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
