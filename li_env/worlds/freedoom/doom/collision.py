@@ -1,0 +1,127 @@
+"""Collision of the player with walls: stop at them or slide along them, as the game does.
+
+The renderer moves the camera by teleporting, which ignores walls, so the walls are enforced here. The player is a disc:
+at flat walls that equals the game's box, at corners it does not depend on the map's axes. Lengths are Doom map units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+RADIUS = 17.0
+"""The game's 16 units plus the rounding to whole units that rendering needs."""
+
+LONGEST_STEP = 48.0
+"""Longest displacement of one call."""
+
+_SUBSTEP = 8.0  # below the radius, so that no sub-step can jump a wall
+_BUCKET = 96.0
+_PUSHES = 6
+_FAR = 1.0e7
+
+
+def segment_distances(points: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets from the nearest points of ``segments`` [..., 4] (x1, y1, x2, y2) to ``points`` [..., 2], and distances.
+
+    Leading dimensions broadcast. Returns (offsets [..., 2], distances [...]).
+    """
+    start = segments[..., :2]
+    along = segments[..., 2:] - start
+    relative = points - start
+    length_squared = np.maximum((along * along).sum(-1), 1e-12)
+    share = np.clip((relative * along).sum(-1) / length_squared, 0.0, 1.0)
+    offsets = relative - share[..., None] * along
+    return offsets, np.sqrt((offsets * offsets).sum(-1))
+
+
+class Walls:
+    """Blocking segments of one or several maps, bucketed so that a step looks only at walls nearby.
+
+    Args:
+        maps: per map a float array [n, 4] (x1, y1, x2, y2).
+    """
+
+    def __init__(self, maps: Sequence[np.ndarray]) -> None:
+        reach = LONGEST_STEP + RADIUS
+        tables: list[np.ndarray] = []
+        origins, shapes, bases = [], [], []
+        self._segments = np.concatenate([*maps, np.full((1, 4), _FAR)]).astype(np.float64)
+        first, rows = 0, 0
+        for segments in maps:
+            points = segments.reshape(-1, 2)
+            origin = points.min(0) - _BUCKET
+            shape = np.ceil((points.max(0) + _BUCKET - origin) / _BUCKET).astype(int)
+            centres = origin + (np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) + 0.5) * _BUCKET
+            _, distances = segment_distances(centres.reshape(-1, 1, 2), segments[None])
+            near = distances <= reach + _BUCKET * np.sqrt(0.5)
+            table = np.full((near.shape[0], max(1, int(near.sum(1).max()))), -1)
+            bucket, segment = np.nonzero(near)
+            slot = np.arange(len(bucket)) - np.searchsorted(bucket, bucket)
+            table[bucket, slot] = segment + first
+            tables.append(table)
+            origins.append(origin)
+            shapes.append(shape)
+            bases.append(rows)
+            first += len(segments)
+            rows += len(table)
+        width = max(table.shape[1] for table in tables)
+        padded = [np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=-1) for table in tables]
+        self._near = np.concatenate(padded)  # -1 is the far-away dummy segment
+        self._origins, self._shapes, self._bases = np.array(origins), np.array(shapes), np.array(bases)
+
+    def _nearby(self, which: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        cells = ((positions - self._origins[which]) / _BUCKET).astype(int)
+        cells = np.clip(cells, 0, self._shapes[which] - 1)
+        return self._segments[self._near[self._bases[which] + cells[:, 0] * self._shapes[which, 1] + cells[:, 1]]]
+
+    def clearance(self, which: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Distance [b] of positions [b, 2] in maps ``which`` [b] to the nearest wall; exact up to `LONGEST_STEP`."""
+        return segment_distances(positions[:, None], self._nearby(which, positions))[1].min(1)
+
+    def slide(self, which: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
+        """Where players at ``positions`` [b, 2] in maps ``which`` [b] end after trying ``displacements`` [b, 2].
+
+        The result keeps `RADIUS` from every wall if the start does. Raises ValueError for a displacement longer than
+        `LONGEST_STEP`.
+        """
+        lengths = np.sqrt((displacements * displacements).sum(1))
+        if len(lengths) and lengths.max() > LONGEST_STEP + 1e-6:
+            raise ValueError(f"displacement {lengths.max():.3f} is too long; allowed: up to {LONGEST_STEP} map units")
+        result = positions + displacements
+        if not len(lengths):
+            return result
+        walls = self._nearby(which, positions)
+        _, distances = segment_distances(positions[:, None], walls)
+        blocked = np.flatnonzero((distances.min(1) < RADIUS + lengths) & (lengths > 0))
+        if len(blocked):
+            result[blocked] = _push_along(walls[blocked], positions[blocked], displacements[blocked])
+        return result
+
+
+def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
+    """Short sub-steps, each followed by pushing the disc out of the wall that it entered deepest."""
+    steps = int(np.ceil(np.sqrt((displacements**2).sum(1)).max() / _SUBSTEP))
+    here = positions.copy()
+    rows = np.arange(len(here))
+    for _ in range(steps):
+        before = here
+        here = here + displacements / steps
+        for _ in range(_PUSHES):
+            offsets, distances = segment_distances(here[:, None], walls)
+            deepest = distances.argmin(1)
+            distance = distances[rows, deepest]
+            if (distance >= RADIUS - 1e-9).all():
+                break
+            direction = offsets[rows, deepest] / np.maximum(distance, 1e-9)[:, None]
+            here = here + direction * np.maximum(RADIUS - distance, 0.0)[:, None]
+        stuck = segment_distances(here[:, None], walls)[1].min(1) < RADIUS - 1e-6
+        here = np.where(stuck[:, None], before, here)  # a narrow corner: stay where the last sub-step was free
+    return here
+
+
+def slide(segments: np.ndarray, position: np.ndarray, displacement: np.ndarray) -> np.ndarray:
+    """`Walls.slide` for one player [2] among ``segments`` [n, 4]."""
+    which = np.zeros(1, dtype=int)
+    return Walls([segments]).slide(which, np.asarray(position, float)[None], np.asarray(displacement, float)[None])[0]

@@ -1,0 +1,187 @@
+"""Pictures of posed cameras in Doom maps, rendered by ViZDoom's software renderer without a display.
+
+The camera is teleported, so a pose is reached exactly and at once. Facts and traps: specs/platform.md section B.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from types import ModuleType, TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from li_env.worlds.freedoom.doom.maps import map_name
+
+HEIGHT, WIDTH = 96, 128
+ANGLE_UNITS = 65536
+"""Angles are whole 1/65536 turns."""
+
+DEPTH_UNITS_PER_LEVEL = 7.0
+MAP_UNITS_PER_METRE = 32.0
+
+_WARM_UP = 12  # the player ignores turns in the first tics of a map
+
+
+def require_vizdoom() -> ModuleType:
+    """The vizdoom package, or an ImportError that names the extra to install."""
+    try:
+        import vizdoom
+    except ImportError as error:
+        raise ImportError('rendering Doom maps needs ViZDoom: pip install "li-env[doom]"') from error
+    return vizdoom
+
+
+def angle_units(degrees: np.ndarray) -> np.ndarray:
+    """Nearest whole 1/65536 turn, in [0, 65536), of Doom angles in degrees."""
+    return np.round(np.asarray(degrees, dtype=np.float64) * (ANGLE_UNITS / 360.0)).astype(np.int64) % ANGLE_UNITS
+
+
+def renderable_poses(poses: np.ndarray) -> np.ndarray:
+    """Round poses [n, 3] (x, y, degrees) to what the game can show: whole map units and whole 1/65536 turns."""
+    poses = np.asarray(poses, dtype=np.float64)
+    return np.concatenate([np.round(poses[..., :2]), angle_units(poses[..., 2:]) * (360.0 / ANGLE_UNITS)], -1)
+
+
+class DoomRenderer:
+    """One game engine showing the maps of one WAD file.
+
+    Args:
+        wad_path: a PWAD (`maps.write_wad`) or an IWAD.
+        map_names: names of the maps by index; MAP01, MAP02, ... when left out.
+        depth: whether `render` also gives depth.
+
+    Use as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self, wad_path: str | os.PathLike[str], map_names: tuple[str, ...] | None = None, depth: bool = False
+    ) -> None:
+        vizdoom = require_vizdoom()
+        path = os.path.abspath(wad_path)
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"no WAD file at {path}")
+        self._names = map_names
+        self._map: str | None = None
+        self._depth = depth
+        self._angle = 0
+        self._eye = 0.0
+        self._folder = tempfile.mkdtemp(prefix="doom_")
+        self._game = game = vizdoom.DoomGame()
+        game.set_doom_game_path(os.path.join(os.path.dirname(vizdoom.__file__), "freedoom2.wad"))
+        game.set_doom_scenario_path(path)
+        game.set_doom_config_path(os.path.join(self._folder, "engine.ini"))
+        game.set_doom_map(self._name(0))
+        game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
+        game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+        game.set_depth_buffer_enabled(depth)
+        self._variables = vizdoom.GameVariable
+        game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
+        game.set_button_max_value(vizdoom.Button.TURN_LEFT_RIGHT_DELTA, 0)
+        names = ("CAMERA_POSITION_X", "CAMERA_POSITION_Y", "CAMERA_POSITION_Z", "CAMERA_ANGLE")
+        game.set_available_game_variables([getattr(vizdoom.GameVariable, name) for name in names])
+        for part in (
+            "hud",
+            "weapon",
+            "crosshair",
+            "decals",
+            "particles",
+            "messages",
+            "screen_flashes",
+            "effects_sprites",
+        ):
+            getattr(game, f"set_render_{part}")(False)
+        game.set_window_visible(False)
+        game.set_sound_enabled(False)
+        game.set_mode(vizdoom.Mode.PLAYER)
+        game.set_episode_timeout(0)
+        game.add_game_args("+sv_cheats 1 -nomonsters")
+        here = os.getcwd()
+        os.chdir(self._folder)  # the engine leaves files in the working directory
+        try:
+            game.init()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        finally:
+            os.chdir(here)
+
+    def _name(self, index: int) -> str:
+        if self._names is None:
+            return map_name(index)
+        if not 0 <= index < len(self._names):
+            raise ValueError(f"map_index {index} is not allowed; allowed: 0 .. {len(self._names) - 1}")
+        return self._names[index]
+
+    def enter(self, map_index: int) -> np.ndarray:
+        """Load a map unless it is shown already; returns the player's (x, y, eye height, degrees).
+
+        All poses of a map must lie on the floor height of the place where `enter` finds the player.
+        """
+        name = self._name(map_index)
+        if name != self._map:
+            self._game.set_doom_map(name)
+            self._game.new_episode()
+            self._game.send_game_command("god")
+            self._game.advance_action(_WARM_UP)
+            self._map = name
+        state = np.array(self._game.get_state().game_variables)
+        self._eye = float(state[2])
+        self._angle = int(angle_units(state[3]))
+        return state
+
+    def render(self, map_index: int, poses: np.ndarray) -> Any:
+        """Frames at poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
+
+        Poses must be renderable (`renderable_poses`). Returns uint8 [n, 96, 128, 3]; with ``depth`` also float32
+        [n, 96, 128] in metres along the viewing axis. RuntimeError if the engine shows another pose than asked for.
+        """
+        poses = np.asarray(poses, dtype=np.float64)
+        if poses.ndim != 2 or poses.shape[1] != 3:
+            raise ValueError(f"poses has shape {poses.shape}; allowed: [n, 3]")
+        if np.abs(renderable_poses(poses) - poses).max(initial=0.0) % 360.0 > 1e-6:
+            raise ValueError("poses are not renderable; allowed: whole map units and whole 1/65536 turns")
+        self.enter(map_index)
+        frames = np.empty((len(poses), HEIGHT, WIDTH, 3), np.uint8)
+        depths = np.empty((len(poses), HEIGHT, WIDTH), np.float32) if self._depth else None
+        for row, (x, y, degrees) in enumerate(poses):
+            state = self._go(int(x), int(y), int(angle_units(degrees)))
+            cv2.resize(state.screen_buffer, (WIDTH, HEIGHT), dst=frames[row], interpolation=cv2.INTER_AREA)
+            if depths is not None:
+                depths[row] = state.depth_buffer[::2, ::2] * (DEPTH_UNITS_PER_LEVEL / MAP_UNITS_PER_METRE)
+        return frames if depths is None else (frames, depths)
+
+    def _go(self, x: int, y: int, angle: int) -> Any:
+        right = (self._angle - angle + ANGLE_UNITS // 2) % ANGLE_UNITS - ANGLE_UNITS // 2
+        # the engine rounds degrees down to angle units, half a unit more makes that exact
+        turn = (right + 0.5) * (360.0 / ANGLE_UNITS)
+        self._game.send_game_command(f"warp {x} {y}")
+        self._game.set_action([turn])
+        self._game.advance_action(1, False)  # in the tic of a warp the eye is 4 units above the floor, not 41
+        self._game.set_action([0.0])
+        self._game.advance_action(1, True)
+        state = self._game.get_state()
+        if state is None:
+            raise RuntimeError(f"the game ended in map {self._map}")
+        shown_x, shown_y, shown_z, shown_degrees = state.game_variables
+        self._angle = int(angle_units(shown_degrees))
+        shown, wanted = (shown_x, shown_y, shown_z, self._angle), (x, y, self._eye, angle)
+        if shown != wanted:
+            raise RuntimeError(f"map {self._map}: asked for (x, y, eye height, angle) {wanted}, got {shown}")
+        return state
+
+    def close(self) -> None:
+        """Stop the engine and remove its files; safe to call twice."""
+        self._game.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> DoomRenderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

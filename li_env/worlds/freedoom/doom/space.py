@@ -1,0 +1,112 @@
+"""Free space of a map on a coarse grid: where a player may stand, how far a straight walk is clear, a way between points.
+
+Used only to plan (`trajectories`) and to draw start positions; what really happens is decided by `collision`.
+Lengths are Doom map units.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+import numpy as np
+
+from li_env.worlds.freedoom.doom.collision import RADIUS
+
+_CELL = 8.0
+_MARGIN = RADIUS + 9.0  # the grid is off by up to about one cell
+_ROUTE_STRIDE = 4  # grid cells per routing cell
+
+
+class FreeSpace:
+    """Distance to the nearest wall on a grid, limited to the region that is connected to ``start`` (x, y)."""
+
+    def __init__(self, segments: np.ndarray, start: tuple[float, float]) -> None:
+        points = segments.reshape(-1, 2)
+        self._origin = points.min(0) - 2 * _CELL
+        width, height = np.ceil((points.max(0) - self._origin) / _CELL).astype(int) + 3
+        image = np.full((height, width), 255, np.uint8)
+        # three fractional bits keep the drawn lines within half a cell of the true ones
+        ends = np.round((segments.reshape(-1, 2, 2) - self._origin) / _CELL * 8).astype(int)
+        for first, second in ends:
+            cv2.line(image, first.tolist(), second.tolist(), 0, 1, cv2.LINE_8, 3)
+        distance = cv2.distanceTransform(image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * _CELL
+        _, regions = cv2.connectedComponents((distance >= _MARGIN).astype(np.uint8), connectivity=4)
+        column, row = self._cell(np.array(start))
+        region = int(regions[row, column])
+        if region == 0:
+            raise ValueError(f"start {start} is too close to a wall; allowed: {_MARGIN} map units away")
+        self._clearance = np.where(regions == region, distance, 0.0).astype(np.float32)
+
+    def _cell(self, points: np.ndarray) -> np.ndarray:
+        return np.round((points - self._origin) / _CELL).astype(int)
+
+    def sample(self, rng: np.random.Generator) -> tuple[int, int]:
+        """A uniformly drawn free position in whole map units."""
+        free = np.flatnonzero(self._clearance >= _MARGIN + 6.0)
+        row, column = divmod(int(free[rng.integers(len(free))]), self._clearance.shape[1])
+        offset = rng.integers(-3, 4, 2)
+        return (
+            int(round(self._origin[0] + column * _CELL)) + int(offset[0]),
+            int(round(self._origin[1] + row * _CELL)) + int(offset[1]),
+        )
+
+    def clear_lengths(self, position: tuple[float, float], headings: np.ndarray, limit: float) -> np.ndarray:
+        """How far [k] straight walks along ``headings`` [k] (radians) stay clear of walls, up to ``limit``."""
+        reach = np.arange(0.0, limit + _CELL, _CELL)
+        x = position[0] + np.cos(headings)[:, None] * reach
+        y = position[1] + np.sin(headings)[:, None] * reach
+        height, width = self._clearance.shape
+        columns = np.clip(((x - self._origin[0]) / _CELL + 0.5).astype(int), 0, width - 1)
+        rows = np.clip(((y - self._origin[1]) / _CELL + 0.5).astype(int), 0, height - 1)
+        blocked = self._clearance[rows, columns] < _MARGIN
+        blocked[:, 0] = False  # a player that touches a wall may still walk away from it
+        blocked[:, -1] = True
+        return np.maximum(reach[blocked.argmax(1)] - _CELL, 0.0)
+
+    def route(self, start: tuple[float, float], goal: tuple[float, float]) -> list[tuple[float, float]]:
+        """Corner points of a walkable way to ``goal`` (breadth-first search, then cut corners); empty if none."""
+        coarse = self._clearance[::_ROUTE_STRIDE, ::_ROUTE_STRIDE] >= _MARGIN + 4.0
+        size = _CELL * _ROUTE_STRIDE
+        height, width = coarse.shape
+        first, last = (
+            tuple(
+                np.clip(np.round((np.array(p) - self._origin) / size).astype(int), 0, (width - 1, height - 1)).tolist()
+            )
+            for p in (start, goal)
+        )
+        came: dict[tuple[int, int], tuple[int, int]] = {last: last}
+        queue = deque([last])
+        while queue and first not in came:
+            x, y = queue.popleft()
+            for step in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
+                inside = 0 <= step[0] < width and 0 <= step[1] < height
+                if inside and step not in came and (coarse[step[1], step[0]] or step == first):
+                    came[step] = (x, y)
+                    queue.append(step)
+        if first not in came:
+            return []
+        way = [start]
+        cell = first
+        while cell != last:
+            cell = came[cell]
+            way.append((float(self._origin[0] + cell[0] * size), float(self._origin[1] + cell[1] * size)))
+        way[-1] = goal
+        return self._cut_corners(way)
+
+    def _cut_corners(self, way: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        corners = []
+        here = 0
+        while here < len(way) - 1:
+            ahead = min(len(way) - 1, here + 24)
+            while ahead > here + 1 and not self._sees(way[here], way[ahead]):
+                ahead -= 2 if ahead > here + 2 else 1
+            corners.append(way[ahead])
+            here = ahead
+        return corners
+
+    def _sees(self, start: tuple[float, float], goal: tuple[float, float]) -> bool:
+        delta = np.array(goal) - start
+        length = float(np.hypot(*delta))
+        heading = np.array([np.arctan2(delta[1], delta[0])])
+        return bool(self.clear_lengths(start, heading, length)[0] >= length - 2 * _CELL)
