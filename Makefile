@@ -1,0 +1,36 @@
+# Each target sets itself up: Python 3.11 or newer and pip are all it needs.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip
+INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
+OUT ?= outputs/demo
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.installed  ## 16 chunks out and back from a held-out start frame, into outputs/demo
+	$(VENV)/bin/li-env rollout --world freedoom --trajectory "w-31, s-32" --preset off --seed 0 --out $(OUT)
+
+test: $(VENV)/.installed-dev  ## lint, types, layers, tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest -q
+
+clean:  ## remove the environment
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@# Some distributions ship venv without ensurepip: fill the environment with the pip outside.
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; }
+
+# torch is named in the same call as everything else, so that no dependency can pull in another one.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) torch --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) torch --editable ".[dev,doom,play]"
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,128 @@
+"""The three action spaces and what their actions mean as camera motion.
+
+An action is held for every latent of the chunk that a step makes. One unit of translation or rotation is the world's
+motion per latent (`MotionLimits`: 0.75 m or 15 degrees in the freedoom world). Where two directions are given at once
+they add up, as when two keys are held; the rotation comes first and the translation follows the new heading.
+
+==============  ===============  =======================  ==========================================
+action          ``discrete``     ``continuous`` (float)   ``keyboard_mouse`` (float)
+==============  ===============  =======================  ==========================================
+stand still     0                all 0                    all 0
+forward         1                [0] > 0                  [0] ``w`` > 0.5
+backward        2                [0] < 0                  [1] ``s`` > 0.5
+strafe left     3                [1] < 0                  [2] ``a`` > 0.5
+strafe right    4                [1] > 0                  [3] ``d`` > 0.5
+turn left       5                [2] < 0                  [4] ``mouse_yaw`` < 0
+turn right      6                [2] > 0                  [4] ``mouse_yaw`` > 0
+forward + left  7                [0] > 0 and [2] < 0      ``w`` and ``mouse_yaw`` < 0
+forward + right 8                [0] > 0 and [2] > 0      ``w`` and ``mouse_yaw`` > 0
+look up         9 (pitch)        [3] > 0 (pitch)          [5] ``mouse_pitch`` > 0 (pitch)
+look down       10 (pitch)       [3] < 0 (pitch)          [5] ``mouse_pitch`` < 0 (pitch)
+==============  ===============  =======================  ==========================================
+
+"(pitch)" exists only where the world's camera can look up and down. Without it ``discrete`` has 9 actions,
+``continuous`` 3 numbers, and ``keyboard_mouse`` keeps its 6 numbers (one layout for all worlds) and ignores the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+
+from li_env.accel.camera import CameraMotion
+from li_env.accel.world import MotionLimits
+from li_env.errors import check_choice
+
+ActionSpaceName = Literal["discrete", "continuous", "keyboard_mouse"]
+ACTION_SPACES: tuple[ActionSpaceName, ...] = ("discrete", "continuous", "keyboard_mouse")
+
+DISCRETE_ACTIONS: dict[str, tuple[int, int, int, int]] = {
+    # name: (forward, right, yaw, pitch) in units of the motion per latent
+    "still": (0, 0, 0, 0),
+    "forward": (1, 0, 0, 0),
+    "backward": (-1, 0, 0, 0),
+    "strafe_left": (0, -1, 0, 0),
+    "strafe_right": (0, 1, 0, 0),
+    "turn_left": (0, 0, -1, 0),
+    "turn_right": (0, 0, 1, 0),
+    "forward_left": (1, 0, -1, 0),
+    "forward_right": (1, 0, 1, 0),
+    "look_up": (0, 0, 0, 1),
+    "look_down": (0, 0, 0, -1),
+}
+
+PRESSED = 0.5
+"""A key of ``keyboard_mouse`` counts as held above this value."""
+
+
+class ActionMapper:
+    """One action space of one world: its Gymnasium space and the way from an action to a `CameraMotion`.
+
+    Args:
+        name: ``discrete``, ``continuous`` or ``keyboard_mouse``.
+        limits: the world's motion per latent.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+
+    def __init__(self, name: str, limits: MotionLimits) -> None:
+        self.name = check_choice("action_space", name, ACTION_SPACES)
+        self.limits = limits
+        self._table = [direction for direction in DISCRETE_ACTIONS.values() if limits.pitch or direction[3] == 0]
+        self.space: spaces.Space[Any]
+        if self.name == "discrete":
+            self.space = spaces.Discrete(len(self._table))
+        elif self.name == "continuous":
+            self.space = spaces.Box(-1.0, 1.0, (4 if limits.pitch else 3,), np.float32)
+        else:
+            low = np.array([0, 0, 0, 0, -1, -1], np.float32)
+            self.space = spaces.Box(low, np.ones(6, np.float32), dtype=np.float32)
+
+    def to_motion(self, action: Any) -> CameraMotion:
+        """The camera motion of one latent under ``action``.
+
+        Raises:
+            ValueError: the action is not in the space; the message holds its value and what is allowed.
+        """
+        if isinstance(self.space, spaces.Discrete):
+            forward, right, yaw, pitch = self._table[self._index(action)]
+            return self._motion(forward, right, yaw, pitch)
+        values = self._values(action)
+        if self.name == "continuous":
+            forward, right, yaw = values[:3]
+            return self._motion(forward, right, yaw, values[3] if self.limits.pitch else 0.0)
+        w, s, a, d = (float(value > PRESSED) for value in values[:4])
+        return self._motion(w - s, d - a, values[4], values[5] if self.limits.pitch else 0.0)
+
+    def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:
+        translation, rotation = self.limits.translation, self.limits.rotation
+        return CameraMotion(
+            yaw=float(yaw * rotation),
+            pitch=float(pitch * rotation),
+            right=float(right * translation),
+            forward=float(forward * translation),
+        )
+
+    def _index(self, action: Any) -> int:
+        array = np.asarray(action)
+        integer = array.ndim == 0 and np.issubdtype(array.dtype, np.integer)
+        if not integer or not 0 <= int(array) < len(self._table):
+            raise ValueError(f"action={action!r} is outside the discrete space; allowed: 0 to {len(self._table) - 1}")
+        return int(array)
+
+    def _values(self, action: Any) -> np.ndarray:
+        assert isinstance(self.space, spaces.Box)
+        allowed = f"{self.space.shape[0]} numbers from {self.space.low.tolist()} to {self.space.high.tolist()}"
+        try:
+            values = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"action={action!r} is outside the {self.name} space; allowed: {allowed}") from None
+        inside = (
+            values.shape == self.space.shape and np.all(values >= self.space.low) and np.all(values <= self.space.high)
+        )
+        if not inside:  # comparisons with NaN are false, so NaN ends here too
+            raise ValueError(f"action={values.tolist()} is outside the {self.name} space; allowed: {allowed}")
+        return values

@@ -1,0 +1,104 @@
+"""Writing what was seen: videos, contact sheets, pictures. Nothing half-written: a temporary name, then a rename."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+
+@contextmanager
+def replaced(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` with the same suffix; it takes the place of ``path`` if the block succeeds.
+
+    If the block raises, the temporary file is removed and ``path`` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_frames(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    stacked = np.asarray(frames)
+    if stacked.dtype != np.uint8 or stacked.ndim != 4 or stacked.shape[-1] != 3 or len(stacked) == 0:
+        raise ValueError(f"frames={stacked.dtype} {list(stacked.shape)}; allowed: uint8 [n > 0, height, width, 3], RGB")
+    return stacked
+
+
+def write_video(path: str | Path, frames: Sequence[np.ndarray] | np.ndarray, fps: float) -> None:
+    """Write an MP4 file (H.264 where PyAV has the encoder, else MPEG-4).
+
+    Args:
+        path: target; its folder is made if needed.
+        frames: uint8 [n, H, W, 3], RGB. An odd height or width is padded by repeating the last row or column, which
+            the encoders' halved colour planes ask for.
+        fps: frames per second, above 0.
+
+    Raises:
+        ValueError: other frames or frame rate.
+    """
+    stacked = _check_frames(frames)
+    if not fps > 0:
+        raise ValueError(f"fps={fps!r}; allowed: a number above 0")
+    height, width = stacked.shape[1:3]
+    stacked = np.pad(stacked, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    h264 = "libx264" in av.codecs_available
+    rate = Fraction(fps).limit_denominator(1000)
+    with replaced(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264" if h264 else "mpeg4", rate=rate)
+        stream.height, stream.width = stacked.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        if h264:
+            stream.options = {"crf": "16"}
+        else:
+            stream.bit_rate = 8_000_000
+        for frame in stacked:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def read_video(path: str | Path) -> np.ndarray:
+    """All frames of a video file: uint8 [n, H, W, 3], RGB."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """Write uint8 [H, W, 3], RGB, as PNG."""
+    _check_frames(image[None])
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    with replaced(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def contact_sheet(frames: Sequence[np.ndarray] | np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Frames side by side, row by row, on white: uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, 3].
+
+    Args:
+        frames: uint8 [n, H, W, 3].
+        columns: frames per row, at least 1.
+        gap: white pixels between and around frames.
+    """
+    stacked = _check_frames(frames)
+    if columns < 1:
+        raise ValueError(f"columns={columns}; allowed: 1 or more")
+    count, height, width = stacked.shape[:3]
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8)
+    for index, frame in enumerate(stacked):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = frame
+    return sheet

@@ -1,0 +1,97 @@
+"""What one moment of an episode consists of, and the checks on what a user hands in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from li_env.accel.engine import ChunkResult, EpisodeState
+from li_env.accel.world import WorldSpec
+from li_env.seen_area import SeenArea
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What `info` tells about one step, without frames and latents."""
+
+    plan: Mapping[str, Any]
+    milliseconds: Mapping[str, float]
+    latent_poses: np.ndarray
+    motion: np.ndarray
+    blocked: float
+
+    @classmethod
+    def of(cls, result: ChunkResult, latents: int) -> StepRecord:
+        """Condense a chunk; arrays get exactly ``latents`` rows (the last ones, or padded in front)."""
+        motion = np.array([[m.yaw, m.pitch, m.right, m.forward] for m in result.motions], np.float64).reshape(-1, 4)
+        commanded = sum(np.hypot(m.right, m.forward) for m in result.commanded)
+        done = sum(np.hypot(m.right, m.forward) for m in result.motions)
+        return cls(
+            plan=result.plan.to_dict(),
+            milliseconds=dict(result.milliseconds),
+            latent_poses=fixed_rows(np.asarray(result.poses, np.float64), latents, result.poses[0]),
+            motion=fixed_rows(motion, latents, np.zeros(4)),
+            blocked=float(np.clip(1 - done / commanded, 0, 1)) if commanded > 0 else 0.0,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SavedState:
+    """A moment of an episode, complete but for the wrappers around the environment (`TimeLimit` counts on).
+
+    Saving, forking and restoring are O(1): everything inside is immutable and shared. Keep it in memory; it is not made
+    for files.
+
+    Attributes:
+        spec: the world it belongs to.
+        episode: the engine's state.
+        seen: the map behind the reward.
+        frames: uint8 [T, H, W, 3], read-only: the frames of the last step.
+        start_index: which of the world's start frames the episode began with, -1 for an own image.
+        new_cells: cells first seen in the last step.
+        last: what the last step made; ``None`` right after a reset.
+    """
+
+    spec: WorldSpec
+    episode: EpisodeState
+    seen: SeenArea
+    frames: np.ndarray
+    start_index: int
+    new_cells: int
+    last: StepRecord | None
+
+
+def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
+    """The last ``rows`` rows, or all of them with ``padding`` repeated in front; always a new array."""
+    missing = max(0, rows - len(array))
+    front = np.broadcast_to(padding, (missing, *np.shape(padding)))
+    return np.concatenate([front, array[-rows:]]).astype(array.dtype)
+
+
+def check_pose(pose: Any) -> np.ndarray:
+    """A copy of a camera-to-world matrix as float64 [4, 4].
+
+    Raises:
+        ValueError: not 4x4, not finite, not a rotation and a position below 1e6, or another last row than 0 0 0 1.
+    """
+    allowed = "allowed: a finite 4x4 matrix [rotation | position], last row 0 0 0 1, position below 1e6"
+    try:
+        matrix = np.array(pose, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"pose={type(pose).__name__} is not usable; {allowed}") from None
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise ValueError(f"pose of shape {list(matrix.shape)} or with NaN is not usable; {allowed}")
+    rotation = matrix[:3, :3]
+    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5) and np.linalg.det(rotation) > 0
+    if not rigid or not np.allclose(matrix[3], [0, 0, 0, 1]) or np.abs(matrix[:3, 3]).max() >= 1e6:
+        raise ValueError(f"pose={matrix.round(4).tolist()} is not usable; {allowed}")
+    return matrix
+
+
+def read_only(frames: np.ndarray) -> np.ndarray:
+    """The same array, locked, so that it can be shared between saved states."""
+    frames.setflags(write=False)
+    return frames
