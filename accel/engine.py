@@ -79,13 +79,14 @@ class Engine:
     """Runs episodes of one world under one acceleration config.
 
     Args:
-        world: the model.
+        world: the model. If it has an attribute ``view_overlap``, that is the view similarity it was trained with, and
+            the planner uses it instead of the frustum given by its spec.
         config: the acceleration settings.
-        view_overlap: the world's own measure of view similarity, if it has one (see `Planner`).
     """
 
-    def __init__(self, world: WorldModel, config: AccelConfig, view_overlap: ViewOverlap | None = None) -> None:
+    def __init__(self, world: WorldModel, config: AccelConfig) -> None:
         self.world, self.config = world, config
+        view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
         self.planner = Planner(world.spec, config, view_overlap)
 
     def start(
@@ -176,8 +177,8 @@ class Engine:
         """What the world lets happen; a motion that is not finite becomes standing still and marks its episode."""
         requests = []
         for state, moves in zip(states, commanded, strict=True):
-            target = follow(state.pose, moves)[-1] if moves else state.pose
-            shown = self.planner.surroundings(state.history.track, target)
+            arrival = follow(state.pose, moves)[-1] if moves else state.pose
+            shown = self.planner.surroundings(state.history.track, state.pose, arrival)
             requests.append(
                 MotionRequest(state.scene, state.pose, moves, self._gather(state, shown), state.history.poses[list(shown)])
             )

@@ -80,7 +80,7 @@ class NearestView:
     def _similarities(self, requests: Sequence[MemoryRequest], candidates: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Similarity of each candidate group, one array per request; worlds with equally many share one computation."""
         size = self._spec.memory_group
-        looked_at = np.unique([0, size // 2])
+        looked_at = np.array(sorted({0, size // 2}))
         results: list[np.ndarray] = [np.zeros(0)] * len(requests)
         kinds: dict[tuple[int, int], list[int]] = {}
         for index, groups in enumerate(candidates):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from li_env.accel.camera import CameraMotion, inverse, move
 from li_env.accel.config import AccelConfig
 from li_env.accel.history import History, PoseTrack
 from li_env.accel.memory import MAX_SEARCHED, MEMORY_POLICIES, MemoryChoice, MemoryRequest, view_centres
@@ -61,18 +62,21 @@ class Planner:
         )
         return [self._decide(len(track), choice) for track, choice in zip(tracks, choices, strict=True)]
 
-    def surroundings(self, track: PoseTrack, target: np.ndarray) -> tuple[int, ...]:
-        """Latents that show where a motion goes: older ones that look there, then the most recent ones.
+    def surroundings(self, track: PoseTrack, pose: np.ndarray, arrival: np.ndarray) -> tuple[int, ...]:
+        """Latents that show where a motion goes: older ones that look that way, then the most recent ones.
 
-        ``target`` [4, 4] is the pose that the motion aims at. Returns at most eight indices, increasing; none at the
-        start of an episode.
+        ``pose`` and ``arrival`` [4, 4] are the camera now and where the motion would end. Returns at most eight
+        indices, increasing; none at the start of an episode.
         """
         recent = max(0, len(track) - _SURROUNDINGS)
         start = max(0, recent - MAX_SEARCHED)
-        poses, distance = track.poses[start:recent], self.spec.view_distance
-        away = np.square(view_centres(poses, distance) - view_centres(target, distance)).sum(axis=-1)
-        near = start + np.sort(np.argsort(away, kind="stable")[:_SURROUNDINGS])
-        return (*(int(index) for index in near), *range(recent, len(track)))
+        right, _, forward = (inverse(pose) @ arrival)[:3, 3]
+        # Walking backwards or sideways, what counts is what lies behind or beside the camera.
+        look = move(pose, CameraMotion(yaw=float(np.degrees(np.arctan2(right, forward))))) if right or forward else pose
+        distance = self.spec.view_distance
+        away = view_centres(track.poses[start:recent], distance) - view_centres(look, distance)
+        near = np.argsort(np.square(away).sum(axis=-1).round(9), kind="stable")[:_SURROUNDINGS]
+        return (*(int(index) for index in start + np.sort(near)), *range(recent, len(track)))
 
     def _decide(self, length: int, choice: MemoryChoice) -> ChunkPlan:
         spec = self.spec

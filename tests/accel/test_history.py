@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from li_env.accel.camera import STILL, CameraMotion
+from li_env.accel.history import History, PoseTrack
+
+
+def numbered(start: int, count: int) -> np.ndarray:
+    """Stand-ins for poses that can be told apart."""
+    return np.arange(start, start + count, dtype=np.float64)[:, None, None] + np.zeros((4, 4))
+
+
+def chunk(start: int, count: int) -> torch.Tensor:
+    return torch.arange(start, start + count, dtype=torch.float32)[:, None, None, None].expand(-1, 2, 1, 1).clone()
+
+
+def extended(history: History, count: int, value: int | None = None) -> History:
+    start = len(history) if value is None else value
+    motions = [CameraMotion(forward=start + offset) for offset in range(count)][1 if history.chunks == 0 else 0 :]
+    return history.append(chunk(start, count), numbered(start, count), motions)
+
+
+def test_track_appends_without_touching_the_older_value() -> None:
+    empty = PoseTrack()
+    three = empty.append(numbered(0, 3))
+    five = three.append(numbered(3, 2))
+    assert (len(empty), len(three), len(five)) == (0, 3, 5)
+    np.testing.assert_array_equal(five.poses, numbered(0, 5))
+    np.testing.assert_array_equal(three.poses, numbered(0, 3))
+
+
+def test_track_views_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        PoseTrack(numbered(0, 2)).poses[0] = 0
+
+
+def test_track_shares_until_forks_part() -> None:
+    base = PoseTrack(numbered(0, 3))
+    first, second = base.append(numbered(10, 1)), base.append(numbered(20, 1))
+    assert np.shares_memory(base.poses, first.poses)
+    assert not np.shares_memory(base.poses, second.poses)
+    np.testing.assert_array_equal(first.poses[3], numbered(10, 1)[0])
+    np.testing.assert_array_equal(second.poses[3], numbered(20, 1)[0])
+
+
+def test_track_growth_is_amortised() -> None:
+    track, buffers = PoseTrack(), set()
+    for index in range(1000):
+        track = track.append(numbered(4 * index, 4))
+        buffers.add(id(track._buffer))
+    assert len(track) == 4000
+    assert len(buffers) <= 12  # doublings, not one copy per append
+    np.testing.assert_array_equal(track.poses, numbered(0, 4000))
+
+
+def test_track_rejects_other_shapes() -> None:
+    with pytest.raises(ValueError, match=r"^poses: shape \(4, 4\)"):
+        PoseTrack().append(np.eye(4))
+
+
+def test_latents_by_index_across_chunks() -> None:
+    history = History()
+    for count in (3, 4, 4):
+        history = extended(history, count)
+    assert (len(history), history.chunks) == (11, 3)
+    for indices in ([0], [2, 3], [0, 1, 2], [3, 4, 5, 6], [1, 5, 6, 7, 10], [10, 0, 3]):
+        assert history.latents(indices)[:, 0, 0, 0].tolist() == indices
+    assert history.latents([4, 5]).shape == (2, 2, 1, 1)
+    assert len(history.motions) == 10
+    assert [motion.forward for motion in history.motions] == list(range(1, 11))
+    np.testing.assert_array_equal(history.poses, numbered(0, 11))
+
+
+@pytest.mark.parametrize("indices", [[], [-1], [7], [0, 99]])
+def test_latents_outside_the_history(indices: list[int]) -> None:
+    history = extended(extended(History(), 3), 4)
+    with pytest.raises(IndexError, match="^indices: "):
+        history.latents(indices)
+
+
+def test_append_checks_lengths() -> None:
+    history = extended(extended(History(), 3), 4)
+    with pytest.raises(ValueError, match="^latents: 2 in this chunk, 4 in the chunks before"):
+        extended(history, 2)
+    with pytest.raises(ValueError, match="^motions: 1 given, 4"):
+        history.append(chunk(0, 4), numbered(0, 4), [STILL])
+    with pytest.raises(ValueError, match="^latents: 4 for 3 poses"):
+        history.append(chunk(0, 4), numbered(0, 3), [STILL] * 4)
+    with pytest.raises(ValueError, match="^latents: 0 for 0 poses"):
+        history.append(chunk(0, 0), numbered(0, 0), [])
+
+
+def test_append_copies_no_chunk() -> None:
+    first = extended(History(), 3)
+    second = extended(first, 4)
+    assert second._chunks[0] is first._chunks[0]
+    assert second._chunks._items is first._chunks._items
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(100, 10_000)), min_size=1, max_size=30))
+def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int]]) -> None:
+    """Append to arbitrary earlier histories; each must stay what a plain list would be."""
+    histories, models = [History()], [[]]
+    for parent, value in appends:
+        parent %= len(histories)
+        histories.append(extended(histories[parent], 2, value))
+        models.append([*models[parent], value, value + 1])
+        for history, model in zip(histories, models, strict=True):
+            assert len(history) == len(model)
+            assert history.poses[:, 0, 0].tolist() == model
+            if model:
+                assert history.latents(range(len(model)))[:, 0, 0, 0].tolist() == model
+                assert [motion.forward for motion in history.motions] == model[1:]
