@@ -8,8 +8,8 @@ One module per command in this package: ``rollout.py`` is ``li-env rollout``, ``
 
 Heavy imports belong inside ``run``, so that ``li-env --help`` stays fast. Nothing else needs to be registered.
 
-Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted. ``LI_ENV_TRACEBACK=1`` shows where an error was
-raised.
+Exit codes: 0 done, 2 bad input or a file system that refuses (one line on stderr), 130 interrupted.
+``LI_ENV_TRACEBACK=1`` shows where an error was raised.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, rest = _split(words)
         module = importlib.import_module(commands()[command])
         module.run(_parse(module, command, rest))
-    except (ValueError, FileNotFoundError, PermissionError, NotADirectoryError, MissingExtraError) as error:
+    except (ValueError, OSError, MissingExtraError) as error:
         if os.environ.get("LI_ENV_TRACEBACK"):
             raise
         print(f"li-env: error: {_one_line(str(error))}", file=sys.stderr)

@@ -1,0 +1,24 @@
+"""Start from your own picture and turn once around.
+
+Run: python examples/custom_image.py PICTURE
+"""
+
+import sys
+
+import gymnasium
+
+import li_env  # noqa: F401  (registers the environments)
+from li_env.images import read_image
+from li_env.recording import contact_sheet, write_png
+
+env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset="off", observation="frame")
+observation, info = env.reset(seed=0, options={"image": read_image(sys.argv[1])})
+
+frames = [observation]
+for _ in range(6):
+    observation, *_ = env.step(6)  # turn right
+    frames.append(observation)
+
+write_png("outputs/custom_image.png", contact_sheet(frames, columns=7))
+env.close()
+print("wrote outputs/custom_image.png")

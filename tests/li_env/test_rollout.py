@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from li_env.accel.camera import STILL, CameraMotion, parse_trajectory
+from li_env.accel.config import AccelConfig
+from li_env.rollout import fill_chunks, psnr, roll_out
+from tests.analytic_world import SPEC, AnalyticWorld
+
+OFF = AccelConfig.preset("off")
+
+
+@given(count=st.integers(0, 200))
+def test_chunks_hold_the_trajectory_and_then_stand_still(count):
+    motions = [CameraMotion(yaw=float(index + 1)) for index in range(count)]
+    chunks, added = fill_chunks(SPEC, motions)
+    assert [len(chunk) for chunk in chunks] == [3, *[4] * (len(chunks) - 1)]
+    flat = [motion for chunk in chunks for motion in chunk]
+    assert flat[:count] == motions
+    assert flat[count:] == [STILL] * added
+    assert added < 4
+
+
+def test_out_and_back_of_the_demo_fills_16_chunks_exactly():
+    chunks, added = fill_chunks(SPEC, parse_trajectory("w-31, s-32", SPEC.motion))
+    assert (len(chunks), added) == (16, 0)
+
+
+def test_a_rollout_is_repeatable_and_its_report_complete():
+    world = AnalyticWorld()
+    motions = parse_trajectory("right-5, w-4", SPEC.motion)
+    ticks: list[None] = []
+    first = roll_out(world, OFF, world.start_frames[0], motions, seed=1, on_chunk=lambda: ticks.append(None))
+    second = roll_out(world, OFF, world.start_frames[0], motions, seed=1)
+    other = roll_out(world, OFF, world.start_frames[0], motions, seed=2)
+    assert first.frames.shape == (12, 96, 128, 3)
+    assert first.chunk_ends == (4, 8, 12)
+    assert len(ticks) == 3
+    np.testing.assert_array_equal(first.frames, second.frames)
+    assert not np.array_equal(first.frames, other.frames)
+    assert first.report["note"] == "trajectory completed by standing still for 2 latents"
+    assert first.report["totals"]["frames"] == 12
+    assert (first.report["seed"], first.report["preset"]) == (1, "off")
+
+
+def test_a_degenerated_world_ends_the_rollout():
+    class Broken(AnalyticWorld):
+        def generate(self, requests):
+            return [chunk * float("inf") for chunk in super().generate(requests)]
+
+    world = Broken()
+    rollout = roll_out(world, OFF, world.start_frames[0], [STILL] * 7, seed=0)
+    assert rollout.report["totals"]["degenerated"]
+    assert rollout.report["totals"]["chunks"] == 1
+
+
+def test_psnr_in_decibel():
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert psnr(black, black) == 100.0
+    assert psnr(black, black + np.uint8(255)) == 0.0
+    assert psnr(black, black + np.uint8(51)) == pytest.approx(20 * np.log10(5))

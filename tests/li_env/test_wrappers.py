@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+
+from li_env.recording import read_video
+from li_env.wrappers import RecordAllFrames
+
+
+@pytest.mark.parametrize("observation", ["chunk", "frame"])
+def test_every_frame_of_every_episode_is_written(tmp_path, world_name, observation):
+    env = RecordAllFrames(
+        gymnasium.make("LightInteraction/Explore-v0", world=world_name, observation=observation), tmp_path
+    )
+    env.reset(seed=0, options={"start": 0})
+    for _ in range(3):
+        env.step(6)
+    last = env.unwrapped.last_frames()[-1]
+    env.reset(seed=1)
+    env.step(1)
+    env.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["episode-0.mp4", "episode-1.mp4"]
+    frames = read_video(tmp_path / "episode-0.mp4")
+    assert len(frames) == 1 + 3 * env.unwrapped.world.spec.chunk_frames
+    assert np.abs(frames[-1].astype(int) - last).mean() < 6
+    assert len(read_video(tmp_path / "episode-1.mp4")) == 1 + env.unwrapped.world.spec.chunk_frames
+
+
+def test_an_episode_without_steps_leaves_no_file(tmp_path, world_name):
+    env = RecordAllFrames(gymnasium.make("LightInteraction/Explore-v0", world=world_name), tmp_path / "videos")
+    env.reset(seed=0)
+    env.close()
+    assert not (tmp_path / "videos").exists()
+
+
+def test_other_environments_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="env=CartPoleEnv cannot be recorded here; allowed: LightInteractionEnv"):
+        RecordAllFrames(gymnasium.make("CartPole-v1"), tmp_path)
