@@ -85,8 +85,8 @@ def inverse(pose: np.ndarray) -> np.ndarray:
 def relative_motion(pose_a: np.ndarray, pose_b: np.ndarray) -> CameraMotion:
     """The motion that leads from ``pose_a`` to ``pose_b`` (both [4, 4]).
 
-    Exact when such a motion exists (pitch within 90 degrees); otherwise roll and the shift along the camera's y axis are
-    left out.
+    Exact when such a motion exists (pitch within 90 degrees); otherwise roll and the shift along the camera's y axis
+    are left out.
     """
     step = inverse(pose_a) @ pose_b
     rotation, shift = step[:3, :3], step[:3, 3]

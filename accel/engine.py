@@ -127,8 +127,8 @@ class Engine:
 
         Args:
             states: episodes, left as they are.
-            motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0, whose
-                first latent is the start frame.
+            motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0,
+                whose first latent is the start frame.
 
         Raises:
             ValueError: wrong number of motions, or a motion that is not finite.
@@ -179,9 +179,8 @@ class Engine:
         for state, moves in zip(states, commanded, strict=True):
             arrival = follow(state.pose, moves)[-1] if moves else state.pose
             shown = self.planner.surroundings(state.history.track, state.pose, arrival)
-            requests.append(
-                MotionRequest(state.scene, state.pose, moves, self._gather(state, shown), state.history.poses[list(shown)])
-            )
+            shown_poses = state.history.poses[list(shown)]
+            requests.append(MotionRequest(state.scene, state.pose, moves, self._gather(state, shown), shown_poses))
         feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
         broken = [not all(move.is_finite() for move in moves) for moves in feasible]
         feasible = [tuple(move if move.is_finite() else STILL for move in moves) for moves in feasible]
@@ -273,7 +272,7 @@ class Engine:
             and np.linalg.det(matrix[:3, :3]) > 0
         )
         if not rigid:
-            raise ValueError(f"poses[{index}]: {matrix.tolist()} is not allowed; use a rigid 4x4 camera-to-world matrix")
+            raise ValueError(f"poses[{index}]: {matrix.tolist()} is not allowed; use a rigid 4x4 camera-to-world pose")
 
 
 class _Clock:

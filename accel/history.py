@@ -126,7 +126,7 @@ class History:
             ValueError: lengths differ from each other or from the earlier chunks after the first.
         """
         if len(latents) == 0 or len(latents) != len(poses):
-            raise ValueError(f"latents: {len(latents)} for {len(poses)} poses; one per pose and at least one are needed")
+            raise ValueError(f"latents: {len(latents)} for {len(poses)} poses; use one per pose and at least one")
         if self.chunks > 1 and len(latents) != len(self._chunks[1]):
             raise ValueError(f"latents: {len(latents)} in this chunk, {len(self._chunks[1])} in the chunks before")
         expected = len(latents) - (1 if self.chunks == 0 else 0)

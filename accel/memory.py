@@ -24,7 +24,10 @@ MAX_QUERIES = 4
 
 @dataclass(frozen=True)
 class MemoryRequest:
-    """One world's question: ``track`` so far, ``next_poses`` [n, 4, 4] to come, ``before``: first latent of the window."""
+    """One world's question: the ``track`` so far and ``next_poses`` [n, 4, 4], the poses to come.
+
+    Only latents before index ``before``, where the recent window begins, may be retrieved.
+    """
 
     track: PoseTrack
     next_poses: np.ndarray
@@ -50,10 +53,10 @@ class MemoryPolicy(Protocol):
 class NearestView:
     """The plain model's rule (specs/hy_worldplay.md 5.3): the start of the episode and the most similar groups.
 
-    Groups are aligned to multiples of ``spec.memory_group``. If the memory holds two groups or more, the first of them is
-    always the start of the episode. The others are those with the highest similarity: the mean view overlap of the coming
-    poses with the first and the middle frame of the group; of equals, the older one. Only whole groups before the
-    recent window count.
+    Groups are aligned to multiples of ``spec.memory_group``. If the memory holds two groups or more, the first of them
+    is always the start of the episode. The others are those with the highest similarity: the mean view overlap of the
+    coming poses with the first and the middle frame of the group; of equals, the older one. Only whole groups before
+    the recent window count. The reported similarity is the best of all candidates, the start of the episode included.
     """
 
     def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap) -> None:
@@ -64,16 +67,14 @@ class NearestView:
     def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
         """See `MemoryPolicy.choose`."""
         size = self._spec.memory_group
-        candidates = [
-            nearest_groups(request, size, int(self._keeps_start), self._spec.view_distance) for request in requests
-        ]
+        candidates = [nearest_groups(request, size, self._spec.view_distance) for request in requests]
         similarities = self._similarities(requests, candidates)
         choices = []
         for request, groups, similarity in zip(requests, candidates, similarities, strict=True):
-            wanted = self._groups - self._keeps_start
-            best = groups[np.argsort(-similarity, kind="stable")[:wanted]]
-            chosen = sorted([0] * (self._keeps_start and request.before >= size) + [int(group) for group in best])
-            memory = tuple(group * size + offset for group in chosen for offset in range(size))
+            ranked = [int(group) for group in groups[np.argsort(-similarity, kind="stable")]]
+            if self._keeps_start and request.before >= size:
+                ranked = [0, *(group for group in ranked if group != 0)]
+            memory = tuple(group * size + offset for group in sorted(ranked[: self._groups]) for offset in range(size))
             choices.append(MemoryChoice(memory, float(similarity.max(initial=0.0))))
         return choices
 
@@ -98,15 +99,15 @@ class NearestView:
         return results
 
 
-def nearest_groups(request: MemoryRequest, size: int, first: int, view_distance: float) -> np.ndarray:
+def nearest_groups(request: MemoryRequest, size: int, view_distance: float) -> np.ndarray:
     """Indices (increasing) of the groups that are worth comparing: at most `MAX_CANDIDATES`.
 
-    Of the groups ``first, first + 1, ...`` that lie wholly before ``request.before`` (the most recent `MAX_SEARCHED` of
-    them), those whose centre of view, half the view distance in front of the camera, is nearest to the centre of view
+    Of the groups of ``size`` latents that lie wholly before ``request.before`` (the latest `MAX_SEARCHED` of them),
+    those whose centre of view, half the view distance in front of the camera, is nearest to the centre of view
     of a coming pose. Near centres mean near positions and like directions, so this keeps what overlaps most at the
     price of one subtraction per group.
     """
-    groups = np.arange(max(first, request.before // size - MAX_SEARCHED), request.before // size)
+    groups = np.arange(max(0, request.before // size - MAX_SEARCHED), request.before // size)
     if len(groups) <= MAX_CANDIDATES:
         return groups
     middle = request.track.poses[groups[0] * size + size // 2 : groups[-1] * size + size : size]

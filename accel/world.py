@@ -1,11 +1,11 @@
 """The contract between the engine and an interactive video world model.
 
-A world owns weights and tensor shapes. It keeps nothing about an episode: what lasts an episode is a `Scene`, what lasts
-between two decodes is a `DecodeStream`; both are returned by the world and handed back by the engine, so that two
+A world owns weights and tensor shapes. It keeps nothing about an episode: what lasts an episode is a `Scene`, what
+lasts between two decodes is a `DecodeStream`; both are returned by the world and handed back by the engine, so that two
 environments in one process never mix and a fork costs nothing.
 
-Poses are camera-to-world 4x4 float64 matrices with OpenCV axes (x right, y down, z forward). Lengths are the world's own
-unit (`WorldSpec.length_unit`), angles are degrees.
+Poses are camera-to-world 4x4 float64 matrices with OpenCV axes (x right, y down, z forward). Lengths are the world's
+own unit (`WorldSpec.length_unit`), angles are degrees.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A world with known answers for tests: an empty room whose walls have colours, seen by casting one ray per latent cell.
+"""A world with known answers for tests: an empty room with coloured walls, seen by casting one ray per latent cell.
 
-Latents are the picture at latent resolution (channels 0-2, in [0, 1]) and a channel that depends on the context that was
-handed over and on the noise (3), so that a wrong context, noise or order changes the frames.
+Latents are the picture at latent resolution (channels 0-2, in [0, 1]) and a channel that depends on the context that
+was handed over and on the noise (3), so that a wrong context, noise or order changes the frames.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AnalyticWorld:
         rows, columns = self.spec.token_grid
         cells = (rows, height // rows, columns, width // columns, 3)
         return [
-            RoomScene(torch.from_numpy(image.reshape(cells).mean((1, 3)) / 255).permute(2, 0, 1).float().to(self.device))
+            RoomScene(torch.from_numpy((image.reshape(cells).mean((1, 3)) / 255).transpose(2, 0, 1)).float())
             for image in images
         ]
 
@@ -88,7 +88,7 @@ class AnalyticWorld:
         assert len(request.context) == len(request.context_poses) == len(request.plan.context)
         latents = torch.stack([self._picture(pose) for pose in request.poses])
         if not request.plan.context:
-            latents[0, :3] = request.scene.start
+            latents[0, :3] = request.scene.start.to(self.device)
         else:
             ages = torch.linspace(0, 0.5, len(request.context), device=self.device)
             latents[:, 3] += (request.context[:, 3].mean((1, 2)) * ages).sum()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from li_env.accel.camera import (
     MAX_TRAJECTORY_LATENTS,
     STILL,
@@ -17,7 +18,6 @@ from li_env.accel.camera import (
     relative_motion,
 )
 from li_env.accel.world import MotionLimits
-
 from tests.oracle import load_oracle
 
 FLAT = MotionLimits(translation=0.75, rotation=15.0, pitch=False)
@@ -117,7 +117,7 @@ def test_trajectory_errors_say_where_and_what(text: str, position: int, allowed:
 
 @pytest.mark.parametrize("text", ["", " , ,", "w-0"])
 def test_trajectory_needs_motion(text: str) -> None:
-    with pytest.raises(ValueError, match="has no motion"):
+    with pytest.raises(ValueError, match=r"has no motion"):
         parse_trajectory(text, FLAT)
 
 

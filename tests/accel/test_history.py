@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from li_env.accel.camera import STILL, CameraMotion
 from li_env.accel.history import History, PoseTrack
 
@@ -34,7 +35,7 @@ def test_track_appends_without_touching_the_older_value() -> None:
 
 
 def test_track_views_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         PoseTrack(numbered(0, 2)).poses[0] = 0
 
 
@@ -78,19 +79,19 @@ def test_latents_by_index_across_chunks() -> None:
 @pytest.mark.parametrize("indices", [[], [-1], [7], [0, 99]])
 def test_latents_outside_the_history(indices: list[int]) -> None:
     history = extended(extended(History(), 3), 4)
-    with pytest.raises(IndexError, match="^indices: "):
+    with pytest.raises(IndexError, match=r"^indices: "):
         history.latents(indices)
 
 
 def test_append_checks_lengths() -> None:
     history = extended(extended(History(), 3), 4)
-    with pytest.raises(ValueError, match="^latents: 2 in this chunk, 4 in the chunks before"):
+    with pytest.raises(ValueError, match=r"^latents: 2 in this chunk, 4 in the chunks before"):
         extended(history, 2)
-    with pytest.raises(ValueError, match="^motions: 1 given, 4"):
+    with pytest.raises(ValueError, match=r"^motions: 1 given, 4"):
         history.append(chunk(0, 4), numbered(0, 4), [STILL])
-    with pytest.raises(ValueError, match="^latents: 4 for 3 poses"):
+    with pytest.raises(ValueError, match=r"^latents: 4 for 3 poses"):
         history.append(chunk(0, 4), numbered(0, 3), [STILL] * 4)
-    with pytest.raises(ValueError, match="^latents: 0 for 0 poses"):
+    with pytest.raises(ValueError, match=r"^latents: 0 for 0 poses"):
         history.append(chunk(0, 0), numbered(0, 0), [])
 
 
@@ -104,7 +105,8 @@ def test_append_copies_no_chunk() -> None:
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(100, 10_000)), min_size=1, max_size=30))
 def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int]]) -> None:
     """Append to arbitrary earlier histories; each must stay what a plain list would be."""
-    histories, models = [History()], [[]]
+    histories: list[History] = [History()]
+    models: list[list[int]] = [[]]
     for parent, value in appends:
         parent %= len(histories)
         histories.append(extended(histories[parent], 2, value))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from li_env.accel.camera import CameraMotion, follow, inverse, move, parse_trajectory
 from li_env.accel.views import BallOverlap, FrustumSampler, ball_overlap, ball_points
 from li_env.accel.world import MotionLimits
-
 from tests.oracle import load_oracle
 
 FOV, DISTANCE = (90.0, 64.0), 8.0
@@ -63,7 +65,9 @@ def test_matches_brute_force(current: np.ndarray, candidate: np.ndarray) -> None
 def test_batch_equals_single_calls() -> None:
     sampler = FrustumSampler(FOV, DISTANCE)
     generator = np.random.default_rng(0)
-    tracks = np.stack([follow(np.eye(4), [CameraMotion(*row) for row in generator.normal(0, 20, (9, 4))]) for _ in "abc"])
+    tracks = np.stack(
+        [follow(np.eye(4), [CameraMotion(*row) for row in generator.normal(0, 20, (9, 4))]) for _ in "abc"]
+    )
     together = sampler.overlap(tracks[:, :4], tracks[:, 4:])
     assert together.shape == (3, 4, 5)
     for world in range(3):
@@ -99,7 +103,7 @@ def test_visible_averages_to_overlap() -> None:
         ((FOV, 8.0, 0), "points"),
     ],
 )
-def test_bad_arguments(arguments: tuple, key: str) -> None:
+def test_bad_arguments(arguments: tuple[Any, ...], key: str) -> None:
     with pytest.raises(ValueError, match=f"^{key}: .* is not allowed"):
         FrustumSampler(*arguments)
 
@@ -136,5 +140,5 @@ def test_ball_overlap_batches_and_survives_an_empty_view() -> None:
     np.testing.assert_array_equal(together[0], overlap.overlap(track[:2], track[2:]))
     behind = np.array([[0.0, 0.0, -1.0]])
     np.testing.assert_array_equal(ball_overlap(track[:2], track[2:], behind), np.zeros((2, 9)))
-    with pytest.raises(ValueError, match="^points: "):
+    with pytest.raises(ValueError, match=r"^points: "):
         BallOverlap(np.zeros((3, 2)))

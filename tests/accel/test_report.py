@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from li_env.accel.camera import STILL
+from li_env.accel.config import AccelConfig
+from li_env.accel.engine import STAGES, Engine
+from li_env.accel.report import RolloutReport, device_name, peak_memory, write_json
+from tests.analytic_world import SPEC, AnalyticWorld
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    world, config = AnalyticWorld(), AccelConfig.preset("off")
+    engine = Engine(world, config)
+    states = engine.start([world.start_frames[0]], [""], [4])
+    collected = RolloutReport(SPEC, config, seed=4, note="completed by standing still: 1 latent")
+    for chunk in range(7):
+        states, [result] = engine.step(states, [[STILL] * (3 if chunk == 0 else 4)])
+        collected.add(result)
+    return collected.to_dict()
+
+
+def test_is_json(report: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(report, allow_nan=False))["chunks"][6]["memory"] == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_totals_add_up(report: dict[str, Any]) -> None:
+    totals, chunks = report["totals"], report["chunks"]
+    assert (totals["chunks"], totals["frames"], totals["steps"]) == (7, 28, 28)
+    for stage in STAGES:
+        assert totals["milliseconds"][stage] == pytest.approx(sum(chunk["milliseconds"][stage] for chunk in chunks))
+    together = totals["milliseconds"]["all"]
+    assert together == pytest.approx(sum(totals["milliseconds"][stage] for stage in STAGES))
+    assert totals["frames_per_second"] == pytest.approx(1000 * 28 / together)
+    assert totals["degenerated"] is False
+
+
+def test_names_what_was_run(report: dict[str, Any]) -> None:
+    assert (report["world"], report["preset"], report["seed"]) == ("analytic", "off", 4)
+    assert report["note"] == "completed by standing still: 1 latent"
+    assert AccelConfig.from_dict(report["settings"]) == AccelConfig.preset("off")
+    assert report["versions"]["torch"] == torch.__version__
+    assert [chunk["regime"] for chunk in report["chunks"]][:4] == ["warmup"] * 3 + ["explore"]
+    assert [chunk["frames"] for chunk in report["chunks"]] == [4] * 7
+
+
+def test_empty_report() -> None:
+    totals = RolloutReport(SPEC, AccelConfig(), seed=0).to_dict()["totals"]
+    assert (totals["frames"], totals["frames_per_second"]) == (0, 0.0)
+
+
+def test_machine() -> None:
+    cpu = torch.device("cpu")
+    assert 20 < peak_memory(cpu)["process"] < 1_000_000  # MiB
+    assert "gpu" not in peak_memory(cpu)
+    assert "threads" in device_name(cpu)
+
+
+def test_write_json_makes_folders_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "report.json"
+    write_json(target, {"a": 1})
+    write_json(target, {"a": [2]})
+    assert json.loads(target.read_text()) == {"a": [2]}
+    assert target.read_text().endswith("\n")
+    assert list(target.parent.iterdir()) == [target]
+    assert target.stat().st_mode & 0o044 == 0o044
+
+
+@pytest.mark.parametrize("data", [{"a": float("nan")}, {"a": object()}])
+def test_write_json_keeps_the_old_file_on_failure(tmp_path: Path, data: dict[str, Any]) -> None:
+    target = tmp_path / "report.json"
+    write_json(target, {"a": 1})
+    with pytest.raises((ValueError, TypeError)):
+        write_json(target, data)
+    assert json.loads(target.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_write_json_leaves_nothing_when_the_target_cannot_be_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    target.mkdir()
+    with pytest.raises(OSError):
+        write_json(target, {"a": 1})
+    assert list(tmp_path.iterdir()) == [target]
