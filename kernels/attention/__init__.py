@@ -1,0 +1,5 @@
+"""Dense attention of current tokens over [context | current] keys."""
+
+from li_env.kernels.attention.naive import attend
+
+__all__ = ["attend"]

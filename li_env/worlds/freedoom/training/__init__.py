@@ -1,0 +1,1 @@
+"""Training of the freedoom world: autoencoder, dynamics, motion head, self-rollout refinement."""

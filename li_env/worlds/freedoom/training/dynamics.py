@@ -1,0 +1,167 @@
+"""Stage 2: flow matching on real chunks with real, noised contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from li_env.worlds.freedoom.model import Cameras, DynamicsModel
+from li_env.worlds.freedoom.training import checkpoint
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
+from li_env.worlds.freedoom.training.store import Batch, LatentStore, Window
+
+WINDOWS: tuple[tuple[float, Window], ...] = (
+    (0.06, Window(0, 0)),
+    (0.10, Window(4, 0)),
+    (0.26, Window(4, 4)),
+    (0.05, Window(8, 0)),
+    (0.12, Window(4, 8)),
+    (0.10, Window(8, 4)),
+    (0.05, Window(12, 0)),
+    (0.04, Window(16, 0)),
+    (0.22, Window(12, 8)),
+)
+"""Kinds of batches with their shares: every context that a planner may choose, retrieved memory in most of them."""
+
+
+@dataclass(frozen=True)
+class DynamicsStage:
+    """Settings of the stage.
+
+    ``draws`` noise draws share one context pass. ``context_noise`` is the largest noise level added to the context, so
+    that the model forgives its own errors later. ``loss_floor``: the velocity weight 1 / sigma^2 stops growing below it.
+    """
+
+    steps: int = 12000
+    max_seconds: float | None = None
+    batch: int = 256
+    draws: int = 2
+    muon_rate: float = 2e-3
+    adam_rate: float = 1e-3
+    context_noise: float = 0.35
+    sigma_mean: float = 0.3
+    sigma_spread: float = 1.2
+    pure_noise: float = 0.1
+    loss_floor: float = 0.25
+    ema: float = 0.999
+    save_seconds: float = 120.0
+
+
+def compile_blocks(model: DynamicsModel) -> None:
+    """Compile every transformer block for any context length; all blocks share the compiled code."""
+    torch._dynamo.config.cache_size_limit = 64
+    for block in model.transformer.double_blocks:
+        block.compile(dynamic=True)
+
+
+def flow_loss(
+    model: DynamicsModel, batch: Batch, stage: DynamicsStage, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted clean-latent error of one batch: (loss, plain mean squared error of the targets)."""
+    device = batch.target.device
+    size, frames = batch.target.shape[:2]
+    contexts = batch.context.shape[1]
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, device=device, generator=generator)
+
+    def normal(like: torch.Tensor) -> torch.Tensor:
+        return torch.randn(like.shape, device=device, generator=generator)
+
+    caches = None
+    if contexts:
+        level = stage.context_noise * uniform(size, 1) * (uniform(size, 1) < 0.7)
+        clean = batch.context.float()
+        noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * normal(clean)
+        slots = torch.arange(-contexts, 0, device=device)
+        caches = model.context_pass(noisy, level.expand(size, contexts), Cameras.of(batch.context_poses, slots))
+        # Branch-major caches: repeat each branch's entries once per draw.
+        caches = [tuple(_repeat_branches(part, stage.draws) for part in cache) for cache in caches]  # type: ignore[misc]
+    target = batch.target.float().repeat(stage.draws, 1, 1, 1)
+    poses = batch.target_poses.repeat(stage.draws, 1, 1)
+    total = len(target)
+    logit = stage.sigma_mean + stage.sigma_spread * torch.randn(total, 1, device=device, generator=generator)
+    sigma = torch.where(uniform(total, 1) < stage.pure_noise, torch.ones_like(logit), logit.sigmoid())
+    sigma = sigma.expand(total, frames)
+    weight = 1 / sigma.clamp(min=stage.loss_floor).square()
+    if not contexts:
+        given = torch.arange(frames, device=device) == 0
+        sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
+    spread = sigma[..., None, None]
+    noisy = target * (1 - spread) + spread * normal(target)
+    output = model(noisy, sigma, Cameras.of(poses, torch.arange(frames, device=device)), caches)
+    error = (output.float() - target).square().mean((-1, -2))
+    return (weight * error).mean(), error.mean()
+
+
+def _repeat_branches(cache: torch.Tensor, draws: int) -> torch.Tensor:
+    return cache.unflatten(0, (2, -1)).repeat(1, draws, 1, 1, 1).flatten(0, 1)
+
+
+def train_dynamics(
+    model: DynamicsModel,
+    store: LatentStore,
+    stage: DynamicsStage,
+    log: Callable[[dict[str, float]], None],
+    evaluate: Callable[[DynamicsModel], dict[str, float]],
+    state_path: Path,
+    seed: int = 0,
+) -> DynamicsModel:
+    """Train in place and return ``model`` with averaged weights; continues from ``state_path`` if it exists."""
+    device = store.device
+    generator = torch.Generator(device).manual_seed(seed)
+    choice = torch.Generator().manual_seed(seed)
+    shares = torch.tensor([share for share, _ in WINDOWS])
+    optimizer, ema = Optimizer(model, stage.muon_rate, stage.adam_rate), Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds)
+    if state_path.exists():
+        state = checkpoint.load(state_path, str(device))
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        ema.values, ema.updates = state["ema"], state["updates"]
+        progress.done = state["done"]
+        generator.manual_seed(seed + progress.done)
+        choice.manual_seed(seed + progress.done)
+    next_save = stage.save_seconds
+    if device.type == "cuda":
+        compile_blocks(model)
+    while not progress.finished:
+        window = WINDOWS[int(torch.multinomial(shares, 1, generator=choice))][1]
+        batch = store.sample(window, stage.batch, generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss, error = flow_loss(model, batch, stage, generator)
+        loss.backward()
+        norm = optimizer.step(progress.rate())
+        ema.update()
+        progress.done += 1
+        if progress.done % 200 == 0:
+            log(
+                {
+                    "step": progress.done,
+                    "loss": loss.item(),
+                    "error": error.item(),
+                    "norm": norm.item(),
+                    "window": window.context,
+                    "fraction": progress.fraction,
+                }
+            )
+        if progress.fraction * (stage.max_seconds or 1e9) > next_save or progress.done % 2000 == 0:
+            next_save += stage.save_seconds
+            checkpoint.save(
+                state_path,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "ema": ema.values,
+                    "updates": ema.updates,
+                    "done": progress.done,
+                },
+            )
+        if progress.done % 2000 == 0:
+            log({"step": progress.done} | averaged(model, ema, evaluate))
+    ema.copy_to(model)
+    log({"step": progress.done, "final": 1.0} | evaluate(model))
+    return model

@@ -1,0 +1,128 @@
+"""Stage 3: the motion head, on commanded and feasible motions of the same trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+
+from li_env.worlds.freedoom.geometry import relative_planar
+from li_env.worlds.freedoom.motion import MOTIONS, MotionHead, commanded_path
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress
+from li_env.worlds.freedoom.training.store import GROUP, LatentStore, view_overlap
+
+BLOCKED_METRES = 0.05
+"""A motion counts as blocked when it falls short of the command by more than this."""
+
+
+@dataclass(frozen=True)
+class MotionStage:
+    """Settings of the stage. ``latent_noise`` is the largest noise level added to the latents that the head sees."""
+
+    steps: int = 8000
+    max_seconds: float | None = None
+    batch: int = 512
+    rate: float = 1e-3
+    latent_noise: float = 0.3
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class MotionBatch:
+    """Frames to look at, and what was commanded and what happened: motions are (yaw rad, right m, forward m)."""
+
+    latents: torch.Tensor
+    poses: torch.Tensor
+    commanded: torch.Tensor
+    feasible: torch.Tensor
+
+
+def sample_motions(
+    store: LatentStore, commanded: torch.Tensor, feasible: torch.Tensor, size: int, generator: torch.Generator
+) -> MotionBatch:
+    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look that way."""
+    device = store.device
+    track = torch.randint(store.count, (size,), device=device, generator=generator)
+    start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)
+    rows = track[:, None]
+    steps = start[:, None] - 1 + torch.arange(MOTIONS, device=device)
+    wanted, real = commanded[rows, steps], feasible[rows, steps]
+    now = store.poses[track, start - 1]
+    end = commanded_path(wanted)[:, -1]
+    look = now.clone()
+    look[:, 2] += torch.atan2(end[:, 0], end[:, 1])
+    poses = store.poses[track]
+    score = view_overlap(look[:, None], poses)
+    frames = torch.arange(store.length, device=device)
+    score = score.masked_fill(frames[None] >= (start - GROUP)[:, None].clamp(min=1), -1.0)
+    indices = torch.cat((score.topk(4, dim=1).indices, start[:, None] - torch.arange(4, 0, -1, device=device)), dim=1)
+    seen = store.poses[rows, indices]
+    return MotionBatch(store.latents[rows, indices], relative_planar(seen, now[:, None]), wanted, real)
+
+
+def train_motion(
+    model: MotionHead,
+    store: LatentStore,
+    motions: tuple[torch.Tensor, torch.Tensor],
+    held_out: tuple[LatentStore, torch.Tensor, torch.Tensor],
+    stage: MotionStage,
+    log: Callable[[dict[str, float]], None],
+    seed: int = 0,
+) -> MotionHead:
+    """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, feasible)."""
+    generator = torch.Generator(store.device).manual_seed(seed)
+    optimizer, ema = Optimizer(model, stage.rate, stage.rate), Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds)
+    while not progress.finished:
+        batch = sample_motions(store, *motions, stage.batch, generator)
+        with torch.autocast(store.device.type, torch.bfloat16, enabled=store.device.type == "cuda"):
+            loss = motion_loss(model, batch, stage, generator)
+        loss.backward()
+        optimizer.step(progress.rate())
+        ema.update()
+        progress.done += 1
+        if progress.done % 1000 == 0:
+            log({"step": progress.done, "loss": loss.item()})
+    ema.copy_to(model)
+    log({"step": progress.done, "final": 1.0} | measure_motion(model, *held_out, generator))
+    return model
+
+
+def motion_loss(
+    model: MotionHead, batch: MotionBatch, stage: MotionStage, generator: torch.Generator
+) -> torch.Tensor:
+    """Blocked or not (binary cross-entropy) plus the displacement of blocked motions (smooth L1, metres)."""
+    latents = batch.latents.float()
+    level = stage.latent_noise * torch.rand(len(latents), 1, 1, 1, device=latents.device, generator=generator)
+    noise = torch.randn(latents.shape, device=latents.device, generator=generator)
+    # From one to eight of the frames, newest last, so that the head works from the first chunk on.
+    keep = int(torch.randint(1, 9, (1,), device=latents.device, generator=generator))
+    latents = (latents * (1 - level) + noise * level)[:, -keep:]
+    logits, displacement = model(latents, batch.poses[:, -keep:], batch.commanded)
+    shortfall = (batch.feasible[..., 1:] - batch.commanded[..., 1:]).norm(dim=-1)
+    blocked = (shortfall > BLOCKED_METRES).float()
+    error = smooth_l1_loss(displacement, batch.feasible[..., 1:], reduction="none", beta=0.1).sum(-1)
+    return binary_cross_entropy_with_logits(logits, blocked) + 4 * (error * blocked).mean()
+
+
+@torch.no_grad()
+def measure_motion(
+    model: MotionHead, store: LatentStore, commanded: torch.Tensor, feasible: torch.Tensor, generator: torch.Generator
+) -> dict[str, float]:
+    """Accuracy on held-out maps: errors in metres, and how often blocked and free motions are told apart."""
+    batch = sample_motions(store, commanded, feasible, 4096, generator)
+    predicted = model.feasible(batch.latents.float(), batch.poses, batch.commanded)
+    error = (predicted - batch.feasible)[..., 1:].norm(dim=-1)
+    shortfall = (batch.feasible - batch.commanded)[..., 1:].norm(dim=-1)
+    blocked = shortfall > BLOCKED_METRES
+    said = (predicted - batch.commanded)[..., 1:].norm(dim=-1) > BLOCKED_METRES
+    return {
+        "error_metres": error.mean().item(),
+        "error_blocked_metres": error[blocked].mean().item(),
+        "error_if_ignored_metres": shortfall.mean().item(),
+        "recall": (said & blocked).sum().item() / max(1, blocked.sum().item()),
+        "precision": (said & blocked).sum().item() / max(1, said.sum().item()),
+        "blocked_share": blocked.float().mean().item(),
+    }

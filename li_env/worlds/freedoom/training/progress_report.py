@@ -1,0 +1,59 @@
+"""Quick measures on validation maps while training runs (the full report is `li-env evaluate world`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from li_env.worlds.freedoom.autoencoder import Autoencoder
+from li_env.worlds.freedoom.model import DynamicsModel
+from li_env.worlds.freedoom.training.metrics import psnr, sharpness
+from li_env.worlds.freedoom.training.rollout import roll_out
+from li_env.worlds.freedoom.training.store import GROUP, LatentStore
+
+
+def decode(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Tensor:
+    """Latents [B, T, n, C] -> uint8 frames [B, T, H, W, 3]."""
+    batch, frames = latents.shape[:2]
+    planes = latents.flatten(0, 1).transpose(1, 2).unflatten(2, (6, 8)).float()
+    return torch.cat([autoencoder.decode(part) for part in planes.split(512)]).unflatten(0, (batch, frames))
+
+
+@torch.no_grad()
+def quick_measures(
+    model: DynamicsModel,
+    autoencoder: Autoencoder,
+    store: LatentStore,
+    frames: torch.Tensor,
+    schedules: Sequence[Sequence[float]],
+    tracks: int = 64,
+    budget: tuple[int, int] = (12, 8),
+) -> dict[str, float]:
+    """PSNR (dB) to the game and sharpness of the next chunk and of own rollouts, on the first ``tracks`` trajectories."""
+    device = store.device
+    latents, poses, real = store.latents[:tracks], store.poses[:tracks], frames[:tracks]
+    out: dict[str, float] = {}
+    amp = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    for sigmas in schedules:
+        name = f"{len(sigmas) - 1}step"
+        generator = torch.Generator(device).manual_seed(0)
+        chunks = store.length // GROUP
+        with amp:
+            own = roll_out(model, latents[:, 0], poses, min(16, chunks), sigmas, generator, *budget)
+        for chunk in (1, 2, 8, 16):
+            if chunk > own.shape[1] // GROUP:
+                continue
+            part = slice((chunk - 1) * GROUP, chunk * GROUP)
+            decoded = decode(autoencoder, own[:, part])
+            out[f"{name}_own{chunk}_psnr"] = psnr(decoded, real[:, part]).mean().item()
+            out[f"{name}_own{chunk}_sharp"] = sharpness(decoded, real[:, part])
+        last = (chunks - 1) * GROUP
+        with amp:
+            following = roll_out(
+                model, latents[:, 0], poses, chunks, sigmas, generator, *budget, real=latents, real_chunks=chunks - 1
+            )
+        decoded = decode(autoencoder, following[:, last:])
+        out[f"{name}_next_psnr"] = psnr(decoded, real[:, last : last + GROUP]).mean().item()
+        out[f"{name}_next_sharp"] = sharpness(decoded, real[:, last : last + GROUP])
+    return {key: round(value, 3) for key, value in out.items()}

@@ -1,0 +1,252 @@
+"""Stage 4: refinement on the model's own rollouts.
+
+Three forces on one model. (1) Flow matching on real chunks keeps what stage 2 learned. (2) Flow matching towards the
+real chunk from a context that the model generated itself teaches it to recover from its own errors. (3) A discriminator
+looks at chunks sampled with few steps, gradients running through the whole sampler, so that unseen places are sampled
+sharply instead of being averaged to fog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from li_env.worlds.freedoom.model import DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.training import checkpoint
+from li_env.worlds.freedoom.training.discriminator import Discriminator
+from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, compile_blocks, flow_loss
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
+from li_env.worlds.freedoom.training.rollout import chunk_cameras, chunk_context, roll_out, window_at
+from li_env.worlds.freedoom.training.store import GROUP, LatentStore
+
+BUDGETS: tuple[tuple[int, int], ...] = ((12, 8), (4, 4), (4, 8), (8, 4))
+"""(recent, memory) budgets of the rollouts, drawn with equal chance."""
+
+
+@dataclass(frozen=True)
+class RefineStage:
+    """Settings of the stage.
+
+    ``adversarial_share``: size of the adversarial gradient relative to the flow-matching gradient. ``own_share``: share
+    of the flow-matching batch whose context is generated.
+    """
+
+    steps: int = 4000
+    max_seconds: float | None = None
+    batch: int = 96
+    chunks: int = 8
+    muon_rate: float = 4e-4
+    adam_rate: float = 2e-4
+    judge_rate: float = 3e-4
+    adversarial_share: float = 0.4
+    warmup: int = 300
+    smoothness: float = 10.0
+    smoothness_noise: float = 0.05
+    label: float = 0.0
+    ema: float = 0.998
+    save_seconds: float = 120.0
+    schedules: tuple[tuple[float, ...], ...] = ((1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0))
+
+
+@dataclass(frozen=True)
+class OwnChunk:
+    """A chunk of an own rollout: everything before it was generated, except the real start."""
+
+    history: torch.Tensor
+    real: torch.Tensor
+    poses: torch.Tensor
+    chunk: int
+    budget: tuple[int, int]
+
+
+def own_rollouts(
+    model: DynamicsModel, store: LatentStore, stage: RefineStage, generator: torch.Generator, choice: torch.Generator
+) -> OwnChunk:
+    """Roll out a batch from real starts and pick the chunk to learn from."""
+    device = store.device
+
+    def pick(count: int) -> int:
+        return int(torch.randint(count, (1,), generator=choice))
+
+    chunk = pick(stage.chunks)
+    real_chunks = pick(chunk + 1)
+    budget = BUDGETS[pick(len(BUDGETS))]
+    sigmas = stage.schedules[pick(len(stage.schedules))]
+    length = (chunk + 1) * GROUP
+    track = torch.randint(store.count, (stage.batch,), device=device, generator=generator)
+    offset = torch.randint(store.length - length + 1, (stage.batch, 1), device=device, generator=generator)
+    frames = offset + torch.arange(length, device=device)
+    latents, poses = store.latents[track[:, None], frames], store.poses[track[:, None], frames]
+    history = roll_out(
+        model, latents[:, 0], poses, chunk, sigmas, generator, *budget, stage.label, latents, real_chunks
+    )
+    return OwnChunk(history, latents.float(), poses, chunk, budget)
+
+
+def sample_last(
+    model: DynamicsModel, own: OwnChunk, stage: RefineStage, sigmas: tuple[float, ...], generator: torch.Generator
+) -> torch.Tensor:
+    """Sample the chunk after an own history with gradients through all steps: [B, T, n, C]."""
+    context = None
+    if own.chunk:
+        window = window_at(own.chunk, *own.budget)
+        context = chunk_context(model, own.history, own.poses, own.chunk, window, stage.label)
+    target = own.real[:, own.chunk * GROUP :]
+    noise = torch.randn(target.shape, device=target.device, generator=generator)
+    known = target[:, :1] if own.chunk == 0 else None
+    return sample_chunk(model, noise, known, sigmas, chunk_cameras(own.poses, own.chunk), context).float()
+
+
+def own_flow_loss(
+    model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
+) -> torch.Tensor:
+    """Flow matching towards the real chunk from the generated context."""
+    device = own.real.device
+    context = None
+    if own.chunk:
+        window = window_at(own.chunk, *own.budget)
+        context = chunk_context(model, own.history, own.poses, own.chunk, window, stage.label)
+    target = own.real[:, own.chunk * GROUP :]
+    size, frames = target.shape[:2]
+    logit = flow.sigma_mean + flow.sigma_spread * torch.randn(size, 1, device=device, generator=generator)
+    pure = torch.rand(size, 1, device=device, generator=generator) < flow.pure_noise
+    sigma = torch.where(pure, torch.ones_like(logit), logit.sigmoid()).expand(size, frames)
+    weight = 1 / sigma.clamp(min=flow.loss_floor).square()
+    if own.chunk == 0:
+        given = torch.arange(frames, device=device) == 0
+        sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
+    noise = torch.randn(target.shape, device=device, generator=generator)
+    noisy = target * (1 - sigma[..., None, None]) + sigma[..., None, None] * noise
+    output = model(noisy, sigma, chunk_cameras(own.poses, own.chunk), context)
+    return (weight * (output.float() - target).square().mean((-1, -2))).mean()
+
+
+def judge_loss(
+    judge: nn.Module, real: torch.Tensor, fake: torch.Tensor, own: OwnChunk, stage: RefineStage, generator: torch.Generator
+) -> torch.Tensor:
+    """Relativistic logistic loss, and a penalty that keeps the verdict smooth around real and generated latents."""
+    cameras = chunk_cameras(own.poses, own.chunk)
+    real_verdict, fake_verdict = judge(real, cameras), judge(fake, cameras)
+    loss = softplus(fake_verdict - real_verdict).mean()
+    penalty = torch.zeros((), device=real.device)
+    for latents, verdict in ((real, real_verdict), (fake, fake_verdict)):
+        shifted = latents + stage.smoothness_noise * torch.randn(latents.shape, device=latents.device, generator=generator)
+        penalty = penalty + (judge(shifted, cameras) - verdict).square().mean()
+    return loss + stage.smoothness * penalty
+
+
+def train_refine(
+    model: DynamicsModel,
+    store: LatentStore,
+    stage: RefineStage,
+    flow: DynamicsStage,
+    log: Callable[[dict[str, float]], None],
+    evaluate: Callable[[DynamicsModel], dict[str, float]],
+    state_path: Path,
+    seed: int = 1,
+) -> DynamicsModel:
+    """Refine in place and return ``model`` with averaged weights; continues from ``state_path`` if it exists."""
+    device = store.device
+    generator, choice = torch.Generator(device).manual_seed(seed), torch.Generator().manual_seed(seed)
+    judge = Discriminator().to(device)
+    optimizer = Optimizer(model, stage.muon_rate, stage.adam_rate)
+    judge_optimizer = Optimizer(judge, stage.judge_rate, stage.judge_rate)
+    ema = Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds)
+    if state_path.exists():
+        state = checkpoint.load(state_path, str(device))
+        model.load_state_dict(state["model"])
+        judge.load_state_dict(state["judge"])
+        ema.values, ema.updates, progress.done = state["ema"], state["updates"], state["done"]
+        generator.manual_seed(seed + progress.done)
+        choice.manual_seed(seed + progress.done)
+    shares = torch.tensor([share for share, _ in WINDOWS])
+    if device.type == "cuda":
+        compile_blocks(model)
+        compile_blocks(judge)  # type: ignore[arg-type]
+    parameters = list(model.parameters())
+    ratio = torch.zeros((), device=device)
+    while not progress.finished:
+        amp = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+        # Each block of work has its own autocast scope: a scope keeps cast weights, and casts made without gradients
+        # must not be reused where gradients are needed.
+        with amp:
+            own = own_rollouts(model, store, stage, generator, choice)
+        with amp:
+            window = WINDOWS[int(torch.multinomial(shares, 1, generator=choice))][1]
+            loss = flow_loss(model, store.sample(window, stage.batch, generator), flow, generator)[0]
+            own_loss = own_flow_loss(model, own, stage, flow, generator)
+        (loss + own_loss).backward()
+        sigmas = stage.schedules[int(torch.randint(len(stage.schedules), (1,), generator=choice))]
+        with amp:
+            fake = sample_last(model, own, stage, sigmas, generator)
+        real = own.real[:, own.chunk * GROUP :]
+        with amp:
+            verdict_loss = judge_loss(judge, real, fake.detach(), own, stage, generator)
+        verdict_loss.backward()
+        judge_optimizer.step(progress.rate())
+        gap = torch.zeros((), device=device)
+        if progress.done >= stage.warmup:
+            flow_gradients = [parameter.grad for parameter in parameters]
+            for parameter in parameters:
+                parameter.grad = None
+            cameras = chunk_cameras(own.poses, own.chunk)
+            with amp:
+                real_verdict = judge(real, cameras).detach()
+                fake_verdict = judge(fake, cameras)
+                adversarial = softplus(real_verdict - fake_verdict).mean()
+                gap = (real_verdict - fake_verdict).mean()
+            adversarial.backward()
+            judge_optimizer.clear()
+            ratio = combine_gradients(parameters, flow_gradients, stage.adversarial_share)
+        norm = optimizer.step(progress.rate())
+        ema.update()
+        progress.done += 1
+        if progress.done % 100 == 0:
+            log(
+                {
+                    "step": progress.done,
+                    "flow": loss.item(),
+                    "own_flow": own_loss.item(),
+                    "judge": verdict_loss.item(),
+                    "gap": gap.item(),
+                    "ratio": ratio.item(),
+                    "norm": norm.item(),
+                    "chunk": own.chunk,
+                    "fraction": progress.fraction,
+                }
+            )
+        if progress.done % 500 == 0:
+            checkpoint.save(
+                state_path,
+                {
+                    "model": model.state_dict(),
+                    "judge": judge.state_dict(),
+                    "ema": ema.values,
+                    "updates": ema.updates,
+                    "done": progress.done,
+                },
+            )
+            log({"step": progress.done} | averaged(model, ema, evaluate))
+    ema.copy_to(model)
+    log({"step": progress.done, "final": 1.0} | evaluate(model))
+    return model
+
+
+@torch.no_grad()
+def combine_gradients(
+    parameters: list[nn.Parameter], flow: list[torch.Tensor | None], share: float
+) -> torch.Tensor:
+    """Set each gradient to flow + adversarial, the latter scaled to ``share`` of the flow gradient's norm."""
+    own = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    base = [g if g is not None else torch.zeros_like(p) for g, p in zip(flow, parameters, strict=True)]
+    base_norm, own_norm = (torch.stack(torch._foreach_norm(grads)).norm() for grads in (base, own))
+    factor = share * base_norm / own_norm.clamp(min=1e-8)
+    for parameter, a, b in zip(parameters, base, own, strict=True):
+        parameter.grad = a + factor * b
+    return factor

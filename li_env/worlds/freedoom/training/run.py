@@ -1,0 +1,176 @@
+"""The whole training of the freedoom world, stage after stage, resumable after a kill.
+
+Every finished stage leaves a safetensors file in the output folder and is skipped when it is there; a stage that was
+cut short continues from its last saved state. Frames are rendered again at each start: they depend on seeds only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
+from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
+from li_env.worlds.freedoom.model import DynamicsModel
+from li_env.worlds.freedoom.motion import MotionHead
+from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
+from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
+from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
+from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
+from li_env.worlds.freedoom.training.progress_report import quick_measures
+from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
+from li_env.worlds.freedoom.training.store import LatentStore
+
+Log = Callable[[dict[str, Any]], None]
+
+STAGES = ("autoencoder", "dynamics", "motion", "refine")
+
+SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
+SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of all stages, read from YAML; ``stages`` may leave some out."""
+
+    seed: int = 0
+    stages: tuple[str, ...] = STAGES
+    data: DataSettings = field(default_factory=DataSettings)
+    autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
+    dynamics: DynamicsStage = field(default_factory=DynamicsStage)
+    motion: MotionStage = field(default_factory=MotionStage)
+    refine: RefineStage = field(default_factory=RefineStage)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainConfig:
+        """Read a YAML file; unknown keys are a ValueError that names them."""
+        return from_mapping(cls, yaml.safe_load(path.read_text()) or {}, "")
+
+
+def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    """Build a (nested) config dataclass, naming unknown keys."""
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"unknown key {where}{unknown[0]!s} in the training config; allowed: {', '.join(sorted(known))}")
+    arguments: dict[str, Any] = {}
+    defaults = kind()
+    for name, value in values.items():
+        current = getattr(defaults, name)
+        if dataclasses.is_dataclass(current):
+            value = from_mapping(type(current), value, f"{where}{name}.")
+        elif isinstance(current, tuple):
+            value = tuple(tuple(item) if isinstance(item, list) else item for item in value)
+        arguments[name] = value
+    return kind(**arguments)
+
+
+def train_world(config: TrainConfig, out: Path, device: torch.device, workers: int | None = None) -> None:
+    """Run the stages of ``config`` and leave ``<stage>.safetensors`` files and ``log.jsonl`` in ``out``."""
+    if unknown := sorted(set(config.stages) - set(STAGES)):
+        raise ValueError(f"unknown stage {unknown[0]}; allowed: {', '.join(STAGES)}")
+    out.mkdir(parents=True, exist_ok=True)
+    log = logger(out / "log.jsonl")
+    torch.manual_seed(config.seed)
+    torch.set_float32_matmul_precision("high")
+    todo = [stage for stage in STAGES if stage in config.stages and not (out / f"{stage}.safetensors").exists()]
+    if not todo:
+        return
+    training, validation = render(config.data, device, workers, log)
+    autoencoder = Autoencoder(AutoencoderConfig()).to(device)
+    if "autoencoder" in todo:
+        generator = torch.Generator(device).manual_seed(config.seed)
+        flat = training.frames.flatten(0, 1)
+
+        def draw(count: int) -> torch.Tensor:
+            return flat[torch.randint(len(flat), (count,), device=device, generator=generator)]
+
+        held_out = validation.frames[:32, ::4].flatten(0, 1)
+        train_autoencoder(autoencoder, draw, held_out, config.autoencoder, tagged(log, "autoencoder"))
+        write(autoencoder, out / "autoencoder.safetensors")
+    read(autoencoder, out / "autoencoder.safetensors")
+    store, held_out_store = (
+        LatentStore(encode_all(autoencoder, part.frames), part.poses) for part in (training, validation)
+    )
+    del training.frames
+    log({"stage": "encode", "latents": list(store.latents.shape)})
+
+    def evaluate(model: DynamicsModel) -> dict[str, float]:
+        return quick_measures(model, autoencoder, held_out_store, validation.frames, (SIGMAS_4, SIGMAS_16))
+
+    model = DynamicsModel().to(device)
+    if "dynamics" in todo:
+        state = out / "dynamics_state.safetensors"
+        train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed)
+        write(model, out / "dynamics.safetensors")
+        state.unlink(missing_ok=True)
+    if "motion" in todo:
+        motions = (training.commanded, training.feasible)
+        held_out_motions = (held_out_store, validation.commanded, validation.feasible)
+        head = MotionHead().to(device)
+        train_motion(head, store, motions, held_out_motions, config.motion, tagged(log, "motion"), config.seed)
+        write(head, out / "motion.safetensors")
+    if "refine" in todo:
+        read(model, out / "dynamics.safetensors")
+        state = out / "refine_state.safetensors"
+        flow = dataclasses.replace(config.dynamics, draws=1)
+        train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1)
+        write(model, out / "refine.safetensors")
+        state.unlink(missing_ok=True)
+
+
+def render(
+    data: DataSettings, device: torch.device, workers: int | None, log: Log
+) -> tuple[Trajectories, Trajectories]:
+    """Render the training and the validation trajectories."""
+    began = time.monotonic()
+    training = gather(
+        TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps],
+        data.trajectories_per_map, data.length, data.kinds, data.seed, device, workers,
+    )  # fmt: skip
+    validation = gather(
+        VALIDATION[: data.validation_maps], 2, data.validation_length, data.kinds, data.seed, device, workers
+    )
+    seconds = time.monotonic() - began
+    count = training.frames.shape[0] * training.frames.shape[1]
+    log({"stage": "render", "frames": count, "seconds": round(seconds, 1), "frames_per_second": round(count / seconds)})
+    return training, validation
+
+
+def logger(path: Path) -> Log:
+    """Append entries with a time stamp to a JSON-lines file and print them."""
+    began = time.monotonic()
+
+    def log(entry: dict[str, Any]) -> None:
+        line = json.dumps({"seconds": round(time.monotonic() - began, 1)} | entry)
+        with path.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+    return log
+
+
+def tagged(log: Log, stage: str) -> Log:
+    """A logger that adds the stage's name."""
+    return lambda entry: log({"stage": stage} | entry)
+
+
+def write(model: nn.Module, path: Path) -> None:
+    """Save weights (float32) in one move."""
+    temporary = path.with_suffix(".tmp")
+    save_file({name: tensor.detach().float().contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary)
+    temporary.rename(path)
+
+
+def read(model: nn.Module, path: Path) -> None:
+    """Load weights written by `write` (any float type)."""
+    model.load_state_dict(load_file(path))
