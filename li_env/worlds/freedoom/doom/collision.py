@@ -41,10 +41,12 @@ class Walls:
 
     Args:
         maps: per map a float array [n, 4] (x1, y1, x2, y2).
+        radius: of the player, at least 16.
     """
 
-    def __init__(self, maps: Sequence[np.ndarray]) -> None:
-        reach = LONGEST_STEP + RADIUS
+    def __init__(self, maps: Sequence[np.ndarray], radius: float = RADIUS) -> None:
+        self._radius = radius
+        reach = LONGEST_STEP + radius
         tables: list[np.ndarray] = []
         origins, shapes, bases = [], [], []
         self._segments = np.concatenate([*maps, np.full((1, 4), _FAR)]).astype(np.float64)
@@ -83,7 +85,7 @@ class Walls:
     def slide(self, which: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
         """Where players at ``positions`` [b, 2] in maps ``which`` [b] end after trying ``displacements`` [b, 2].
 
-        The result keeps `RADIUS` from every wall if the start does. Raises ValueError for a displacement longer than
+        The result keeps the radius from every wall if the start does. Raises ValueError for a displacement longer than
         `LONGEST_STEP`.
         """
         lengths = np.sqrt((displacements * displacements).sum(1))
@@ -94,13 +96,13 @@ class Walls:
             return result
         walls = self._nearby(which, positions)
         _, distances = segment_distances(positions[:, None], walls)
-        blocked = np.flatnonzero((distances.min(1) < RADIUS + lengths) & (lengths > 0))
+        blocked = np.flatnonzero((distances.min(1) < self._radius + lengths) & (lengths > 0))
         if len(blocked):
-            result[blocked] = _push_along(walls[blocked], positions[blocked], displacements[blocked])
+            result[blocked] = _push_along(walls[blocked], positions[blocked], displacements[blocked], self._radius)
         return result
 
 
-def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
+def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndarray, radius: float) -> np.ndarray:
     """Short sub-steps, each followed by pushing the disc out of the wall that it entered deepest."""
     steps = int(np.ceil(np.sqrt((displacements**2).sum(1)).max() / _SUBSTEP))
     here = positions.copy()
@@ -112,11 +114,11 @@ def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndar
             offsets, distances = segment_distances(here[:, None], walls)
             deepest = distances.argmin(1)
             distance = distances[rows, deepest]
-            if (distance >= RADIUS - 1e-9).all():
+            if (distance >= radius - 1e-9).all():
                 break
             direction = offsets[rows, deepest] / np.maximum(distance, 1e-9)[:, None]
-            here = here + direction * np.maximum(RADIUS - distance, 0.0)[:, None]
-        stuck = segment_distances(here[:, None], walls)[1].min(1) < RADIUS - 1e-6
+            here = here + direction * np.maximum(radius - distance, 0.0)[:, None]
+        stuck = segment_distances(here[:, None], walls)[1].min(1) < radius - 1e-6
         here = np.where(stuck[:, None], before, here)  # a narrow corner: stay where the last sub-step was free
     return here
 

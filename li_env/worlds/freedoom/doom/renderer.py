@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -20,8 +21,10 @@ HEIGHT, WIDTH = 96, 128
 ANGLE_UNITS = 65536
 """Angles are whole 1/65536 turns."""
 
-DEPTH_UNITS_PER_LEVEL = 7.0
 MAP_UNITS_PER_METRE = 32.0
+
+# the engine's 8-bit depth, fitted to known wall distances (within 4 map units from 20 to 600)
+_DEPTH_UNITS_PER_LEVEL, _DEPTH_OFFSET = 7.14, 8.5
 
 _WARM_UP = 12  # the player ignores turns in the first tics of a map
 
@@ -33,6 +36,11 @@ def require_vizdoom() -> ModuleType:
     except ImportError as error:
         raise ImportError('rendering Doom maps needs ViZDoom: pip install "li-env[doom]"') from error
     return vizdoom
+
+
+def vizdoom_file(name: str) -> Path:
+    """A file that comes with the vizdoom package."""
+    return Path(str(require_vizdoom().__file__)).parent / name
 
 
 def angle_units(degrees: np.ndarray) -> np.ndarray:
@@ -50,55 +58,55 @@ class DoomRenderer:
     """One game engine showing the maps of one WAD file.
 
     Args:
-        wad_path: a PWAD (`maps.write_wad`) or an IWAD.
+        wad_path: a WAD with maps (`maps.write_wad`); None for the maps of freedoom2.wad itself.
         map_names: names of the maps by index; MAP01, MAP02, ... when left out.
         depth: whether `render` also gives depth.
+        geometry: whether `geometry` may be called (costs time in every frame).
 
     Use as a context manager, or call `close`.
     """
 
     def __init__(
-        self, wad_path: str | os.PathLike[str], map_names: tuple[str, ...] | None = None, depth: bool = False
+        self,
+        wad_path: str | os.PathLike[str] | None,
+        map_names: tuple[str, ...] | None = None,
+        depth: bool = False,
+        geometry: bool = False,
     ) -> None:
         vizdoom = require_vizdoom()
-        path = os.path.abspath(wad_path)
-        if not os.path.isfile(path):
+        path = None if wad_path is None else os.path.abspath(wad_path)
+        if path is not None and not os.path.isfile(path):
             raise FileNotFoundError(f"no WAD file at {path}")
         self._names = map_names
         self._map: str | None = None
         self._depth = depth
         self._angle = 0
-        self._eye = 0.0
+        self._eyes: dict[str, float] = {}
         self._folder = tempfile.mkdtemp(prefix="doom_")
         self._game = game = vizdoom.DoomGame()
-        game.set_doom_game_path(os.path.join(os.path.dirname(vizdoom.__file__), "freedoom2.wad"))
-        game.set_doom_scenario_path(path)
+        game.set_doom_game_path(str(vizdoom_file("freedoom2.wad")))
+        if path is not None:
+            game.set_doom_scenario_path(path)
         game.set_doom_config_path(os.path.join(self._folder, "engine.ini"))
         game.set_doom_map(self._name(0))
         game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
         game.set_screen_format(vizdoom.ScreenFormat.RGB24)
         game.set_depth_buffer_enabled(depth)
-        self._variables = vizdoom.GameVariable
+        game.set_sectors_info_enabled(geometry)
+        game.set_objects_info_enabled(geometry)
         game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
         game.set_button_max_value(vizdoom.Button.TURN_LEFT_RIGHT_DELTA, 0)
         names = ("CAMERA_POSITION_X", "CAMERA_POSITION_Y", "CAMERA_POSITION_Z", "CAMERA_ANGLE")
         game.set_available_game_variables([getattr(vizdoom.GameVariable, name) for name in names])
-        for part in (
-            "hud",
-            "weapon",
-            "crosshair",
-            "decals",
-            "particles",
-            "messages",
-            "screen_flashes",
-            "effects_sprites",
-        ):
+        hidden = ("hud", "weapon", "crosshair", "decals", "particles", "messages", "screen_flashes", "effects_sprites")
+        for part in hidden:
             getattr(game, f"set_render_{part}")(False)
         game.set_window_visible(False)
         game.set_sound_enabled(False)
         game.set_mode(vizdoom.Mode.PLAYER)
         game.set_episode_timeout(0)
-        game.add_game_args("+sv_cheats 1 -nomonsters")
+        # no monsters, and no text in the middle of the picture (such as on finding a secret)
+        game.add_game_args("+sv_cheats 1 -nomonsters +con_midtime 0")
         here = os.getcwd()
         os.chdir(self._folder)  # the engine leaves files in the working directory
         try:
@@ -119,7 +127,7 @@ class DoomRenderer:
     def enter(self, map_index: int) -> np.ndarray:
         """Load a map unless it is shown already; returns the player's (x, y, eye height, degrees).
 
-        All poses of a map must lie on the floor height of the place where `enter` finds the player.
+        All poses of a map must lie on one floor height: where `enter` first finds the player, or where `stand` put it.
         """
         name = self._name(map_index)
         if name != self._map:
@@ -129,9 +137,25 @@ class DoomRenderer:
             self._game.advance_action(_WARM_UP)
             self._map = name
         state = np.array(self._game.get_state().game_variables)
-        self._eye = float(state[2])
+        self._eyes.setdefault(name, float(state[2]))
         self._angle = int(angle_units(state[3]))
         return state
+
+    def stand(self, map_index: int, x: int, y: int) -> float | None:
+        """Put the player at (x, y) and let later poses expect that floor; the eye height, None if it cannot be there."""
+        self.enter(map_index)
+        state = self._show(x, y, self._angle)
+        shown_x, shown_y, eye, _ = state.game_variables
+        if (shown_x, shown_y) != (x, y):
+            return None
+        self._eyes[str(self._map)] = float(eye)
+        return float(eye)
+
+    def geometry(self, map_index: int) -> tuple[Any, Any]:
+        """The engine's sectors and objects (vizdoom's own types) of a map; needs ``geometry=True``."""
+        self.enter(map_index)
+        state = self._game.get_state()
+        return state.sectors, state.objects
 
     def render(self, map_index: int, poses: np.ndarray) -> Any:
         """Frames at poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
@@ -151,10 +175,12 @@ class DoomRenderer:
             state = self._go(int(x), int(y), int(angle_units(degrees)))
             cv2.resize(state.screen_buffer, (WIDTH, HEIGHT), dst=frames[row], interpolation=cv2.INTER_AREA)
             if depths is not None:
-                depths[row] = state.depth_buffer[::2, ::2] * (DEPTH_UNITS_PER_LEVEL / MAP_UNITS_PER_METRE)
+                units = state.depth_buffer[::2, ::2] * _DEPTH_UNITS_PER_LEVEL + _DEPTH_OFFSET
+                depths[row] = units / MAP_UNITS_PER_METRE
         return frames if depths is None else (frames, depths)
 
-    def _go(self, x: int, y: int, angle: int) -> Any:
+    def _show(self, x: int, y: int, angle: int) -> Any:
+        """The engine's state one tic after a teleport; where the camera really is stands in its game_variables."""
         right = (self._angle - angle + ANGLE_UNITS // 2) % ANGLE_UNITS - ANGLE_UNITS // 2
         # the engine rounds degrees down to angle units, half a unit more makes that exact
         turn = (right + 0.5) * (360.0 / ANGLE_UNITS)
@@ -166,9 +192,13 @@ class DoomRenderer:
         state = self._game.get_state()
         if state is None:
             raise RuntimeError(f"the game ended in map {self._map}")
-        shown_x, shown_y, shown_z, shown_degrees = state.game_variables
-        self._angle = int(angle_units(shown_degrees))
-        shown, wanted = (shown_x, shown_y, shown_z, self._angle), (x, y, self._eye, angle)
+        self._angle = int(angle_units(state.game_variables[3]))
+        return state
+
+    def _go(self, x: int, y: int, angle: int) -> Any:
+        state = self._show(x, y, angle)
+        shown = (*state.game_variables[:3], self._angle)
+        wanted = (x, y, self._eyes[str(self._map)], angle)
         if shown != wanted:
             raise RuntimeError(f"map {self._map}: asked for (x, y, eye height, angle) {wanted}, got {shown}")
         return state

@@ -14,36 +14,68 @@ import numpy as np
 from li_env.worlds.freedoom.doom.collision import RADIUS
 
 _CELL = 8.0
-_MARGIN = RADIUS + 9.0  # the grid is off by up to about one cell
+_SLACK = 9.0  # the grid is off by up to about one cell
 _ROUTE_STRIDE = 4  # grid cells per routing cell
+
+
+class _Grid:
+    """Distance to the nearest wall [rows, columns] on a grid over the map, and its connected free regions."""
+
+    def __init__(self, segments: np.ndarray, margin: float) -> None:
+        points = segments.reshape(-1, 2)
+        self.origin = points.min(0) - 2 * _CELL
+        width, height = np.ceil((points.max(0) - self.origin) / _CELL).astype(int) + 3
+        image = np.full((height, width), 255, np.uint8)
+        # three fractional bits keep the drawn lines within half a cell of the true ones
+        ends = np.round((segments.reshape(-1, 2, 2) - self.origin) / _CELL * 8).astype(int)
+        for first, second in ends:
+            cv2.line(image, first.tolist(), second.tolist(), 0, 1, cv2.LINE_8, 3)
+        self.distance = cv2.distanceTransform(image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * _CELL
+        self.count, self.regions = cv2.connectedComponents((self.distance >= margin).astype(np.uint8), connectivity=4)
+
+    def cell(self, points: np.ndarray) -> np.ndarray:
+        """(column, row) of points (x, y)."""
+        return np.round((points - self.origin) / _CELL).astype(int)
+
+
+def largest_regions(segments: np.ndarray, radius: float, count: int) -> list[tuple[float, tuple[int, int]]]:
+    """The ``count`` largest regions that walls enclose: (area in square map units, an inner point), largest first.
+
+    Includes regions that lie outside of every room: only the game knows which are inside.
+    """
+    grid = _Grid(segments, radius + _SLACK)
+    areas = np.bincount(grid.regions.ravel(), minlength=grid.count).astype(float) * _CELL**2
+    areas[0] = areas[grid.regions[0, 0]] = 0.0  # walls, and what surrounds the map
+    found = []
+    for region in np.argsort(-areas)[: min(count, grid.count - 1)]:
+        inside = np.where(grid.regions == region, grid.distance, 0.0)
+        row, column = divmod(int(inside.argmax()), inside.shape[1])
+        x, y = np.round(grid.origin + np.array([column, row]) * _CELL).astype(int).tolist()
+        found.append((float(areas[region]), (x, y)))
+    return found
 
 
 class FreeSpace:
     """Distance to the nearest wall on a grid, limited to the region that is connected to ``start`` (x, y)."""
 
-    def __init__(self, segments: np.ndarray, start: tuple[float, float]) -> None:
-        points = segments.reshape(-1, 2)
-        self._origin = points.min(0) - 2 * _CELL
-        width, height = np.ceil((points.max(0) - self._origin) / _CELL).astype(int) + 3
-        image = np.full((height, width), 255, np.uint8)
-        # three fractional bits keep the drawn lines within half a cell of the true ones
-        ends = np.round((segments.reshape(-1, 2, 2) - self._origin) / _CELL * 8).astype(int)
-        for first, second in ends:
-            cv2.line(image, first.tolist(), second.tolist(), 0, 1, cv2.LINE_8, 3)
-        distance = cv2.distanceTransform(image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * _CELL
-        _, regions = cv2.connectedComponents((distance >= _MARGIN).astype(np.uint8), connectivity=4)
-        column, row = self._cell(np.array(start))
-        region = int(regions[row, column])
+    def __init__(self, segments: np.ndarray, start: tuple[float, float], radius: float = RADIUS) -> None:
+        self._margin = radius + _SLACK
+        grid = _Grid(segments, self._margin)
+        self._origin = grid.origin
+        column, row = grid.cell(np.array(start))
+        region = int(grid.regions[row, column])
         if region == 0:
-            raise ValueError(f"start {start} is too close to a wall; allowed: {_MARGIN} map units away")
-        self._clearance = np.where(regions == region, distance, 0.0).astype(np.float32)
+            raise ValueError(f"start {start} is too close to a wall; allowed: {self._margin} map units away")
+        self._clearance = np.where(grid.regions == region, grid.distance, 0.0).astype(np.float32)
 
-    def _cell(self, points: np.ndarray) -> np.ndarray:
-        return np.round((points - self._origin) / _CELL).astype(int)
+    @property
+    def area(self) -> float:
+        """Reachable area in square map units."""
+        return float((self._clearance > 0).sum()) * _CELL**2
 
     def sample(self, rng: np.random.Generator) -> tuple[int, int]:
         """A uniformly drawn free position in whole map units."""
-        free = np.flatnonzero(self._clearance >= _MARGIN + 6.0)
+        free = np.flatnonzero(self._clearance >= self._margin + 6.0)
         row, column = divmod(int(free[rng.integers(len(free))]), self._clearance.shape[1])
         offset = rng.integers(-3, 4, 2)
         return (
@@ -59,14 +91,14 @@ class FreeSpace:
         height, width = self._clearance.shape
         columns = np.clip(((x - self._origin[0]) / _CELL + 0.5).astype(int), 0, width - 1)
         rows = np.clip(((y - self._origin[1]) / _CELL + 0.5).astype(int), 0, height - 1)
-        blocked = self._clearance[rows, columns] < _MARGIN
+        blocked = self._clearance[rows, columns] < self._margin
         blocked[:, 0] = False  # a player that touches a wall may still walk away from it
         blocked[:, -1] = True
         return np.maximum(reach[blocked.argmax(1)] - _CELL, 0.0)
 
     def route(self, start: tuple[float, float], goal: tuple[float, float]) -> list[tuple[float, float]]:
         """Corner points of a walkable way to ``goal`` (breadth-first search, then cut corners); empty if none."""
-        coarse = self._clearance[::_ROUTE_STRIDE, ::_ROUTE_STRIDE] >= _MARGIN + 4.0
+        coarse = self._clearance[::_ROUTE_STRIDE, ::_ROUTE_STRIDE] >= self._margin + 4.0
         size = _CELL * _ROUTE_STRIDE
         height, width = coarse.shape
         first, last = (

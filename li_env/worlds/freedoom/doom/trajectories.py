@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.worlds.freedoom.doom.collision import LONGEST_STEP, Walls
+from li_env.worlds.freedoom.doom.collision import LONGEST_STEP, RADIUS, Walls
 from li_env.worlds.freedoom.doom.explorers import EXPLORERS, KINDS, Body
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
 from li_env.worlds.freedoom.doom.space import FreeSpace
@@ -90,6 +90,7 @@ def simulate(
     kinds: Sequence[str],
     length: int,
     rng: np.random.Generator,
+    radius: float = RADIUS,
 ) -> Trajectories:
     """Let walkers explore maps.
 
@@ -99,11 +100,12 @@ def simulate(
         kinds: [N] explorer of each walker.
         length: poses per walk, at least 2.
         rng: source of all randomness; a walk depends only on its own child of it.
+        radius: of the walkers; that of the free spaces.
     """
     count = len(which)
     bodies = [_new_body(spaces[m], length, child) for m, child in zip(which, rng.spawn(count), strict=True)]
     scripts = [EXPLORERS[kind](body) for kind, body in zip(kinds, bodies, strict=True)]
-    walls = Walls(segments)
+    walls = Walls(segments, radius)
     maps = np.asarray(which, dtype=int)
     states = np.array([[body.x, body.y, body.heading] for body in bodies])
     path = np.empty((count, length, 3))
