@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,10 +13,10 @@ from li_env.accel.views import ViewOverlap
 from li_env.accel.world import WorldSpec
 
 MAX_CANDIDATES = 32
-"""Groups whose view overlap is computed per chunk; see `nearest_groups`."""
+"""Groups whose view overlap is computed per chunk (or twice as many as are retrieved); see `nearest_groups`."""
 
-MAX_SEARCHED = 4096
-"""Groups that are looked at in `nearest_groups`: the most recent ones, so that no history is too long."""
+MAX_SEARCHED = 1024
+"""Groups (or latents) among which `nearest_groups` and the planner search: the most recent ones."""
 
 MAX_QUERIES = 4
 """Poses of the coming chunk that are compared; evenly spaced if it has more."""
@@ -67,7 +67,8 @@ class NearestView:
     def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
         """See `MemoryPolicy.choose`."""
         size = self._spec.memory_group
-        candidates = [nearest_groups(request, size, self._spec.view_distance) for request in requests]
+        count = max(MAX_CANDIDATES, 2 * self._groups)
+        candidates = [nearest_groups(request, size, self._spec.view_distance, count) for request in requests]
         similarities = self._similarities(requests, candidates)
         choices = []
         for request, groups, similarity in zip(requests, candidates, similarities, strict=True):
@@ -99,8 +100,8 @@ class NearestView:
         return results
 
 
-def nearest_groups(request: MemoryRequest, size: int, view_distance: float) -> np.ndarray:
-    """Indices (increasing) of the groups that are worth comparing: at most `MAX_CANDIDATES`.
+def nearest_groups(request: MemoryRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES) -> np.ndarray:
+    """Indices (increasing) of the groups that are worth comparing: at most ``count``.
 
     Of the groups of ``size`` latents that lie wholly before ``request.before`` (the latest `MAX_SEARCHED` of them),
     those whose centre of view, half the view distance in front of the camera, is nearest to the centre of view
@@ -108,12 +109,12 @@ def nearest_groups(request: MemoryRequest, size: int, view_distance: float) -> n
     price of one subtraction per group.
     """
     groups = np.arange(max(0, request.before // size - MAX_SEARCHED), request.before // size)
-    if len(groups) <= MAX_CANDIDATES:
+    if len(groups) <= count:
         return groups
     middle = request.track.poses[groups[0] * size + size // 2 : groups[-1] * size + size : size]
-    away = view_centres(middle, view_distance)[:, None] - view_centres(_queries(request.next_poses), view_distance)
-    distance = np.square(away).sum(axis=-1).min(axis=-1).round(9)  # rounded: equal places stay equal, oldest first
-    return groups[np.sort(np.argsort(distance, kind="stable")[:MAX_CANDIDATES])]
+    away = view_centres(_queries(request.next_poses), view_distance)[:, None] - view_centres(middle, view_distance)
+    distance = np.einsum("qgi,qgi->qg", away, away).min(axis=0).round(9)  # rounded: of equal places the oldest first
+    return groups[np.sort(np.argsort(distance, kind="stable")[:count])]
 
 
 def view_centres(poses: np.ndarray, view_distance: float) -> np.ndarray:
@@ -127,5 +128,5 @@ def _queries(next_poses: np.ndarray) -> np.ndarray:
     return next_poses[np.linspace(0, len(next_poses) - 1, MAX_QUERIES).round().astype(int)]
 
 
-MEMORY_POLICIES: dict[str, type[NearestView]] = {"nearest_view": NearestView}
+MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap], MemoryPolicy]] = {"nearest_view": NearestView}
 """Policies by the name that `AccelConfig.memory` uses."""

@@ -75,7 +75,7 @@ class Planner:
         look = move(pose, CameraMotion(yaw=float(np.degrees(np.arctan2(right, forward))))) if right or forward else pose
         distance = self.spec.view_distance
         away = view_centres(track.poses[start:recent], distance) - view_centres(look, distance)
-        near = np.argsort(np.square(away).sum(axis=-1).round(9), kind="stable")[:_SURROUNDINGS]
+        near = np.argsort(np.einsum("gi,gi->g", away, away), kind="stable")[:_SURROUNDINGS]
         return (*(int(index) for index in start + np.sort(near)), *range(recent, len(track)))
 
     def _decide(self, length: int, choice: MemoryChoice) -> ChunkPlan:

@@ -16,6 +16,9 @@ from li_env.accel.camera import inverse
 _GOLDEN = np.array([0.8191725134, 0.6710436067, 0.5497004779])
 """Steps of the additive recurrence that fills a cube evenly: powers of 1 / 1.2207440846, the root of x^4 = x + 1."""
 
+_BLOCK = 512
+"""View pairs tested at a time: what they need stays in the processor's cache, however many worlds there are."""
+
 
 class ViewOverlap(Protocol):
     """A measure of view similarity."""
@@ -42,7 +45,7 @@ class FrustumSampler:
         seed: shifts the points; equal seeds give equal results.
     """
 
-    def __init__(self, fov: tuple[float, float], distance: float, points: int = 128, seed: int = 0) -> None:
+    def __init__(self, fov: tuple[float, float], distance: float, points: int = 64, seed: int = 0) -> None:
         if not all(0.0 < angle < 180.0 for angle in fov):
             raise ValueError(f"fov: {fov!r} is not allowed; use two angles between 0 and 180 degrees")
         if not distance > 0.0:
@@ -66,8 +69,15 @@ class FrustumSampler:
         """Which sample points of the current views each candidate sees: bool [..., q, m, points]."""
         to_candidate = inverse(candidates)[..., None, :, :, :] @ np.asarray(current)[..., :, None, :, :]
         planes = (self._planes @ to_candidate).astype(np.float32)  # [..., q, m, 5, 4]
-        sides = planes.reshape(-1, 4) @ self._points
-        return (sides.reshape(*planes.shape[:-1], -1) >= -self._tolerance).all(axis=-2)
+        sides = planes.reshape(-1, 5, 4).swapaxes(0, 1)
+        seen = np.empty((sides.shape[1], self._points.shape[1]), dtype=bool)
+        for start in range(0, len(seen), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            worst = sides[0, block] @ self._points
+            for side in sides[1:]:
+                np.minimum(worst, side[block] @ self._points, out=worst)
+            np.greater_equal(worst, -self._tolerance, out=seen[block])
+        return seen.reshape(*planes.shape[:-2], -1)
 
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """See `ViewOverlap.overlap`."""

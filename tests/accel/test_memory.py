@@ -102,6 +102,11 @@ def test_groups_of_one_latent() -> None:
     assert {0, 50, 51} <= set(choice.memory)
 
 
+def test_a_large_memory_is_filled() -> None:
+    choice = policy(context_latents=212, temporal_latents=12).choose([request(wander(404, 7), 400)])[0]
+    assert len(choice.memory) == 200
+
+
 def test_worlds_of_a_batch_do_not_mix() -> None:
     requests = [request(wander(304, seed), length) for seed, length in enumerate((0, 4, 16, 24, 200, 28, 300, 204))]
     together = policy().choose(requests)
