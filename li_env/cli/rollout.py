@@ -171,7 +171,8 @@ def _print(report: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("chunk", "regime", "context", "steps", "motion ms", "plan ms", "generate ms", "decode ms")
+    table = Table("chunk", "regime", "context", "steps", "motion", "plan", "generate", "decode")
+    table.caption = "context: recent + retrieved latents; stages in milliseconds"
     for chunk in report["chunks"]:
         table.add_row(
             str(chunk["chunk"]),

@@ -22,10 +22,10 @@ def run(arguments: Arguments) -> None:
             return "none shipped"
         files = entry.weight_files()
         if not files:
-            return f"missing: li_env/{entry.weights}"
-        return f"present, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB in {len(files)} files"
+            return f"missing (li_env/{entry.weights})"
+        return f"present, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB"
 
-    table = Table("world", "frame (H x W)", "weights", "licence", "description")
+    table = Table("world", "frame", "weights", "licence", "description", caption="frame: height x width in pixels")
     for name in world_names():
         entry = world_entry(name)
         size = "-" if entry.frame_size is None else f"{entry.frame_size[0]} x {entry.frame_size[1]}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import warnings
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -264,14 +267,23 @@ def test_a_saved_state_does_not_change_and_costs_no_copy(world_name):
         saved.frames[0] = 0
 
 
+def test_a_moment_that_nobody_saved_is_forgotten(world_name):
+    env = make(world_name)
+    env.reset(seed=5)
+    env.step(1)
+    moment, frames = (weakref.ref(thing) for thing in (env._now, env._now.frames))
+    env.step(1)
+    gc.collect()
+    assert moment() is None
+    assert frames() is None
+
+
 def test_a_state_of_another_world_or_with_other_options_is_refused(world_name):
     env = make(world_name)
     env.reset(seed=0)
     saved = env.save_state()
     with pytest.raises(ValueError, match="reset option 'state' excludes the others; given with it: prompt"):
         env.reset(options={"state": saved, "prompt": "x"})
-    from dataclasses import replace
-
     foreign = replace(saved, spec=replace(saved.spec, name="elsewhere"))
     assert isinstance(foreign, SavedState)
     with pytest.raises(ValueError, match="state of world 'elsewhere'; allowed here"):

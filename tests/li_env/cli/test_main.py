@@ -66,7 +66,7 @@ def test_worlds_lists_size_licence_and_weights(capsys, monkeypatch):
     assert "freedoom" in text
     assert "96 x 128" in text
     assert "Apache-2.0" in text
-    assert "present" in text or "missing: li_env/worlds/freedoom/data" in text
+    assert "present" in text or "missing (li_env/worlds/freedoom/data" in text
 
 
 def test_help_does_not_load_torch():
