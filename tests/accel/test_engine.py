@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -142,6 +143,14 @@ def test_fork_is_a_reference() -> None:
     assert not np.array_equal(other.frames, reference[2].frames)
     again = run(machine, saved, 4)[1]
     assert all(same(a, b) for a, b in zip(reference, again, strict=True))
+
+
+def test_state_survives_pickling() -> None:
+    machine = engine()
+    saved, _ = run(machine, begin(machine, 0)[0], 7)
+    loaded = pickle.loads(pickle.dumps(saved))
+    for first, second in zip(run(machine, saved, 3)[1], run(machine, loaded, 3)[1], strict=True):
+        assert same(first, second)
 
 
 def test_walls_stop_the_camera() -> None:
