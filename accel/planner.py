@@ -71,8 +71,8 @@ class Planner:
         recent = max(0, len(track) - _SURROUNDINGS)
         start = max(0, recent - MAX_SEARCHED)
         right, _, forward = (inverse(pose) @ arrival)[:3, 3]
-        # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the
-        # motion ends where it began, up to rounding, it is what lies ahead.
+        # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the motion ends where
+        # it began, up to rounding, it is what lies ahead.
         walks = np.hypot(right, forward) > 1e-6 * self.spec.view_distance
         look = move(pose, CameraMotion(yaw=float(np.degrees(np.arctan2(right, forward))))) if walks else pose
         distance = self.spec.view_distance
