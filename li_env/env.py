@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,17 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
-from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
-from li_env.errors import check_choice, check_keys
-from li_env.images import fit_image
-from li_env.seen_area import SeenArea, ViewWedge
-from li_env.state import SavedState, StepRecord, check_pose, fixed_rows, read_only
+from li_env.episodes import Episodes
+from li_env.errors import check_choice
+from li_env.state import SavedState
 from li_env.window import Window
 from li_env.worlds.registry import load_world
 
 DEFAULT_PRESET = "off"
-OBSERVATIONS = ("chunk", "frame")
-RESET_OPTIONS = ("image", "prompt", "pose", "start", "state")
 
 
 class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
@@ -98,7 +93,6 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         EzPickle.__init__(self, world, preset, action_space, observation, render_mode, device, weights, timings)
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.observation = check_choice("observation", observation, OBSERVATIONS)
         config = preset if isinstance(preset, AccelConfig) else AccelConfig.preset(preset)
         if isinstance(world, str):
             self.world = load_world(world, device=device, weights=weights)
@@ -109,9 +103,9 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
             self.world = world
         else:
             raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
-        self.engine = Engine(self.world, config)
         spec = self.world.spec
         self.actions = ActionMapper(action_space, spec.motion)
+        self.episodes = Episodes(Engine(self.world, config), self.actions, observation, timings)
         self.action_space = self.actions.space
         shape = (*spec.frame_size, 3)
         self.observation_space = spaces.Box(
@@ -119,8 +113,6 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         )
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.chunk_frames}
-        self._timings = timings
-        self._wedge = ViewWedge(spec.fov[0], spec.view_distance)
         self._now: SavedState | None = None
         self._window: Window | None = None
 
@@ -129,40 +121,19 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode; options as in the class docstring."""
         super().reset(seed=seed)
-        options = dict(options or {})
-        check_keys("reset option", options, RESET_OPTIONS)
-        if "state" in options:
-            if len(options) > 1:
-                others = ", ".join(sorted(set(options) - {"state"}))
-                raise ValueError(f"reset option 'state' excludes the others; given with it: {others}")
-            self.restore_state(options["state"])
-        else:
-            self._now = self._start(options)
+        options = options or {}
+        self.episodes.check_options(options)
+        self._now = options["state"] if "state" in options else self.episodes.start([self.np_random], [options])[0]
         self._show()
-        return self._observe(), self._info()
+        return self.episodes.observation(self._now), self.episodes.info(self._now)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""
-        now = self._current()
-        if now.episode.degenerated:
-            raise ResetNeeded("the world degenerated and the episode is over: call reset() or restore_state()")
-        motion = self.actions.to_motion(action)
-        spec = self.world.spec
-        count = spec.latents_in_chunk(now.episode.chunk) - (1 if now.episode.chunk == 0 else 0)
-        held: tuple[CameraMotion, ...] = (motion,) * count
-        (episode,), (result,) = self.engine.step([now.episode], [held])
-        seen, new_cells = now.seen.look(result.poses)
-        self._now = SavedState(
-            spec=spec,
-            episode=episode,
-            seen=seen,
-            frames=read_only(fixed_rows(result.frames, spec.chunk_frames, now.frames[0])),
-            start_index=now.start_index,
-            new_cells=new_cells,
-            last=StepRecord.of(result, spec.chunk_latents),
-        )
+        (now,) = self.episodes.step([self._current()], [action])
+        self._now = now
         self._show()
-        return self._observe(), new_cells / self._wedge.cells, False, bool(episode.degenerated), self._info()
+        truncated = bool(now.episode.degenerated)
+        return self.episodes.observation(now), self.episodes.reward(now), False, truncated, self.episodes.info(now)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """``rgb_array``: the last frame, uint8 [H, W, 3]. ``human`` draws by itself in `reset` and `step`."""
@@ -184,11 +155,7 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         Raises:
             ValueError: not a `SavedState`, or one of another world.
         """
-        if not isinstance(state, SavedState):
-            raise ValueError(f"state={type(state).__name__} is not usable; allowed: what save_state() returned")
-        if state.spec != self.world.spec:
-            raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.world.spec.name!r}")
-        self._now = state
+        self._now = self.episodes.check_state(state)
 
     def close(self) -> None:
         """Close the window, if there is one. May be called again."""
@@ -210,66 +177,10 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         state: dict[str, Any] = EzPickle.__getstate__(self)
         return state
 
-    def _start(self, options: Mapping[str, Any]) -> SavedState:
-        spec = self.world.spec
-        # Always both draws, so that the noise does not depend on where the start frame came from.
-        episode_seed = int(self.np_random.integers(2**31 - 1))
-        image, pose, start_index = self._start_view(options, float(self.np_random.random()))
-        prompt = options.get("prompt", "")
-        if not isinstance(prompt, str):
-            raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
-        pose = check_pose(options["pose"]) if "pose" in options else pose
-        (episode,) = self.engine.start([image], [prompt], [episode_seed], [pose])
-        seen, _ = SeenArea(self._wedge).look(pose[None])
-        frames = np.repeat(image[None], spec.chunk_frames, axis=0)
-        return SavedState(spec, episode, seen, read_only(frames), start_index, new_cells=0, last=None)
-
-    def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, int]:
-        """(start frame, pose, index of the start frame or -1); ``draw`` in [0, 1) picks one if nothing is asked."""
-        if "image" in options:
-            if "start" in options:
-                raise ValueError("reset options 'image' and 'start' exclude each other")
-            return fit_image(options["image"], self.world.spec.frame_size), np.eye(4), -1
-        frames = getattr(self.world, "start_frames", None)
-        if frames is None or len(frames) == 0:
-            raise ValueError(f"world {self.world.spec.name!r} has no start frames: reset(options={{'image': ...}})")
-        index = options.get("start", int(draw * len(frames)))
-        whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
-        if not whole or not 0 <= index < len(frames):
-            raise ValueError(f"start={index!r} is not a start frame; allowed: 0 to {len(frames) - 1}")
-        poses = getattr(self.world, "start_poses", None)
-        pose = np.eye(4) if poses is None else np.array(poses[index], dtype=np.float64)
-        return fit_image(np.asarray(frames[index]), self.world.spec.frame_size), pose, int(index)
-
     def _current(self) -> SavedState:
         if self._now is None:
             raise ResetNeeded("call reset() first")
         return self._now
-
-    def _observe(self) -> np.ndarray:
-        return self.last_frames() if self.observation == "chunk" else self._current().frames[-1].copy()
-
-    def _info(self) -> dict[str, Any]:
-        now = self._current()
-        latents = self.world.spec.chunk_latents
-        pose = np.array(now.episode.pose, dtype=np.float64)
-        info: dict[str, Any] = {
-            "pose": pose,
-            "latent_poses": np.tile(pose, (latents, 1, 1)) if now.last is None else now.last.latent_poses.copy(),
-            "motion": np.zeros((latents, 4)) if now.last is None else now.last.motion.copy(),
-            "blocked": 0.0 if now.last is None else now.last.blocked,
-            "seen_area": now.seen.area,
-            "new_cells": now.new_cells,
-            "chunk": int(now.episode.chunk),
-            "start_index": now.start_index,
-            "episode_seed": int(now.episode.seed),
-            "degenerated": bool(now.episode.degenerated),
-        }
-        if now.last is not None:
-            info["accel"] = {**now.last.plan, "attention": dict(now.last.plan["attention"])}
-            if self._timings:
-                info["accel"]["milliseconds"] = dict(now.last.milliseconds)
-        return info
 
     def _show(self) -> None:
         if self.render_mode != "human":

@@ -85,7 +85,7 @@ def check_pose(pose: Any) -> np.ndarray:
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError(f"pose of shape {list(matrix.shape)} or with NaN is not usable; {allowed}")
     rotation = matrix[:3, :3]
-    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5) and np.linalg.det(rotation) > 0
+    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
     if not rigid or not np.allclose(matrix[3], [0, 0, 0, 1]) or np.abs(matrix[:3, 3]).max() >= 1e6:
         raise ValueError(f"pose={matrix.round(4).tolist()} is not usable; {allowed}")
     return matrix

@@ -21,7 +21,8 @@ import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.camera import CameraMotion, move
 from li_env.accel.config import AccelConfig
 from li_env.actions import ACTION_SPACES
-from li_env.env import OBSERVATIONS, LightInteractionEnv
+from li_env.env import LightInteractionEnv
+from li_env.episodes import OBSERVATIONS
 from li_env.recording import read_video
 from li_env.state import SavedState
 from tests.analytic_world import AnalyticWorld
@@ -131,8 +132,8 @@ def test_info_and_observation_are_not_views_of_the_state(world_name):
     info["pose"][:] = 0
     info["accel"]["attention"]["kind"] = "broken"
     assert saved.frames.any()
-    assert env._info()["accel"]["attention"]["kind"] == "dense"
-    np.testing.assert_array_equal(env._info()["pose"][3], [0, 0, 0, 1])
+    assert env.episodes.info(saved)["accel"]["attention"]["kind"] == "dense"
+    np.testing.assert_array_equal(env.episodes.info(saved)["pose"][3], [0, 0, 0, 1])
 
 
 def test_infos_stack_in_a_vector_environment(world_name):
