@@ -1,1 +1,1 @@
-"""Tensor operations: one folder per operation, with a readable reference, a Triton version and the choice between them."""
+"""Tensor operations: one folder each, with a readable reference, a Triton version and the choice between them."""

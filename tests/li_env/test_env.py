@@ -352,12 +352,12 @@ def test_pickling_keeps_arguments_and_never_weights(world_name):
 
 
 def test_record_video_writes_one_frame_per_step(world_name, tmp_path: Path):
-    env = RecordVideo(gymnasium.make(ID, world=world_name, render_mode="rgb_array"), str(tmp_path))
+    env = RecordVideo(gymnasium.make(ID, world=world_name, render_mode="rgb_array"), str(tmp_path / "videos"))
     env.reset(seed=0)
     for _ in range(3):
         env.step(FORWARD)
     env.close()
-    (path,) = tmp_path.glob("*.mp4")
+    (path,) = (tmp_path / "videos").glob("*.mp4")
     assert len(read_video(path)) == 4
 
 
