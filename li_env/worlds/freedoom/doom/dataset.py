@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
     [N]; kind int16 [N], index into `explorers.KINDS`.
     """
-    mode = "r" if memory_map else None
+    mode: Literal["r"] | None = "r" if memory_map else None
     return {name: np.load(Path(folder) / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in SHARD_ARRAYS}
 
 

@@ -80,7 +80,7 @@ def _replay(motions: list[Motion]) -> Explorer:
 
 
 def _choose_yaw(body: Body, need: float, tidy: float) -> float:
-    """A turn in whole keys towards clear space, preferring long views and small turns (the more so, the more ``tidy``)."""
+    """A turn in whole keys towards clear space; ``tidy`` says how much small turns are preferred."""
     clear = body.clear(_AROUND)
     turned = np.minimum(_AROUND, 360 - _AROUND)
     weights = np.where(clear >= need, np.minimum(clear, 320.0), 1e-3) * np.exp(-tidy * turned / 90)

@@ -46,8 +46,11 @@ class HandmadeMap:
 
 
 def freedoom_map_names() -> tuple[str, ...]:
-    """The hand-made maps of freedoom2.wad with a wide region of one floor height, every one walked and looked at."""
-    return tuple(f"MAP{number:02d}" for number in (3, 4, 5, 6, 8, 9, 10, 14, 15, 17, 18, 19, 22, 23, 25, 28, 32))
+    """The hand-made maps of freedoom2.wad with a wide region of one floor height.
+
+    Only those where thousands of random poses met no lift, no hidden step and no other surprise.
+    """
+    return tuple(f"MAP{number:02d}" for number in (3, 6, 9, 14, 18, 22, 23, 28))
 
 
 def freedoom_renderer(names: Sequence[str], depth: bool = False) -> DoomRenderer:
@@ -85,7 +88,7 @@ def read_map(renderer: DoomRenderer, map_index: int, name: str) -> HandmadeMap:
         found_map = HandmadeMap(name, segments, (float(place[0]), float(place[1])))
         # the space between rooms looks like a region too; only the game knows what lies inside
         rng = np.random.default_rng(0)
-        probes = [place] + [found_map.sample_free_position(rng) for _ in range(40)]
+        probes = [place] + [found_map.sample_free_position(rng) for _ in range(150)]
         if all(renderer.stand(map_index, *probe) == floor + _EYE_HEIGHT for probe in probes):
             return found_map
     raise ValueError(f"map {name!r} has no region of one floor height with {SMALLEST_AREA} square map units")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def rooms(rng: np.random.Generator) -> Layout:
     area = len(centres)
     thick = int(rng.integers(2, 4))
     order = sorted(range(len(centres)), key=lambda room: centres[room][0])
-    links = list(zip(order, order[1:], strict=False))
+    links = list(pairwise(order))
     links += [(int(a), int(b)) for a, b in rng.integers(len(centres), size=(int(rng.integers(1, 5)), 2))]
     for first, second in links:
         (ax, ay), (bx, by) = centres[first], centres[second]

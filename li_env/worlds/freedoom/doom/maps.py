@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from li_env.worlds.freedoom.doom import textures
+from li_env.worlds.freedoom.doom.collision import segment_distances
 from li_env.worlds.freedoom.doom.layouts import FAMILIES, SOLID, Layout
 from li_env.worlds.freedoom.doom.space import FreeSpace
 
@@ -161,7 +162,7 @@ def _add_wall(udmf: _Udmf, a: np.ndarray, b: np.ndarray, sector: int, area: _Are
     """A wall run, now and then interrupted by a landmark panel of 64 or 128 units."""
     length = float(np.hypot(*(b - a)))
     texture = area.walls[int(rng.integers(len(area.walls)))]
-    pieces = [(0.0, length, texture, int(round(float(a @ (b - a)) / length)) % 256)]
+    pieces = [(0.0, length, texture, round(float(a @ (b - a)) / length) % 256)]
     if length >= 96 and rng.random() < min(0.9, area.landmark_share * length / 128):
         width = 128.0 if length >= 192 else 64.0
         at = float(np.round(rng.uniform(16, length - width - 16)))
@@ -246,8 +247,6 @@ def generate_map(seed: int) -> DoomMap:
 
 def _start(layout: Layout, corners: np.ndarray, segments: np.ndarray) -> tuple[float, float]:
     """The middle of the open cell that is furthest from walls."""
-    from li_env.worlds.freedoom.doom.collision import segment_distances
-
     cells = np.argwhere(layout.labels != SOLID)
     centres = np.round(np.stack([corners[i : i + 2, j : j + 2].mean((0, 1)) for i, j in cells]))
     clearance = segment_distances(centres[:, None], segments[None])[1].min(1)

@@ -106,7 +106,7 @@ class DoomRenderer:
         game.set_mode(vizdoom.Mode.PLAYER)
         game.set_episode_timeout(0)
         # no monsters, and no text in the middle of the picture (such as on finding a secret)
-        game.add_game_args("+sv_cheats 1 -nomonsters +con_midtime 0")
+        game.add_game_args("+sv_cheats 1 -nomonsters +cl_showsecretmessage 0")
         here = os.getcwd()
         os.chdir(self._folder)  # the engine leaves files in the working directory
         try:
@@ -142,7 +142,7 @@ class DoomRenderer:
         return state
 
     def stand(self, map_index: int, x: int, y: int) -> float | None:
-        """Put the player at (x, y) and let later poses expect that floor; the eye height, None if it cannot be there."""
+        """Put the player at (x, y), let later poses expect that floor; its eye height, None if it cannot be there."""
         self.enter(map_index)
         state = self._show(x, y, self._angle)
         shown_x, shown_y, eye, _ = state.game_variables

@@ -1,4 +1,4 @@
-"""Free space of a map on a coarse grid: where a player may stand, how far a straight walk is clear, a way between points.
+"""Free space of a map on a coarse grid: where a player may stand, how far a walk is clear, ways between points.
 
 Used only to plan (`trajectories`) and to draw start positions; what really happens is decided by `collision`.
 Lengths are Doom map units.
@@ -79,8 +79,8 @@ class FreeSpace:
         row, column = divmod(int(free[rng.integers(len(free))]), self._clearance.shape[1])
         offset = rng.integers(-3, 4, 2)
         return (
-            int(round(self._origin[0] + column * _CELL)) + int(offset[0]),
-            int(round(self._origin[1] + row * _CELL)) + int(offset[1]),
+            round(float(self._origin[0]) + column * _CELL) + int(offset[0]),
+            round(float(self._origin[1]) + row * _CELL) + int(offset[1]),
         )
 
     def clear_lengths(self, position: tuple[float, float], headings: np.ndarray, limit: float) -> np.ndarray:
