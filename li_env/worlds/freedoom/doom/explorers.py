@@ -101,7 +101,7 @@ def walk(body: Body) -> Explorer:
             yield from _rotate(body, yaw)
         room = float(body.clear([0.0])[0])
         steps = body.whole(1, max(1, int(room / STEP)))
-        if body.chance(0.15):
+        if body.chance(0.25):
             steps = int(room / STEP) + body.whole(1, 4)  # into the wall and along it
         for _ in range(min(steps, 14)):
             yield 0.0, 0.0, body.step()

@@ -17,12 +17,12 @@ from li_env.worlds.freedoom.doom.space import FreeSpace
 
 DEFAULT_KINDS: dict[str, float] = {
     "walk": 0.32,
-    "out_and_back": 0.21,
-    "turn_around": 0.13,
-    "spin": 0.10,
+    "out_and_back": 0.20,
+    "turn_around": 0.12,
+    "spin": 0.09,
     "square": 0.08,
-    "detour": 0.09,
-    "wall": 0.07,
+    "detour": 0.08,
+    "wall": 0.11,
 }
 
 
