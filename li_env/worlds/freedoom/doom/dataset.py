@@ -5,6 +5,7 @@ A shard is a folder of .npy files, so that a consumer can memory-map it; nothing
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -99,6 +100,7 @@ def render_dataset(
     Args:
         map_seeds: maps to use, see `splits`.
         folder: where ``shard_00000``, ... are written; complete ones are kept and not rendered again.
+            ValueError from the first ``next`` if they were made with other arguments.
         trajectories_per_map: walks per map.
         length: poses per walk, at least 2.
         kinds_weights: share of each kind of explorer.
@@ -126,6 +128,16 @@ def render_dataset(
     )
 
 
+def _claim(folder: Path, arguments: dict[str, object]) -> None:
+    """Note in ``folder`` what is rendered there; ValueError if it holds the shards of other arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(arguments)
+    note = folder / "arguments.json"
+    if note.exists() and note.read_text() != text:
+        raise ValueError(f"folder {folder} holds shards of other arguments; allowed: an empty folder or the same call")
+    note.write_text(text)
+
+
 def _render_in_background(
     groups: list[list[int]],
     folder: Path,
@@ -133,7 +145,7 @@ def _render_in_background(
     workers: int,
     on_shard: Callable[[Path], None] | None,
 ) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed": options})
     targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
     waiting: set[Future[Path]] = set()
     # spawn: forking a process that holds CUDA or threads is not safe

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -259,15 +260,30 @@ def _go_to(body: Body, goal: tuple[float, float]) -> Explorer:
             yield 0.0, 0.0, min(body.step(), distance)
 
 
+def _far_place(body: Body, reach: float) -> tuple[float, float]:
+    """Of a few free places one whose way there is about ``reach`` long."""
+    goals = sorted((body.space.sample(body.rng) for _ in range(12)), key=lambda goal: abs(_gap(body, goal) - reach))
+    for goal in goals[:3]:
+        way = [(body.x, body.y), *body.space.route((body.x, body.y), goal)]
+        if 0.4 * reach < sum(math.dist(a, b) for a, b in pairwise(way)) < 1.4 * reach:
+            return goal
+    return min(goals, key=lambda goal: _gap(body, goal))
+
+
+def _gap(body: Body, goal: tuple[float, float]) -> float:
+    return math.dist((body.x, body.y), goal)
+
+
 def detour(body: Body) -> Explorer:
     """A long way round over one or two far places and back to the first pose exactly."""
+    body.turn = None  # slow turns would use up the walk before it is back
     while True:
         home, heading = (body.x, body.y), body.heading
-        reach = body.left * STEP / 4
-        for _ in range(body.whole(1, 2)):
-            goals = [body.space.sample(body.rng) for _ in range(8)]
-            goals.sort(key=lambda goal: abs(math.dist(goal, (body.x, body.y)) - reach))
-            yield from _go_to(body, goals[0])
+        places = body.whole(1, 2)
+        # turns take more than half of the steps
+        reach = 0.38 * body.left * (STEP if body.stride is None else sum(body.stride) / 2) / (places + 1)
+        for _ in range(places):
+            yield from _go_to(body, _far_place(body, reach))
         yield from _go_to(body, home)
         yield from _rotate(body, (body.heading - heading + 180) % 360 - 180)
         yield 0.0, 0.0, 0.0
