@@ -74,7 +74,8 @@ def test_walkers_keep_their_radius_and_cross_no_wall(seed, radius):
         there = walls.slide(which, here, 24.0 * np.stack([np.cos(headings), np.sin(headings)], 1))
         # all segments, not only those of the bucket
         assert segment_distances(there[:, None], world.segments[None])[1].min() >= radius - 1e-5
-        assert np.abs(there - here).max() <= 24.0 + 1e-6
+        # being pushed off a corner can add a little to a step, never much
+        assert np.hypot(*(there - here).T).max() <= 24.0 * 1.05
         assert not _crosses(here, there, world.segments)
         here = there
 
