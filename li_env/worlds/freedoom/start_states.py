@@ -1,0 +1,74 @@
+"""Start frames from held-out maps, shipped with the package as one PNG sheet and a JSON table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+COLUMNS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class StartStates:
+    """Where episodes may begin.
+
+    Attributes:
+        frames: uint8 [n, 96, 128, 3] RGB.
+        map_seeds: [n] int64, seeds of the generated maps (all held out: see `doom.splits`).
+        map_poses: [n, 3] float64, (x right, z forward in metres, yaw in degrees) of the camera in its map. Episodes
+            themselves start at the identity pose.
+    """
+
+    frames: np.ndarray
+    map_seeds: np.ndarray
+    map_poses: np.ndarray
+
+    @classmethod
+    def load(cls, folder: Path) -> StartStates:
+        """Read ``start_states.png`` and ``start_states.json`` from ``folder``.
+
+        Raises:
+            ValueError: a file is missing or the two do not fit.
+        """
+        table_path, sheet_path = folder / "start_states.json", folder / "start_states.png"
+        for path in (table_path, sheet_path):
+            if not path.is_file():
+                raise ValueError(f"start states: {path} is missing; expected beside the weights")
+        rows = json.loads(table_path.read_text(encoding="utf-8"))
+        sheet = cv2.imread(str(sheet_path), cv2.IMREAD_COLOR)
+        if sheet is None or sheet.shape[:2] != (96 * -(-len(rows) // COLUMNS), 128 * COLUMNS):
+            raise ValueError(f"start states: {sheet_path} does not hold {len(rows)} frames of 96x128")
+        tiles = sheet[..., ::-1].reshape(-1, 96, COLUMNS, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 96, 128, 3)
+        return cls(
+            frames=np.ascontiguousarray(tiles[: len(rows)]),
+            map_seeds=np.array([row["map_seed"] for row in rows], dtype=np.int64),
+            map_poses=np.array([row["pose"] for row in rows], dtype=np.float64),
+        )
+
+
+def write_start_states(
+    folder: Path, frames: np.ndarray, map_seeds: Sequence[int], map_poses: np.ndarray
+) -> None:
+    """Write frames uint8 [n, 96, 128, 3] with their map seeds and poses [n, 3] (metres, metres, degrees)."""
+    count = len(frames)
+    padded = np.zeros((-(-count // COLUMNS) * COLUMNS, 96, 128, 3), dtype=np.uint8)
+    padded[:count] = frames
+    sheet = padded.reshape(-1, COLUMNS, 96, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * 128, 3)
+    done, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
+    if not done:
+        raise ValueError("start states: the sheet could not be encoded as PNG")
+    rows = [
+        {"map_seed": int(seed), "pose": [round(float(value), 6) for value in pose]}
+        for seed, pose in zip(map_seeds, map_poses, strict=True)
+    ]
+    text = "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+    for name, content in (("start_states.png", data.tobytes()), ("start_states.json", text.encode())):
+        temporary = folder / f"{name}.tmp"
+        temporary.write_bytes(content)
+        os.replace(temporary, folder / name)
