@@ -89,7 +89,8 @@ class ScalarEmbedder(nn.Module):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """[...] -> [..., hidden_size]."""
-        out: torch.Tensor = self.mlp(sinusoid(value).to(self.mlp[0].weight.dtype))
+        first: nn.Linear = self.mlp[0]  # type: ignore[assignment]
+        out: torch.Tensor = self.mlp(sinusoid(value).to(first.weight.dtype))
         return out
 
 

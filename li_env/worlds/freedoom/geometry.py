@@ -95,8 +95,9 @@ def camera_tables(planar: torch.Tensor, slots: torch.Tensor) -> CameraTables:
 
     camera_to_world = stack(cos, zero, sin, x, zero, one, zero, zero, -sin, zero, cos, z, zero, zero, zero, one)
     world_to_camera = stack(
-        cos, zero, -sin, -cos * x + sin * z, zero, one, zero, zero, sin, zero, cos, -sin * x - cos * z, zero, zero, zero, one
-    )
+        cos, zero, -sin, -cos * x + sin * z, zero, one, zero, zero,
+        sin, zero, cos, -sin * x - cos * z, zero, zero, zero, one,
+    )  # fmt: skip
     lens = planar.new_tensor([*FOCAL, 1.0, 1.0])
     projection = lens[:, None] * world_to_camera
     return CameraTables(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -61,7 +62,8 @@ class DynamicsModel(nn.Module):
         if self.config.modulation == "shared":
             nn.init.zeros_(self.transformer.img_mod.linear.weight)
         nn.init.zeros_(self.transformer.final_layer.linear.weight)
-        nn.init.zeros_(self.transformer.final_layer.adaLN_modulation[1].weight)
+        last: nn.Linear = self.transformer.final_layer.adaLN_modulation[1]  # type: ignore[assignment]
+        nn.init.zeros_(last.weight)
 
     def context_pass(self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras) -> list[BlockCache]:
         """Keys and values of context latents [B, T, n, C] that carry noise of level ``sigma`` [B, T] (0 = clean)."""
@@ -99,7 +101,7 @@ def sample_chunk(
     levels = torch.ones(noise.shape[:2], device=noise.device)
     if known is not None:
         levels[:, 0] = 0
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in pairwise(sigmas):
         if known is not None:
             x = torch.cat((known, x[:, 1:]), dim=1)
         clean = model(x, levels * sigma, cameras, context).to(x.dtype)

@@ -74,10 +74,8 @@ def export_weights(run: Path, folder: Path) -> None:
     The refined dynamics and decoder are taken where the run has them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    autoencoder = load_file(run / "autoencoder.safetensors")
-    if (run / "decoder.safetensors").exists():
-        autoencoder.update(load_file(run / "decoder.safetensors"))
-    refined = run / "refine.safetensors"
+    sharpened, refined = run / "decoder.safetensors", run / "refine.safetensors"
+    autoencoder = load_file(sharpened if sharpened.exists() else run / "autoencoder.safetensors")
     dynamics = load_file(refined if refined.exists() else run / "dynamics.safetensors")
     motion = load_file(run / "motion.safetensors")
     manifest = {}

@@ -24,7 +24,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, device: str = "cpu") -> dict[str, Any]:
     """Read what `save` wrote."""
     with safe_open(path, framework="pt", device=device) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors = {name: file.get_tensor(name) for name in list(file.keys())}
         skeleton = json.loads(file.metadata()["skeleton"])
     restored: dict[str, Any] = _restore(skeleton, tensors)
     return restored

@@ -30,7 +30,7 @@ class DataSettings:
 
 @dataclass
 class Trajectories:
-    """Frames uint8 [N, L, H, W, 3] and planar poses [N, L, 3] (metres, radians), motions [N, L - 1, 3] (radians, metres)."""
+    """Frames uint8 [N, L, H, W, 3], planar poses [N, L, 3] and motions [N, L - 1, 3] (metres, radians)."""
 
     frames: torch.Tensor
     poses: torch.Tensor

@@ -32,7 +32,7 @@ class DynamicsStage:
     """Settings of the stage.
 
     ``draws`` noise draws share one context pass. ``context_noise`` is the largest noise level added to the context, so
-    that the model forgives its own errors later. ``loss_floor``: the velocity weight 1 / sigma^2 stops growing below it.
+    that the model forgives its own errors later. The velocity weight 1 / sigma^2 stops growing below ``loss_floor``.
     """
 
     steps: int = 12000

@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
@@ -18,7 +17,8 @@ class Optimizer:
     """Muon on hidden matrices and AdamW on everything else, stepped together with one learning-rate factor."""
 
     def __init__(self, model: nn.Module, muon_rate: float, adam_rate: float, weight_decay: float = 0.01) -> None:
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             hidden = parameter.ndim == 2 and "double_blocks" in name
             (matrices if hidden else others).append(parameter)
@@ -114,3 +114,17 @@ def averaged(
     for parameter, value in zip(model.parameters(), live, strict=True):
         parameter.copy_(value)
     return result
+
+
+@torch.no_grad()
+def combine_gradients(
+    parameters: list[nn.Parameter], flow: list[torch.Tensor | None], share: float
+) -> torch.Tensor:
+    """Set each gradient to flow + adversarial, the latter scaled to ``share`` of the flow gradient's norm."""
+    own = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    base = [g if g is not None else torch.zeros_like(p) for g, p in zip(flow, parameters, strict=True)]
+    base_norm, own_norm = (torch.stack(torch._foreach_norm(grads)).norm() for grads in (base, own))
+    factor = share * base_norm / own_norm.clamp(min=1e-8)
+    for parameter, a, b in zip(parameters, base, own, strict=True):
+        parameter.grad = a + factor * b
+    return factor

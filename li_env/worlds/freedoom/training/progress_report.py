@@ -30,7 +30,7 @@ def quick_measures(
     tracks: int = 64,
     budget: tuple[int, int] = (12, 8),
 ) -> dict[str, float]:
-    """PSNR (dB) to the game and sharpness of the next chunk and of own rollouts, on the first ``tracks`` trajectories."""
+    """PSNR (dB) and sharpness of the next chunk and of own rollouts, on the first ``tracks`` trajectories."""
     device = store.device
     latents, poses, real = store.latents[:tracks], store.poses[:tracks], frames[:tracks]
     out: dict[str, float] = {}

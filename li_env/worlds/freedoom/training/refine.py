@@ -20,7 +20,7 @@ from li_env.worlds.freedoom.model import DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
 from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, compile_blocks, flow_loss
-from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.rollout import chunk_cameras, chunk_context, roll_out, window_at
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
@@ -127,7 +127,12 @@ def own_flow_loss(
 
 
 def judge_loss(
-    judge: nn.Module, real: torch.Tensor, fake: torch.Tensor, own: OwnChunk, stage: RefineStage, generator: torch.Generator
+    judge: nn.Module,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    own: OwnChunk,
+    stage: RefineStage,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Relativistic logistic loss, and a penalty that keeps the verdict smooth around real and generated latents."""
     cameras = chunk_cameras(own.poses, own.chunk)
@@ -135,7 +140,8 @@ def judge_loss(
     loss = softplus(fake_verdict - real_verdict).mean()
     penalty = torch.zeros((), device=real.device)
     for latents, verdict in ((real, real_verdict), (fake, fake_verdict)):
-        shifted = latents + stage.smoothness_noise * torch.randn(latents.shape, device=latents.device, generator=generator)
+        noise = torch.randn(latents.shape, device=latents.device, generator=generator)
+        shifted = latents + stage.smoothness_noise * noise
         penalty = penalty + (judge(shifted, cameras) - verdict).square().mean()
     return loss + stage.smoothness * penalty
 
@@ -236,17 +242,3 @@ def train_refine(
     ema.copy_to(model)
     log({"step": progress.done, "final": 1.0} | evaluate(model))
     return model
-
-
-@torch.no_grad()
-def combine_gradients(
-    parameters: list[nn.Parameter], flow: list[torch.Tensor | None], share: float
-) -> torch.Tensor:
-    """Set each gradient to flow + adversarial, the latter scaled to ``share`` of the flow gradient's norm."""
-    own = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    base = [g if g is not None else torch.zeros_like(p) for g, p in zip(flow, parameters, strict=True)]
-    base_norm, own_norm = (torch.stack(torch._foreach_norm(grads)).norm() for grads in (base, own))
-    factor = share * base_norm / own_norm.clamp(min=1e-8)
-    for parameter, a, b in zip(parameters, base, own, strict=True):
-        parameter.grad = a + factor * b
-    return factor

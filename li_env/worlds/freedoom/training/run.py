@@ -25,6 +25,7 @@ from li_env.worlds.freedoom.model import DynamicsModel
 from li_env.worlds.freedoom.motion import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
+from li_env.worlds.freedoom.training.decoder import DecoderStage, train_decoder
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
@@ -33,7 +34,7 @@ from li_env.worlds.freedoom.training.store import LatentStore
 
 Log = Callable[[dict[str, Any]], None]
 
-STAGES = ("autoencoder", "dynamics", "motion", "refine")
+STAGES = ("autoencoder", "dynamics", "motion", "refine", "decoder")
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
@@ -50,6 +51,7 @@ class TrainConfig:
     dynamics: DynamicsStage = field(default_factory=DynamicsStage)
     motion: MotionStage = field(default_factory=MotionStage)
     refine: RefineStage = field(default_factory=RefineStage)
+    decoder: DecoderStage = field(default_factory=DecoderStage)
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
@@ -61,7 +63,8 @@ def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
     """Build a (nested) config dataclass, naming unknown keys."""
     known = {item.name: item for item in dataclasses.fields(kind)}
     if unknown := sorted(set(values) - set(known)):
-        raise ValueError(f"unknown key {where}{unknown[0]!s} in the training config; allowed: {', '.join(sorted(known))}")
+        allowed = ", ".join(sorted(known))
+        raise ValueError(f"unknown key {where}{unknown[0]!s} in the training config; allowed: {allowed}")
     arguments: dict[str, Any] = {}
     defaults = kind()
     for name, value in values.items():
@@ -101,6 +104,7 @@ def train_world(config: TrainConfig, out: Path, device: torch.device, workers: i
     store, held_out_store = (
         LatentStore(encode_all(autoencoder, part.frames), part.poses) for part in (training, validation)
     )
+    frames = training.frames if "decoder" in todo else None
     del training.frames
     log({"stage": "encode", "latents": list(store.latents.shape)})
 
@@ -126,6 +130,14 @@ def train_world(config: TrainConfig, out: Path, device: torch.device, workers: i
         train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1)
         write(model, out / "refine.safetensors")
         state.unlink(missing_ok=True)
+    if frames is not None:
+        refined = out / "refine.safetensors"
+        read(model, refined if refined.exists() else out / "dynamics.safetensors")
+        train_decoder(
+            autoencoder, model, store, frames, config.decoder, tagged(log, "decoder"), lambda _: evaluate(model),
+            config.seed + 2,
+        )  # fmt: skip
+        write(autoencoder, out / "decoder.safetensors")
 
 
 def render(
@@ -167,7 +179,8 @@ def tagged(log: Log, stage: str) -> Log:
 def write(model: nn.Module, path: Path) -> None:
     """Save weights (float32) in one move."""
     temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.detach().float().contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary)
+    tensors = {name: tensor.detach().float().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    save_file(tensors, temporary)
     temporary.rename(path)
 
 

@@ -32,7 +32,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training samples: context [B, m, n, C] and target chunk [B, T, n, C] with planar poses seen from the reference."""
+    """Samples: context [B, m, n, C] and target chunk [B, T, n, C], with planar poses seen from the reference camera."""
 
     context: torch.Tensor
     context_poses: torch.Tensor
@@ -91,7 +91,7 @@ class LatentStore:
 def retrieve(
     poses: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
 ) -> torch.Tensor:
-    """Aligned groups [B, memory / GROUP] to retrieve for the chunk at ``start`` [B] of trajectories ``poses`` [B, L, 3].
+    """Aligned groups [B, memory / GROUP] to retrieve for chunks at ``start`` [B] of trajectories ``poses`` [B, L, 3].
 
     Groups are ranked by how much of the coming views they see, discounted by distance; a taken group lowers its
     neighbours' rank. With a generator, one sample in four takes random groups instead and half of the two-group samples
@@ -110,7 +110,7 @@ def retrieve(
         noise = torch.rand(batch, count, device=device, generator=generator)
         score = torch.where(random, noise, score)
     score = score.masked_fill(~allowed, -1.0)
-    taken = []
+    taken: list[torch.Tensor] = []
     for turn in range(window.memory // GROUP):
         best = score.argmax(dim=1)
         if turn == 1 and generator is not None:

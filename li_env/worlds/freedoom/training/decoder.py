@@ -1,0 +1,155 @@
+"""Stage 5: the decoder alone, made sharper by an adversary on pixels; the encoder and so all latents stay as they are.
+
+Half of a batch are latents of real frames, half are latents that the dynamics model made for the same frames, so that
+the decoder also learns to read what it will meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import l1_loss, mse_loss, softplus
+
+from li_env.worlds.freedoom.autoencoder import Autoencoder, to_pixels
+from li_env.worlds.freedoom.geometry import COLUMNS, ROWS
+from li_env.worlds.freedoom.model import Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.training.autoencoder import gradient_loss
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, combine_gradients
+from li_env.worlds.freedoom.training.store import GROUP, LatentStore, Window
+
+
+@dataclass(frozen=True)
+class DecoderStage:
+    """Settings of the stage. ``adversarial_share``: adversarial over reconstruction gradient norm."""
+
+    steps: int = 6000
+    max_seconds: float | None = None
+    batch: int = 192
+    rate: float = 3e-4
+    judge_rate: float = 4e-4
+    adversarial_share: float = 0.5
+    warmup: int = 200
+    latent_noise: float = 0.1
+    gradient_weight: float = 1.0
+    smoothness: float = 5.0
+    smoothness_noise: float = 0.05
+    sigmas: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25, 0.0)
+    ema: float = 0.998
+
+
+class PatchJudge(nn.Module):
+    """Convolutional verdicts on overlapping patches of a frame: [B, 3, H, W] -> [B, 1, H / 8, W / 8]."""
+
+    def __init__(self, channels: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 3
+        for following in (channels, 2 * channels, 4 * channels):
+            layers += [nn.Conv2d(width, following, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            width = following
+        layers += [nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        verdicts: torch.Tensor = self.layers(pixels)
+        return verdicts.float()
+
+
+def decoder_batch(
+    model: DynamicsModel,
+    autoencoder: Autoencoder,
+    store: LatentStore,
+    frames: torch.Tensor,
+    stage: DecoderStage,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents [batch, C, h, w] and the frames' pixels [batch, 3, H, W] in [-1, 1]."""
+    device = store.device
+    size = stage.batch // (2 * GROUP)
+    window = Window(4, 4)
+    track = torch.randint(store.count, (2 * size,), device=device, generator=generator)
+    start = torch.randint(window.context, store.length - GROUP + 1, (2 * size,), device=device, generator=generator)
+    rows = start[:, None] + torch.arange(GROUP, device=device)
+    pixels = to_pixels(frames[track[:, None], rows].flatten(0, 1))
+    real = store.latents[track[:size, None], rows[:size]].float().flatten(0, 1)
+    level = stage.latent_noise * torch.rand(len(real), 1, 1, device=device, generator=generator)
+    real = real * (1 - level) + level * torch.randn(real.shape, device=device, generator=generator)
+    batch = store.gather(track[size:], start[size:], window, generator)
+    slots = torch.arange(-window.context, 0, device=device)
+    clean = torch.zeros(size, window.context, device=device)
+    context = model.context_pass(batch.context.float(), clean, Cameras.of(batch.context_poses, slots))
+    noise = torch.randn(batch.target.shape, device=device, generator=generator)
+    cameras = Cameras.of(batch.target_poses, torch.arange(GROUP, device=device))
+    made = sample_chunk(model, noise, None, stage.sigmas, cameras, context).float().flatten(0, 1)
+    return torch.cat((real, made)).transpose(1, 2).unflatten(2, (ROWS, COLUMNS)), pixels
+
+
+def train_decoder(
+    autoencoder: Autoencoder,
+    model: DynamicsModel,
+    store: LatentStore,
+    frames: torch.Tensor,
+    stage: DecoderStage,
+    log: Callable[[dict[str, float]], None],
+    evaluate: Callable[[nn.Module], dict[str, float]],
+    seed: int = 2,
+) -> None:
+    """Train ``autoencoder.decoder`` in place, ending with averaged weights.
+
+    Args:
+        frames: uint8 [N, L, H, W, 3], the frames of ``store``.
+        evaluate: measures to log; called with the decoder holding averaged weights.
+    """
+    device = store.device
+    generator = torch.Generator(device).manual_seed(seed)
+    decoder, judge = autoencoder.decoder, PatchJudge().to(device)
+    decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = Optimizer(decoder, stage.rate, stage.rate)
+    judge_optimizer = Optimizer(judge, stage.judge_rate, stage.judge_rate)
+    ema = Ema(decoder, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds)
+    decode = torch.compile(decoder) if device.type == "cuda" else decoder
+    verdict = torch.compile(judge) if device.type == "cuda" else judge
+    parameters = list(decoder.parameters())
+
+    def amp() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+    log({"step": 0} | evaluate(decoder))
+    while not progress.finished:
+        with torch.no_grad(), amp():
+            latents, pixels = decoder_batch(model, autoencoder, store, frames, stage, generator)
+            pixels = pixels.to(memory_format=torch.channels_last)
+        with amp():
+            output = decode(latents).float()
+        with amp():
+            real, fake = verdict(pixels), verdict(output.detach())
+            shifted = pixels + stage.smoothness_noise * torch.randn_like(pixels)
+            penalty = (verdict(shifted) - real).square().mean()
+        judged = softplus(fake - real).mean() + stage.smoothness * penalty
+        judged.backward()
+        judge_optimizer.step(progress.rate())
+        loss = l1_loss(output, pixels) + 2 * mse_loss(output, pixels)
+        loss = loss + stage.gradient_weight * gradient_loss(output, pixels)
+        loss.backward(retain_graph=True)
+        if progress.done >= stage.warmup:
+            base = [parameter.grad for parameter in parameters]
+            for parameter in parameters:
+                parameter.grad = None
+            with amp():
+                adversarial = softplus(verdict(pixels).detach() - verdict(output)).mean()
+            adversarial.backward()
+            judge_optimizer.clear()
+            combine_gradients(parameters, base, stage.adversarial_share)
+        optimizer.step(progress.rate())
+        ema.update()
+        progress.done += 1
+        if progress.done % 500 == 0:
+            entry = {"step": progress.done, "loss": loss.item(), "judge": judged.item(), "fraction": progress.fraction}
+            log(entry)
+    ema.copy_to(decoder)
+    log({"step": progress.done, "final": 1.0} | evaluate(decoder))
