@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import l1_loss, mse_loss
 
+from li_env.metrics import psnr, sharpness
 from li_env.worlds.freedoom.autoencoder import Autoencoder, to_pixels
-from li_env.worlds.freedoom.training.metrics import psnr, sharpness
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress
 
 

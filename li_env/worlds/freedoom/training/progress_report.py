@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
+from li_env.metrics import psnr, sharpness
 from li_env.worlds.freedoom.autoencoder import Autoencoder
 from li_env.worlds.freedoom.model import DynamicsModel
-from li_env.worlds.freedoom.training.metrics import psnr, sharpness
 from li_env.worlds.freedoom.training.rollout import roll_out
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 

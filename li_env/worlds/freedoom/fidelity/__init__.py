@@ -1,0 +1,1 @@
+"""How close the freedoom world comes to the real game: the report behind ``li-env evaluate world``."""
