@@ -26,6 +26,7 @@ class MotionStage:
     batch: int = 512
     rate: float = 1e-3
     latent_noise: float = 0.3
+    held_out_samples: int = 4096
     ema: float = 0.998
 
 
@@ -86,7 +87,7 @@ def train_motion(
         if progress.done % 1000 == 0:
             log({"step": progress.done, "loss": loss.item()})
     ema.copy_to(model)
-    log({"step": progress.done, "final": 1.0} | measure_motion(model, *held_out, generator))
+    log({"step": progress.done, "final": 1.0} | measure_motion(model, *held_out, generator, stage.held_out_samples))
     return model
 
 
@@ -109,10 +110,15 @@ def motion_loss(
 
 @torch.no_grad()
 def measure_motion(
-    model: MotionHead, store: LatentStore, commanded: torch.Tensor, feasible: torch.Tensor, generator: torch.Generator
+    model: MotionHead,
+    store: LatentStore,
+    commanded: torch.Tensor,
+    feasible: torch.Tensor,
+    generator: torch.Generator,
+    samples: int,
 ) -> dict[str, float]:
     """Accuracy on held-out maps: errors in metres, and how often blocked and free motions are told apart."""
-    batch = sample_motions(store, commanded, feasible, 4096, generator)
+    batch = sample_motions(store, commanded, feasible, samples, generator)
     predicted = model.feasible(batch.latents.float(), batch.poses, batch.commanded)
     error = (predicted - batch.feasible)[..., 1:].norm(dim=-1)
     shortfall = (batch.feasible - batch.commanded)[..., 1:].norm(dim=-1)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from li_env.accel.camera import CameraMotion, move
+from li_env.worlds.freedoom.geometry import (
+    COLUMNS,
+    FEATURES,
+    ROWS,
+    camera_tables,
+    planar_poses,
+    relative_planar,
+    token_features,
+)
+
+angles = st.floats(-180, 180)
+metres = st.floats(-30, 30)
+
+
+@given(yaw=angles, right=metres, forward=metres, turn=angles, step=metres)
+def test_planar_pose_agrees_with_matrices(yaw: float, right: float, forward: float, turn: float, step: float) -> None:
+    reference = move(np.eye(4), CameraMotion(yaw=yaw, right=right, forward=forward))
+    pose = move(reference, CameraMotion(yaw=turn, forward=step))
+    planar = planar_poses(np.stack([reference, pose]), reference)
+    np.testing.assert_allclose(planar[0], 0, atol=1e-9)
+    # A turn by a, then a step: the new place lies at (sin a, cos a) * step.
+    radians = np.radians(turn)
+    np.testing.assert_allclose(planar[1, :2], [np.sin(radians) * step, np.cos(radians) * step], atol=1e-6)
+    np.testing.assert_allclose(np.sin(planar[1, 2] - radians), 0, atol=1e-9)
+
+
+@given(st.lists(st.tuples(metres, metres, angles), min_size=2, max_size=5))
+def test_relative_planar_is_planar_poses_in_torch(places: list[tuple[float, float, float]]) -> None:
+    matrices = [move(move(np.eye(4), CameraMotion(right=x, forward=z)), CameraMotion(yaw=yaw)) for x, z, yaw in places]
+    expected = planar_poses(np.stack(matrices), matrices[0])
+    planar = torch.tensor([[x, z, np.radians(yaw)] for x, z, yaw in places], dtype=torch.float64)
+    ours = relative_planar(planar, planar[0]).numpy()
+    np.testing.assert_allclose(ours[:, :2], expected[:, :2], atol=1e-6)
+    np.testing.assert_allclose(np.cos(ours[:, 2] - expected[:, 2]), 1, atol=1e-9)
+
+
+def test_tables_have_the_documented_shapes_and_inverses() -> None:
+    planar = torch.randn(2, 5, 3)
+    tables = camera_tables(planar, torch.arange(5))
+    assert tables.cos.shape == tables.sin.shape == (2, 1, 5 * ROWS * COLUMNS, 32)
+    assert token_features(planar).shape == (2, 5, ROWS * COLUMNS, FEATURES)
+    product = tables.output_matrices @ tables.key_matrices
+    torch.testing.assert_close(product, torch.eye(4).expand(2, 5, 4, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tables.query_matrices, tables.output_matrices.transpose(-1, -2))
+
+
+def test_camera_matrices_depend_on_relative_pose_only() -> None:
+    """What a query of frame i and a key of frame j see of each other does not change when both are moved."""
+    planar = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 2.0, 0.4]]])
+    moved = relative_planar(planar, torch.tensor([3.0, -2.0, 0.7]))
+    pairs = []
+    for poses in (planar, moved):
+        tables = camera_tables(poses, torch.arange(2))
+        pairs.append(tables.output_matrices[0, 0] @ tables.key_matrices[0, 1])
+    torch.testing.assert_close(pairs[0], pairs[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_turn_moves_the_rays_by_that_angle() -> None:
+    still, turned = torch.zeros(1, 1, 3), torch.tensor([[[0.0, 0.0, 0.5]]])
+    a, b = token_features(still)[0, 0], token_features(turned)[0, 0]
+    yaw = torch.atan2(a[:, 0], a[:, 4]), torch.atan2(b[:, 0], b[:, 4])
+    assert (yaw[1] - yaw[0]).numpy() == pytest.approx(0.5, abs=1e-5)
