@@ -29,6 +29,7 @@ class TransformerConfig:
 
     ``modulation``: ``"block"`` gives every block its own projection of the frame vector (HY-WorldPlay), ``"shared"``
     one projection for all blocks plus a learned offset per block (fewer weights, for small worlds).
+    ``action_labels``: every latent also carries the number of a discrete action.
     """
 
     in_channels: int
@@ -38,6 +39,7 @@ class TransformerConfig:
     depth: int
     mlp_ratio: float = 4.0
     modulation: Literal["block", "shared"] = "block"
+    action_labels: bool = False
 
     @property
     def head_dim(self) -> int:
@@ -242,24 +244,35 @@ class VideoTransformer(nn.Module):
         self.config = config
         self.img_in = PointwiseEmbed(config.in_channels, config.hidden_size)
         self.time_in = ScalarEmbedder(config.hidden_size)
+        if config.action_labels:
+            self.action_in = ScalarEmbedder(config.hidden_size)
         if config.modulation == "shared":
             self.img_mod = Modulation(config.hidden_size, 6)
         self.double_blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final_layer = FinalLayer(config.hidden_size, config.out_channels)
 
-    def context_pass(self, x: torch.Tensor, time: torch.Tensor, tables: CameraTables) -> list[BlockCache]:
+    def context_pass(
+        self,
+        x: torch.Tensor,
+        time: torch.Tensor,
+        tables: CameraTables,
+        prefix: Sequence[BlockCache] | None = None,
+        action: torch.Tensor | None = None,
+    ) -> list[BlockCache]:
         """Run finished latents once and return the keys and values of every block.
 
         Args:
             x: [B, T, n, in_channels] tokens.
             time: [B, T] timesteps (0..1000) that label the context frames.
             tables: camera tables of the T frames.
+            prefix: keys and values of every block that the context also sees (text), or None; not part of the result.
+            action: [B, T] action labels, if the model has them.
         """
-        z, vector, _ = self._embed(x, time)
+        z, vector, _ = self._embed(x, time, action)
         caches = []
         blocks = self.double_blocks
-        for block in blocks[:-1]:
-            z, own = block(z, vector, tables, None)
+        for index, block in enumerate(blocks[:-1]):
+            z, own = block(z, vector, tables, None if prefix is None else prefix[index])
             caches.append(own)
         # Nothing after the last block's keys and values is read: its attention and MLP are skipped.
         last: Block = blocks[-1]  # type: ignore[assignment]
@@ -273,6 +286,7 @@ class VideoTransformer(nn.Module):
         time: torch.Tensor,
         tables: CameraTables,
         context: Sequence[BlockCache] | None = None,
+        action: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One model call on the current chunk.
 
@@ -280,18 +294,24 @@ class VideoTransformer(nn.Module):
             x: [B, T, n, in_channels] tokens of the current latents.
             time: [B, T] timesteps, one per latent.
             tables: camera tables of the T frames.
-            context: result of `context_pass` for the same B entries, or None.
+            context: keys and values of every block to attend to besides the chunk itself (what `context_pass` gave for
+                the same B entries, behind a text prefix if there is one), or None.
+            action: [B, T] action labels, if the model has them.
 
         Returns:
             [B, T, n, out_channels].
         """
-        z, vector, base = self._embed(x, time)
+        z, vector, base = self._embed(x, time, action)
         for index, block in enumerate(self.double_blocks):
             z, _ = block(z, vector, tables, None if context is None else context[index])
         out: torch.Tensor = self.final_layer(z, base)
         return out
 
-    def _embed(self, x: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _embed(
+        self, x: torch.Tensor, time: torch.Tensor, action: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         base = self.time_in(time)
+        if action is not None:
+            base = base + self.action_in(action)
         vector = self.img_mod(base) if self.config.modulation == "shared" else base
         return self.img_in(x), vector, base

@@ -28,7 +28,7 @@ def test_context_pass_leaves_the_keys_and_values_of_a_full_pass(model: DynamicsM
     latents, levels, views = torch.randn(2, 8, TOKENS, LATENT_CHANNELS), torch.zeros(2, 8), cameras(8, -8)
     caches = model.context_pass(latents, levels, views)
     transformer = model.transformer
-    z, vector, _ = transformer._embed(torch.cat((latents, views.features), dim=-1), levels * 1000)
+    z, vector, _ = transformer._embed(torch.cat((latents, views.features), dim=-1), levels * 1000, None)
     for block, cache in zip(transformer.double_blocks, caches, strict=True):
         z, own = block(z, vector, views.tables, None)
         for ours, expected in zip(cache, own, strict=True):
