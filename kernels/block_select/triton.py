@@ -1,0 +1,151 @@
+"""Triton version of the selection: one launch for tile means, one for scores, choice and sorted lists.
+
+The k-th best score of a row is found by building its ordered bit pattern from the top bit down, 32 counts over the
+row; everything above it is kept, ties in order of their number. No sort, no atomics, no word to the host, so the
+kernels can be captured in a graph.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+from li_env.kernels.block_select.lists import SelectionPlan, TileLists
+from li_env.kernels.tile_order import TileTable
+from li_env.kernels.tile_order.tables import block_of
+
+MOST_TILES = 2048
+"""Most key tiles per world that the selection kernel takes: a row of scores must fit in registers."""
+
+
+@triton.jit
+def tile_means_kernel(
+    x, entries, means, stride_b, stride_h, heads, tiles,
+    WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One program per (tile, world and head)."""
+    tile = tl.program_id(0)
+    world = tl.program_id(1) // heads
+    head = tl.program_id(1) % heads
+    entry = tl.load(entries + world * tiles + tile)
+    start = entry >> 8
+    length = entry & 255
+    row = tl.arange(0, BLOCK)
+    column = tl.arange(0, PADDED_WIDTH)
+    tokens = (start + row).to(tl.int64)
+    source = x + world.to(tl.int64) * stride_b + head.to(tl.int64) * stride_h
+    mask = (row < length)[:, None] & (column < WIDTH)[None, :]
+    values = tl.load(source + tokens[:, None] * WIDTH + column[None, :], mask=mask, other=0.0).to(tl.float32)
+    mean = tl.sum(values, axis=0) / tl.maximum(length, 1).to(tl.float32)
+    place = (tl.program_id(1) * tiles + tile).to(tl.int64) * WIDTH
+    tl.store(means + place + column, mean, mask=column < WIDTH)
+
+
+@triton.jit
+def block_select_kernel(
+    query_means, key_means, entries, kept, protected, indices, counts, packed, full_counts,
+    heads, query_tiles, key_tiles, width, scale,
+    WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, STEP: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr, PROTECTED: tl.constexpr,
+):  # fmt: skip
+    """One program per (``ROWS`` query tiles, world and head); ``COLUMNS`` covers all key tiles."""
+    world = tl.program_id(1) // heads
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    column = tl.arange(0, COLUMNS)
+    row_ok = row < query_tiles
+    column_ok = column < key_tiles
+
+    scores = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    query_base = query_means + tl.program_id(1).to(tl.int64) * query_tiles * WIDTH
+    key_base = key_means + tl.program_id(1).to(tl.int64) * key_tiles * WIDTH
+    for first in range(0, PADDED_WIDTH, STEP):
+        channel = first + tl.arange(0, STEP)
+        channel_ok = channel < WIDTH
+        q = tl.load(
+            query_base + row[:, None] * WIDTH + channel[None, :], mask=row_ok[:, None] & channel_ok[None, :], other=0.0
+        )
+        k = tl.load(
+            key_base + column[None, :] * WIDTH + channel[:, None],
+            mask=column_ok[None, :] & channel_ok[:, None],
+            other=0.0,
+        )
+        scores = tl.dot(q, k, scores, input_precision="ieee")
+    scores = scores * scale
+    scores = tl.where(scores == 0.0, 0.0, scores)  # -0.0 ties with 0.0
+    scores = tl.where(scores == scores, scores, float("-inf"))
+
+    # Order-preserving unsigned pattern: negative floats flip all bits, the others the sign bit. 0 means "no tile".
+    bits = scores.to(tl.int32, bitcast=True)
+    pattern = tl.where(bits < 0, ~bits, bits ^ -2147483648).to(tl.uint32, bitcast=True)
+    entry = tl.load(entries + world * key_tiles + column, mask=column_ok, other=0)
+    if PROTECTED:
+        place = (world * query_tiles + row[:, None]).to(tl.int64) * key_tiles + column[None, :]
+        guard = tl.load(protected + place, mask=row_ok[:, None] & column_ok[None, :], other=0)
+        pattern = tl.where(guard != 0, 0xFFFFFFFF, pattern).to(tl.uint32)
+    pattern = tl.where((entry > 0)[None, :], pattern, 0).to(tl.uint32)
+
+    wanted = tl.load(kept + world * query_tiles + row, mask=row_ok, other=0)
+    threshold = tl.zeros((ROWS,), dtype=tl.uint32)
+    for step in tl.static_range(32):
+        trial = threshold | (tl.full((ROWS,), 1, tl.uint32) << (31 - step))
+        reached = tl.sum((pattern >= trial[:, None]).to(tl.int32), axis=1)
+        threshold = tl.where(reached >= wanted, trial, threshold)
+    above = (pattern > threshold[:, None]).to(tl.int32)
+    tied = (pattern == threshold[:, None]).to(tl.int32)
+    room = wanted - tl.sum(above, axis=1)
+    chosen = above | (tied & (tl.cumsum(tied, axis=1) <= room[:, None]).to(tl.int32))
+
+    full = chosen & ((entry & 255) == BLOCK).to(tl.int32)[None, :]
+    full_count = tl.sum(full, axis=1)
+    place_any = tl.cumsum(chosen, axis=1) - 1
+    place_full = tl.cumsum(full, axis=1) - 1
+    # Partial tiles come after the full ones: rank among chosen minus rank among full, shifted by the full count.
+    place_kernel = tl.where(full != 0, place_full, full_count[:, None] + place_any - place_full - 1)
+    line = (tl.program_id(1) * query_tiles + row).to(tl.int64)
+    base = line[:, None] * width
+    store = (chosen != 0) & row_ok[:, None]
+    tl.store(indices + base + place_any, tl.zeros((ROWS, COLUMNS), tl.int32) + column[None, :], mask=store)
+    tl.store(packed + base + place_kernel, tl.zeros((ROWS, COLUMNS), tl.int32) + entry[None, :], mask=store)
+    rest = row_ok[:, None] & (column[None, :] >= wanted[:, None]) & (column[None, :] < width)
+    tl.store(indices + base + column[None, :], tl.full((ROWS, COLUMNS), -1, tl.int32), mask=rest)
+    tl.store(packed + base + column[None, :], tl.zeros((ROWS, COLUMNS), tl.int32), mask=rest)
+    tl.store(counts + line, wanted, mask=row_ok)
+    tl.store(full_counts + line, full_count, mask=row_ok)
+
+
+def triton_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
+    """Same as `naive_tile_means`; ``x`` needs contiguous rows."""
+    batch, heads, _, width = x.shape
+    tiles = table.entries.shape[1]
+    means = torch.empty((batch, heads, tiles, width), dtype=torch.float32, device=x.device)
+    tile_means_kernel[(tiles, batch * heads)](
+        x, table.entries, means, x.stride(0), x.stride(1), heads, tiles,
+        WIDTH=width, PADDED_WIDTH=triton.next_power_of_2(width), BLOCK=block_of(table.longest), num_warps=4,
+    )  # fmt: skip
+    return means
+
+
+def triton_block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: SelectionPlan) -> TileLists:
+    """Same as `naive_block_select`, for at most `MOST_TILES` key tiles per world."""
+    batch, heads, query_tiles, width = query_means.shape
+    key_tiles = key_means.shape[2]
+    lines = (batch, heads, query_tiles)
+    device = query_means.device
+    lists = TileLists(
+        indices=torch.empty((*lines, plan.width), dtype=torch.int32, device=device),
+        counts=torch.empty(lines, dtype=torch.int32, device=device),
+        entries=torch.empty((*lines, plan.width), dtype=torch.int32, device=device),
+        full_counts=torch.empty(lines, dtype=torch.int32, device=device),
+    )
+    rows, columns = 16, max(16, triton.next_power_of_2(key_tiles))
+    guard = plan.protected
+    block_select_kernel[(triton.cdiv(query_tiles, rows), batch * heads)](
+        query_means, key_means, plan.layout.keys.entries, plan.kept,
+        plan.kept if guard is None else guard.view(torch.uint8),
+        lists.indices, lists.counts, lists.entries, lists.full_counts,
+        heads, query_tiles, key_tiles, plan.width, width**-0.5,
+        WIDTH=width, PADDED_WIDTH=max(16, triton.next_power_of_2(width)), STEP=16, ROWS=rows, COLUMNS=columns,
+        BLOCK=plan.layout.block, PROTECTED=guard is not None, num_warps=4 if columns <= 128 else 8,
+    )  # fmt: skip
+    return lists

@@ -1,0 +1,22 @@
+"""Checks of tensors that several kernels share; all of them look at shapes only, never at values."""
+
+from __future__ import annotations
+
+import torch
+
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+
+
+def check_rows(name: str, x: torch.Tensor) -> None:
+    """Raise ValueError unless ``x`` is [B, H, S, D] in a supported type with contiguous rows.
+
+    Heads and worlds may be views into a larger buffer (a K/V buffer that is filled in place), tokens may not: the
+    kernels read tiles of adjacent rows.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"{name}: shape {tuple(x.shape)}: [worlds, heads, tokens, channels] is needed")
+    if x.dtype not in DTYPES:
+        raise ValueError(f"{name}: {x.dtype}: allowed are bfloat16, float16, float32")
+    width = x.shape[3]
+    if x.stride(3) != 1 or x.stride(2) != width or x.stride(0) % width or x.stride(1) % width:
+        raise ValueError(f"{name}: strides {x.stride()}: the last two must be ({width}, 1), that is, rows contiguous")
