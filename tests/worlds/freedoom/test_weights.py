@@ -29,7 +29,8 @@ def test_exported_weights_load_and_are_bfloat16(folder: Path) -> None:
 
 def test_refined_stages_replace_plain_ones(tmp_path: Path) -> None:
     for name, value in (("autoencoder", 1), ("decoder", 2), ("dynamics", 3), ("refine", 4), ("motion", 5)):
-        save_file({"weight": torch.full((2, 3), float(value)), "bias": torch.zeros(2)}, tmp_path / f"{name}.safetensors")
+        tensors = {"weight": torch.full((2, 3), float(value)), "bias": torch.zeros(2)}
+        save_file(tensors, tmp_path / f"{name}.safetensors")
     weights.export_weights(tmp_path, tmp_path / "out")
     for name, value in (("autoencoder", 2), ("dynamics", 4), ("motion", 5)):
         model = nn.Linear(3, 2)
