@@ -2,40 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
+from math import isfinite
 from typing import Any
 
 import yaml
 
-from li_env.accel.memory import MEMORY_POLICIES
+CHOICES: dict[str, tuple[str, ...]] = {
+    "window": ("fixed", "adaptive"),
+    "memory": ("nearest_view", "fov_gate", "coverage"),
+    "revisit": ("memory", "coverage"),
+    "denoising": ("full", "shortened"),
+    "attention": ("dense", "block_sparse"),
+}
+"""Keys that take a word, with the words they take."""
 
 
 @dataclass(frozen=True)
 class AccelConfig:
-    """How the engine spends its work.
+    """How the engine spends its work. The default is the plain model.
 
     Attributes:
         name: preset name, for reports.
         warmup_chunks: the first chunks of an episode, computed in full (0 or more).
-        memory: policy that retrieves old latents: ``nearest_view`` (the plain model's own rule).
-        revisit_similarity: view similarity, in [0, 1], from which a chunk counts as a revisit.
+        memory: policy that retrieves old latents: ``nearest_view`` (the plain model's own rule), ``fov_gate`` (the
+            paper's release: only if similar enough) or ``coverage`` (only what adds to what the recent frames show).
+        revisit_similarity: similarity, in [0, 1], from which a chunk counts as a revisit; 0.7 in the paper for
+            HY-WorldPlay, 0.45 for Matrix-Game.
+        revisit: whose similarity that is: the ``memory`` policy's own, or that of ``coverage``.
+        window: how long the recent window is: ``fixed``, or ``adaptive`` (shorter while latents change a lot).
+        window_chunks: most chunks in the recent window (1 or more); None means as many as the world was made for.
+        window_kappa: change of latents, as mean squared difference, that halves an adaptive window (above 0).
+        window_smoothing: weight of the newest change in its moving average, above 0 and at most 1.
+        memory_groups: most retrieved groups (0 or more); None means as many as the world was made for.
+        memory_threshold: in [0, 1], below it memory is dropped. ``fov_gate``: the best similarity. ``coverage``: the
+            part of what the recent frames do not show that a group must add.
+        denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits.
+        attention: ``dense``, or ``block_sparse`` where that is faster.
+        decode_ratio: share of history tiles kept while denoising, above 0 and at most 1.
+        context_ratio: share of tiles kept inside the context pass, above 0 and at most 1.
+        dense_first_block: whether the first transformer block stays dense.
+        sparse_min_context: context latents from which block-sparse attention is used (0 or more); None means the
+            world's own measured crossover.
     """
 
     name: str = "off"
     warmup_chunks: int = 3
     memory: str = "nearest_view"
     revisit_similarity: float = 0.7
+    revisit: str = "memory"
+    window: str = "fixed"
+    window_chunks: int | None = None
+    window_kappa: float = 1.0
+    window_smoothing: float = 0.5
+    memory_groups: int | None = None
+    memory_threshold: float = 0.7
+    denoising: str = "full"
+    attention: str = "dense"
+    decode_ratio: float = 1.0
+    context_ratio: float = 1.0
+    dense_first_block: bool = True
+    sparse_min_context: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name: {self.name!r} is not allowed; use a text, quoted in YAML if it is off or on")
-        if isinstance(self.warmup_chunks, bool) or not isinstance(self.warmup_chunks, int) or self.warmup_chunks < 0:
-            raise ValueError(f"warmup_chunks: {self.warmup_chunks!r} is not allowed; use a whole number from 0 up")
-        _check_choice("memory", self.memory, tuple(MEMORY_POLICIES))
-        _check_share("revisit_similarity", self.revisit_similarity)
+        for key, words in CHOICES.items():
+            _check_choice(key, getattr(self, key), words)
+        _check_whole("warmup_chunks", self.warmup_chunks, 0)
+        for key, least in (("window_chunks", 1), ("memory_groups", 0), ("sparse_min_context", 0)):
+            if getattr(self, key) is not None:
+                _check_whole(key, getattr(self, key), least)
+        for key in ("revisit_similarity", "memory_threshold"):
+            _check_number(key, getattr(self, key), "from 0 to 1", lambda value: 0.0 <= value <= 1.0)
+        for key in ("window_smoothing", "decode_ratio", "context_ratio"):
+            _check_number(key, getattr(self, key), "above 0 and at most 1", lambda value: 0.0 < value <= 1.0)
+        _check_number("window_kappa", self.window_kappa, "above 0", lambda value: value > 0.0 and isfinite(value))
+        if not isinstance(self.dense_first_block, bool):
+            raise ValueError(f"dense_first_block: {self.dense_first_block!r} is not allowed; use true or false")
 
     @classmethod
     def preset(cls, name: str) -> AccelConfig:
@@ -91,6 +138,11 @@ def _check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{key}: {value!r} is not known;{_closest(str(value), allowed)} allowed: {', '.join(allowed)}")
 
 
-def _check_share(key: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"{key}: {value!r} is not allowed; use a number from 0 to 1")
+def _check_whole(key: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{key}: {value!r} is not allowed; use a whole number from {least} up")
+
+
+def _check_number(key: str, value: object, allowed: str, test: Callable[[float], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not test(value):
+        raise ValueError(f"{key}: {value!r} is not allowed; use a number {allowed}")

@@ -16,9 +16,11 @@ import torch
 
 from li_env.accel.camera import STILL, CameraMotion, follow
 from li_env.accel.config import AccelConfig
+from li_env.accel.dynamics import examine, smoothed
 from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
+from li_env.accel.replay import check_plans
 from li_env.accel.views import ViewOverlap
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
 
@@ -121,7 +123,10 @@ class Engine:
         ]
 
     def step(
-        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+        self,
+        states: Sequence[EpisodeState],
+        motions: Sequence[Sequence[CameraMotion]],
+        plans: Sequence[ChunkPlan] | None = None,
     ) -> tuple[list[EpisodeState], list[ChunkResult]]:
         """Make the next chunk of every episode; the episodes may be at different chunks.
 
@@ -129,19 +134,23 @@ class Engine:
             states: episodes, left as they are.
             motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0,
                 whose first latent is the start frame.
+            plans: one per episode to carry out instead of the planner's own, for example from a stored report.
 
         Raises:
-            ValueError: wrong number of motions, or a motion that is not finite.
+            ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
         """
         commanded = self._check_motions(states, motions)
+        if plans is not None:
+            check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
         clock = _Clock(len(states))
         with torch.inference_mode():
             feasible, broken = self._feasible(states, commanded)
             poses = [self._poses(state, moves) for state, moves in zip(states, feasible, strict=True)]
             clock.stop("motion")
-            plans = self.planner.plan([state.history for state in states], poses)
+            if plans is None:
+                plans = self.planner.plan([state.history for state in states], poses)
             clock.stop("plan")
-            latents, repaired = self._generate(states, plans, poses, feasible)
+            latents, repaired, changes = self._generate(states, plans, poses, feasible)
             clock.stop("generate")
             frames, streams = self.world.decode(latents, [state.stream for state in states])
             clock.stop("decode")
@@ -161,13 +170,18 @@ class Engine:
         following = [
             replace(
                 state,
-                history=state.history.append(result.latents, result.poses, result.motions),
+                history=state.history.append(
+                    result.latents,
+                    result.poses,
+                    result.motions,
+                    smoothed(state.history.dynamics, change, self.config.window_smoothing),
+                ),
                 stream=stream,
                 pose=result.poses[-1].copy(),
                 chunk=state.chunk + 1,
                 degenerated=state.degenerated or result.degenerated,
             )
-            for state, stream, result in zip(states, streams, results, strict=True)
+            for state, stream, result, change in zip(states, streams, results, changes, strict=True)
         ]
         return following, results
 
@@ -192,8 +206,8 @@ class Engine:
         plans: Sequence[ChunkPlan],
         poses: Sequence[np.ndarray],
         motions: Sequence[tuple[CameraMotion, ...]],
-    ) -> tuple[list[torch.Tensor], list[bool]]:
-        """Finite latents per episode, and whether they had to be repaired."""
+    ) -> tuple[list[torch.Tensor], list[bool], list[float | None]]:
+        """Finite latents per episode, whether they had to be repaired, and how much they differ from the last chunk."""
         requests = [
             ChunkRequest(
                 scene=state.scene,
@@ -209,16 +223,11 @@ class Engine:
             )
         ]
         latents = [_compact(chunk) for chunk in self.world.generate(requests)]
-        # One question to the device for the whole batch, not one per episode.
-        finite = torch.cat(latents).flatten(1).isfinite().all(dim=1).tolist() if latents else []
-        repaired, start = [], 0
+        finite, changes = examine(latents, [state.history.last_chunk for state in states])
         for index, chunk in enumerate(latents):
-            bad = not all(finite[start : start + len(chunk)])
-            start += len(chunk)
-            if bad:
+            if not finite[index]:
                 latents[index] = torch.nan_to_num(chunk, nan=0.0, posinf=0.0, neginf=0.0)
-            repaired.append(bad)
-        return latents, repaired
+        return latents, [not good for good in finite], changes
 
     def _poses(self, state: EpisodeState, motions: Sequence[CameraMotion]) -> np.ndarray:
         """Poses of the latents to make: chunk 0 begins with the start frame's."""

@@ -94,9 +94,11 @@ class History:
 
     Attributes:
         track: poses of all latents.
+        dynamics: how much latents change from chunk to chunk, smoothed; None before there are two chunks.
     """
 
     track: PoseTrack = field(default_factory=PoseTrack)
+    dynamics: float | None = None
     _chunks: _SharedList[torch.Tensor] = field(default_factory=_SharedList)
     _motions: _SharedList[CameraMotion] = field(default_factory=_SharedList)
 
@@ -119,8 +121,21 @@ class History:
         """All motions that really happened, in order (one per latent after the first)."""
         return tuple(self._motions[index] for index in range(len(self._motions)))
 
-    def append(self, latents: torch.Tensor, poses: np.ndarray, motions: Sequence[CameraMotion]) -> History:
+    @property
+    def last_chunk(self) -> torch.Tensor | None:
+        """Latents [n, C, h, w] of the newest chunk; None at the start."""
+        return self._chunks[self.chunks - 1] if self.chunks else None
+
+    def append(
+        self,
+        latents: torch.Tensor,
+        poses: np.ndarray,
+        motions: Sequence[CameraMotion],
+        dynamics: float | None = None,
+    ) -> History:
         """This history followed by one chunk: ``latents`` [n, C, h, w], ``poses`` [n, 4, 4]; amortised O(n).
+
+        ``dynamics`` is the new value of the attribute.
 
         Raises:
             ValueError: lengths differ from each other or from the earlier chunks after the first.
@@ -132,7 +147,8 @@ class History:
         expected = len(latents) - (1 if self.chunks == 0 else 0)
         if len(motions) != expected:
             raise ValueError(f"motions: {len(motions)} given, {expected} lead to the poses of this chunk")
-        return History(self.track.append(poses), self._chunks.extend([latents]), self._motions.extend(motions))
+        chunks, together = self._chunks.extend([latents]), self._motions.extend(motions)
+        return History(self.track.append(poses), dynamics, chunks, together)
 
     def latents(self, indices: Sequence[int]) -> torch.Tensor:
         """The latents [m, C, h, w] with these indices, in this order.

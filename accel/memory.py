@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from li_env.accel.config import AccelConfig
 from li_env.accel.history import PoseTrack
+from li_env.accel.temporal import most_recent_latents
 from li_env.accel.views import ViewOverlap
 from li_env.accel.world import WorldSpec
 
@@ -36,18 +38,36 @@ class MemoryRequest:
 
 @dataclass(frozen=True)
 class MemoryChoice:
-    """Latent indices to retrieve (increasing) and the best similarity among the candidates (0 without any)."""
+    """What a policy found.
+
+    Attributes:
+        memory: latent indices to retrieve, increasing.
+        similarity: how well the history shows the coming views, in [0, 1]; each policy says how it measures that.
+        revisit: whether the coming views count as seen before.
+        reason: why, as the beginning of a sentence.
+        complete: whether ``memory`` is simply everything before the recent window.
+    """
 
     memory: tuple[int, ...]
     similarity: float
+    revisit: bool
+    reason: str
+    complete: bool = False
 
 
 class MemoryPolicy(Protocol):
     """Chooses old latents for a batch of worlds."""
 
     def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
-        """One choice per request: at most ``context_latents - temporal_latents`` latents, all before the window."""
+        """One choice per request: at most `memory_latents` latents, all before the window."""
         ...
+
+
+def memory_latents(spec: WorldSpec, config: AccelConfig) -> int:
+    """Most latents that may be retrieved beside the recent window."""
+    if config.memory_groups is None:
+        return spec.context_latents - spec.temporal_latents
+    return min(config.memory_groups * spec.memory_group, spec.context_latents - most_recent_latents(spec, config))
 
 
 class NearestView:
@@ -57,27 +77,39 @@ class NearestView:
     is always the start of the episode. The others are those with the highest similarity: the mean view overlap of the
     coming poses with the first and the middle frame of the group; of equals, the older one. Only whole groups before
     the recent window count. The reported similarity is the best of all candidates, the start of the episode included.
+    As long as everything fits, everything is kept.
     """
 
-    def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap) -> None:
-        self._spec, self._view_overlap = spec, view_overlap
-        self._groups = (spec.context_latents - spec.temporal_latents) // spec.memory_group
+    def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap, config: AccelConfig | None = None) -> None:
+        self._spec, self._view_overlap, self._config = spec, view_overlap, config or AccelConfig()
+        self._latents = memory_latents(spec, self._config)
+        self._groups = self._latents // spec.memory_group
         self._keeps_start = self._groups >= 2
 
     def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
         """See `MemoryPolicy.choose`."""
-        size = self._spec.memory_group
-        count = max(MAX_CANDIDATES, 2 * self._groups)
-        candidates = [nearest_groups(request, size, self._spec.view_distance, count) for request in requests]
+        candidates = [self._candidates(request) for request in requests]
         similarities = self._similarities(requests, candidates)
-        choices = []
-        for request, groups, similarity in zip(requests, candidates, similarities, strict=True):
-            ranked = [int(group) for group in groups[np.argsort(-similarity, kind="stable")]]
-            if self._keeps_start and request.before >= size:
-                ranked = [0, *(group for group in ranked if group != 0)]
-            memory = tuple(group * size + offset for group in sorted(ranked[: self._groups]) for offset in range(size))
-            choices.append(MemoryChoice(memory, float(similarity.max(initial=0.0))))
-        return choices
+        return [self._choice(*each) for each in zip(requests, candidates, similarities, strict=True)]
+
+    def _candidates(self, request: MemoryRequest) -> np.ndarray:
+        count = max(MAX_CANDIDATES, 2 * self._groups)
+        return nearest_groups(request, self._spec.memory_group, self._spec.view_distance, count)
+
+    def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
+        best = float(similarity.max(initial=0.0))
+        limit = self._config.revisit_similarity
+        reason = f"Similarity {best:.2f} {'reaches' if best >= limit else 'stays below'} {limit:.2f}"
+        if request.before <= self._latents:
+            return MemoryChoice(tuple(range(request.before)), best, best >= limit, reason, complete=True)
+        ranked = [int(group) for group in groups[np.argsort(-similarity, kind="stable")]]
+        if self._keeps_start and request.before >= self._spec.memory_group:
+            ranked = [0, *(group for group in ranked if group != 0)]
+        return MemoryChoice(self._latents_of(ranked[: self._groups]), best, best >= limit, reason)
+
+    def _latents_of(self, groups: Iterable[int]) -> tuple[int, ...]:
+        size = self._spec.memory_group
+        return tuple(group * size + offset for group in sorted(groups) for offset in range(size))
 
     def _similarities(self, requests: Sequence[MemoryRequest], candidates: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Similarity of each candidate group, one array per request; worlds with equally many share one computation."""
@@ -87,9 +119,9 @@ class NearestView:
         kinds: dict[tuple[int, int], list[int]] = {}
         for index, groups in enumerate(candidates):
             if len(groups):
-                kinds.setdefault((len(groups), len(_queries(requests[index].next_poses))), []).append(index)
+                kinds.setdefault((len(groups), len(queries_of(requests[index].next_poses))), []).append(index)
         for (count, _), members in kinds.items():
-            current = np.stack([_queries(requests[index].next_poses) for index in members])
+            current = np.stack([queries_of(requests[index].next_poses) for index in members])
             frames = [(candidates[index][:, None] * size + looked_at).reshape(-1) for index in members]
             poses = np.stack([requests[index].track.poses[rows] for index, rows in zip(members, frames, strict=True)])
             overlap = self._view_overlap.overlap(current, poses).mean(axis=-2)  # [worlds, groups * frames]
@@ -98,6 +130,32 @@ class NearestView:
             for index, row in zip(members, similarity, strict=True):
                 results[index] = row
         return results
+
+
+class FovGate(NearestView):
+    """The release's rule (specs/hy_worldplay.md 9.2): retrieved groups come back only if one is similar enough.
+
+    Groups are ranked as by `NearestView`. The start of the episode is always kept and is no candidate. If the best
+    candidate stays below ``memory_threshold``, no other group joins. While the history is shorter than the budget,
+    everything is kept and nothing compared: the similarity is 0. The group just before the recent window is a
+    candidate, so that walking ahead counts as coming back; `coverage` does better.
+    """
+
+    def _candidates(self, request: MemoryRequest) -> np.ndarray:
+        if request.before < self._latents:
+            return np.zeros(0, dtype=int)
+        groups = super()._candidates(request)
+        return groups[groups != 0] if self._keeps_start else groups
+
+    def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
+        if request.before < self._latents:
+            what = "The history is shorter than the context"
+            return MemoryChoice(tuple(range(request.before)), 0.0, False, what, complete=True)
+        choice = super()._choice(request, groups, similarity)
+        if choice.similarity >= self._config.memory_threshold:
+            return replace(choice, complete=False)
+        start = [0] if self._keeps_start and request.before >= self._spec.memory_group else []
+        return replace(choice, memory=self._latents_of(start), complete=False)
 
 
 def nearest_groups(request: MemoryRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES) -> np.ndarray:
@@ -112,7 +170,7 @@ def nearest_groups(request: MemoryRequest, size: int, view_distance: float, coun
     if len(groups) <= count:
         return groups
     middle = request.track.poses[groups[0] * size + size // 2 : groups[-1] * size + size : size]
-    away = view_centres(_queries(request.next_poses), view_distance)[:, None] - view_centres(middle, view_distance)
+    away = view_centres(queries_of(request.next_poses), view_distance)[:, None] - view_centres(middle, view_distance)
     distance = np.einsum("qgi,qgi->qg", away, away).min(axis=0).round(9)  # rounded: of equal places the oldest first
     return groups[np.sort(np.argsort(distance, kind="stable")[:count])]
 
@@ -122,11 +180,8 @@ def view_centres(poses: np.ndarray, view_distance: float) -> np.ndarray:
     return poses[..., :3, 3] + 0.5 * view_distance * poses[..., :3, 2]
 
 
-def _queries(next_poses: np.ndarray) -> np.ndarray:
+def queries_of(next_poses: np.ndarray) -> np.ndarray:
+    """At most `MAX_QUERIES` of the poses [n, 4, 4], evenly spaced."""
     if len(next_poses) <= MAX_QUERIES:
         return next_poses
     return next_poses[np.linspace(0, len(next_poses) - 1, MAX_QUERIES).round().astype(int)]
-
-
-MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap], MemoryPolicy]] = {"nearest_view": NearestView}
-"""Policies by the name that `AccelConfig.memory` uses."""

@@ -6,7 +6,7 @@ A plan holds no tensors. It can be printed, stored as JSON and replayed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 Regime = Literal["warmup", "explore", "revisit"]
@@ -18,12 +18,14 @@ class AttentionPlan:
     """How much of the history every query tile may attend to.
 
     ``decode_ratio`` is the share of history tiles kept while denoising, ``context_ratio`` the share kept inside the
-    context pass; both are 1.0 when ``kind`` is ``"dense"``.
+    context pass; both are 1.0 when ``kind`` is ``"dense"``. With ``dense_first_block`` the first transformer block
+    attends to everything all the same.
     """
 
     kind: AttentionKind = "dense"
     decode_ratio: float = 1.0
     context_ratio: float = 1.0
+    dense_first_block: bool = True
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class ChunkPlan:
     Attributes:
         chunk: index of the chunk in its episode, from 0.
         regime: ``warmup`` (the first chunks), ``explore`` (new views) or ``revisit`` (old frames show what comes).
-        similarity: best similarity of the coming views and a history candidate, in [0, 1]; 0 without candidates.
+        similarity: how well the history shows the coming views, in [0, 1], as the policy that decided measures it.
         temporal: latent indices of the recent window, increasing.
         memory: latent indices retrieved from further back, increasing, disjoint from ``temporal``.
         sigmas: noise levels to run, decreasing, the last one 0: ``len(sigmas) - 1`` model calls.
@@ -66,9 +68,25 @@ class ChunkPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ChunkPlan:
-        """Rebuild a plan stored by ``to_dict`` (lists from JSON become tuples)."""
-        fields = dict(data)
-        fields["attention"] = AttentionPlan(**fields["attention"])
+        """Rebuild a plan stored by ``to_dict`` (lists from JSON become tuples).
+
+        Raises:
+            ValueError: keys are missing or unknown.
+        """
+        values = dict(_checked("plan", cls, data))
+        values["attention"] = AttentionPlan(**_checked("attention", AttentionPlan, values["attention"]))
         for key in ("temporal", "memory", "sigmas"):
-            fields[key] = tuple(fields[key])
-        return cls(**fields)
+            values[key] = tuple(values[key])
+        return cls(**values)
+
+
+def _checked(what: str, cls: type[ChunkPlan | AttentionPlan], data: Any) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{what}: {data!r} is not a mapping of keys to values")
+    known = [entry.name for entry in fields(cls)]
+    needed = [entry.name for entry in fields(cls) if entry.default is MISSING]
+    if unknown := [str(key) for key in data if key not in known]:
+        raise ValueError(f"{what}: unknown key {unknown[0]!r}; allowed: {', '.join(known)}")
+    if missing := [key for key in needed if key not in data]:
+        raise ValueError(f"{what}: key {missing[0]!r} is missing; needed: {', '.join(needed)}")
+    return data

@@ -6,17 +6,36 @@ the episode, see `li_env.accel.memory`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from li_env.accel.camera import CameraMotion, inverse, move
 from li_env.accel.config import AccelConfig
+from li_env.accel.coverage import Coverage
+from li_env.accel.effort import ATTENTION_POLICIES, DENOISING_POLICIES
 from li_env.accel.history import History, PoseTrack
-from li_env.accel.memory import MAX_SEARCHED, MEMORY_POLICIES, MemoryChoice, MemoryRequest, view_centres
-from li_env.accel.plan import AttentionPlan, ChunkPlan, Regime
+from li_env.accel.memory import (
+    MAX_SEARCHED,
+    FovGate,
+    MemoryChoice,
+    MemoryPolicy,
+    MemoryRequest,
+    NearestView,
+    view_centres,
+)
+from li_env.accel.plan import ChunkPlan, Regime
+from li_env.accel.temporal import TEMPORAL_POLICIES
 from li_env.accel.views import FrustumSampler, ViewOverlap
 from li_env.accel.world import WorldSpec
+
+MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], MemoryPolicy]] = {
+    "nearest_view": NearestView,
+    "fov_gate": FovGate,
+    "coverage": lambda spec, overlap, config: Coverage(spec, config),  # it needs to know points, not shares
+}
+"""Policies by the name that `AccelConfig.memory` uses."""
 
 _SURROUNDINGS = 4
 """Latents of the recent past, and as many retrieved ones at most, that show a world the place around the camera."""
@@ -44,23 +63,41 @@ class Planner:
             raise ValueError(f"memory_group: {spec.memory_group} is not allowed; use a whole number from 1 up")
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
-        self._memory = MEMORY_POLICIES[config.memory](spec, overlap)
+        self._plain = NearestView(spec, overlap)
+        self._window = TEMPORAL_POLICIES[config.window](spec, config)
+        self._memory = MEMORY_POLICIES[config.memory](spec, overlap, config)
+        own = config.revisit == "memory" or config.memory == config.revisit
+        self._revisit = None if own else Coverage(spec, config)
+        self._denoising = DENOISING_POLICIES[config.denoising](spec)
+        self._attention = ATTENTION_POLICIES[config.attention](spec, config)
 
     def plan(self, histories: Sequence[PoseTrack | History], next_poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
         """One plan per world.
 
         Args:
-            histories: what each world has made so far; their lengths may differ.
+            histories: what each world has made so far; their lengths may differ. Without latents (a `PoseTrack`) their
+                change is unknown.
             next_poses: [n, 4, 4] per world, the poses of the chunk to make.
         """
-        tracks = [history.track if isinstance(history, History) else history for history in histories]
-        choices = self._memory.choose(
-            [
-                MemoryRequest(track, poses, before=max(0, len(track) - self.spec.temporal_latents))
-                for track, poses in zip(tracks, next_poses, strict=True)
-            ]
-        )
-        return [self._decide(len(track), choice) for track, choice in zip(tracks, choices, strict=True)]
+        plans: dict[int, ChunkPlan] = {}
+        later: list[int] = []
+        requests: list[MemoryRequest] = []
+        dynamics: list[float | None] = []
+        for index, (history, poses) in enumerate(zip(histories, next_poses, strict=True)):
+            track, change = (history.track, history.dynamics) if isinstance(history, History) else (history, None)
+            warm = self._chunk(len(track)) < self.config.warmup_chunks
+            window = self.spec.temporal_latents if warm else self._window.latents(change)
+            requests.append(MemoryRequest(track, poses, before=max(0, len(track) - window)))
+            dynamics.append(change)
+            if not warm:
+                later.append(index)
+        # The first chunks are computed in full, whatever the settings say.
+        warm_up = sorted(set(range(len(requests))) - set(later))
+        for index, choice in zip(warm_up, self._plain.choose([requests[i] for i in warm_up]), strict=True):
+            plans[index] = self._decide(requests[index], choice, None, warm=True)
+        for index, choice in zip(later, self._choose([requests[i] for i in later]), strict=True):
+            plans[index] = self._decide(requests[index], choice, dynamics[index], warm=False)
+        return [plans[index] for index in range(len(requests))]
 
     def surroundings(self, track: PoseTrack, pose: np.ndarray, arrival: np.ndarray) -> tuple[int, ...]:
         """Latents that show where a motion goes: older ones that look that way, then the most recent ones.
@@ -80,37 +117,43 @@ class Planner:
         near = np.argsort(np.einsum("gi,gi->g", away, away), kind="stable")[:_SURROUNDINGS]
         return (*(int(index) for index in start + np.sort(near)), *range(recent, len(track)))
 
-    def _decide(self, length: int, choice: MemoryChoice) -> ChunkPlan:
-        spec = self.spec
-        chunk = 0 if length == 0 else 1 + (length - spec.first_chunk_latents) // spec.chunk_latents
-        window = max(0, length - spec.temporal_latents)
-        everything = length <= spec.context_latents
-        memory = tuple(range(window)) if everything else choice.memory
-        regime = self._regime(chunk, choice.similarity)
+    def _choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+        choices = self._memory.choose(requests)
+        if self._revisit is None:
+            return choices
+        judged = self._revisit.choose(requests)
+        return [
+            replace(choice, similarity=other.similarity, revisit=other.revisit, reason=other.reason)
+            for choice, other in zip(choices, judged, strict=True)
+        ]
+
+    def _decide(self, request: MemoryRequest, choice: MemoryChoice, dynamics: float | None, warm: bool) -> ChunkPlan:
+        length = len(request.track)
+        regime: Regime = "warmup" if warm else "revisit" if choice.revisit else "explore"
+        temporal = tuple(range(request.before, length))
+        sigmas, steps = self._denoising.choose(regime)
+        attention, sparse = self._attention.choose(regime, len(temporal) + len(choice.memory))
+        window = "" if warm else self._window.reason(dynamics)
+        reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse)
         return ChunkPlan(
-            chunk=chunk,
+            chunk=self._chunk(length),
             regime=regime,
             similarity=choice.similarity,
-            temporal=tuple(range(window, length)),
-            memory=memory,
-            sigmas=tuple(spec.sigmas),
-            attention=AttentionPlan(),
-            reason=self._reason(regime, length, len(memory), everything, choice.similarity),
+            temporal=temporal,
+            memory=choice.memory,
+            sigmas=sigmas,
+            attention=attention,
+            reason="; ".join(part for part in reasons if part) + ".",
         )
 
-    def _regime(self, chunk: int, similarity: float) -> Regime:
-        if chunk < self.config.warmup_chunks:
-            return "warmup"
-        return "revisit" if similarity >= self.config.revisit_similarity else "explore"
+    def _chunk(self, length: int) -> int:
+        return 0 if length == 0 else 1 + (length - self.spec.first_chunk_latents) // self.spec.chunk_latents
 
-    def _reason(self, regime: Regime, length: int, memory: int, everything: bool, similarity: float) -> str:
+    def _why(self, warm: bool, length: int, recent: int, choice: MemoryChoice) -> str:
         if length == 0:
-            return "The episode starts: there is no history yet."
-        if everything:
+            return "The episode starts: there is no history yet"
+        if choice.complete:
             what = f"all {length} latents fit into the context"
         else:
-            what = f"{memory} old latents join the last {length - max(0, length - self.spec.temporal_latents)}"
-        if regime == "warmup":
-            return f"One of the first {self.config.warmup_chunks} chunks: {what}."
-        relation = "reaches" if regime == "revisit" else "stays below"
-        return f"Similarity {similarity:.2f} {relation} {self.config.revisit_similarity:.2f}: {what}."
+            what = f"{len(choice.memory)} old latents join the last {recent}"
+        return f"{f'One of the first {self.config.warmup_chunks} chunks' if warm else choice.reason}: {what}"

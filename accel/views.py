@@ -62,6 +62,8 @@ class FrustumSampler:
         self._planes = np.array(
             [[-1, 0, slope_x, 0], [1, 0, slope_x, 0], [0, -1, slope_y, 0], [0, 1, slope_y, 0], [0, 0, -1, distance]]
         )
+        self._slopes = np.array([slope_x, slope_y, 1.0])
+        self._distance = np.float32(distance)
         # Rounding must not push the points of a view out of the same view.
         self._tolerance = np.float32(1e-5 * distance)
 
@@ -82,6 +84,30 @@ class FrustumSampler:
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """See `ViewOverlap.overlap`."""
         return self.visible(current, candidates).mean(axis=-1)
+
+    def points_of(self, poses: np.ndarray) -> np.ndarray:
+        """The sample points of views [..., 4, 4] in world coordinates: [..., points, 3] float64."""
+        turned = np.asarray(poses)[..., :3, :3] @ self._points[:3].astype(np.float64)
+        return (turned + poses[..., :3, 3:]).swapaxes(-1, -2)
+
+    def sees(self, poses: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Which points each view sees: bool [..., m, p].
+
+        ``poses`` [..., m, 4, 4]; ``points`` [..., p, 3] in world coordinates, the same for all m views. Computed in
+        single precision: coordinates should be small, so move the origin to the place in question.
+        """
+        # Camera coordinates as one product for all views, sideways ones divided by the slope of the frustum's sides:
+        # a point is seen if both are within the depth, and the depth within the distance.
+        rotation = np.asarray(poses)[..., :3, :3] / self._slopes
+        shift = -(poses[..., None, :3, 3] @ rotation)  # [..., m, 1, 3]
+        rows = np.concatenate([rotation, shift], axis=-2).swapaxes(-1, -2).astype(np.float32)  # [..., m, 3, 4]
+        homogeneous = np.concatenate([points, np.ones((*points.shape[:-1], 1))], axis=-1).astype(np.float32)
+        camera = rows.reshape(*rows.shape[:-3], -1, 4) @ homogeneous.swapaxes(-1, -2)
+        camera = camera.reshape(*rows.shape[:-1], -1)  # [..., m, 3, p]
+        depth, sides = camera[..., 2, :], camera[..., :2, :]
+        np.abs(sides, out=sides)
+        widest = np.maximum(sides[..., 0, :], sides[..., 1, :])
+        return (widest <= depth + self._tolerance) & (depth <= self._distance + self._tolerance)
 
 
 class BallOverlap:

@@ -58,6 +58,9 @@ class WorldSpec:
         tile_shape: (latents, rows, columns) of one attention tile.
         motion: motion per latent.
         length_unit: what a length of 1 means.
+        supports_block_sparse: whether `WorldModel.generate` carries out block-sparse attention plans.
+        sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
+            device that the world runs on.
     """
 
     name: str
@@ -77,6 +80,8 @@ class WorldSpec:
     tile_shape: tuple[int, int, int]
     motion: MotionLimits
     length_unit: str
+    supports_block_sparse: bool = False
+    sparse_min_context: int = 8
 
     @property
     def chunk_frames(self) -> int:

@@ -1,0 +1,69 @@
+"""The few old groups that are worth a closer look, for a batch of worlds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from li_env.accel.memory import MAX_SEARCHED, MemoryRequest, view_centres
+from li_env.accel.world import WorldSpec
+
+PER_QUERY = 6
+"""Groups nearest to the first and to the last coming view, each."""
+
+_INDEX_BITS = 10
+_LEVELS = 1 << (31 - _INDEX_BITS)
+"""Distances are cut into so many steps; below them, an integer key carries the group's number."""
+
+_FAR = 1e9
+
+assert MAX_SEARCHED <= 1 << _INDEX_BITS
+
+
+def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: WorldSpec) -> np.ndarray:
+    """Numbers of groups [worlds, g] to look at, increasing in each row, -1 in front where a world has fewer.
+
+    Of the groups that lie wholly before a request's ``before`` (the latest `MAX_SEARCHED` of them), those whose centre
+    of view, half the view distance in front of the camera, is nearest to that of the first or of the last of the
+    world's ``queries`` [worlds, q, 4, 4]. Of groups equally near (to a thousandth of the view distance) the oldest come
+    first. Near centres mean near positions and like directions, so what overlaps most is kept.
+    """
+    size, distance = spec.memory_group, spec.view_distance
+    ends = np.array([request.before // size for request in requests])
+    starts = np.maximum(0, ends - MAX_SEARCHED)
+    counts = ends - starts
+    width = min(int(counts.max()), 2 * PER_QUERY)
+    result = np.maximum(-1, np.arange(width) + (counts - width)[:, None])
+    many = np.flatnonzero(counts > 2 * PER_QUERY)
+    if len(many):
+        # Direction of view and position of the middle frame of each group; places not filled are never chosen.
+        middle = np.full((len(many), int(counts.max()), 3, 2), _FAR, dtype=np.float32)
+        for row, index in enumerate(many.tolist()):
+            first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
+            middle[row, : counts[index]] = requests[index].track.poses[first:end:size, :3, 2:]
+        wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
+        centres = [middle[..., axis, 1] + np.float32(0.5 * distance) * middle[..., axis, 0] for axis in range(3)]
+        near = [_nearest(centres, wanted[:, query], distance) for query in (0, -1)]
+        columns = np.sort(np.concatenate(near, axis=1), axis=1) + starts[many, None]
+        columns[:, 1:][columns[:, 1:] == columns[:, :-1]] = -1
+        result[many] = np.sort(columns, axis=1)
+    return result
+
+
+def _nearest(centres: Sequence[np.ndarray], place: np.ndarray, distance: float) -> np.ndarray:
+    """Columns [w, `PER_QUERY`] of the centres (x, y, z: [w, n]) nearest to ``place`` [w, 3]; of equals the first."""
+    # Elementwise, not as a matrix product, whose rounding would depend on the size of the batch.
+    squares = np.zeros_like(centres[0])
+    for axis, centre in enumerate(centres):
+        away = centre - place[:, axis, None]
+        away *= away
+        squares += away
+    # Everything further than twice the view distance is equally far.
+    squares *= np.float32((_LEVELS - 1) / (2 * distance) ** 2)
+    np.minimum(squares, np.float32(_LEVELS - 2), out=squares)
+    keys = squares.astype(np.int32)
+    keys <<= _INDEX_BITS
+    keys |= np.arange(keys.shape[1], dtype=np.int32)
+    # No two keys are equal, so the choice does not depend on how the partition works.
+    return np.partition(keys, PER_QUERY - 1, axis=1)[:, :PER_QUERY] & ((1 << _INDEX_BITS) - 1)

@@ -1,0 +1,175 @@
+"""Memory by coverage: old latents that show of the coming views what the recent ones do not.
+
+The release asks how similar the best old view is. Walking ahead, the views just before the recent window are always
+similar, so that it takes plain walking for coming back (specs/hy_worldplay.md 9.2). Here, sample points in the frusta
+of the coming views are crossed out if the recent frames show them; old frames count only for what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from li_env.accel.candidates import shortlist
+from li_env.accel.config import AccelConfig
+from li_env.accel.memory import MemoryChoice, MemoryRequest, memory_latents, queries_of, view_centres
+from li_env.accel.views import FrustumSampler
+from li_env.accel.world import WorldSpec
+
+POINTS = 48
+"""Sample points per coming view."""
+
+MIN_SHARE = 0.01
+"""Shares of the coming views below this are taken for nothing: a few sample points."""
+
+MAX_RECENT = 12
+"""Frames of the recent window that are looked at; evenly spaced if it has more."""
+
+_BLOCK = 16
+"""Worlds computed together: what they need stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Points [worlds, points] seen by the last chunk, by the older recent frames, and [worlds, groups, points]."""
+
+    newest: np.ndarray
+    window: np.ndarray
+    groups: np.ndarray
+
+
+class Coverage:
+    """Retrieves the groups that add most to what the recent frames show.
+
+    - *Uncovered*: the share of the coming views that no frame of the recent window shows.
+    - *Memory*: the group that adds most to it, then the next. A group must add at least ``memory_threshold`` of what is
+      uncovered, so that slow cameras, for which little is new in any chunk, are treated like fast ones. Near groups go
+      before far ones that show the same, since they show it in more detail. No group adds the same thing twice.
+    - *Similarity*: of what the last chunk does not show, the share that the rest of the context shows. A chunk is a
+      revisit if that reaches ``revisit_similarity``: walking ahead, what comes into view is new to all frames.
+
+    If nothing is new to the last chunk, the similarity is 0: the recent path alone shows what comes.
+    """
+
+    def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
+        self._spec, self._config = spec, config
+        self._groups = memory_latents(spec, config) // spec.memory_group
+        self._sampler = FrustumSampler(spec.fov, spec.view_distance, POINTS)
+        self._looks = np.array(sorted({0, spec.memory_group - 1}))
+        """Frames of a group that are looked at: its ends see what the frames between them see."""
+
+    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+        """See `MemoryPolicy.choose`."""
+        nothing = MemoryChoice((), 0.0, False, "There is no history yet", complete=True)
+        choices = [nothing] * len(requests)
+        kinds: dict[int, list[int]] = {}
+        for index, request in enumerate(requests):
+            if len(request.track):
+                kinds.setdefault(len(request.next_poses), []).append(index)
+        for members in kinds.values():
+            for start in range(0, len(members), _BLOCK):
+                block = members[start : start + _BLOCK]
+                for index, choice in zip(block, self._block([requests[i] for i in block]), strict=True):
+                    choices[index] = choice
+        return choices
+
+    def _block(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+        queries = np.stack([queries_of(request.next_poses) for request in requests])  # [w, q, 4, 4]
+        groups = shortlist(requests, queries, self._spec)  # [w, g]
+        seen, closeness = self._look(requests, queries, groups)
+        covered = seen.newest | seen.window
+        points = covered.shape[1]
+        uncovered = points - covered.sum(axis=1)
+        least = np.maximum(self._config.memory_threshold * uncovered, MIN_SHARE * points)
+        picked, known = self._pick(seen.groups, closeness, covered, least)
+        new = points - seen.newest.sum(axis=1)
+        remembered = (known & ~seen.newest).sum(axis=1)
+        similarity = np.where(remembered >= MIN_SHARE * points, remembered / np.maximum(new, 1), 0.0)
+        added = (known.sum(axis=1) - covered.sum(axis=1)) / points
+        rows = [sorted(int(groups[row, column]) for column in np.flatnonzero(mask)) for row, mask in enumerate(picked)]
+        shares = zip(rows, similarity.tolist(), (1 - uncovered / points).tolist(), added.tolist(), strict=True)
+        return [self._choice(*each) for each in shares]
+
+    def _choice(self, groups: list[int], similarity: float, covered: float, added: float) -> MemoryChoice:
+        size = self._spec.memory_group
+        memory = tuple(group * size + offset for group in groups for offset in range(size))
+        old = f"old ones add {added:.0%}" if groups else "old ones add too little"
+        reason = (
+            f"Recent frames show {covered:.0%} of the coming views and {old}; "
+            f"{similarity:.0%} of what is new to the last chunk is known"
+        )
+        return MemoryChoice(memory, similarity, similarity >= self._config.revisit_similarity, reason)
+
+    def _look(
+        self, requests: Sequence[MemoryRequest], queries: np.ndarray, groups: np.ndarray
+    ) -> tuple[_Seen, np.ndarray]:
+        """Which points the recent frames and the groups see, and how close each group is: [w, g] in [0.5, 1]."""
+        recent, older, old = self._frames(requests, groups)
+        rows = np.concatenate([recent, older, old], axis=1)
+        poses = np.stack([request.track.poses[row] for request, row in zip(requests, rows, strict=True)])
+        # Single precision will do once the first coming camera is the origin.
+        origin = queries[:, :1, :3, 3]
+        poses[..., :3, 3] -= origin
+        queries = queries.copy()
+        queries[..., :3, 3] -= origin
+        points = self._sampler.points_of(queries).reshape(len(queries), -1, 3)
+        parts = np.split(self._sampler.sees(poses, points), [recent.shape[1], rows.shape[1] - old.shape[1]], axis=1)
+        looks = len(self._looks)
+        by_group = parts[2].reshape(*groups.shape, looks, points.shape[1])
+        seen = _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2))
+
+        distance = self._spec.view_distance
+        centres = view_centres(poses[:, rows.shape[1] - old.shape[1] :], distance)
+        away = centres[:, :, None] - view_centres(queries, distance)[:, None]  # [w, g * looks, q, 3]
+        squares = np.einsum("wfqi,wfqi->wfq", away, away).reshape(*groups.shape, looks * queries.shape[1])
+        nearest = np.sqrt(squares.min(axis=2))
+        return seen, 1.0 - 0.5 * np.minimum(1.0, nearest / distance)
+
+    def _frames(
+        self, requests: Sequence[MemoryRequest], groups: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Latents to look at: of the last chunk, of the window before it and of the groups, each [w, frames].
+
+        Every world takes the same number of them: short windows repeat latents, missing groups the newest one.
+        """
+        lengths = np.array([len(request.track) for request in requests])
+        window = lengths - [request.before for request in requests]
+        chunk = np.minimum(window, self._spec.chunk_latents)
+        newest = lengths[:, None] - 1
+        recent = newest - _spread(chunk)
+        older = newest - np.where(window > chunk, chunk, 0)[:, None] - _spread(window - chunk)
+        old = groups[..., None] * self._spec.memory_group + self._looks
+        old = np.where(groups[..., None] >= 0, old, newest[..., None])
+        return recent, older, old.reshape(len(groups), groups.shape[1] * len(self._looks))
+
+    def _pick(
+        self, groups: np.ndarray, closeness: np.ndarray, covered: np.ndarray, least: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Greedily chosen groups, bool [w, g], and all points then known, bool [w, p]."""
+        picked = np.zeros(groups.shape[:2], dtype=bool)
+        rows = np.arange(len(groups))
+        for _ in range(min(self._groups, groups.shape[1])):
+            gain = (groups & ~covered[:, None]).sum(axis=2)
+            # Rounded, so that of equals the first, the oldest, is taken whatever the rounding of distances.
+            best = np.where(gain >= least[:, None], gain * closeness, 0.0).round(6).argmax(axis=1)
+            enough = gain[rows, best] >= least
+            if not enough.any():
+                break
+            picked[rows, best] |= enough
+            covered = covered | (groups[rows, best] & enough[:, None])
+        return picked, covered
+
+
+def _any(masks: np.ndarray, axis: int) -> np.ndarray:
+    """The union of masks along ``axis``; nothing of nothing."""
+    union: np.ndarray = np.logical_or.reduce(masks, axis=axis)
+    return union
+
+
+def _spread(sizes: np.ndarray) -> np.ndarray:
+    """Numbers [w, n] from 0 to below ``sizes`` [w]: all, or `MAX_RECENT` evenly spaced; short rows repeat some."""
+    count = min(int(sizes.max()), MAX_RECENT)
+    steps = np.linspace(0.0, 1.0, count) if count > 1 else np.zeros(count)
+    return np.rint(steps * np.maximum(sizes[:, None] - 1, 0)).astype(int)

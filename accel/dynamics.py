@@ -1,0 +1,53 @@
+"""What the engine asks about finished latents: whether they are finite, and how much they changed.
+
+The change drives the adaptive window: specs/light_interaction.md 1, equations 1 and 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+
+def examine(
+    latents: Sequence[torch.Tensor], before: Sequence[torch.Tensor | None]
+) -> tuple[list[bool], list[float | None]]:
+    """Whether chunks of latents [n, C, h, w] are finite, and their mean squared difference to the chunks ``before``.
+
+    Of chunks of different lengths the last latents are compared. No difference where there is no chunk before, or where
+    it is not finite. One question to the device for the whole batch, not one per episode.
+    """
+    if not latents:
+        return [], []
+    pairs = [(new, old) for new, old in zip(latents, before, strict=True) if old is not None]
+    shared = [min(len(new), len(old)) for new, old in pairs]
+    answers = [torch.cat(tuple(latents)).flatten(1).isfinite().all(dim=1).double()]
+    if pairs:
+        newest = torch.cat([new[-size:] for (new, _), size in zip(pairs, shared, strict=True)]).float()
+        oldest = torch.cat([old[-size:] for (_, old), size in zip(pairs, shared, strict=True)]).float()
+        answers.append((newest - oldest).square().flatten(1).mean(dim=1).double())
+    numbers = torch.cat(answers).tolist()
+    finite, start = [], 0
+    for chunk in latents:
+        finite.append(all(number == 1.0 for number in numbers[start : start + len(chunk)]))
+        start += len(chunk)
+    changes: list[float | None] = []
+    sizes = iter(shared)
+    for old in before:
+        if old is None:
+            changes.append(None)
+            continue
+        size = next(sizes)
+        change = sum(numbers[start : start + size]) / size
+        start += size
+        changes.append(change if math.isfinite(change) else None)
+    return finite, changes
+
+
+def smoothed(previous: float | None, newest: float | None, weight: float) -> float | None:
+    """Exponential moving average that starts with its first value; None stands for no value."""
+    if previous is None or newest is None:
+        return previous if newest is None else newest
+    return weight * newest + (1.0 - weight) * previous

@@ -1,0 +1,105 @@
+"""How much work a chunk gets: denoising schedules and kinds of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.plan import AttentionPlan, Regime
+from li_env.accel.world import WorldSpec
+
+DENSE = AttentionPlan()
+
+
+class DenoisingPolicy(Protocol):
+    """Chooses the noise levels to run."""
+
+    def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
+        """(noise levels, why in words; empty if there is nothing to say)."""
+        ...
+
+
+class FullSchedule:
+    """All steps, always."""
+
+    def __init__(self, spec: WorldSpec) -> None:
+        self._sigmas = tuple(spec.sigmas)
+
+    def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
+        """See `DenoisingPolicy.choose`."""
+        return self._sigmas, ""
+
+
+class ShortenedSchedule:
+    """In a revisit only the first and the last step.
+
+    The paper keeps all steps and reuses the first velocity for those between (specs/light_interaction.md 2). Euler
+    steps along one velocity add up to one step, so this is the same without any stored tensor. With two steps or
+    fewer there is nothing between.
+    """
+
+    def __init__(self, spec: WorldSpec) -> None:
+        full = tuple(spec.sigmas)
+        self._full, self._short = full, full if len(full) <= 3 else (full[0], full[-2], full[-1])
+        self._reason = f"{len(self._short) - 1} of {len(full) - 1} denoising steps" if self._short != full else ""
+
+    def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
+        """See `DenoisingPolicy.choose`."""
+        return (self._short, self._reason) if regime == "revisit" else (self._full, "")
+
+
+class AttentionPolicy(Protocol):
+    """Chooses the kind of attention."""
+
+    def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
+        """(attention for ``context`` latents, why in words; empty if there is nothing to say)."""
+        ...
+
+
+class DenseAttention:
+    """Everything attends to everything, always."""
+
+    def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
+        pass
+
+    def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
+        """See `AttentionPolicy.choose`."""
+        return DENSE, ""
+
+
+class BlockSparseAttention:
+    """Block sparse after the warm-up, where the world can do it and the context is long enough for it to pay."""
+
+    def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
+        self._able = spec.supports_block_sparse
+        wanted = config.sparse_min_context
+        self._least = max(1, spec.sparse_min_context if wanted is None else wanted)
+        self._plan = AttentionPlan("block_sparse", config.decode_ratio, config.context_ratio, config.dense_first_block)
+        self._reason = (
+            f"attention keeps {config.decode_ratio:.3g} of the history tiles, "
+            f"{config.context_ratio:.3g} in the context pass"
+        )
+
+    def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
+        """See `AttentionPolicy.choose`."""
+        if not self._able:
+            return DENSE, "attention is dense because this world has no block-sparse attention"
+        if regime == "warmup":
+            return DENSE, ""
+        if context < self._least:
+            return DENSE, f"attention is dense, which is faster below {self._least} context latents"
+        return self._plan, self._reason
+
+
+DENOISING_POLICIES: dict[str, Callable[[WorldSpec], DenoisingPolicy]] = {
+    "full": FullSchedule,
+    "shortened": ShortenedSchedule,
+}
+"""Policies by the name that `AccelConfig.denoising` uses."""
+
+ATTENTION_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], AttentionPolicy]] = {
+    "dense": DenseAttention,
+    "block_sparse": BlockSparseAttention,
+}
+"""Policies by the name that `AccelConfig.attention` uses."""

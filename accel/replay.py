@@ -1,0 +1,69 @@
+"""Checks on plans that come from outside: a stored plan must fit the world and the episode it is used on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import get_args
+
+from li_env.accel.plan import AttentionKind, ChunkPlan, Regime
+from li_env.accel.world import WorldSpec
+
+
+def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[tuple[int, int]]) -> None:
+    """Raise unless plan i fits episode i, given as (index of the coming chunk, number of latents so far).
+
+    Raises:
+        ValueError: names the plan, the key, its value and what is allowed.
+    """
+    if len(plans) != len(episodes):
+        raise ValueError(f"plans: {len(plans)} given for {len(episodes)} states; one per state is needed")
+    for index, (plan, (chunk, length)) in enumerate(zip(plans, episodes, strict=True)):
+        for key, value, allowed in _faults(plan, spec, chunk, length):
+            raise ValueError(f"plans[{index}].{key}: {value!r} is not allowed; use {allowed}")
+
+
+def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[tuple[str, object, str]]:
+    """(key, value, what is allowed) of everything that does not fit."""
+    window, attention = len(plan.temporal), plan.attention
+    ratios = (attention.decode_ratio, attention.context_ratio)
+    least = 1 if length else 0
+    checks = (
+        (plan.chunk == chunk, "chunk", plan.chunk, f"{chunk}, the chunk to make next"),
+        (plan.regime in get_args(Regime), "regime", plan.regime, " or ".join(get_args(Regime))),
+        (
+            least <= window <= length and plan.temporal == tuple(range(length - window, length)),
+            "temporal",
+            plan.temporal,
+            f"{least} or more consecutive latents that end with the newest of {length}",
+        ),
+        (
+            all(0 <= index < length - window for index in plan.memory)
+            and all(first < second for first, second in pairwise(plan.memory)),
+            "memory",
+            plan.memory,
+            f"increasing latents from 0 to below {length - window}",
+        ),
+        (
+            window + len(plan.memory) <= spec.context_latents,
+            "memory",
+            plan.memory,
+            f"at most {spec.context_latents} context latents in all",
+        ),
+        (
+            len(plan.sigmas) >= 2
+            and all(first > second for first, second in pairwise(plan.sigmas))
+            and (plan.sigmas[0], plan.sigmas[-1]) == (spec.sigmas[0], 0.0),
+            "sigmas",
+            plan.sigmas,
+            f"decreasing noise levels from {spec.sigmas[0]} to 0",
+        ),
+        (
+            attention.kind in get_args(AttentionKind) and (attention.kind == "dense" or spec.supports_block_sparse),
+            "attention",
+            attention.kind,
+            "dense or block_sparse" if spec.supports_block_sparse else "dense, all that this world can do",
+        ),
+        (all(0.0 < ratio <= 1.0 for ratio in ratios), "attention", ratios, "ratios above 0 and at most 1"),
+    )
+    return [(key, value, allowed) for fits, key, value, allowed in checks if not fits]
