@@ -6,6 +6,7 @@ import torch
 
 from li_env.kernels.backend import uses_triton
 from li_env.kernels.block_select import TileLists
+from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
 from li_env.kernels.block_sparse_attention.gathered import gathered_block_sparse_attention
 from li_env.kernels.block_sparse_attention.naive import naive_block_sparse_attention
 from li_env.kernels.checks import check_rows
@@ -62,10 +63,32 @@ def block_sparse_attention_with_lse(
     _check(query, key, value, layout, lists, scale)
     gradients = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     if uses_triton(query.device) and not gradients:
-        from li_env.kernels.block_sparse_attention.triton import triton_block_sparse_attention
-
-        return triton_block_sparse_attention(query, key, value, layout, lists, scale)
+        capability = torch.cuda.get_device_capability(query.device)
+        name = default_config(capability, query.shape[3], query.dtype)
+        return run_config(name, query, key, value, layout, lists, scale)
     return gathered_block_sparse_attention(query, key, value, layout, lists, scale)
+
+
+def run_config(
+    name: str,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: TileLayout,
+    lists: TileLists,
+    scale: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the kernel in a named variant of `configs.CONFIGS` (for tests and benchmarks; arguments are not checked)."""
+    config = CONFIGS[name]
+    if config.specialized:
+        from li_env.kernels.block_sparse_attention.gluon import gluon_block_sparse_attention, gluon_fits
+
+        if gluon_fits(query, key, value, layout):
+            return gluon_block_sparse_attention(query, key, value, layout, lists, scale, config)
+        config = CONFIGS["descriptor-128x128"]
+    from li_env.kernels.block_sparse_attention.triton import triton_block_sparse_attention
+
+    return triton_block_sparse_attention(query, key, value, layout, lists, scale, config)
 
 
 def _check(

@@ -7,7 +7,6 @@ memory accelerator the first loop loads whole blocks by descriptor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +14,8 @@ import triton
 import triton.language as tl
 
 from li_env.kernels.block_select import TileLists
+from li_env.kernels.block_sparse_attention.configs import KernelConfig
+from li_env.kernels.block_sparse_attention.rows import descriptors_fit, output_tensors, row_count
 from li_env.kernels.tile_order import TileLayout
 from li_env.kernels.tile_order.tables import block_of
 
@@ -44,8 +45,8 @@ def block_sparse_attention_kernel(
     key_rows_b, key_rows_h, value_rows_b, value_rows_h,
     heads, query_tiles, query_tokens, always_width, list_width, scale,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    ROW_SPLIT: tl.constexpr, COLUMN_SPLIT: tl.constexpr, DESCRIPTORS: tl.constexpr, SPECIALIZE: tl.constexpr,
-    STAGES: tl.constexpr, PRECISION: tl.constexpr,
+    ROW_SPLIT: tl.constexpr, COLUMN_SPLIT: tl.constexpr, DESCRIPTORS: tl.constexpr, STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One program per (part of a query tile, world and head)."""
     tile = tl.program_id(0) // ROW_SPLIT
@@ -89,7 +90,7 @@ def block_sparse_attention_kernel(
     if blocks > 0:
         # The next block's place is read one iteration ahead: the loads wait for no list.
         start = _block_start(0, always, always_full, listed, COLUMN_SPLIT, COLUMNS)
-        for number in tl.range(0, blocks, num_stages=STAGES, warp_specialize=SPECIALIZE):
+        for number in tl.range(0, blocks, num_stages=STAGES):
             if DESCRIPTORS:
                 k = key_blocks.load([key_row + start, 0])
                 scores = tl.dot(q, k.T, input_precision=PRECISION)
@@ -138,81 +139,21 @@ def block_sparse_attention_kernel(
     tl.store(logsumexp + output_row + first + row, lse, mask=row < length)
 
 
-@dataclass(frozen=True)
-class KernelConfig:
-    """How the kernel is cut and compiled.
-
-    Attributes:
-        rows, columns: queries and keys per step; at most the block sizes of the tables.
-        warps, stages: warps per program, depth of the software pipeline.
-        descriptors: load full blocks through the tensor memory accelerator (compute capability 9.0 and newer).
-        specialize: let the compiler split loading and arithmetic between warps.
-        registers: cap per thread, None for the compiler's choice.
-    """
-
-    rows: int
-    columns: int
-    warps: int
-    stages: int
-    descriptors: bool = False
-    specialize: bool = False
-    registers: int | None = None
-
-
-CONFIGS: dict[str, KernelConfig] = {
-    "pointer-128x128": KernelConfig(128, 128, 8, 2),
-    "pointer-128x64": KernelConfig(128, 64, 8, 3),
-    "pointer-128x64-pair": KernelConfig(128, 64, 8, 2, registers=128),
-    "descriptor-128x128": KernelConfig(128, 128, 8, 2, descriptors=True),
-    "descriptor-128x64": KernelConfig(128, 64, 8, 3, descriptors=True),
-    "descriptor-128x64-pair": KernelConfig(128, 64, 8, 2, descriptors=True, registers=128),
-    "descriptor-64x64": KernelConfig(64, 64, 4, 3, descriptors=True),
-    "specialized-128x128": KernelConfig(128, 128, 8, 2, descriptors=True, specialize=True),
-    "small-64x64": KernelConfig(64, 64, 4, 2),
-    "small-64x32": KernelConfig(64, 32, 4, 2),
-    "exact-32x32": KernelConfig(32, 32, 4, 2),
-}
-"""Named variants: what `default_config` chooses from and what the benchmark compares."""
-
-
-def default_config(capability: tuple[int, int], width: int, dtype: torch.dtype) -> str:
-    """Name of the variant for a chip, head width and type."""
-    if dtype == torch.float32:
-        return "exact-32x32"  # true float32 products: no matrix units, small blocks
-    if capability[0] in (9, 10):
-        return "descriptor-128x128"
-    if capability in ((8, 0), (8, 7)):
-        return "pointer-128x64"
-    return "small-64x64" if width <= 64 else "small-64x32"  # consumer chips: about 99 KiB of shared memory
-
-
 def triton_block_sparse_attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     layout: TileLayout,
     lists: TileLists,
-    scale: float | None = None,
-    config: str | None = None,
+    scale: float | None,
+    config: KernelConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Same result as `naive_block_sparse_attention`, output in the type of ``query``.
-
-    Args:
-        query, key, value, layout, lists, scale: as there; checked by the caller.
-        config: a name in `CONFIGS`; default by chip.
-    """
-    batch, heads, tokens, width = query.shape
-    capability = torch.cuda.get_device_capability(query.device) if query.is_cuda else (8, 0)
-    chosen = CONFIGS[config or default_config(capability, width, query.dtype)]
-    # Rows that no tile covers are never written by the kernel.
-    whole = all(covered == tokens for covered in layout.queries.covered)
-    output = (torch.empty if whole else torch.zeros)(
-        (batch, heads, tokens, width), dtype=query.dtype, device=query.device
-    )
-    logsumexp = torch.full((batch, heads, tokens), -torch.inf, dtype=torch.float32, device=query.device)
-    arguments, options = kernel_arguments(query, key, value, layout, lists, chosen, output, logsumexp, scale)
+    """Same result as `naive_block_sparse_attention`, output in the type of ``query``; nothing is checked here."""
+    output, logsumexp = output_tensors(query, layout)
+    arguments, options = kernel_arguments(query, key, value, layout, lists, config, output, logsumexp, scale)
     row_blocks = layout.queries.entries.shape[1] * options["ROW_SPLIT"]
-    block_sparse_attention_kernel[(row_blocks, batch * heads)](*arguments, **options)
+    grid = (row_blocks, query.shape[0] * query.shape[1])
+    block_sparse_attention_kernel[grid](*arguments, **options)
     return output, logsumexp
 
 
@@ -253,7 +194,6 @@ def kernel_arguments(
         "ROW_SPLIT": query_block // rows,
         "COLUMN_SPLIT": layout.block // columns,
         "DESCRIPTORS": descriptors,
-        "SPECIALIZE": config.specialize and descriptors,
         "STAGES": config.stages,
         "PRECISION": "ieee",
         "num_warps": config.warps,
@@ -263,19 +203,9 @@ def kernel_arguments(
     return arguments, options
 
 
-def descriptors_fit(x: torch.Tensor) -> bool:
-    """Whether the rows of ``x`` can be loaded by descriptor: 16-byte rows and a base to match."""
-    return x.shape[3] * x.element_size() % 16 == 0 and x.data_ptr() % 16 == 0 and _row_count(x) < 2**31
-
-
-def _row_count(x: torch.Tensor) -> int:
-    """Rows between the first and the last element of ``x`` [B, H, S, D]."""
-    return sum((size - 1) * stride for size, stride in zip(x.shape[:3], x.stride()[:3], strict=True)) // x.shape[3] + 1
-
-
 def _row_blocks(x: torch.Tensor, rows: int, padded: int) -> Any:
     """Descriptor of ``x`` [B, H, S, D] seen as one list of rows; columns past D read as zeros."""
     from triton.tools.tensor_descriptor import TensorDescriptor
 
     width = x.shape[3]
-    return TensorDescriptor(x, [_row_count(x), width], [width, 1], [rows, padded])
+    return TensorDescriptor(x, [row_count(x), width], [width, 1], [rows, padded])
