@@ -17,13 +17,17 @@ from li_env.worlds.freedoom.autoencoder import Autoencoder, to_pixels
 from li_env.worlds.freedoom.geometry import COLUMNS, ROWS
 from li_env.worlds.freedoom.model import Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.training.autoencoder import gradient_loss
-from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, combine_gradients
+from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore, Window
 
 
 @dataclass(frozen=True)
 class DecoderStage:
-    """Settings of the stage. ``adversarial_share``: adversarial over reconstruction gradient norm."""
+    """Settings of the stage.
+
+    ``adversarial_share``: adversarial over reconstruction gradient norm, from the fraction ``adversarial_from`` of the
+    stage on; before that the decoder only reconstructs and the judge only watches.
+    """
 
     steps: int = 6000
     max_seconds: float | None = None
@@ -31,7 +35,7 @@ class DecoderStage:
     rate: float = 3e-4
     judge_rate: float = 4e-4
     adversarial_share: float = 0.5
-    warmup: int = 200
+    adversarial_from: float = 0.4
     latent_noise: float = 0.1
     gradient_weight: float = 1.0
     smoothness: float = 5.0
@@ -94,14 +98,16 @@ def train_decoder(
     frames: torch.Tensor,
     stage: DecoderStage,
     log: Callable[[dict[str, float]], None],
-    evaluate: Callable[[nn.Module], dict[str, float]],
+    evaluate: Callable[[], dict[str, float]],
+    plain: Callable[[], None],
     seed: int = 2,
 ) -> None:
     """Train ``autoencoder.decoder`` in place, ending with averaged weights.
 
     Args:
         frames: uint8 [N, L, H, W, 3], the frames of ``store``.
-        evaluate: measures to log; called with the decoder holding averaged weights.
+        evaluate: measures to log; called while the decoder holds averaged weights.
+        plain: called once, with averaged weights, before the adversary joins.
     """
     device = store.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -119,8 +125,12 @@ def train_decoder(
     def amp() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
-    log({"step": 0} | evaluate(decoder))
+    log({"step": 0} | evaluate())
+    joined = False
     while not progress.finished:
+        if not joined and progress.fraction >= stage.adversarial_from:
+            joined = True
+            log({"step": progress.done, "plain": 1.0} | averaged(decoder, ema, lambda _: (plain(), evaluate())[1]))
         with torch.no_grad(), amp():
             latents, pixels = decoder_batch(model, autoencoder, store, frames, stage, generator)
             pixels = pixels.to(memory_format=torch.channels_last)
@@ -136,7 +146,7 @@ def train_decoder(
         loss = l1_loss(output, pixels) + 2 * mse_loss(output, pixels)
         loss = loss + stage.gradient_weight * gradient_loss(output, pixels)
         loss.backward(retain_graph=True)
-        if progress.done >= stage.warmup:
+        if joined:
             base = [parameter.grad for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = None
@@ -152,4 +162,4 @@ def train_decoder(
             entry = {"step": progress.done, "loss": loss.item(), "judge": judged.item(), "fraction": progress.fraction}
             log(entry)
     ema.copy_to(decoder)
-    log({"step": progress.done, "final": 1.0} | evaluate(decoder))
+    log({"step": progress.done, "final": 1.0} | evaluate())

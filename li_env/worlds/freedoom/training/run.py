@@ -23,7 +23,7 @@ from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
 from li_env.worlds.freedoom.model import DynamicsModel
 from li_env.worlds.freedoom.motion import MotionHead
-from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
+from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, measure, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.decoder import DecoderStage, train_decoder
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
@@ -109,7 +109,8 @@ def train_world(config: TrainConfig, out: Path, device: torch.device, workers: i
     log({"stage": "encode", "latents": list(store.latents.shape)})
 
     def evaluate(model: DynamicsModel) -> dict[str, float]:
-        return quick_measures(model, autoencoder, held_out_store, validation.frames, (SIGMAS_4, SIGMAS_16))
+        with torch.compiler.set_stance("force_eager"):
+            return quick_measures(model, autoencoder, held_out_store, validation.frames, (SIGMAS_4, SIGMAS_16), 48)
 
     model = DynamicsModel().to(device)
     if "dynamics" in todo:
@@ -133,10 +134,18 @@ def train_world(config: TrainConfig, out: Path, device: torch.device, workers: i
     if frames is not None:
         refined = out / "refine.safetensors"
         read(model, refined if refined.exists() else out / "dynamics.safetensors")
+        held_out = validation.frames[:32, ::4].flatten(0, 1)
+
+        def both() -> dict[str, float]:
+            return measure(autoencoder, held_out) | evaluate(model)
+
+        def plain() -> None:
+            write(autoencoder, out / "decoder_plain.safetensors")
+
+        log_decoder = tagged(log, "decoder")
         train_decoder(
-            autoencoder, model, store, frames, config.decoder, tagged(log, "decoder"), lambda _: evaluate(model),
-            config.seed + 2,
-        )  # fmt: skip
+            autoencoder, model, store, frames, config.decoder, log_decoder, both, plain, config.seed + 2
+        )
         write(autoencoder, out / "decoder.safetensors")
 
 
