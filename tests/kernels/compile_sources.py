@@ -1,0 +1,112 @@
+"""Compiles the kernels for chips that need not be there and prints what came out, one JSON line per kernel.
+
+Run in a process of its own, without the interpreter: ``python -m tests.kernels.compile_sources``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from li_env.kernels.block_select.triton import block_select_kernel, tile_means_kernel
+from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
+from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
+
+CAPABILITIES = (80, 90, 100, 120)
+
+
+def attention_source(name: str, width: int, kind: str) -> tuple[ASTSource, dict[str, Any]]:
+    config = CONFIGS[name]
+    options = {
+        "WIDTH": width, "PADDED_WIDTH": triton.next_power_of_2(width), "ROWS": config.rows, "COLUMNS": config.columns,
+        "ROW_SPLIT": 128 // config.rows, "COLUMN_SPLIT": 128 // config.columns, "DESCRIPTORS": config.descriptors,
+        "STAGES": config.stages, "PRECISION": "ieee",
+    }  # fmt: skip
+    blocks = f"tensordesc<{kind}[{config.columns},{options['PADDED_WIDTH']}]>" if config.descriptors else f"*{kind}"
+    types = {"query": f"*{kind}", "key": f"*{kind}", "value": f"*{kind}", "output": f"*{kind}", "logsumexp": "*fp32",
+             "key_blocks": blocks, "value_blocks": blocks, "scale": "fp32"}  # fmt: skip
+    compile_options = {"num_warps": config.warps, "num_stages": config.stages}
+    if config.registers is not None:
+        compile_options["maxnreg"] = config.registers
+    return source(ASTSource, block_sparse_attention_kernel, types, options), compile_options
+
+
+def source(kind: Any, kernel: Any, types: dict[str, str], options: dict[str, Any]) -> Any:
+    signature, attributes = {}, {}
+    for position, name in enumerate(kernel.arg_names):
+        if name in options:
+            signature[name] = "constexpr"
+            continue
+        table = name.endswith(("entries", "counts"))
+        signature[name] = types.get(name, "*i32" if table else "i32")
+        if signature[name].startswith("*") or "stride" in name:
+            attributes[(position,)] = [["tt.divisibility", 16]]
+    return kind(kernel, signature, options, attributes)
+
+
+def gluon_source(width: int, kind: str, stages: int) -> Any:
+    from triton.experimental.gluon import language as gl
+    from triton.experimental.gluon._runtime import GluonASTSource
+
+    from li_env.kernels.block_sparse_attention.gluon import hopper_attention_kernel
+
+    element = gl.bfloat16 if kind == "bf16" else gl.float16
+    types = {"key": f"*{kind}", "value": f"*{kind}", "output": f"*{kind}", "logsumexp": "*fp32", "scale": "fp32"}
+    for name, rows in (("query_blocks", 64), ("key_blocks", 128), ("value_blocks", 128)):
+        layout = gl.NVMMASharedLayout.get_default_for([rows, width], element)
+        types[name] = f"tensordesc<{kind}[{rows}, {width}],{layout!r}>"
+    return source(GluonASTSource, hopper_attention_kernel, types, {"WIDTH": width, "STAGES": stages})
+
+
+def report(name: str, capability: int, compiled: Any) -> None:
+    ptx = compiled.asm["ptx"]
+    facts = {
+        "kernel": name,
+        "capability": capability,
+        "shared": compiled.metadata.shared,
+        "wgmma": ptx.count("wgmma.mma_async"),
+        "bulk_loads": ptx.count("cp.async.bulk.tensor"),
+        "registers_moved": ptx.count("setmaxnreg"),
+    }
+    print(json.dumps(facts), flush=True)
+
+
+def main() -> None:
+    for capability in CAPABILITIES:
+        target = GPUTarget("cuda", capability, 32)
+        chip = divmod(capability, 10)
+        for dtype, kind in ((torch.bfloat16, "bf16"), (torch.float32, "fp32")):
+            for width in (64, 128):
+                name = default_config(chip, width, dtype)
+                made, options = attention_source(name, width, kind)
+                report(
+                    f"attention-{name}-{width}-{kind}", capability, triton.compile(made, target=target, options=options)
+                )
+        means = source(
+            ASTSource,
+            tile_means_kernel,
+            {"x": "*bf16", "means": "*fp32"},
+            {"WIDTH": 128, "PADDED_WIDTH": 128, "BLOCK": 128},
+        )
+        report("tile_means", capability, triton.compile(means, target=target, options={"num_warps": 4}))
+        select = source(
+            ASTSource, block_select_kernel,
+            {"query_means": "*fp32", "key_means": "*fp32", "kept": "*i32", "protected": "*u8", "indices": "*i32",
+             "packed": "*i32", "scale": "fp32"},
+            {"WIDTH": 128, "PADDED_WIDTH": 128, "STEP": 16, "ROWS": 16, "COLUMNS": 512, "BLOCK": 128, "PROTECTED": True},
+        )  # fmt: skip
+        report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 8}))
+    for width, kind, stages in ((128, "bf16", 2), (128, "bf16", 3), (64, "fp16", 2)):
+        compiled = triton.compile(
+            gluon_source(width, kind, stages), target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}
+        )
+        report(f"hopper-{stages}-{width}-{kind}", 90, compiled)
+
+
+if __name__ == "__main__":
+    main()
