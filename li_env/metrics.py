@@ -37,13 +37,13 @@ def ssim(a: torch.Tensor, b: torch.Tensor, mask: torch.Tensor | None = None) -> 
     if min(a.shape[-3:-1]) < _WINDOW:
         raise ValueError(f"frames: {list(a.shape)} is too small; allowed: height and width of {_WINDOW} or more")
     x, y = (frames.float().movedim(-1, -3).flatten(0, -3) for frames in (a, b))
-    mean_x, mean_y = _blur(x), _blur(y)
-    # variances of float32 levels: subtracting the frame's mean first keeps the digits
+    # variances are differences of squares: without the frame's mean float32 keeps more of their digits
     shift_x, shift_y = x.mean((-1, -2), keepdim=True), y.mean((-1, -2), keepdim=True)
-    x, y, centred_x, centred_y = x - shift_x, y - shift_y, mean_x - shift_x, mean_y - shift_y
-    variance_x = _blur(x * x) - centred_x**2
-    variance_y = _blur(y * y) - centred_y**2
-    covariance = _blur(x * y) - centred_x * centred_y
+    x, y = x - shift_x, y - shift_y
+    centred_x, centred_y, square_x, square_y, product = _blur(torch.stack((x, y, x * x, y * y, x * y)))
+    mean_x, mean_y = centred_x + shift_x, centred_y + shift_y
+    variance_x, variance_y = square_x - centred_x**2, square_y - centred_y**2
+    covariance = product - centred_x * centred_y
     first, second = _STABILISERS
     similarity = (2 * mean_x * mean_y + first) / (mean_x**2 + mean_y**2 + first)
     similarity = similarity * (2 * covariance + second) / (variance_x + variance_y + second)
@@ -78,7 +78,7 @@ def _mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
 
 def _blur(planes: torch.Tensor) -> torch.Tensor:
-    """Gaussian windows inside [n, H, W]: [n, H - 10, W - 10].
+    """Gaussian windows inside [..., H, W]: [..., H - 10, W - 10].
 
     Sums of shifted planes: a convolution would round to ten bits on a GPU.
     """

@@ -22,9 +22,9 @@ WALKS = ("walk", "out_and_back", "spin", "mix")
 """Explorers; ``mix`` draws one of all kinds with the shares of the training data."""
 
 LOOKS = ("out_and_back", "spin", "square", "offset")
-"""Revisits. The second look of out_and_back walks the first one backwards, spin is a second full turn in place, square a
-second lap round a square of 1.5 m, turning at its corners, offset the way back 0.75 m (or less, where walls are near)
-beside the way out."""
+"""Revisits. The second look of out_and_back walks the first one backwards, that of spin is a second full turn in place,
+of square a second lap round a square of 1.5 m, turning at its corners, of offset the way back 0.75 m (or less, where
+walls are near) beside the way out."""
 
 _OFFSETS = (24.0, 16.0, 8.0)
 _CANDIDATES = 48
@@ -45,8 +45,8 @@ class WalkableMap(Protocol):
 class Course:
     """One way: ``doom_poses`` [L, 3] float64; motions [L - 1, 3] (yaw degrees, right, forward metres) of walks.
 
-    ``first_look`` [L] is, for latents of the second look, the index of the latent that looked from the same pose (offset:
-    from beside it) before, and -1 for latents of the first look; all -1 in walks.
+    ``first_look`` [L] is, for latents of the second look, the index of the latent that looked from the same pose
+    (offset: from beside it) before, and -1 for latents of the first look; all -1 in walks.
     """
 
     doom_poses: np.ndarray

@@ -153,4 +153,3 @@ def _footage(shots: Sequence[Shot]) -> Footage:
         feasible=np.stack([course.feasible for course in courses]),
         depths=np.stack(depths) if depths else None,
     )
-

@@ -18,13 +18,15 @@ EARLIER_FRAMES = 32
 """Earlier frames that are looked at: the start frame and the last of before the chunk, evenly spaced between them."""
 
 DEPTH_TOLERANCE_METRES, DEPTH_TOLERANCE_SHARE = 0.3, 0.05
-"""A point counts as visible if it lies this close to the depth range of the 3 x 3 pixels where it falls (the game's depth
-has levels of 0.22 m)."""
+"""A point counts as visible if it lies this close to the depth range of the 3 x 3 pixels where it falls (the game's
+depth has levels of 0.22 m)."""
 
 _PIXELS_AT_ONCE = 2**25
 
 
-def seen_pixels(depths: np.ndarray, poses: np.ndarray, device: torch.device) -> torch.Tensor:
+def seen_pixels(
+    depths: np.ndarray, poses: np.ndarray, device: torch.device, earlier_frames: int = EARLIER_FRAMES
+) -> torch.Tensor:
     """Masks bool [N, L, H, W]: what an earlier frame showed.
 
     Earlier means before the chunk of the frame (in chunk 0: the start frame, all of which counts as seen).
@@ -33,6 +35,7 @@ def seen_pixels(depths: np.ndarray, poses: np.ndarray, device: torch.device) -> 
         depths: [N, L, H, W] metres along the viewing axis; L a multiple of the chunk.
         poses: [N, L, 4, 4] camera-to-world.
         device: where to compute.
+        earlier_frames: how many to look at, see `EARLIER_FRAMES`; 1 is the start frame alone.
     """
     masks = torch.zeros(depths.shape, dtype=torch.bool, device=device)
     for row in range(len(depths)):
@@ -41,7 +44,7 @@ def seen_pixels(depths: np.ndarray, poses: np.ndarray, device: torch.device) -> 
         far = max_pool2d(trajectory[:, None], 3, 1, 1)[:, 0]
         for begin in range(0, depths.shape[1], CHUNK):
             current = np.arange(begin, begin + CHUNK)
-            earlier = np.unique(np.linspace(0, max(begin - 1, 0), EARLIER_FRAMES).round().astype(int))
+            earlier = np.unique(np.linspace(0, max(begin - 1, 0), earlier_frames).round().astype(int))
             relative = inverse(poses[row, earlier])[None] @ poses[row, current][:, None]
             size = max(1, _PIXELS_AT_ONCE // (CHUNK * trajectory[0].numel()))
             seen = masks[row, begin : begin + CHUNK]
@@ -64,9 +67,8 @@ def _visible(depth: torch.Tensor, transforms: torch.Tensor, near: torch.Tensor, 
     down = ((torch.arange(height, device=depth.device) + 0.5) / height - 0.5) / FOCAL[1]
     points = torch.stack((across * depth, down[:, None] * depth, depth), dim=-1)  # [T, H, W, 3]
     rotation, shift = transforms[..., :3, :3], transforms[..., :3, 3]
-    x, y, z = (
-        torch.einsum("thwc,tec->tehw", points, rotation[..., axis, :]) + shift[..., axis, None, None] for axis in range(3)
-    )
+    turned = (torch.einsum("thwc,tec->tehw", points, rotation[..., axis, :]) for axis in range(3))
+    x, y, z = (part + shift[..., axis, None, None] for axis, part in enumerate(turned))
     ahead = z > 0.05
     safe = torch.where(ahead, z, torch.ones_like(z))
     column = torch.floor((x / safe * FOCAL[0] + 0.5) * width).long()

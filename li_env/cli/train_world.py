@@ -1,0 +1,68 @@
+"""``li-env train world``: the training that made the shipped weights of the freedoom world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDED = ("autoencoder", "dynamics", "motion")
+"""Stages without which there is no world; the others improve it."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train the freedoom world (needs the extra doom and, to be of use, a large GPU).
+
+    Renders its own data. Run it again with the same folder and configuration to go on after an interruption.
+    """
+
+    config: Path
+    """YAML file with the settings of all stages, such as configs/train/freedoom.yaml."""
+    out: Path
+    """Folder for log.jsonl, one file per finished stage and, at the end, the folder weights; made if needed."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    workers: int | None = None
+    """Processes that render; one per core by default."""
+
+
+def run(arguments: Arguments) -> None:
+    """Train, stage after stage."""
+    if arguments.workers is not None and arguments.workers < 1:
+        raise ValueError(f"workers={arguments.workers} is not allowed; use a whole number from 1 up")
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise ValueError(f"out={str(arguments.out)!r} is a file; allowed: a folder, new or existing")
+    if not arguments.config.is_file():
+        raise ValueError(f"config={str(arguments.config)!r} is not a file; for instance configs/train/freedoom.yaml")
+
+    import torch
+    import yaml
+
+    from li_env.worlds.freedoom.training.run import TrainConfig, train_world
+    from li_env.worlds.freedoom.weights import export_weights
+    from li_env.worlds.registry import resolve_device
+
+    try:
+        config = TrainConfig.read(arguments.config)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise ValueError(f"config={str(arguments.config)!r} is not a YAML mapping of keys to values: {error}") from None
+    device = torch.device(resolve_device(arguments.device))
+    require_doom("training the freedoom world")
+    train_world(config, arguments.out, device, arguments.workers)
+    missing = [name for name in NEEDED if not (arguments.out / f"{name}.safetensors").is_file()]
+    if missing:
+        print(f"no weights to use yet: the stages {', '.join(missing)} were left out")
+        return
+    export_weights(arguments.out, arguments.out / "weights")
+    print(f"weights for --weights: {arguments.out / 'weights'}")
+
+
+def require_doom(purpose: str) -> None:
+    """Raise `MissingExtraError` if ViZDoom is absent."""
+    from li_env.errors import MissingExtraError
+    from li_env.worlds.freedoom.doom.renderer import require_vizdoom
+
+    try:
+        require_vizdoom()
+    except ImportError as error:
+        raise MissingExtraError("ViZDoom", "doom", purpose) from error
