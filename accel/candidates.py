@@ -9,8 +9,11 @@ import numpy as np
 from li_env.accel.memory import MAX_SEARCHED, MemoryRequest, view_centres
 from li_env.accel.world import WorldSpec
 
-PER_QUERY = 6
-"""Groups nearest to the first and to the last coming view, each."""
+PER_QUERY = 4
+"""Groups nearest to the first, to the middle and to the last coming view, each."""
+
+MOST = 3 * PER_QUERY
+"""Groups in all; that many are listed without a search."""
 
 _INDEX_BITS = 10
 _LEVELS = 1 << (31 - _INDEX_BITS)
@@ -25,17 +28,17 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
     """Numbers of groups [worlds, g] to look at, increasing in each row, -1 in front where a world has fewer.
 
     Of the groups that lie wholly before a request's ``before`` (the latest `MAX_SEARCHED` of them), those whose centre
-    of view, half the view distance in front of the camera, is nearest to that of the first or of the last of the
-    world's ``queries`` [worlds, q, 4, 4]. Of groups equally near (to a thousandth of the view distance) the oldest come
-    first. Near centres mean near positions and like directions, so what overlaps most is kept.
+    of view, half the view distance in front of the camera, is nearest to that of the first, the middle or the last of
+    the world's ``queries`` [worlds, q, 4, 4]. Of groups equally near (to a thousandth of the view distance) the oldest
+    come first. Near centres mean near positions and like directions, so what overlaps most is kept.
     """
     size, distance = spec.memory_group, spec.view_distance
     ends = np.array([request.before // size for request in requests])
     starts = np.maximum(0, ends - MAX_SEARCHED)
     counts = ends - starts
-    width = min(int(counts.max()), 2 * PER_QUERY)
+    width = min(int(counts.max()), MOST)
     result = np.maximum(-1, np.arange(width) + (counts - width)[:, None])
-    many = np.flatnonzero(counts > 2 * PER_QUERY)
+    many = np.flatnonzero(counts > MOST)
     if len(many):
         # Direction of view and position of the middle frame of each group; places not filled are never chosen.
         middle = np.full((len(many), int(counts.max()), 3, 2), _FAR, dtype=np.float32)
@@ -44,7 +47,7 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
             middle[row, : counts[index]] = requests[index].track.poses[first:end:size, :3, 2:]
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
         centres = [middle[..., axis, 1] + np.float32(0.5 * distance) * middle[..., axis, 0] for axis in range(3)]
-        near = [_nearest(centres, wanted[:, query], distance) for query in (0, -1)]
+        near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
         columns = np.sort(np.concatenate(near, axis=1), axis=1) + starts[many, None]
         columns[:, 1:][columns[:, 1:] == columns[:, :-1]] = -1
         result[many] = np.sort(columns, axis=1)

@@ -18,8 +18,12 @@ from li_env.accel.memory import MemoryChoice, MemoryRequest, memory_latents, que
 from li_env.accel.views import FrustumSampler
 from li_env.accel.world import WorldSpec
 
-POINTS = 48
-"""Sample points per coming view."""
+POINTS = 128
+"""Sample points in the coming views together."""
+
+SAME_SIDE = 30.0
+"""Degrees between two looks at a point, up to which one shows what the other does. Views know nothing about walls: a
+side corridor that old frames would have seen across the corner is not known."""
 
 MIN_SHARE = 0.01
 """Shares of the coming views below this are taken for nothing: a few sample points."""
@@ -27,8 +31,9 @@ MIN_SHARE = 0.01
 MAX_RECENT = 12
 """Frames of the recent window that are looked at; evenly spaced if it has more."""
 
-_BLOCK = 16
-"""Worlds computed together: what they need stays in the processor's cache."""
+_BLOCK = 64
+_INNER = 8
+"""Worlds computed together, and those whose points are tested together: these stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,22 @@ class Coverage:
         points = covered.shape[1]
         uncovered = points - covered.sum(axis=1)
         least = np.maximum(self._config.memory_threshold * uncovered, MIN_SHARE * points)
-        picked, known = self._pick(seen.groups, closeness, covered, least)
+        picks, known = self._pick(seen.groups, closeness, covered, least)
         new = points - seen.newest.sum(axis=1)
         remembered = (known & ~seen.newest).sum(axis=1)
         similarity = np.where(remembered >= MIN_SHARE * points, remembered / np.maximum(new, 1), 0.0)
         added = (known.sum(axis=1) - covered.sum(axis=1)) / points
-        rows = [sorted(int(groups[row, column]) for column in np.flatnonzero(mask)) for row, mask in enumerate(picked)]
+        rows = (
+            np.where(picks >= 0, np.take_along_axis(groups, picks, axis=1), -1).tolist()
+            if picks.size
+            else [[]] * len(new)
+        )
         shares = zip(rows, similarity.tolist(), (1 - uncovered / points).tolist(), added.tolist(), strict=True)
         return [self._choice(*each) for each in shares]
 
     def _choice(self, groups: list[int], similarity: float, covered: float, added: float) -> MemoryChoice:
         size = self._spec.memory_group
+        groups = sorted(group for group in groups if group >= 0)
         memory = tuple(group * size + offset for group in groups for offset in range(size))
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
         reason = (
@@ -114,18 +124,20 @@ class Coverage:
         poses[..., :3, 3] -= origin
         queries = queries.copy()
         queries[..., :3, 3] -= origin
-        points = self._sampler.points_of(queries).reshape(len(queries), -1, 3)
-        parts = np.split(self._sampler.sees(poses, points), [recent.shape[1], rows.shape[1] - old.shape[1]], axis=1)
+        points, rays = self._sampler.deal_points(queries)
+        parts = np.split(
+            self._sampler.sees(poses, points, rays, SAME_SIDE), [recent.shape[1], rows.shape[1] - old.shape[1]], axis=1
+        )
         looks = len(self._looks)
         by_group = parts[2].reshape(*groups.shape, looks, points.shape[1])
-        seen = _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2))
 
         distance = self._spec.view_distance
         centres = view_centres(poses[:, rows.shape[1] - old.shape[1] :], distance)
         away = centres[:, :, None] - view_centres(queries, distance)[:, None]  # [w, g * looks, q, 3]
         squares = np.einsum("wfqi,wfqi->wfq", away, away).reshape(*groups.shape, looks * queries.shape[1])
         nearest = np.sqrt(squares.min(axis=2))
-        return seen, 1.0 - 0.5 * np.minimum(1.0, nearest / distance)
+        closeness = 1.0 - 0.5 * np.minimum(1.0, nearest / distance)
+        return _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2)), closeness
 
     def _frames(
         self, requests: Sequence[MemoryRequest], groups: np.ndarray
@@ -147,8 +159,8 @@ class Coverage:
     def _pick(
         self, groups: np.ndarray, closeness: np.ndarray, covered: np.ndarray, least: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Greedily chosen groups, bool [w, g], and all points then known, bool [w, p]."""
-        picked = np.zeros(groups.shape[:2], dtype=bool)
+        """Columns of the greedily chosen groups, [w, picks], -1 for none, and all points then known, bool [w, p]."""
+        picks: list[np.ndarray] = []
         rows = np.arange(len(groups))
         for _ in range(min(self._groups, groups.shape[1])):
             gain = (groups & ~covered[:, None]).sum(axis=2)
@@ -157,9 +169,9 @@ class Coverage:
             enough = gain[rows, best] >= least
             if not enough.any():
                 break
-            picked[rows, best] |= enough
+            picks.append(np.where(enough, best, -1))
             covered = covered | (groups[rows, best] & enough[:, None])
-        return picked, covered
+        return np.stack(picks, axis=1) if picks else np.empty((len(groups), 0), dtype=int), covered
 
 
 def _any(masks: np.ndarray, axis: int) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 from li_env.accel.plan import AttentionKind, ChunkPlan, Regime
 from li_env.accel.world import WorldSpec
@@ -67,3 +68,16 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[t
         (all(0.0 < ratio <= 1.0 for ratio in ratios), "attention", ratios, "ratios above 0 and at most 1"),
     )
     return [(key, value, allowed) for fits, key, value, allowed in checks if not fits]
+
+
+def stored_plans(report: Mapping[str, Any]) -> list[ChunkPlan]:
+    """The plans of a rollout's report, in order, to be carried out again.
+
+    Raises:
+        ValueError: the report has no chunks, or one of them is no plan.
+    """
+    chunks = report.get("chunks")
+    if not isinstance(chunks, list):
+        raise ValueError(f"chunks: {chunks!r} is not allowed; use the list of chunks of a report")
+    names = {entry.name for entry in fields(ChunkPlan)}
+    return [ChunkPlan.from_dict({key: value for key, value in chunk.items() if key in names}) for chunk in chunks]

@@ -9,13 +9,14 @@ import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import STAGES, ChunkResult
+from li_env.accel.plan import ChunkPlan, Regime
 from li_env.accel.world import WorldSpec
 
 
@@ -43,6 +44,8 @@ class RolloutReport:
             {
                 **result.plan.to_dict(),
                 "steps": result.plan.steps,
+                "context_latents": len(result.plan.context),
+                "attention_density": attention_density(result.plan, len(result.latents)),
                 "frames": len(result.frames),
                 "milliseconds": dict(result.milliseconds),
                 "degenerated": result.degenerated,
@@ -63,6 +66,9 @@ class RolloutReport:
                 "chunks": len(self._chunks),
                 "frames": frames,
                 "steps": sum(chunk["steps"] for chunk in self._chunks),
+                "regimes": {name: sum(chunk["regime"] == name for chunk in self._chunks) for name in get_args(Regime)},
+                "context_latents": sum(chunk["context_latents"] for chunk in self._chunks),
+                "attention_density": self._mean("attention_density", default=1.0),
                 "milliseconds": {**stages, "all": milliseconds},
                 "frames_per_second": 1000.0 * frames / milliseconds if milliseconds else 0.0,
                 "degenerated": any(chunk["degenerated"] for chunk in self._chunks),
@@ -72,6 +78,24 @@ class RolloutReport:
             "versions": versions(),
             "chunks": list(self._chunks),
         }
+
+    def _mean(self, key: str, default: float) -> float:
+        values = [float(chunk[key]) for chunk in self._chunks]
+        return sum(values) / len(values) if values else default
+
+
+def attention_density(plan: ChunkPlan, latents: int) -> float:
+    """Pairs of latents that attend to each other in a chunk of ``latents``, as a share of those in dense attention.
+
+    Counts the context pass, in which the context attends to itself, and every denoising step, in which the chunk
+    attends to the context and to itself. Text and blocks that stay dense are left out; selected tiles count with their
+    nominal share.
+    """
+    context, attention = len(plan.context), plan.attention
+    current = plan.steps * latents * latents
+    dense = context**2 + plan.steps * latents * context + current
+    kept = attention.context_ratio * context**2 + attention.decode_ratio * plan.steps * latents * context + current
+    return kept / dense
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
