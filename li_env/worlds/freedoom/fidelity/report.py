@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 import time
@@ -16,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from li_env.accel.config import AccelConfig
 from li_env.accel.report import device_name, versions, write_json
 from li_env.accel.world import WorldModel
 from li_env.worlds.freedoom import load
@@ -61,6 +61,7 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
         ValueError: unknown preset, missing or damaged weights.
         ImportError: no ViZDoom.
     """
+    AccelConfig.preset(settings.preset)  # an unknown one is noticed before anything takes long
     world = load(settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
@@ -96,8 +97,6 @@ def measure(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """`evaluate_world` without the files: the report, and frames [3, L, H, W, 3] by the row's name for the picture."""
     parts = parts or _Parts()
-    for steps, memory in itertools.product(STEPS, (True, False)):
-        Player(world, settings.preset, steps, memory)  # an unknown preset is noticed before anything takes long
     with parts.part("the game", None) as advance:
         footage = film(settings, lambda done, total: advance())
     following = _next_chunks(world, settings, footage, parts)
