@@ -9,7 +9,7 @@ from tests.analytic_world import AnalyticWorld
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
-WORLDS = ["analytic"]
+WORLDS = ["analytic", "freedoom"]
 """Worlds that the environment's suite runs on, by registry name."""
 
 
