@@ -19,7 +19,7 @@ MOST_TILES = 2048
 """Most key tiles per world that the selection kernel takes: a row of scores must fit in registers."""
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "tiles"])
 def tile_means_kernel(
     x, entries, means, stride_b, stride_h, heads, tiles,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, BLOCK: tl.constexpr,
@@ -42,7 +42,7 @@ def tile_means_kernel(
     tl.store(means + place + column, mean, mask=column < WIDTH)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "query_tiles", "key_tiles", "width"])
 def block_select_kernel(
     query_means, key_means, entries, kept, protected, indices, counts, packed, full_counts,
     heads, query_tiles, key_tiles, width, scale,

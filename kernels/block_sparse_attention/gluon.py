@@ -219,7 +219,11 @@ def _consume(
     gl.store(lse_base + lse_row, (top + gl.log2(total)) * 0.6931471805599453, mask=lse_row < rows)
 
 
-@gluon.jit
+_COUNTS = ["heads", "query_tiles", "query_tokens", "always_width", "list_width"]
+"""Arguments that change from chunk to chunk: compiling again for every multiple of 16 among them would stall."""
+
+
+@gluon.jit(do_not_specialize=_COUNTS)
 def hopper_attention_kernel(
     query_blocks, key_blocks, value_blocks, key, value, output, logsumexp,
     query_entries, always_entries, always_counts, list_entries, list_counts, full_counts,

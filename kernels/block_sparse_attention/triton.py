@@ -37,7 +37,11 @@ def _softmax_step(scores, top, total, scale):
     return new_top, weights, shrink, total * shrink + tl.sum(weights, axis=1)
 
 
-@triton.jit
+_COUNTS = ["heads", "query_tiles", "query_tokens", "always_width", "list_width"]
+"""Arguments that change from chunk to chunk: compiling again for every multiple of 16 among them would stall."""
+
+
+@triton.jit(do_not_specialize=_COUNTS)
 def block_sparse_attention_kernel(
     query, key, value, key_blocks, value_blocks, output, logsumexp,
     query_entries, always_entries, always_counts, list_entries, list_counts, full_counts,
@@ -196,7 +200,8 @@ def kernel_arguments(
         "DESCRIPTORS": descriptors,
         "STAGES": config.stages,
         "PRECISION": "ieee",
-        "num_warps": config.warps,
+        # Few rows cannot feed many warps.
+        "num_warps": min(config.warps, max(4, rows // 16)),
     }
     if config.registers is not None:
         options["maxnreg"] = config.registers

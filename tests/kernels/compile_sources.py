@@ -18,6 +18,7 @@ from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_confi
 from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
 
 CAPABILITIES = (80, 90, 100, 120)
+CASES = ((torch.bfloat16, "bf16", 128), (torch.bfloat16, "bf16", 64), (torch.float32, "fp32", 64))
 
 
 def attention_source(name: str, width: int, kind: str) -> tuple[ASTSource, dict[str, Any]]:
@@ -80,13 +81,10 @@ def main() -> None:
     for capability in CAPABILITIES:
         target = GPUTarget("cuda", capability, 32)
         chip = divmod(capability, 10)
-        for dtype, kind in ((torch.bfloat16, "bf16"), (torch.float32, "fp32")):
-            for width in (64, 128):
-                name = default_config(chip, width, dtype)
-                made, options = attention_source(name, width, kind)
-                report(
-                    f"attention-{name}-{width}-{kind}", capability, triton.compile(made, target=target, options=options)
-                )
+        for dtype, kind, width in CASES:
+            name = default_config(chip, width, dtype)
+            made, options = attention_source(name, width, kind)
+            report(f"attention-{name}-{width}-{kind}", capability, triton.compile(made, target=target, options=options))
         means = source(
             ASTSource,
             tile_means_kernel,
@@ -98,10 +96,11 @@ def main() -> None:
             ASTSource, block_select_kernel,
             {"query_means": "*fp32", "key_means": "*fp32", "kept": "*i32", "protected": "*u8", "indices": "*i32",
              "packed": "*i32", "scale": "fp32"},
-            {"WIDTH": 128, "PADDED_WIDTH": 128, "STEP": 16, "ROWS": 16, "COLUMNS": 512, "BLOCK": 128, "PROTECTED": True},
+            {"WIDTH": 128, "PADDED_WIDTH": 128, "STEP": 16, "ROWS": 16, "COLUMNS": 128, "BLOCK": 128,
+             "PROTECTED": True},
         )  # fmt: skip
-        report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 8}))
-    for width, kind, stages in ((128, "bf16", 2), (128, "bf16", 3), (64, "fp16", 2)):
+        report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 4}))
+    for width, kind, stages in ((128, "bf16", 3), (64, "fp16", 2)):
         compiled = triton.compile(
             gluon_source(width, kind, stages), target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}
         )

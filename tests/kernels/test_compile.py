@@ -29,7 +29,7 @@ def compiled() -> list[dict]:
 @pytest.mark.parametrize("capability", SHARED_LIMIT)
 def test_shared_memory_fits(compiled, capability):
     kernels = [entry for entry in compiled if entry["capability"] == capability]
-    assert len(kernels) >= 6
+    assert len(kernels) >= 5
     for entry in kernels:
         assert entry["shared"] <= SHARED_LIMIT[capability], entry
 
@@ -38,7 +38,7 @@ def test_hopper_uses_its_matrix_units_and_bulk_loads(compiled):
     kernels = [
         e for e in compiled if e["capability"] == 90 and e["kernel"].startswith(("attention-descriptor", "hopper"))
     ]
-    assert len(kernels) == 5
+    assert len(kernels) == 4
     for entry in kernels:
         assert entry["wgmma"] > 0, entry
         assert entry["bulk_loads"] > 0, entry
