@@ -125,12 +125,16 @@ def train_decoder(
     def amp() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
+    def keep_plain(_: nn.Module) -> dict[str, float]:
+        plain()
+        return evaluate()
+
     log({"step": 0} | evaluate())
     joined = False
     while not progress.finished:
         if not joined and progress.fraction >= stage.adversarial_from:
             joined = True
-            log({"step": progress.done, "plain": 1.0} | averaged(decoder, ema, lambda _: (plain(), evaluate())[1]))
+            log({"step": progress.done, "plain": 1.0} | averaged(decoder, ema, keep_plain))
         with torch.no_grad(), amp():
             latents, pixels = decoder_batch(model, autoencoder, store, frames, stage, generator)
             pixels = pixels.to(memory_format=torch.channels_last)

@@ -71,10 +71,24 @@ def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
         current = getattr(defaults, name)
         if dataclasses.is_dataclass(current):
             value = from_mapping(type(current), value, f"{where}{name}.")
-        elif isinstance(current, tuple):
-            value = tuple(tuple(item) if isinstance(item, list) else item for item in value)
+        else:
+            value = checked_value(f"{where}{name}", value, current)
         arguments[name] = value
     return kind(**arguments)
+
+
+def checked_value(key: str, value: Any, default: Any) -> Any:
+    """``value`` if it is of the kind of ``default`` (lists become tuples, whole numbers may stand for fractions)."""
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    # A time limit is the only setting that defaults to None.
+    kind: type[Any] = float if default is None else type(default)
+    allowed = (int, float) if kind is float else (kind,)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        if value is None and default is None:
+            return None
+        raise ValueError(f"{key}={value!r} in the training config is not usable; allowed: one of type {kind.__name__}")
+    return value
 
 
 def train_world(config: TrainConfig, out: Path, device: torch.device, workers: int | None = None) -> None:

@@ -121,5 +121,10 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
 def test_config_names_unknown_keys() -> None:
     with pytest.raises(ValueError, match=r"unknown key dynamics\.stepz .* allowed: .*steps"):
         from_mapping(TrainConfig, {"dynamics": {"stepz": 1}}, "")
+    with pytest.raises(ValueError, match=r"data\.maps='many' .* of type int"):
+        from_mapping(TrainConfig, {"data": {"maps": "many"}}, "")
+    with pytest.raises(ValueError, match=r"dynamics\.max_seconds=True .* of type float"):
+        from_mapping(TrainConfig, {"dynamics": {"max_seconds": True}}, "")
+    assert from_mapping(TrainConfig, {"dynamics": {"max_seconds": 60}}, "").dynamics.max_seconds == 60
     config = from_mapping(TrainConfig, {"refine": {"schedules": [[1.0, 0.0]]}, "stages": ["motion"]}, "")
     assert config.refine.schedules == ((1.0, 0.0),) and config.stages == ("motion",)
