@@ -41,12 +41,12 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
     many = np.flatnonzero(counts > MOST)
     if len(many):
         # Direction of view and position of the middle frame of each group; places not filled are never chosen.
-        middle = np.full((len(many), int(counts.max()), 3, 2), _FAR, dtype=np.float32)
+        middle = np.full((len(many), int(counts.max()), 2, 3), _FAR, dtype=np.float32)
         for row, index in enumerate(many.tolist()):
             first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
-            middle[row, : counts[index]] = requests[index].track.poses[first:end:size, :3, 2:]
+            middle[row, : counts[index]] = requests[index].track.places[first:end:size]
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
-        centres = [middle[..., axis, 1] + np.float32(0.5 * distance) * middle[..., axis, 0] for axis in range(3)]
+        centres = [middle[..., 1, axis] + np.float32(0.5 * distance) * middle[..., 0, axis] for axis in range(3)]
         near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
         columns = np.sort(np.concatenate(near, axis=1), axis=1) + starts[many, None]
         columns[:, 1:][columns[:, 1:] == columns[:, :-1]] = -1

@@ -15,7 +15,7 @@ import numpy as np
 from li_env.accel.candidates import shortlist
 from li_env.accel.config import AccelConfig
 from li_env.accel.memory import MemoryChoice, MemoryRequest, memory_latents, queries_of, view_centres
-from li_env.accel.views import FrustumSampler
+from li_env.accel.sight import SightSampler
 from li_env.accel.world import WorldSpec
 
 POINTS = 128
@@ -32,8 +32,7 @@ MAX_RECENT = 12
 """Frames of the recent window that are looked at; evenly spaced if it has more."""
 
 _BLOCK = 64
-_INNER = 8
-"""Worlds computed together, and those whose points are tested together: these stay in the processor's cache."""
+"""Worlds computed together, so that what they need does not grow with their number."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Coverage:
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
         self._spec, self._config = spec, config
         self._groups = memory_latents(spec, config) // spec.memory_group
-        self._sampler = FrustumSampler(spec.fov, spec.view_distance, POINTS)
+        self._sampler = SightSampler(spec.fov, spec.view_distance, POINTS)
         self._looks = np.array(sorted({0, spec.memory_group - 1}))
         """Frames of a group that are looked at: its ends see what the frames between them see."""
 
@@ -125,9 +124,8 @@ class Coverage:
         queries = queries.copy()
         queries[..., :3, 3] -= origin
         points, rays = self._sampler.deal_points(queries)
-        parts = np.split(
-            self._sampler.sees(poses, points, rays, SAME_SIDE), [recent.shape[1], rows.shape[1] - old.shape[1]], axis=1
-        )
+        seen = self._sampler.sees(poses, points, rays, SAME_SIDE)
+        parts = np.split(seen, [recent.shape[1], rows.shape[1] - old.shape[1]], axis=1)
         looks = len(self._looks)
         by_group = parts[2].reshape(*groups.shape, looks, points.shape[1])
 

@@ -62,8 +62,6 @@ class FrustumSampler:
         self._planes = np.array(
             [[-1, 0, slope_x, 0], [1, 0, slope_x, 0], [0, -1, slope_y, 0], [0, 1, slope_y, 0], [0, 0, -1, distance]]
         )
-        self._slopes = np.array([slope_x, slope_y, 1.0])
-        self._distance = np.float32(distance)
         # Rounding must not push the points of a view out of the same view.
         self._tolerance = np.float32(1e-5 * distance)
 
@@ -84,59 +82,6 @@ class FrustumSampler:
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """See `ViewOverlap.overlap`."""
         return self.visible(current, candidates).mean(axis=-1)
-
-    def deal_points(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sample points of a series of views [..., q, 4, 4], in world coordinates, and the rays that lead to them.
-
-        The points are dealt out to the views in turn, so that their number p is the number of sample points (or
-        slightly fewer, a multiple of q) however many views there are. Views near each other then share no pattern.
-
-        Returns:
-            (points [..., p, 3], unit vectors [..., p, 3] from the camera of its view to each point), float64.
-        """
-        views = np.asarray(poses).shape[-3]
-        each = self._points.shape[1] // views
-        dealt = self._points[:3, : each * views].astype(np.float64).reshape(3, each, views).transpose(2, 0, 1)
-        rays = (poses[..., :3, :3] @ dealt).swapaxes(-1, -2)  # [..., q, each, 3]
-        points = rays + poses[..., None, :3, 3]
-        rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-        shape = (*points.shape[:-3], views * each, 3)
-        return points.reshape(shape), rays.reshape(shape)
-
-    def sees(self, poses: np.ndarray, points: np.ndarray, rays: np.ndarray, angle: float) -> np.ndarray:
-        """Which points each view sees from about the same side as the rays: bool [..., m, p].
-
-        ``poses`` [..., m, 4, 4]; ``points`` and ``rays`` [..., p, 3] in world coordinates, the same for all m views.
-        A point counts if the view sees it at most ``angle`` degrees (below 90) away from the direction of its ray: what
-        was only seen from another side may look different or be hidden. Computed in single precision: coordinates
-        should be small, so move the origin to the place in question.
-        """
-        poses, ones = np.asarray(poses), np.ones((*points.shape[:-1], 1))
-        # Camera coordinates as one product for all views, sideways ones divided by the slope of the frustum's sides:
-        # a point is in the frustum if both are within the depth, and the depth within the distance.
-        rotation, place = poses[..., :3, :3] / self._slopes, poses[..., :3, 3]
-        rows = np.concatenate([rotation, -(place[..., None, :] @ rotation)], axis=-2).swapaxes(-1, -2)
-        camera = _product(rows.reshape(*rows.shape[:-3], -1, 4), np.concatenate([points, ones], axis=-1))
-        camera = camera.reshape(*rows.shape[:-1], -1)  # [..., m, 3, p]
-        depth, sides = camera[..., 2, :], camera[..., :2, :]
-        depth += self._tolerance
-        np.abs(sides, out=sides)
-        seen = np.maximum(sides[..., 0, :], sides[..., 1, :]) <= depth
-        seen &= depth <= self._distance + 2 * self._tolerance
-        # Length along the ray and squared distance from the camera to the point, as products again.
-        one = np.ones((*place.shape[:-1], 1))
-        along = _product(
-            np.concatenate([-place, one], axis=-1),
-            np.concatenate([rays, np.einsum("...i,...i->...", points, rays)[..., None]], axis=-1),
-        )
-        squares = _product(
-            np.concatenate([-2 * place, np.einsum("...i,...i->...", place, place)[..., None], one], axis=-1),
-            np.concatenate([points, ones, np.einsum("...i,...i->...", points, points)[..., None]], axis=-1)
-            * np.cos(np.radians(angle)) ** 2,
-        )
-        along *= np.abs(along)
-        seen &= along >= squares
-        return seen
 
 
 class BallOverlap:
@@ -160,11 +105,6 @@ class BallOverlap:
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """See `ViewOverlap.overlap`; 0 if no point lies in the current view."""
         return ball_overlap(current, candidates, self._points, tuple(2 * self._half_fov), self._radius)
-
-
-def _product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Dot products [..., r, c] of rows [..., r, n] and columns [..., c, n] in single precision."""
-    return rows.astype(np.float32) @ columns.astype(np.float32).swapaxes(-1, -2)
 
 
 def ball_points(count: int, seed: int, radius: float = 8.0) -> np.ndarray:

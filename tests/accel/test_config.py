@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from li_env.accel.config import AccelConfig, preset_names
+from li_env.accel.config import CHOICES, AccelConfig, preset_names
+from li_env.accel.planner import MEMORY_POLICIES
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -16,6 +17,18 @@ def test_presets_load_under_their_own_name(name: str) -> None:
 
 def test_off_is_the_plain_model() -> None:
     assert AccelConfig.preset("off") == AccelConfig("off", 3, "nearest_view", 0.7)
+
+
+def test_policies_have_the_words_of_the_settings() -> None:
+    assert tuple(MEMORY_POLICIES) == CHOICES["memory"]
+
+
+def test_none_stands_for_the_number_of_the_world() -> None:
+    config = AccelConfig(window_chunks=None, memory_groups=None, sparse_min_context=None)
+    assert AccelConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+    for key in ("warmup_chunks", "window_kappa", "decode_ratio"):
+        with pytest.raises(ValueError, match=f"^{key}: None is not allowed"):
+            config.replace(**{key: None})
 
 
 def test_unknown_preset_names_the_closest_and_all() -> None:
@@ -62,6 +75,25 @@ def test_unknown_key_names_the_closest() -> None:
         ("revisit_similarity", float("nan"), "from 0 to 1"),
         ("revisit_similarity", "0.7", "from 0 to 1"),
         ("revisit_similarity", True, "from 0 to 1"),
+        ("memory", "coverge", "did you mean 'coverage'"),
+        ("memory_threshold", -0.1, "from 0 to 1"),
+        ("memory_groups", -1, "from 0 up"),
+        ("memory_groups", 2.0, "from 0 up"),
+        ("revisit", "never", "allowed: memory, coverage"),
+        ("window", "adaptiv", "did you mean 'adaptive'"),
+        ("window_chunks", 0, "from 1 up"),
+        ("window_kappa", 0, "above 0"),
+        ("window_kappa", float("inf"), "above 0"),
+        ("window_smoothing", 0.0, "above 0 and at most 1"),
+        ("window_smoothing", 1.5, "above 0 and at most 1"),
+        ("denoising", "short", "allowed: full, shortened"),
+        ("attention", "sparse", "allowed: dense, block_sparse"),
+        ("decode_ratio", 0.0, "above 0 and at most 1"),
+        ("decode_ratio", 1.01, "above 0 and at most 1"),
+        ("context_ratio", float("nan"), "above 0 and at most 1"),
+        ("dense_first_block", 1, "use true or false"),
+        ("sparse_min_context", -1, "from 0 up"),
+        ("sparse_min_context", "8", "from 0 up"),
     ],
 )
 def test_bad_values_name_key_value_and_allowed(key: str, value: Any, allowed: str) -> None:

@@ -12,7 +12,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.coverage import MAX_RECENT, POINTS, SAME_SIDE, Coverage, _spread
 from li_env.accel.history import PoseTrack
 from li_env.accel.memory import MemoryChoice, MemoryRequest
-from li_env.accel.views import FrustumSampler
+from li_env.accel.sight import SightSampler
 from tests.accel.test_memory import wander
 from tests.analytic_world import SPEC
 
@@ -180,15 +180,15 @@ def test_place_in_the_world_does_not_matter() -> None:
 
 def test_work_per_chunk_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     work: list[int] = []
-    plain = FrustumSampler.sees
+    plain = SightSampler.sees
 
     def counted(
-        self: FrustumSampler, poses: np.ndarray, points: np.ndarray, rays: np.ndarray, angle: float
+        self: SightSampler, poses: np.ndarray, points: np.ndarray, rays: np.ndarray, angle: float
     ) -> np.ndarray:
         work.append(poses.shape[-3] * points.shape[-2])
         return plain(self, poses, points, rays, angle)
 
-    monkeypatch.setattr(FrustumSampler, "sees", counted)
+    monkeypatch.setattr(SightSampler, "sees", counted)
     poses = wander(4104, 9)
     for length in (60, 400, 4100):
         choose(poses, length)

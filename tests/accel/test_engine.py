@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import pickle
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import torch
 from li_env.accel.camera import STILL, CameraMotion, follow, parse_trajectory
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import STAGES, ChunkResult, Engine, EpisodeState
+from li_env.accel.plan import ChunkPlan
 from li_env.accel.views import FrustumSampler
 from li_env.accel.world import ChunkRequest, MotionRequest
 from tests.analytic_world import BODY_RADIUS, ROOM_HALF_SIZE, SPEC, AnalyticWorld
@@ -257,6 +259,53 @@ def test_old_streams_and_batches_are_let_go() -> None:
     for result in results:
         kept = result.latents
         assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
+
+
+def test_stored_plans_give_the_same_frames() -> None:
+    """Plans of ``all``, carried out by an engine that would decide otherwise."""
+    world = AnalyticWorld()
+    decided = Engine(world, AccelConfig.preset("all"))
+    _, results = run(decided, begin(decided, 3)[0], 12)
+    plain = engine(world)
+    assert any(
+        result.plan != other.plan for result, other in zip(results, run(plain, begin(plain, 3)[0], 12)[1], strict=True)
+    )
+    stored = json.loads(json.dumps([result.plan.to_dict() for result in results]))
+    [state] = begin(plain, 3)
+    for chunk, (data, result) in enumerate(zip(stored, results, strict=True)):
+        [state], [again] = plain.step([state], [part(chunk)], plans=[ChunkPlan.from_dict(data)])
+        assert same(again, result)
+
+
+def test_plans_that_do_not_fit_are_refused() -> None:
+    machine = engine()
+    state, results = run(machine, begin(machine, 0)[0], 3)
+    with pytest.raises(ValueError, match=r"^plans\[0\]\.chunk: 2 is not allowed; use 3, the chunk to make next"):
+        machine.step([state], [part(3)], plans=[results[-1].plan])
+    with pytest.raises(ValueError, match=r"^plans: 0 given for 1 states"):
+        machine.step([state], [part(3)], plans=[])
+
+
+def test_change_of_latents_is_smoothed_into_the_history() -> None:
+    machine = Engine(AnalyticWorld(), OFF.replace(window_smoothing=0.25))
+    [state] = begin(machine, 0)
+    expected, before = None, None
+    for chunk in range(6):
+        [state], [result] = machine.step([state], [part(chunk)])
+        if before is not None:
+            change = float((result.latents - before).square().mean())
+            expected = change if expected is None else 0.25 * change + 0.75 * expected
+        before = result.latents
+        assert state.history.dynamics == (None if expected is None else pytest.approx(expected, rel=1e-5))
+
+
+def test_adaptive_window_follows_the_latents() -> None:
+    machine = Engine(AnalyticWorld(), AccelConfig(window="adaptive", window_kappa=0.01, warmup_chunks=1))
+    [still] = begin(machine, 0)
+    for _ in range(6):
+        [still], [calm] = machine.step([still], [[STILL] * (3 if still.chunk == 0 else 4)])
+    _, results = run(machine, begin(machine, 0)[0], 6)
+    assert len(calm.plan.temporal) > len(results[-1].plan.temporal) == 4
 
 
 def test_runs_without_gradients() -> None:

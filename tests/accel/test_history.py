@@ -34,6 +34,20 @@ def test_track_appends_without_touching_the_older_value() -> None:
     np.testing.assert_array_equal(three.poses, numbered(0, 3))
 
 
+def test_track_keeps_places_apart_for_searches() -> None:
+    poses = np.random.default_rng(0).normal(size=(40, 4, 4))
+    track = PoseTrack(poses[:3])
+    fork = track.append(poses[5:6])
+    for start in range(3, 40, 4):
+        track = track.append(poses[start : start + 4])
+    assert track.places.shape == (40, 2, 3)
+    np.testing.assert_array_equal(track.places[:, 0], poses[:, :3, 2].astype(np.float32))
+    np.testing.assert_array_equal(track.places[:, 1], poses[:, :3, 3].astype(np.float32))
+    np.testing.assert_array_equal(fork.places[3, 1], poses[5, :3, 3].astype(np.float32))
+    with pytest.raises(ValueError, match=r"read-only"):
+        track.places[0] = 0
+
+
 def test_track_views_cannot_be_written() -> None:
     with pytest.raises(ValueError, match=r"read-only"):
         PoseTrack(numbered(0, 2)).poses[0] = 0
@@ -81,6 +95,17 @@ def test_latents_outside_the_history(indices: list[int]) -> None:
     history = extended(extended(History(), 3), 4)
     with pytest.raises(IndexError, match=r"^indices: "):
         history.latents(indices)
+
+
+def test_last_chunk_and_dynamics() -> None:
+    empty = History()
+    assert (empty.last_chunk, empty.dynamics) == (None, None)
+    first = extended(empty, 3)
+    second = first.append(chunk(3, 4), numbered(3, 4), [STILL] * 4, dynamics=0.25)
+    assert first.last_chunk is not None
+    assert second.last_chunk is not None
+    assert (first.last_chunk[:, 0, 0, 0].tolist(), first.dynamics) == ([0, 1, 2], None)
+    assert (second.last_chunk[:, 0, 0, 0].tolist(), second.dynamics) == ([3, 4, 5, 6], 0.25)
 
 
 def test_append_checks_lengths() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from li_env.accel.camera import STILL
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import STAGES, Engine
-from li_env.accel.report import RolloutReport, device_name, peak_memory, write_json
+from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.report import RolloutReport, attention_density, device_name, peak_memory, write_json
 from tests.analytic_world import SPEC, AnalyticWorld
 
 
@@ -48,6 +50,26 @@ def test_names_what_was_run(report: dict[str, Any]) -> None:
     assert report["versions"]["torch"] == torch.__version__
     assert [chunk["regime"] for chunk in report["chunks"]][:4] == ["warmup"] * 3 + ["explore"]
     assert [chunk["frames"] for chunk in report["chunks"]] == [4] * 7
+
+
+def test_what_acceleration_did(report: dict[str, Any]) -> None:
+    totals, chunks = report["totals"], report["chunks"]
+    assert totals["regimes"] == {"warmup": 3, "explore": 1, "revisit": 3}
+    assert sum(totals["regimes"].values()) == totals["chunks"]
+    assert [chunk["context_latents"] for chunk in chunks] == [0, 4, 8, 12, 16, 20, 20]
+    assert totals["context_latents"] == 80
+    assert {chunk["attention_density"] for chunk in chunks} == {totals["attention_density"]} == {1.0}
+    assert report["peak_memory_mib"]["process"] > 0
+
+
+def test_attention_density() -> None:
+    """By hand: 20 context latents, 4 new ones, 2 steps; dense 400 + 2 * (80 + 16) = 592 pairs."""
+    plan = ChunkPlan(
+        9, "explore", 0.0, tuple(range(20, 40)), (), (1.0, 0.5, 0.0), AttentionPlan("block_sparse", 0.25, 0.5), "Why."
+    )
+    assert attention_density(plan, 4) == pytest.approx((200 + 2 * (20 + 16)) / 592)
+    assert attention_density(replace(plan, attention=AttentionPlan()), 4) == 1.0
+    assert attention_density(replace(plan, temporal=()), 4) == 1.0
 
 
 def test_empty_report() -> None:

@@ -93,42 +93,6 @@ def test_visible_averages_to_overlap() -> None:
     np.testing.assert_array_equal(visible.mean(-1), sampler.overlap(track[:2], track[2:]))
 
 
-@settings(deadline=None, max_examples=25)
-@given(current=poses, candidate=poses, angle=st.floats(5, 85))
-def test_sees_what_is_visible_from_the_same_side(current: np.ndarray, candidate: np.ndarray, angle: float) -> None:
-    sampler = FrustumSampler(FOV, DISTANCE, points=60)
-    views = np.stack([current, move(current, CameraMotion(yaw=20))])
-    points, rays = sampler.deal_points(views)
-    assert points.shape == rays.shape == (60, 3)
-    np.testing.assert_allclose(np.linalg.norm(rays, axis=-1), 1)
-    eyes = np.repeat(views[:, :3, 3], 30, axis=0)
-    np.testing.assert_allclose(np.cross(points - eyes, rays), 0, atol=1e-9)
-    candidates = np.stack([candidate, current])
-    seen = sampler.sees(candidates, points, rays, angle)
-    assert seen.shape == (2, 60)
-    assert seen.dtype == bool
-    local = np.concatenate([points, np.ones((60, 1))], axis=1) @ np.linalg.inv(candidates).swapaxes(-1, -2)
-    x, y, z, _ = np.moveaxis(local, -1, 0)
-    slope_x, slope_y = np.tan(np.radians(np.array(FOV) / 2))
-    margin = np.minimum.reduce([DISTANCE - z, slope_x * z - np.abs(x), slope_y * z - np.abs(y)])
-    away = points - candidates[:, None, :3, 3]
-    turned = angle - np.degrees(np.arccos(((away * rays).sum(-1) / np.linalg.norm(away, axis=-1)).clip(-1, 1)))
-    sure = (np.abs(margin) > 0.01) & (np.abs(turned) > 0.5)
-    np.testing.assert_array_equal(seen[sure], ((margin > 0) & (turned > 0))[sure])
-
-
-def test_dealt_points_belong_to_all_views_equally() -> None:
-    sampler = FrustumSampler(FOV, DISTANCE, points=64)
-    track = follow(np.eye(4), [CameraMotion(yaw=100)] * 3)
-    points, rays = sampler.deal_points(np.stack([track, track]))
-    assert points.shape == (2, 63, 3)
-    np.testing.assert_array_equal(points[0], points[1])
-    for index in range(3):
-        own = sampler.sees(track[index : index + 1], points[0], rays[0], 30.0)[0]
-        assert own[21 * index : 21 * index + 21].all()
-        assert own.sum() < 35
-
-
 @pytest.mark.parametrize(
     ("arguments", "key"),
     [
