@@ -1,14 +1,19 @@
-"""Torch version for machines without a suitable GPU: only the chosen keys are gathered and multiplied."""
+"""Torch version for machines without a suitable GPU: only the chosen keys are gathered and multiplied.
+
+Every query attends twice, to the always-kept ranges (one dense product per world, nothing is copied) and to the tiles
+of its list (one batch of small products); the two results are joined by their log-sum-exp.
+"""
 
 from __future__ import annotations
 
 import torch
 
 from li_env.kernels.block_select import TileLists
+from li_env.kernels.block_sparse_attention.rows import row_count
 from li_env.kernels.tile_order import TileLayout
 
 _MOST_GATHERED = 2**24
-"""Most key and value elements gathered at a time (64 MiB each in float32): whole chunks need not fit."""
+"""Most key elements gathered at a time (64 MiB in float32): those of a whole chunk need not fit."""
 
 
 def gathered_block_sparse_attention(
@@ -19,79 +24,107 @@ def gathered_block_sparse_attention(
     lists: TileLists,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Same result as `naive_block_sparse_attention`, in the type of ``query`` with float32 arithmetic.
-
-    The always-kept keys are shared by all query tiles of a head: one dense product. Of the history each query tile
-    gathers its own tiles.
-    """
+    """Same result as `naive_block_sparse_attention`, in the type of ``query`` with float32 arithmetic."""
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     output = torch.zeros(query.shape, dtype=query.dtype, device=query.device)
     logsumexp = torch.full(query.shape[:3], -torch.inf, dtype=torch.float32, device=query.device)
     for world, tiles in enumerate(layout.queries.counts):
-        if tiles == 0:
-            continue
-        ranges = [torch.arange(first, stop, device=query.device) for first, stop in layout.always.ranges[world]]
-        always = torch.cat(ranges) if ranges else torch.empty(0, dtype=torch.long, device=query.device)
-        shared_key = key[world].index_select(1, always).float()
-        shared_value = value[world].index_select(1, always).float()
-        width = lists.indices.shape[3] * layout.keys.longest * query.shape[3] * query.shape[1]
-        step = max(1, min(tiles, _MOST_GATHERED // max(1, width)))
+        per_tile = max(1, lists.indices.shape[3]) * layout.keys.longest * query.shape[1] * query.shape[3]
+        step = max(1, _MOST_GATHERED // per_tile)
         for first in range(0, tiles, step):
             part = slice(first, min(first + step, tiles))
-            rows, row_ok = _tokens(
-                layout.queries.starts[world, part], layout.queries.lengths[world, part], layout.queries.longest
-            )
-            out, lse = _attend(
-                query[world][:, rows].float() * factor,
-                (shared_key, shared_value),
-                _gather(key[world], value[world], layout, lists.indices[world, :, part], world),
-            )
+            rows, row_ok = _tokens(layout.queries.entries[world, part], layout.queries.longest)
+            queries = query[world][:, rows].float()  # [H, tiles, rows, D]
+            out, lse = _over_ranges(queries, key[world], value[world], layout.always.ranges[world], factor)
+            if layout.keys.counts[world]:
+                listed = _over_tiles(
+                    queries, key[world], value[world], layout, lists.indices[world, :, part], world, factor
+                )
+                out, lse = _join(out, lse, *listed)
             output[world][:, rows[row_ok]] = out[:, row_ok].to(query.dtype)
             logsumexp[world][:, rows[row_ok]] = lse[:, row_ok]
     return output, logsumexp
 
 
-def _tokens(starts: torch.Tensor, lengths: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token numbers [..., longest] of tiles and which of them exist; the others point at the tile's first token."""
-    place = torch.arange(longest, device=starts.device)
-    inside = place < lengths[..., None]
-    return starts.long()[..., None] + torch.where(inside, place, 0), inside
+def _tokens(entries: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token numbers [..., longest] of tiles and which of them exist; the others repeat the tile's first token."""
+    place = torch.arange(longest, device=entries.device)
+    inside = place < (entries & 255)[..., None]
+    return (entries >> 8).long()[..., None] + torch.where(inside, place, 0), inside
 
 
-def _gather(
-    key: torch.Tensor, value: torch.Tensor, layout: TileLayout, indices: torch.Tensor, world: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Keys and values [H, tiles, n, D] of the listed tiles and which rows of them exist [H, tiles, n]."""
-    chosen = indices.long().clamp(min=0)
-    lengths = torch.where(indices >= 0, layout.keys.lengths[world][chosen], 0)
-    tokens, inside = _tokens(layout.keys.starts[world][chosen], lengths, layout.keys.longest)
+def _over_ranges(
+    queries: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ranges: tuple[tuple[int, int], ...], factor: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All queries [H, tiles, rows, D] over the same keys."""
+    heads, tiles, rows, width = queries.shape
+    if not ranges:
+        return torch.zeros_like(queries), queries.new_full((heads, tiles, rows), -torch.inf)
+    keys, values = (torch.cat([x[:, first:stop] for first, stop in ranges], dim=1).float() for x in (key, value))
+    out, lse = _attend(queries.reshape(heads, tiles * rows, width), keys, values, None, factor)
+    return out.view(queries.shape), lse.view(heads, tiles, rows)
+
+
+def _over_tiles(
+    queries: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: TileLayout,
+    indices: torch.Tensor,
+    world: int,
+    factor: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The queries of every tile over the key tiles in its list [H, tiles, L]."""
+    heads, tiles, rows, width = queries.shape
+    chosen = torch.where(indices >= 0, layout.keys.entries[world][indices.long().clamp(min=0)], 0)
+    tokens, inside = _tokens(chosen, layout.keys.longest)
     tokens, inside = tokens.flatten(2), inside.flatten(2)
-    heads = torch.arange(key.shape[0], device=key.device).view(-1, 1, 1)
-    # Absent places repeat a row that may hold anything (a list can be empty): zeros keep 0 * NaN away.
-    absent = ~inside[..., None]
-    return (
-        key[heads, tokens].float().masked_fill(absent, 0),
-        value[heads, tokens].float().masked_fill(absent, 0),
-        inside,
-    )
+    whole = bool(inside.all())
+    gathered = []
+    for x in (key, value):
+        # All heads as one list of rows: copying whole rows by number is the fast way to gather.
+        flat = x.as_strided((row_count(x[None]), width), (width, 1))
+        first = torch.arange(heads, device=x.device).view(-1, 1, 1) * (x.stride(0) // width)
+        part = flat.index_select(0, (tokens + first).flatten()).view(heads * tiles, -1, width).float()
+        # Places without a token repeat a row that may hold anything: zeros keep 0 * NaN away.
+        gathered.append(part if whole else part.masked_fill_(~inside.view(heads * tiles, -1, 1), 0))
+    mask = None if whole else inside.view(heads * tiles, 1, -1)
+    keys, values = gathered
+    out, lse = _attend(queries.reshape(heads * tiles, rows, width), keys, values, mask, factor)
+    return out.view(queries.shape), lse.view(heads, tiles, rows)
 
 
 def _attend(
-    query: torch.Tensor,
-    shared: tuple[torch.Tensor, torch.Tensor],
-    own: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, factor: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One softmax over shared keys [H, A, D] and own keys [H, tiles, n, D] for scaled queries [H, tiles, rows, D]."""
-    shared_key, shared_value = shared
-    own_key, own_value, inside = own
-    heads, tiles, rows, width = query.shape
-    common = (query.reshape(heads, tiles * rows, width) @ shared_key.transpose(-1, -2)).view(heads, tiles, rows, -1)
-    local = (query @ own_key.transpose(-1, -2)).masked_fill(~inside[:, :, None], -torch.inf)
-    scores = torch.cat([common, local], dim=-1)
-    lse = scores.logsumexp(dim=-1)
-    # A query without any key has only -inf: exp(-inf - 0) makes its weights, and so its output, zero.
-    weights = (scores - lse.clamp(min=torch.finfo(torch.float32).min)[..., None]).exp()
-    split = shared_key.shape[1]
-    out = weights[..., split:] @ own_value
-    mixed = weights[..., :split].reshape(heads, tiles * rows, split) @ shared_value
-    return out + mixed.view(heads, tiles, rows, width), lse
+    """Softmax attention [N, rows, D] over [N, n, D] and its log-sum-exp; rows without a key give 0 and -inf.
+
+    ``mask`` is bool [N, 1, n], true where a key exists.
+    """
+    if query.device.type == "cpu":
+        # The fused kernel behind torch's own attention on the CPU: the public function does not return the log-sum-exp.
+        bias = None if mask is None else torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)[:, None]
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query[:, None], key[:, None], value[:, None], attn_mask=bias, scale=factor
+        )
+        out, lse = out[:, 0], lse[:, 0]
+    else:
+        scores = torch.matmul(query * factor, key.transpose(1, 2))
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        lse = scores.logsumexp(dim=-1)
+        out = scores.softmax(dim=-1) @ value
+    if mask is not None:
+        empty = ~mask.any(dim=-1)
+        out, lse = out.masked_fill(empty[..., None], 0), lse.masked_fill(empty, -torch.inf)
+    return out, lse
+
+
+def _join(
+    out: torch.Tensor, lse: torch.Tensor, other_out: torch.Tensor, other_lse: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention over the union of two disjoint key sets."""
+    total = torch.logaddexp(lse, other_lse)
+    base = total.clamp(min=torch.finfo(torch.float32).min)
+    share, other_share = ((x - base).exp()[..., None] for x in (lse, other_lse))
+    return out * share + other_out * other_share, total

@@ -139,7 +139,9 @@ def block_sparse_attention_kernel(
     acc = acc / tl.where(total == 0.0, 1.0, total)[:, None]
     output_row = (tl.program_id(1) * query_tokens).to(tl.int64)
     tl.store(output + output_row * WIDTH + row_offset, acc.to(output.dtype.element_ty), mask=row_mask)
-    lse = tl.where(total == 0.0, float("-inf"), (top + tl.log2(total)) * 0.6931471805599453)
+    lse = tl.where(
+        total == 0.0, float("-inf"), (top + tl.log2(tl.where(total == 0.0, 1.0, total))) * 0.6931471805599453
+    )
     tl.store(logsumexp + output_row + first + row, lse, mask=row < length)
 
 

@@ -21,7 +21,5 @@ def apply_projective(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     frames = matrices.shape[1]
     grouped = x.view(batch, heads, frames, tokens // frames, width // 4, 4)
     # One [.., 4] x [4, 4] product per frame: out_i = sum_j M_ij g_j.
-    out = torch.matmul(
-        grouped.reshape(batch, heads, frames, -1, 4), matrices.transpose(-1, -2).to(x.dtype)[:, None]
-    )
+    out = torch.matmul(grouped.reshape(batch, heads, frames, -1, 4), matrices.transpose(-1, -2).to(x.dtype)[:, None])
     return out.view(batch, heads, tokens, width)
