@@ -4,7 +4,7 @@
 
 Shapes of HY-WorldPlay (specification, section 9.4): 2 x 16 heads of width 128, a grid of 30 x 52 tokens per latent,
 tiles of 4 x 8 x 4 in both cuts, 900 text tokens. ``decode``: 4 latents of queries over text, 4 to 20 latents of history
-(17.5 % of the tiles kept) and themselves. ``context``: the history over text and itself (30 % kept, neighbours protected).
+(17.5 % of the tiles kept) and themselves. ``context``: the history over text and itself (30 % kept, neighbours first).
 
 Operations are counted for true tokens only: 4 x width x sum over query tiles of (queries x keys attended to). Samples
 of all variants are interleaved; a cell is the median of them. Every variant is first checked in another process, on
@@ -343,7 +343,8 @@ def waits_for_nothing(case: Case, name: str) -> bool:
 def print_entry(entry: dict[str, Any]) -> None:
     """One table per case."""
     print(
-        f"\n{entry['case']}: {entry['queries']} x {entry['keys']}, density {entry['density']:.3f}, {entry['tflop']:.2f} TFLOP"
+        f"\n{entry['case']}: {entry['queries']} x {entry['keys']}, "
+        f"density {entry['density']:.3f}, {entry['tflop']:.2f} TFLOP"
     )
     for name, run in sorted(entry["runs"].items(), key=lambda item: item[1].get("ms", 1e9)):
         if "failed" in run:
