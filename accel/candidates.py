@@ -41,12 +41,12 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
     many = np.flatnonzero(counts > MOST)
     if len(many):
         # Direction of view and position of the middle frame of each group; places not filled are never chosen.
-        middle = np.full((len(many), int(counts.max()), 2, 3), _FAR, dtype=np.float32)
+        middle = np.full((2, 3, len(many), int(counts.max())), _FAR, dtype=np.float32)
         for row, index in enumerate(many.tolist()):
             first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
-            middle[row, : counts[index]] = requests[index].track.places[first:end:size]
+            middle[:, :, row, : counts[index]] = requests[index].track.places[..., first:end:size]
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
-        centres = [middle[..., 1, axis] + np.float32(0.5 * distance) * middle[..., 0, axis] for axis in range(3)]
+        centres = middle[1] + np.float32(0.5 * distance) * middle[0]  # [3, m, n]
         near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
         columns = np.sort(np.concatenate(near, axis=1), axis=1) + starts[many, None]
         columns[:, 1:][columns[:, 1:] == columns[:, :-1]] = -1
@@ -54,8 +54,8 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
     return result
 
 
-def _nearest(centres: Sequence[np.ndarray], place: np.ndarray, distance: float) -> np.ndarray:
-    """Columns [w, `PER_QUERY`] of the centres (x, y, z: [w, n]) nearest to ``place`` [w, 3]; of equals the first."""
+def _nearest(centres: np.ndarray, place: np.ndarray, distance: float) -> np.ndarray:
+    """Columns [w, `PER_QUERY`] of the centres [3, w, n] nearest to ``place`` [w, 3]; of equals the first."""
     # Elementwise, not as a matrix product, whose rounding would depend on the size of the batch.
     squares = np.zeros_like(centres[0])
     for axis, centre in enumerate(centres):

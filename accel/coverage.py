@@ -129,11 +129,11 @@ class Coverage:
         looks = len(self._looks)
         by_group = parts[2].reshape(*groups.shape, looks, points.shape[1])
 
+        # Of the middle one of the coming views to the nearer end of the group.
         distance = self._spec.view_distance
         centres = view_centres(poses[:, rows.shape[1] - old.shape[1] :], distance)
-        away = centres[:, :, None] - view_centres(queries, distance)[:, None]  # [w, g * looks, q, 3]
-        squares = np.einsum("wfqi,wfqi->wfq", away, away).reshape(*groups.shape, looks * queries.shape[1])
-        nearest = np.sqrt(squares.min(axis=2))
+        away = centres - view_centres(queries[:, queries.shape[1] // 2, None], distance)
+        nearest = np.sqrt(np.einsum("wfi,wfi->wf", away, away)).reshape(*groups.shape, looks).min(axis=2)
         closeness = 1.0 - 0.5 * np.minimum(1.0, nearest / distance)
         return _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2)), closeness
 

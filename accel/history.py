@@ -23,7 +23,7 @@ class _PoseBuffer:
 
     def __init__(self, capacity: int) -> None:
         self.poses = np.empty((capacity, 4, 4))
-        self.places = np.empty((capacity, 2, 3), dtype=np.float32)
+        self.places = np.empty((2, 3, capacity), dtype=np.float32)
         self.used = 0
 
 
@@ -50,8 +50,8 @@ class PoseTrack:
 
     @property
     def places(self) -> np.ndarray:
-        """Directions of view and positions [n, 2, 3] float32, read-only: a compact copy for searches through all."""
-        view = self._buffer.places[: self._length]
+        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches through all."""
+        view = self._buffer.places[..., : self._length]
         view.flags.writeable = False
         return view
 
@@ -64,9 +64,9 @@ class PoseTrack:
         if buffer.used != self._length or length > len(buffer.poses):
             buffer = _PoseBuffer(max(2 * length, 16))
             buffer.poses[: self._length] = self._buffer.poses[: self._length]
-            buffer.places[: self._length] = self._buffer.places[: self._length]
+            buffer.places[..., : self._length] = self._buffer.places[..., : self._length]
         buffer.poses[self._length : length] = poses
-        buffer.places[self._length : length] = poses[:, :3, 2:].swapaxes(1, 2)
+        buffer.places[..., self._length : length] = poses[:, :3, 2:].T
         buffer.used = length
         track = PoseTrack.__new__(PoseTrack)
         track._buffer, track._length = buffer, length

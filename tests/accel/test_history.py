@@ -40,10 +40,10 @@ def test_track_keeps_places_apart_for_searches() -> None:
     fork = track.append(poses[5:6])
     for start in range(3, 40, 4):
         track = track.append(poses[start : start + 4])
-    assert track.places.shape == (40, 2, 3)
-    np.testing.assert_array_equal(track.places[:, 0], poses[:, :3, 2].astype(np.float32))
-    np.testing.assert_array_equal(track.places[:, 1], poses[:, :3, 3].astype(np.float32))
-    np.testing.assert_array_equal(fork.places[3, 1], poses[5, :3, 3].astype(np.float32))
+    assert track.places.shape == (2, 3, 40)
+    np.testing.assert_array_equal(track.places[0].T, poses[:, :3, 2].astype(np.float32))
+    np.testing.assert_array_equal(track.places[1].T, poses[:, :3, 3].astype(np.float32))
+    np.testing.assert_array_equal(fork.places[1, :, 3], poses[5, :3, 3].astype(np.float32))
     with pytest.raises(ValueError, match=r"read-only"):
         track.places[0] = 0
 
