@@ -1,8 +1,8 @@
 """The Light Interaction release, reproduced by giving our kernels the zero tokens that it adds.
 
-It pads tiles and text with zeros to blocks of 128 and lets the zeros take part in means and softmax. With these zeros as
-if they were tokens, means, choice and output equal its own; without them the output differs: the difference is this bug
-and nothing else.
+It pads tiles and text with zeros to blocks of 128 and lets the zeros take part in means and softmax. With these zeros
+as if they were tokens, means, choice and output equal its own; without them the output differs: the difference is this
+bug and nothing else.
 """
 
 from __future__ import annotations
