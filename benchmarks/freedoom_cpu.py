@@ -40,6 +40,7 @@ def resident_mib() -> float:
 
 
 def main() -> None:
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=500)
     parser.add_argument("--threads", type=int, default=2)

@@ -1,6 +1,6 @@
 """Draw the training log of the freedoom world.
 
-    python benchmarks/plot_training.py benchmarks/freedoom_training.jsonl benchmarks/freedoom_training.png
+python benchmarks/plot_training.py benchmarks/freedoom_training.jsonl benchmarks/freedoom_training.png
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  the backend comes first
+import matplotlib.pyplot as plt
 
 
 def curve(entries: list[dict[str, Any]], stage: str, key: str) -> tuple[list[float], list[float]]:
@@ -23,15 +23,17 @@ def curve(entries: list[dict[str, Any]], stage: str, key: str) -> tuple[list[flo
 
 
 def main(log: Path, picture: Path) -> None:
+    """Draw ``log`` (JSON lines) into ``picture``."""
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     figure, axes = plt.subplots(2, 3, figsize=(15, 7.5), constrained_layout=True)
+    measured = ("next", "own2", "own16")
     panels = (
         ("autoencoder: held-out PSNR, dB", "autoencoder", ("psnr",)),
         ("dynamics: clean-latent error", "dynamics", ("error",)),
-        ("dynamics: held-out PSNR, 4 steps, dB", "dynamics", ("4step_next_psnr", "4step_own2_psnr", "4step_own16_psnr")),
+        ("dynamics: held-out PSNR, 4 steps, dB", "dynamics", tuple(f"4step_{name}_psnr" for name in measured)),
         ("refinement: flow loss, real and own context", "refine", ("flow", "own_flow")),
-        ("refinement: held-out PSNR, 4 steps, dB", "refine", ("4step_next_psnr", "4step_own2_psnr", "4step_own16_psnr")),
-        ("refinement: sharpness, 4 steps", "refine", ("4step_next_sharp", "4step_own2_sharp", "4step_own16_sharp")),
+        ("refinement: held-out PSNR, 4 steps, dB", "refine", tuple(f"4step_{name}_psnr" for name in measured)),
+        ("refinement: sharpness, 4 steps", "refine", tuple(f"4step_{name}_sharp" for name in measured)),
     )
     for axis, (title, stage, keys) in zip(axes.flat, panels, strict=True):
         for key in keys:
