@@ -8,7 +8,7 @@ OUT ?= outputs/demo
 .PHONY: demo test check clean
 
 demo: $(VENV)/.installed  ## 16 chunks out and back from a held-out start frame, into outputs/demo
-	$(VENV)/bin/li-env rollout --world freedoom --trajectory "w-31, s-32" --preset off --seed 0 --out $(OUT)
+	$(VENV)/bin/li-env rollout --world freedoom --trajectory "w-7, right-24, left-24, s-7" --preset off --seed 0 --out $(OUT)
 
 test: $(VENV)/.installed-dev  ## lint, types, layers, tests
 	$(VENV)/bin/ruff check .

@@ -47,7 +47,7 @@ def train_autoencoder(
     """
     device = held_out.device
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer, ema = Optimizer(model, stage.rate, stage.rate), Ema(model, stage.ema)
+    optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
     forward = torch.compile(_reconstruct) if device.type == "cuda" else _reconstruct
     while not progress.finished:

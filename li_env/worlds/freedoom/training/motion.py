@@ -74,7 +74,7 @@ def train_motion(
 ) -> MotionHead:
     """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, feasible)."""
     generator = torch.Generator(store.device).manual_seed(seed)
-    optimizer, ema = Optimizer(model, stage.rate, stage.rate), Ema(model, stage.ema)
+    optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
     while not progress.finished:
         batch = sample_motions(store, *motions, stage.batch, generator)

@@ -14,17 +14,30 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 class Optimizer:
-    """Muon on hidden matrices and AdamW on everything else, stepped together with one learning-rate factor."""
+    """Muon on hidden matrices and AdamW on everything else, stepped together with one learning-rate factor.
 
-    def __init__(self, model: nn.Module, muon_rate: float, adam_rate: float, weight_decay: float = 0.01) -> None:
+    Without ``muon_rate`` AdamW takes all parameters. ``momentum`` is AdamW's first decay rate; judges in adversarial
+    stages want less of it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        muon_rate: float | None,
+        adam_rate: float,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+    ) -> None:
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
-            hidden = parameter.ndim == 2 and "double_blocks" in name
+            hidden = muon_rate is not None and parameter.ndim == 2 and "double_blocks" in name
             (matrices if hidden else others).append(parameter)
-        adam = torch.optim.AdamW(others, lr=adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=others[0].is_cuda)
+        adam = torch.optim.AdamW(
+            others, lr=adam_rate, betas=(momentum, 0.95), weight_decay=0.0, fused=others[0].is_cuda
+        )
         self.parts: list[torch.optim.Optimizer] = [adam]
-        if matrices:
+        if muon_rate is not None and matrices:
             # match_rms_adamw scales the orthogonalised update to AdamW's usual size, so one rate fits both.
             muon = torch.optim.Muon(
                 matrices, lr=muon_rate, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"

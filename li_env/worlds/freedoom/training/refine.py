@@ -42,10 +42,10 @@ class RefineStage:
     chunks: int = 8
     muon_rate: float = 4e-4
     adam_rate: float = 2e-4
-    judge_rate: float = 3e-4
-    adversarial_share: float = 0.4
+    judge_rate: float = 1e-4
+    adversarial_share: float = 0.2
     warmup: int = 300
-    smoothness: float = 10.0
+    smoothness: float = 1.0
     smoothness_noise: float = 0.05
     label: float = 0.0
     ema: float = 0.998
@@ -161,7 +161,7 @@ def train_refine(
     generator, choice = torch.Generator(device).manual_seed(seed), torch.Generator().manual_seed(seed)
     judge = Discriminator().to(device)
     optimizer = Optimizer(model, stage.muon_rate, stage.adam_rate)
-    judge_optimizer = Optimizer(judge, stage.judge_rate, stage.judge_rate)
+    judge_optimizer = Optimizer(judge, None, stage.judge_rate, momentum=0.0)
     ema = Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
     if state_path.exists():
