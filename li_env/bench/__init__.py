@@ -1,0 +1,1 @@
+"""The benchmark behind ``li-env bench``: worlds x presets x trajectories, measured side by side in one run."""

@@ -1,0 +1,127 @@
+"""How good the frames of one rollout are: against the reference, against themselves in revisits, against the game.
+
+Chunks before ``warmup`` are left out of every mean: there all variants do the same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from li_env import metrics
+from li_env.accel.engine import ChunkResult
+from li_env.accel.world import MotionLimits, WorldSpec
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of one rollout; None where there is nothing to compare with.
+
+    Attributes:
+        psnr, ssim: against the reference, one mean per chunk (warm-up chunks included).
+        pooled_psnr: against the reference, of the mean squared error over all frames after the warm-up; unlike a mean
+            of decibels it is not lifted by frames that are equal.
+        self_psnr, self_ssim: mean over the pairs of `revisited_pairs`.
+        pairs: their number.
+        game_psnr, game_ssim: mean against the game's frames.
+        sharpness: gradient energy, generated / real, over all frames.
+        game_self_psnr: of the game's own frames on the same pairs: what the difference of poses alone costs.
+    """
+
+    psnr: tuple[float, ...] | None
+    ssim: tuple[float, ...] | None
+    pooled_psnr: float | None
+    self_psnr: float | None
+    self_ssim: float | None
+    pairs: int
+    game_psnr: float | None
+    game_ssim: float | None
+    sharpness: float | None
+    game_self_psnr: float | None
+
+
+def rate(
+    spec: WorldSpec,
+    chunks: Sequence[ChunkResult],
+    reference: Sequence[ChunkResult] | None,
+    real: np.ndarray | None,
+    warmup: int,
+) -> Quality:
+    """Measure a rollout.
+
+    Args:
+        spec: of the world.
+        chunks: the rollout.
+        reference: the same course under the reference preset; None for the reference itself.
+        real: the game's frames, uint8 [latents, H, W, 3].
+        warmup: chunks to leave out.
+    """
+    psnr = ssim = pooled = None
+    if reference is not None:
+        both = [(_tensor(chunk.frames), _tensor(other.frames)) for chunk, other in zip(chunks, reference, strict=True)]
+        decibels = [metrics.psnr(*pair) for pair in both]
+        psnr = tuple(float(values.mean()) for values in decibels)
+        pooled = _pooled(torch.cat(decibels[warmup:]))
+        ssim = tuple(float(metrics.ssim(*pair).mean()) for pair in both)
+    frames = np.concatenate([chunk.frames[_last_frames(spec, chunk)] for chunk in chunks])
+    begin = sum(len(chunk.poses) for chunk in chunks[:warmup])
+    poses = np.concatenate([chunk.poses for chunk in chunks])
+    pairs = revisited_pairs(poses, spec.motion, begin, 2 * spec.chunk_latents)
+    self_psnr = self_ssim = game_self = None
+    if len(pairs):
+        earlier, later = _tensor(frames[pairs[:, 0]]), _tensor(frames[pairs[:, 1]])
+        self_psnr, self_ssim = float(metrics.psnr(earlier, later).mean()), float(metrics.ssim(earlier, later).mean())
+    game_psnr = game_ssim = sharpness = None
+    if real is not None:
+        generated, shown = _tensor(frames[begin:]), _tensor(real[begin:])
+        game_psnr = float(metrics.psnr(generated, shown).mean())
+        game_ssim = float(metrics.ssim(generated, shown).mean())
+        sharpness = metrics.sharpness(generated, shown)
+        if len(pairs):
+            game_self = float(metrics.psnr(_tensor(real[pairs[:, 0]]), _tensor(real[pairs[:, 1]])).mean())
+    return Quality(psnr, ssim, pooled, self_psnr, self_ssim, len(pairs), game_psnr, game_ssim, sharpness, game_self)
+
+
+def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: int) -> np.ndarray:
+    """Pairs (earlier, later) of latents that see the same place again: int [n, 2].
+
+    For every latent from ``begin`` on, the earlier latent with the most similar pose, if it is ``gap`` latents or more
+    away, both poses lie within half a latent's motion (length and angle), and the camera was elsewhere in between.
+
+    Args:
+        poses: [L, 4, 4].
+        motion: the world's motion per latent, the unit of similarity.
+        begin: first later latent.
+        gap: fewest latents between the two.
+    """
+    turned = np.einsum("aij,bij->ab", poses[:, :3, :3], poses[:, :3, :3])
+    degrees = np.degrees(np.arccos(np.clip((turned - 1.0) / 2.0, -1.0, 1.0)))
+    metres = np.linalg.norm(poses[:, None, :3, 3] - poses[None, :, :3, 3], axis=-1)
+    # a hair above half a motion: a path on a grid of whole motions is often exactly half a motion off
+    distance = np.maximum(metres / motion.translation, degrees / motion.rotation)
+    pairs = []
+    for later in range(max(begin, gap), len(poses)):
+        order = np.argsort(distance[later, : later - gap + 1], kind="stable")
+        for earlier in order[distance[later, order] <= 0.5 + 1e-6]:
+            if (distance[later, earlier + 1 : later] > 1.0 - 1e-6).any():
+                pairs.append((int(earlier), later))
+                break
+    return np.array(pairs, dtype=int).reshape(-1, 2)
+
+
+def _pooled(decibels: torch.Tensor) -> float:
+    """PSNR of the mean squared error of frames with these PSNR."""
+    return float(-10 * torch.log10((10 ** (-decibels.double() / 10)).mean()))
+
+
+def _last_frames(spec: WorldSpec, chunk: ChunkResult) -> np.ndarray:
+    """Index of the last frame of every latent of a chunk; the episode's first latent is one frame."""
+    ends = np.arange(1, len(chunk.poses) + 1) * spec.latent_frames
+    return ends - 1 - (ends[-1] - len(chunk.frames))
+
+
+def _tensor(frames: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames))

@@ -1,0 +1,101 @@
+"""``li-env bench``: presets side by side in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from li_env.accel.world import WorldModel
+    from li_env.bench.settings import BenchSettings
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure presets side by side: time by stage, speed-up, frames against off, in revisits, against the game.
+
+    Writes bench.json, and sweep_KEY.png per sweep.
+    """
+
+    world: tuple[str, ...] = ("freedoom",)
+    """Worlds by name (see li-env worlds)."""
+    presets: tuple[str, ...] = ("off", "context", "cache", "sparse", "all")
+    """Acceleration presets; off, which they are compared with, is always run."""
+    trajectories: tuple[str, ...] = ("left-right", "forward-backward", "square", "random")
+    """Any of left-right, forward-backward, square, random."""
+    seeds: tuple[int, ...] = (0, 1)
+    """One rollout per trajectory and seed; a seed picks start frame and noise."""
+    repeats: int = 3
+    """How often everything is timed, the presets taking turns."""
+    chunks: int = 16
+    """Length of a rollout in chunks (4 latents each in freedoom)."""
+    batch: int = 4
+    """Rollouts generated at once."""
+    sweep: tuple[str, ...] = ()
+    """KEY=VALUE,VALUE: preset all with one key replaced, such as revisit_similarity=0.5,0.7,0.9."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    out: Path = Path("outputs/bench")
+    """Folder for the results; made if needed, files of the same name are replaced."""
+    no_game: bool = False
+    """Leave out the comparison with the real game, which needs the extra doom (freedoom only)."""
+
+
+def run(arguments: Arguments) -> None:
+    """Measure, write, and print the tables."""
+    from rich.console import Console
+
+    from li_env.bench.report import benchmark, write_report
+    from li_env.bench.settings import BenchSettings, parse_sweeps
+    from li_env.bench.tables import print_report
+    from li_env.cli.rollout import _check_folder
+    from li_env.worlds.registry import load_world, world_entry
+
+    settings = BenchSettings(
+        presets=arguments.presets,
+        trajectories=arguments.trajectories,
+        seeds=arguments.seeds,
+        repeats=arguments.repeats,
+        chunks=arguments.chunks,
+        batch=arguments.batch,
+        game=not arguments.no_game,
+        sweeps=parse_sweeps(arguments.sweep),
+    )
+    if not arguments.world or len(set(arguments.world)) != len(arguments.world):
+        raise ValueError(f"world={arguments.world!r} is not allowed; use one or more, each once")
+    for name in arguments.world:
+        world_entry(name)
+    _check_folder(arguments.out)
+    reports = []
+    for name in arguments.world:
+        reports.append(_with_progress(load_world(name, device=arguments.device), settings, benchmark))
+    names = write_report(reports, settings, _command(arguments), arguments.out)
+    console = Console()
+    for report in reports:
+        print_report(report, console)
+    console.print(f"wrote {', '.join(names)} to {arguments.out}", soft_wrap=True)
+
+
+def _with_progress(world: WorldModel, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from li_env.bench.report import steps_needed
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"{world.spec.name}, chunks", total=steps_needed(world, settings))
+        report: dict[str, Any] = benchmark(world, settings, lambda: progress.advance(task))
+    return report
+
+
+def _command(arguments: Arguments) -> str:
+    """What to type to repeat this, defaults left out."""
+    words = ["li-env", "bench"]
+    for field in fields(arguments):
+        value = getattr(arguments, field.name)
+        if value != field.default:
+            words.append(f"--{field.name.replace('_', '-')}")
+            if value is not True:
+                words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
+    return " ".join(words)
