@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 NEEDED = ("autoencoder", "dynamics", "motion")
 """Stages without which there is no world; the others improve it."""
@@ -48,13 +52,40 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"config={str(arguments.config)!r} is not a YAML mapping of keys to values: {error}") from None
     device = torch.device(resolve_device(arguments.device))
     require_doom("training the freedoom world")
-    train_world(config, arguments.out, device, arguments.workers)
+    with _bars() as bars:
+        train_world(config, arguments.out, device, arguments.workers, StageBars(bars).show)
     missing = [name for name in NEEDED if not (arguments.out / f"{name}.safetensors").is_file()]
     if missing:
         print(f"no weights to use yet: the stages {', '.join(missing)} were left out")
         return
     export_weights(arguments.out, arguments.out / "weights")
     print(f"weights for --weights: {arguments.out / 'weights'}")
+
+
+class StageBars:
+    """One progress bar per stage, and a line for every held-out measurement."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self.tasks: dict[str, TaskID] = {}
+
+    def show(self, entry: dict[str, Any]) -> None:
+        """Show a log entry of `train_world`."""
+        stage = str(entry["stage"])
+        if stage not in self.tasks:
+            self.tasks[stage] = self.bars.add_task(stage, total=1.0)
+        done = 1.0 if "fraction" not in entry and ("final" in entry or "step" not in entry) else entry.get("fraction")
+        if done is not None:
+            self.bars.update(self.tasks[stage], completed=done)
+        measured = {key: value for key, value in entry.items() if "psnr" in key or "metres" in key}
+        if measured:
+            self.bars.console.print(f"{stage}: " + ", ".join(f"{key} {value:.3g}" for key, value in measured.items()))
+
+
+def _bars() -> Progress:
+    from rich.progress import Progress
+
+    return Progress()
 
 
 def require_doom(purpose: str) -> None:

@@ -22,10 +22,13 @@ def train(config: Path, out: Path, *options: str) -> int:
 def stages(*names: str):
     """A training that leaves these stages' files."""
 
-    def train_world(config: run.TrainConfig, out: Path, device: torch.device, workers: int | None) -> None:
+    def train_world(config, out: Path, device: torch.device, workers: int | None, show: run.Log) -> None:
         assert isinstance(config, run.TrainConfig) and device.type == "cpu" and workers == 3
         out.mkdir(parents=True)
+        show({"seconds": 1.0, "stage": "render", "frames": 3})
         for name in names:
+            show({"seconds": 2.0, "stage": name, "step": 5, "fraction": 0.5})
+            show({"seconds": 3.0, "stage": name, "step": 9, "final": 1.0, "psnr": 31.25})
             save_file({"weight": torch.ones(2)}, out / f"{name}.safetensors")
 
     return train_world
@@ -36,7 +39,9 @@ def test_trained_weights_end_in_a_folder_that_can_be_loaded(tmp_path, monkeypatc
     monkeypatch.setattr(run, "train_world", stages("autoencoder", "dynamics", "motion"))
     assert train(CONFIG, tmp_path / "out", "--workers", "3") == 0
     assert len(read_manifest(tmp_path / "out" / "weights")) == 3
-    assert str(tmp_path / "out" / "weights") in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert str(tmp_path / "out" / "weights") in "".join(shown.split("\n"))
+    assert "dynamics: psnr 31.2" in shown and "100%" in shown
 
 
 def test_left_out_stages_are_named(tmp_path, monkeypatch, capsys):

@@ -91,12 +91,22 @@ def checked_value(key: str, value: Any, default: Any) -> Any:
     return value
 
 
-def train_world(config: TrainConfig, out: Path, device: torch.device, workers: int | None = None) -> None:
-    """Run the stages of ``config`` and leave ``<stage>.safetensors`` files and ``log.jsonl`` in ``out``."""
+def print_entry(entry: dict[str, Any]) -> None:
+    """Print a log entry as one line of JSON."""
+    print(json.dumps(entry), flush=True)
+
+
+def train_world(
+    config: TrainConfig, out: Path, device: torch.device, workers: int | None = None, show: Log = print_entry
+) -> None:
+    """Run the stages of ``config`` and leave ``<stage>.safetensors`` files and ``log.jsonl`` in ``out``.
+
+    ``show`` is called with every log entry; entries of a running stage carry ``stage`` and ``fraction``.
+    """
     if unknown := sorted(set(config.stages) - set(STAGES)):
         raise ValueError(f"unknown stage {unknown[0]}; allowed: {', '.join(STAGES)}")
     out.mkdir(parents=True, exist_ok=True)
-    log = logger(out / "log.jsonl")
+    log = logger(out / "log.jsonl", show)
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
     todo = [stage for stage in STAGES if stage in config.stages and not (out / f"{stage}.safetensors").exists()]
@@ -181,15 +191,15 @@ def render(
     return training, validation
 
 
-def logger(path: Path) -> Log:
-    """Append entries with a time stamp to a JSON-lines file and print them."""
+def logger(path: Path, show: Log) -> Log:
+    """Append entries with a time stamp to a JSON-lines file and hand them to ``show``."""
     began = time.monotonic()
 
     def log(entry: dict[str, Any]) -> None:
-        line = json.dumps({"seconds": round(time.monotonic() - began, 1)} | entry)
+        stamped = {"seconds": round(time.monotonic() - began, 1)} | entry
         with path.open("a") as file:
-            file.write(line + "\n")
-        print(line, flush=True)
+            file.write(json.dumps(stamped) + "\n")
+        show(stamped)
 
     return log
 
