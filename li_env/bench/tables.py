@@ -66,8 +66,9 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         f"context latents and share of block-sparse chunks after {report['warmup_chunks']} warm-up chunks"
     )
     made.caption = (
-        f"PSNR in dB, pooled: of the mean squared error; the first {report['warmup_chunks']} chunks are left out; revisits: frames of one rollout with "
-        f"similar poses, game itself: the same pairs in the game; camera path: {report['path']}"
+        f"PSNR in dB, pooled: of the mean squared error; the first {report['warmup_chunks']} chunks are left out; "
+        f"revisits: frames of one rollout with similar poses, game itself: the same pairs in the game; "
+        f"camera path: {report['path']}"
     )
     console.print(cost)
     console.print(made)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from li_env.bench import memory
+from li_env.bench.memory import PeakMemory
+
+
+def test_a_peak_is_forgotten_at_the_next_reset():
+    peak = PeakMemory(torch.device("cpu"))
+    peak.reset()
+    if peak.mebibytes() is None:
+        pytest.skip("this system does not let a process reset its peak")
+    block = np.ones(2**25)  # 256 MiB
+    after = peak.mebibytes()
+    del block
+    peak.reset()
+    assert after - peak.mebibytes() > 128
+
+
+def test_a_system_that_does_not_tell_gives_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_CLEAR", tmp_path / "absent" / "clear_refs")
+    peak = PeakMemory(torch.device("cpu"))
+    peak.reset()
+    assert peak.mebibytes() is None

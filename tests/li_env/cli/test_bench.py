@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from li_env.cli import main
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These tensors are so small that threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def bench(out: Path, *options: str) -> int:
+    short = ("--world", "analytic", "--trajectories", "left-right", "--seeds", "0", "--repeats", "1", "--chunks", "4")
+    return main(["bench", *short, "--out", str(out), *options])
+
+
+def test_writes_a_report_and_a_plot_and_prints_the_tables(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "220")
+    options = ("--presets", "all", "cache", "--sweep", "revisit_similarity=0.5,0.9", "--device", "cpu")
+    assert bench(tmp_path / "out", *options) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bench.json", "sweep_revisit_similarity.png"]
+    report = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert [world["world"] for world in report["worlds"]] == ["analytic"]
+    labels = ["off", "all", "cache", "all revisit_similarity=0.5", "all revisit_similarity=0.9"]
+    assert [row["preset"] for row in report["worlds"][0]["rows"]] == labels * 2
+    assert "--presets all cache" in report["command"]
+    text = capsys.readouterr().out
+    for words in (*labels, "speed-up", "PSNR, SSIM to off", "revisits", "median (least - most)", "left-right"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--world", "mars"), "world='mars' is unknown; allowed: "),
+        (("--world", "analytic", "analytic"), "use one or more, each once"),
+        (("--presets", "al"), "preset: 'al' is not known"),
+        (("--trajectories", "spiral"), "trajectory='spiral' is unknown"),
+        (("--chunks", "3"), "chunks=3 is not allowed; use 4 or more"),
+        (("--repeats", "0"), "repeats=0 is not allowed"),
+        (("--seeds", "-1"), "seeds"),
+        (("--sweep", "revisit_similarity=2"), "revisit_similarity: 2 is not allowed"),
+        (("--device", "tpu"), "device='tpu' is unknown"),
+    ],
+)
+def test_bad_input_exits_2_with_one_line_and_writes_nothing(tmp_path, capsys, options, message):
+    assert bench(tmp_path / "out", *options) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_way_is_named_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert bench(tmp_path / "file" / "out") == 2
+    assert "is a file; allowed: a folder" in capsys.readouterr().err
+
+
+def test_a_failure_while_writing_leaves_the_old_report(tmp_path, monkeypatch, capsys):
+    assert bench(tmp_path, "--presets", "off") == 0
+    before = (tmp_path / "bench.json").read_bytes()
+
+    def full_disk(path: object, data: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("li_env.bench.report.write_json", full_disk)
+    assert bench(tmp_path, "--presets", "cache") == 2
+    assert "No space left" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"bench.json": before}
