@@ -63,7 +63,8 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     cost.title, made.title = f"{title}: cost per chunk", f"{title}: frames"
     cost.caption = (
         f"median (least - most) over repeats; speed-up of generation against off in the same repeat; regimes, steps, "
-        f"context latents and share of block-sparse chunks after {report['warmup_chunks']} warm-up chunks"
+        f"context latents and share of block-sparse chunks after {report['warmup_chunks']} warm-up chunks; "
+        "MiB: peak of GPU tensors, on a CPU of the process"
     )
     made.caption = (
         f"PSNR in dB, pooled: of the mean squared error; the first {report['warmup_chunks']} chunks are left out; "
