@@ -38,8 +38,8 @@ class Arguments:
     """auto, cpu or cuda."""
     out: Path = Path("outputs/bench")
     """Folder for the results; made if needed, files of the same name are replaced."""
-    no_game: bool = False
-    """Leave out the comparison with the real game, which needs the extra doom (freedoom only)."""
+    game: bool = True
+    """Compare with the real game where a world has one (freedoom; needs the extra doom)."""
 
 
 def run(arguments: Arguments) -> None:
@@ -59,7 +59,7 @@ def run(arguments: Arguments) -> None:
         repeats=arguments.repeats,
         chunks=arguments.chunks,
         batch=arguments.batch,
-        game=not arguments.no_game,
+        game=arguments.game,
         sweeps=parse_sweeps(arguments.sweep),
     )
     if not arguments.world or len(set(arguments.world)) != len(arguments.world):
@@ -95,7 +95,7 @@ def _command(arguments: Arguments) -> str:
     for field in fields(arguments):
         value = getattr(arguments, field.name)
         if value != field.default:
-            words.append(f"--{field.name.replace('_', '-')}")
-            if value is not True:
+            words.append(f"--no-{field.name}" if value is False else f"--{field.name}")
+            if not isinstance(value, bool):
                 words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
     return " ".join(words)

@@ -26,7 +26,7 @@ def bench(out: Path, *options: str) -> int:
 
 def test_writes_a_report_and_a_plot_and_prints_the_tables(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "220")
-    options = ("--presets", "all", "cache", "--sweep", "revisit_similarity=0.5,0.9", "--device", "cpu")
+    options = ("--presets", "all", "cache", "--sweep", "revisit_similarity=0.5,0.9", "--device", "cpu", "--no-game")
     assert bench(tmp_path / "out", *options) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bench.json", "sweep_revisit_similarity.png"]
     report = json.loads((tmp_path / "out" / "bench.json").read_text())
@@ -34,6 +34,8 @@ def test_writes_a_report_and_a_plot_and_prints_the_tables(tmp_path, capsys, monk
     labels = ["off", "all", "cache", "all revisit_similarity=0.5", "all revisit_similarity=0.9"]
     assert [row["preset"] for row in report["worlds"][0]["rows"]] == labels * 2
     assert "--presets all cache" in report["command"]
+    assert report["command"].endswith("--no-game")
+    assert report["settings"]["game"] is False
     text = capsys.readouterr().out
     for words in (*labels, "speed-up", "PSNR, SSIM to off", "revisits", "median (least - most)", "left-right"):
         assert words in text
