@@ -5,6 +5,8 @@ once per chunk (`ContextPass`) and leaves its keys and values behind; the denois
 attention branches share their projections: branch R rotates queries and keys by per-token positions (RoPE), branch P
 transforms them by per-frame camera matrices (ProPE). Source: specification of HY-WorldPlay, section 3.
 
+With a `TilePass` the same calls run block sparse in tile order; frames are then cut into runs (see `worlds.sparse`).
+
 Parameter names follow the published HY-WorldPlay state dict, so that its weights load without renaming.
 """
 
@@ -21,6 +23,7 @@ from torch.nn.functional import gelu, layer_norm, silu
 from li_env.kernels.attention import attend
 from li_env.kernels.projective import apply_projective
 from li_env.kernels.rotary import apply_rotary
+from li_env.worlds.sparse import TilePass
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class CameraTables:
     def map(self, function) -> CameraTables:  # type: ignore[no-untyped-def]
         """Apply ``function`` to every table (to repeat or select batch entries)."""
         return CameraTables(*(function(getattr(self, name)) for name in self.__dataclass_fields__))
+
+    def tiled(self, tiles: TilePass) -> CameraTables:
+        """The same for tokens in tile order, matrices per run instead of per frame."""
+        matrices = (tiles.runs(each) for each in (self.query_matrices, self.key_matrices, self.output_matrices))
+        return CameraTables(tiles.rows(self.cos, 2), tiles.rows(self.sin, 2), *matrices)
 
 
 BlockCache = tuple[torch.Tensor, torch.Tensor]
@@ -144,6 +152,11 @@ class FeedForward(nn.Module):
         return out
 
 
+def modulations(vector: torch.Tensor, parts: int, tiles: TilePass | None) -> tuple[torch.Tensor, ...]:
+    """Cut [B, T, parts * C] into vectors [B, T, 1, C] that broadcast over the tokens of a frame (or run)."""
+    return (vector if tiles is None else tiles.runs(vector))[:, :, None].chunk(parts, dim=-1)
+
+
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """LayerNorm without weights, then ``(1 + scale) * . + shift``; x [B, T, n, C], shift and scale [B, T, 1, C]."""
     return layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
@@ -182,24 +195,29 @@ class Block(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(
-        self, z: torch.Tensor, vector: torch.Tensor, tables: CameraTables, context: BlockCache | None
+        self,
+        z: torch.Tensor,
+        vector: torch.Tensor,
+        tables: CameraTables,
+        context: BlockCache | None,
+        tiles: TilePass | None = None,
+        number: int = 0,
     ) -> tuple[torch.Tensor, BlockCache]:
         """One block over tokens ``z`` [B, T, n, C] with frame vectors ``vector`` [B, T, C] (or 6C when shared).
 
+        With ``tiles``, z and the tables are in tile order and T counts runs; ``number`` is the block's place.
         Returns the new tokens and this block's own keys and values.
         """
         batch, frames, tokens, _ = z.shape
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.img_mod(vector)[:, :, None].chunk(6, dim=-1)
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulations(self.img_mod(vector), 6, tiles)
         y = modulate(z, shift1, scale1).to(z.dtype).flatten(1, 2)
         query = self.img_attn_q_norm(self._heads(self.img_attn_q(y)))
         queries = torch.cat(
             (apply_rotary(query, tables.cos, tables.sin), apply_projective(query, tables.query_matrices))
         )
         own = self.keys_values(y, tables)
-        if context is None:
-            attended = attend(queries, [own[0]], [own[1]])
-        else:
-            attended = attend(queries, [context[0], own[0]], [context[1], own[1]])
+        keys, values = ([own[0]], [own[1]]) if context is None else ([context[0], own[0]], [context[1], own[1]])
+        attended = attend(queries, keys, values) if tiles is None else tiles.attend(number, queries, keys, values)
         rotary, projective = attended.chunk(2)
         projective = apply_projective(projective.contiguous(), tables.output_matrices)
         mixed = self.img_attn_proj(rotary.transpose(1, 2).flatten(2)) + self.img_attn_prope_proj(
@@ -218,8 +236,8 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(hidden_size, out_channels)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 2 * hidden_size))
 
-    def forward(self, z: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        shift, scale = self.adaLN_modulation(vector)[:, :, None].chunk(2, dim=-1)
+    def forward(self, z: torch.Tensor, vector: torch.Tensor, tiles: TilePass | None = None) -> torch.Tensor:
+        shift, scale = modulations(self.adaLN_modulation(vector), 2, tiles)
         out: torch.Tensor = self.linear(modulate(z, shift, scale).to(z.dtype))
         return out
 
@@ -258,6 +276,7 @@ class VideoTransformer(nn.Module):
         tables: CameraTables,
         prefix: Sequence[BlockCache] | None = None,
         action: torch.Tensor | None = None,
+        tiles: TilePass | None = None,
     ) -> list[BlockCache]:
         """Run finished latents once and return the keys and values of every block.
 
@@ -267,16 +286,19 @@ class VideoTransformer(nn.Module):
             tables: camera tables of the T frames.
             prefix: keys and values of every block that the context also sees (text), or None; not part of the result.
             action: [B, T] action labels, if the model has them.
+            tiles: `SparseAttention.context` for a block-sparse pass, whose result is then in tile order.
         """
+        if tiles is not None:
+            x, tables = tiles.tokens(x), tables.tiled(tiles)
         z, vector, _ = self._embed(x, time, action)
         caches = []
         blocks = self.double_blocks
         for index, block in enumerate(blocks[:-1]):
-            z, own = block(z, vector, tables, None if prefix is None else prefix[index])
+            z, own = block(z, vector, tables, None if prefix is None else prefix[index], tiles, index)
             caches.append(own)
         # Nothing after the last block's keys and values is read: its attention and MLP are skipped.
         last: Block = blocks[-1]  # type: ignore[assignment]
-        shift, scale = last.img_mod(vector)[:, :, None].chunk(6, dim=-1)[:2]
+        shift, scale = modulations(last.img_mod(vector), 6, tiles)[:2]
         caches.append(last.keys_values(modulate(z, shift, scale).to(z.dtype).flatten(1, 2), tables))
         return caches
 
@@ -287,6 +309,7 @@ class VideoTransformer(nn.Module):
         tables: CameraTables,
         context: Sequence[BlockCache] | None = None,
         action: torch.Tensor | None = None,
+        tiles: TilePass | None = None,
     ) -> torch.Tensor:
         """One model call on the current chunk.
 
@@ -297,15 +320,18 @@ class VideoTransformer(nn.Module):
             context: keys and values of every block to attend to besides the chunk itself (what `context_pass` gave for
                 the same B entries, behind a text prefix if there is one), or None.
             action: [B, T] action labels, if the model has them.
+            tiles: `SparseAttention.denoising` for a block-sparse call over a block-sparse ``context``.
 
         Returns:
             [B, T, n, out_channels].
         """
+        if tiles is not None:
+            x, tables = tiles.tokens(x), tables.tiled(tiles)
         z, vector, base = self._embed(x, time, action)
         for index, block in enumerate(self.double_blocks):
-            z, _ = block(z, vector, tables, None if context is None else context[index])
-        out: torch.Tensor = self.final_layer(z, base)
-        return out
+            z, _ = block(z, vector, tables, None if context is None else context[index], tiles, index)
+        out: torch.Tensor = self.final_layer(z, base, tiles)
+        return out if tiles is None else tiles.back(out)
 
     def _embed(
         self, x: torch.Tensor, time: torch.Tensor, action: torch.Tensor | None

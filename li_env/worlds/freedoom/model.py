@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from li_env.worlds.freedoom.geometry import FEATURES, camera_tables, token_features
+from li_env.worlds.sparse import SparseAttention
 from li_env.worlds.transformer import BlockCache, CameraTables, TransformerConfig, VideoTransformer
 
 LATENT_CHANNELS = 32
@@ -65,15 +66,27 @@ class DynamicsModel(nn.Module):
         last: nn.Linear = self.transformer.final_layer.adaLN_modulation[1]  # type: ignore[assignment]
         nn.init.zeros_(last.weight)
 
-    def context_pass(self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras) -> list[BlockCache]:
-        """Keys and values of context latents [B, T, n, C] that carry noise of level ``sigma`` [B, T] (0 = clean)."""
-        return self.transformer.context_pass(self._tokens(latents, cameras), sigma * 1000, cameras.tables)
+    def context_pass(
+        self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, sparse: SparseAttention | None = None
+    ) -> list[BlockCache]:
+        """Keys and values of context latents [B, T, n, C] that carry noise of level ``sigma`` [B, T] (0 = clean).
+
+        With ``sparse`` they are in tile order, for calls of `forward` with the same ``sparse``.
+        """
+        tiles = None if sparse is None else sparse.context
+        return self.transformer.context_pass(self._tokens(latents, cameras), sigma * 1000, cameras.tables, tiles=tiles)
 
     def forward(
-        self, noisy: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, context: Sequence[BlockCache] | None
+        self,
+        noisy: torch.Tensor,
+        sigma: torch.Tensor,
+        cameras: Cameras,
+        context: Sequence[BlockCache] | None,
+        sparse: SparseAttention | None = None,
     ) -> torch.Tensor:
         """Clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
-        return self.transformer(self._tokens(noisy, cameras), sigma * 1000, cameras.tables, context)
+        tiles = None if sparse is None else sparse.denoising
+        return self.transformer(self._tokens(noisy, cameras), sigma * 1000, cameras.tables, context, tiles=tiles)
 
     def _tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
         return torch.cat((latents, cameras.features.to(latents.dtype)), dim=-1)
@@ -86,6 +99,7 @@ def sample_chunk(
     sigmas: Sequence[float],
     cameras: Cameras,
     context: Sequence[BlockCache] | None,
+    sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
     """Euler steps along ``sigmas`` from pure noise.
 
@@ -93,6 +107,7 @@ def sample_chunk(
         noise: [B, T, n, C], standard normal.
         known: [B, 1, n, C], clean latent of the chunk's first frame (chunk 0 only), or None.
         sigmas: decreasing noise levels, the last one 0.
+        sparse: what ``context`` was made with, or None for dense attention.
 
     Returns:
         Clean latents [B, T, n, C].
@@ -104,7 +119,7 @@ def sample_chunk(
     for sigma, following in pairwise(sigmas):
         if known is not None:
             x = torch.cat((known, x[:, 1:]), dim=1)
-        clean = model(x, levels * sigma, cameras, context).to(x.dtype)
+        clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
         # v = (x - clean) / sigma; x + v (following - sigma) written so that following = 0 gives exactly ``clean``.
         x = clean + (x - clean) * (following / sigma)
     if known is not None:

@@ -18,6 +18,15 @@ from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.motion import MotionHead
 from li_env.worlds.freedoom.start_states import StartStates
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
+from li_env.worlds.sparse import ChunkShape, SparseAttention
+
+SPARSE_MIN_CONTEXT = 21
+"""One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.
+
+Medians per chunk in ms on two shared CPU cores (benchmarks/freedoom_sparse_crossover.py): 8 context latents dense 474,
+sparse 527 to 540 over all tile shapes; 20 latents dense 717, sparse 750 to 794 (787 with the tiles below). At 48,
+beyond the budget, sparse wins on one thread: dense 5118, sparse 3699, and 4922 with half as large tiles.
+"""
 
 SPEC = WorldSpec(
     name="freedoom",
@@ -37,6 +46,8 @@ SPEC = WorldSpec(
     tile_shape=(4, 6, 4),
     motion=MotionLimits(translation=0.75, rotation=15.0, pitch=False),
     length_unit="metre",
+    supports_block_sparse=True,
+    sparse_min_context=SPARSE_MIN_CONTEXT,
 )
 
 CONTEXT_NOISE = 0.0
@@ -103,9 +114,9 @@ class FreedoomWorld:
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; requests with equally long contexts and schedules share one batch."""
+        """See `WorldModel.generate`; requests with equal context lengths, schedules and attention share a batch."""
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        kinds = [(len(request.context), request.plan.sigmas) for request in requests]
+        kinds = [(len(request.context), request.plan.sigmas, request.plan.attention) for request in requests]
         for group in _groups(kinds):
             latents = self._generate([requests[index] for index in group])
             for index, chunk in zip(group, latents, strict=True):
@@ -123,7 +134,7 @@ class FreedoomWorld:
     def _generate(self, requests: Sequence[ChunkRequest]) -> torch.Tensor:
         """One batch of equal shape: latents [B, T, C, h, w] float32."""
         first = requests[0]
-        context, known = None, None
+        context, known, sparse = None, None, None
         if len(first.context):
             # The context is in time order and always ends with the newest latent: that camera is the reference.
             references = [request.context_poses[-1] for request in requests]
@@ -132,14 +143,17 @@ class FreedoomWorld:
             cameras = Cameras.of(planar, torch.arange(-count, 0, device=self.device))
             levels = torch.full(planar.shape[:2], CONTEXT_NOISE, device=self.device)
             tokens = _tokens(torch.stack([request.context for request in requests])).to(self.dtype)
-            context = self.dynamics.context_pass(tokens, levels, cameras)
+            if first.plan.attention.kind == "block_sparse":
+                shape = ChunkShape(self.spec.token_grid, self.spec.tile_shape, count, len(first.poses), len(requests))
+                sparse = SparseAttention(first.plan.attention, shape, self.device)
+            context = self.dynamics.context_pass(tokens, levels, cameras, sparse)
         else:
             references = [request.poses[0] for request in requests]
             known = _tokens(torch.stack([request.scene.start for request in requests])[:, None]).to(self.dtype)
         planar = self._planar([request.poses for request in requests], references)
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
         noise = _tokens(torch.stack([request.noise for request in requests])).to(self.dtype)
-        clean = sample_chunk(self.dynamics, noise, known, first.plan.sigmas, cameras, context)
+        clean = sample_chunk(self.dynamics, noise, known, first.plan.sigmas, cameras, context, sparse)
         return clean.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
 
     def _surroundings(self, request: MotionRequest) -> tuple[torch.Tensor, np.ndarray]:

@@ -1,0 +1,193 @@
+"""Block-sparse attention for the shared transformer: where the tiles of a chunk lie and which of them are seen.
+
+Tokens are brought into tile order before the first block and back after the last one; everything but attention works
+token by token, so nothing is reordered in between, and the keys and values of the context pass stay in tile order for
+the denoising calls. Text and the current chunk are always seen; of the history every query tile sees its best tiles.
+
+Source: arXiv 2605.31158; specification of HY-WorldPlay, sections 9.4 and 10 (13 and 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from li_env.accel.plan import AttentionPlan
+from li_env.kernels.attention import attend
+from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan, tile_means
+from li_env.kernels.block_sparse_attention import block_sparse_attention
+from li_env.kernels.tile_order import TileOrder, tile_layout, tile_order, tile_table
+
+BRANCHES = 2
+"""Batch entries per world: branches R and P choose their tiles apart."""
+
+FEWEST_CONTEXT_TILES = 7
+"""The context pass keeps at least as many tiles as a tile and its six neighbours are."""
+
+
+class ChunkShape(NamedTuple):
+    """What the places of all tiles follow from: equal for every chunk of an episode that has its full context.
+
+    ``grid`` is (rows, columns) of tokens per latent, ``tile`` (latents, rows, columns) of a tile; ``context`` and
+    ``current`` are numbers of latents, ``prefix`` is the number of text tokens in front of the context.
+    """
+
+    grid: tuple[int, int]
+    tile: tuple[int, int, int]
+    context: int
+    current: int
+    batch: int
+    prefix: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Tile order of the tokens of one pass, and what its queries choose from.
+
+    A run is the longest piece that cuts the tile order everywhere at changes of the frame: what the transformer keeps
+    per frame (modulation, camera matrices) it then keeps per run.
+
+    Attributes:
+        order: of the pass's own tokens.
+        frames: int64 [runs], the frame of every run.
+        selection: budgets and layout; 2 * batch entries.
+    """
+
+    order: TileOrder
+    frames: torch.Tensor
+    selection: SelectionPlan
+
+
+class TilePass:
+    """One kind of model call (context pass or denoising call) of one chunk.
+
+    Args:
+        places: of this pass.
+        dense_first_block: block 0 attends to everything.
+        chooses_history: the tiles to choose from lie in the given context (denoising), not among the pass's own tokens
+            (context pass). Their means are then computed once per block and kept.
+    """
+
+    def __init__(self, places: Places, dense_first_block: bool, chooses_history: bool) -> None:
+        self._places = places
+        self._dense_first_block = dense_first_block
+        self._chooses_history = chooses_history
+        self._means: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """Per-token values [B, T, n, C] in usual order -> [B, runs, tokens per run, C] in tile order.
+
+        Raises:
+            ValueError: numbers of frames or tokens other than those that the pass was made for.
+        """
+        frames, rows, columns = self._places.order.grid
+        if x.shape[1:3] != (frames, rows * columns):
+            raise ValueError(f"x: {tuple(x.shape[1:3])} frames and tokens: {(frames, rows * columns)} are needed")
+        return self._places.order.to_tiles(x.flatten(1, 2), 1).unflatten(1, (len(self._places.frames), -1))
+
+    def rows(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """Per-token values whose T * n tokens lie along ``dim``: usual order -> tile order."""
+        return self._places.order.to_tiles(x, dim)
+
+    def runs(self, x: torch.Tensor) -> torch.Tensor:
+        """Per-frame values [B, T, ...] -> per-run values [B, runs, ...]."""
+        return x.index_select(1, self._places.frames)
+
+    def back(self, x: torch.Tensor) -> torch.Tensor:
+        """The inverse of `tokens`."""
+        order = self._places.order
+        return order.to_grid(x.flatten(1, 2), 1).unflatten(1, (order.grid[0], -1))
+
+    def attend(
+        self, block: int, query: torch.Tensor, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Attention of transformer block number ``block``; arguments and result as `li_env.kernels.attention.attend`.
+
+        All segments but a text prefix are in tile order.
+        """
+        if block == 0 and self._dense_first_block:
+            return attend(query, keys, values)
+        key = keys[0] if len(keys) == 1 else torch.cat(tuple(keys), dim=2)
+        value = values[0] if len(values) == 1 else torch.cat(tuple(values), dim=2)
+        selection = self._places.selection
+        key_means = self._history_means(block, keys[0]) if self._chooses_history else self._tile_means(key)
+        lists = block_select(tile_means(query, selection.layout.queries), key_means, selection)
+        return block_sparse_attention(query, key, value, selection.layout, lists)
+
+    def _history_means(self, block: int, key: torch.Tensor) -> torch.Tensor:
+        """Means of the history's tiles: it is the same tensor in all steps of a chunk."""
+        kept = self._means.get(block)
+        if kept is None or kept[0] is not key:
+            kept = self._means[block] = key, self._tile_means(key)
+        return kept[1]
+
+    def _tile_means(self, key: torch.Tensor) -> torch.Tensor:
+        return tile_means(key, self._places.selection.layout.keys)
+
+
+class SparseAttention:
+    """A block-sparse attention plan made ready for the chunk of a batch of worlds. Make a new one for every chunk.
+
+    Attributes:
+        context: for `VideoTransformer.context_pass`.
+        denoising: for `VideoTransformer.forward`; takes the keys and values that the context pass left in tile order.
+
+    Args:
+        plan: of kind ``block_sparse``.
+        shape: of the chunk.
+        device: of the tensors.
+
+    Raises:
+        ValueError: a dense plan, an empty context, a ratio outside (0, 1], or tiles of more than 128 tokens.
+    """
+
+    def __init__(self, plan: AttentionPlan, shape: ChunkShape, device: torch.device | str = "cpu") -> None:
+        if plan.kind != "block_sparse":
+            raise ValueError(f"kind={plan.kind!r}: block_sparse is needed")
+        if shape.context < 1:
+            raise ValueError(f"context={shape.context!r}: at least 1 latent is needed")
+        context = _context_places(shape._replace(current=0), plan.context_ratio, torch.device(device))
+        denoising = _denoising_places(shape, plan.decode_ratio, torch.device(device))
+        self.context = TilePass(context, plan.dense_first_block, chooses_history=False)
+        self.denoising = TilePass(denoising, plan.dense_first_block, chooses_history=True)
+
+
+@lru_cache(maxsize=64)
+def _context_places(shape: ChunkShape, ratio: float, device: torch.device) -> Places:
+    """Context tokens among themselves: near tiles in any case, the text always."""
+    order = tile_order((shape.context, *shape.grid), shape.tile, device=device)
+    entries = BRANCHES * shape.batch
+    queries = tile_table([order.starts] * entries, [order.lengths] * entries, device, "context")
+    keys = tile_table([order.starts + shape.prefix] * entries, [order.lengths] * entries, device, "context")
+    always = [(0, shape.prefix)] if shape.prefix else []
+    layout = tile_layout(queries, keys, [always] * entries)
+    near = [order.neighbours()] * entries
+    return Places(order, _frames(order, device), selection_plan(layout, ratio, FEWEST_CONTEXT_TILES, near))
+
+
+@lru_cache(maxsize=64)
+def _denoising_places(shape: ChunkShape, ratio: float, device: torch.device) -> Places:
+    """Tokens of the chunk over the history's best tiles; the text and the chunk itself always."""
+    order = tile_order((shape.current, *shape.grid), shape.tile, device=device)
+    history = tile_order((shape.context, *shape.grid), shape.tile, device=device)
+    entries = BRANCHES * shape.batch
+    queries = tile_table([order.starts] * entries, [order.lengths] * entries, device, "current")
+    keys = tile_table([history.starts + shape.prefix] * entries, [history.lengths] * entries, device, "history")
+    seen = shape.prefix + len(history.permutation)
+    always = [(seen, seen + len(order.permutation))]
+    if shape.prefix:
+        always.insert(0, (0, shape.prefix))
+    layout = tile_layout(queries, keys, [always] * entries)
+    return Places(order, _frames(order, device), selection_plan(layout, ratio))
+
+
+def _frames(order: TileOrder, device: torch.device) -> torch.Tensor:
+    """Frame of every run; all runs are equally long."""
+    frames = order.permutation.cpu().numpy() // (order.grid[1] * order.grid[2])
+    ends = np.append(1 + np.flatnonzero(np.diff(frames)), frames.size)
+    return torch.from_numpy(frames[:: int(np.gcd.reduce(ends))].copy()).to(device)
