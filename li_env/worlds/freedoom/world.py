@@ -23,9 +23,9 @@ from li_env.worlds.sparse import ChunkShape, SparseAttention
 SPARSE_MIN_CONTEXT = 21
 """One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.
 
-Medians per chunk in ms on two shared CPU cores (benchmarks/freedoom_sparse_crossover.py): 8 context latents dense 474,
-sparse 527 to 540 over all tile shapes; 20 latents dense 717, sparse 750 to 794 (787 with the tiles below). At 48,
-beyond the budget, sparse wins on one thread: dense 5118, sparse 3699, and 4922 with half as large tiles.
+Median ms per chunk on two CPU cores, dense and sparse with the tiles below (benchmarks/freedoom_sparse_crossover.json):
+8 context latents 462, 527; 20 latents 748, 794; 32 latents, beyond the budget, 1157, 1098. Other tile shapes differ
+from these by less than 5 %; none beats dense at 20 latents.
 """
 
 SPEC = WorldSpec(
