@@ -101,7 +101,11 @@ def sample_chunk(
     context: Sequence[BlockCache] | None,
     sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
-    """Euler steps along ``sigmas`` from pure noise.
+    """Second-order steps along ``sigmas`` from pure noise, one model call each.
+
+    Within a step the clean prediction is continued linearly in sigma from the last two calls (a multistep exponential
+    integrator; the first step is an Euler step). Four such steps give what sixteen Euler steps give; four Euler steps
+    leave unseen places much softer.
 
     Args:
         noise: [B, T, n, C], standard normal.
@@ -116,12 +120,18 @@ def sample_chunk(
     levels = torch.ones(noise.shape[:2], device=noise.device)
     if known is not None:
         levels[:, 0] = 0
+    before: tuple[float, torch.Tensor] | None = None
     for sigma, following in pairwise(sigmas):
         if known is not None:
             x = torch.cat((known, x[:, 1:]), dim=1)
         clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
-        # v = (x - clean) / sigma; x + v (following - sigma) written so that following = 0 gives exactly ``clean``.
-        x = clean + (x - clean) * (following / sigma)
+        middle = clean
+        if before is not None:
+            # The prediction halfway through the step, continued from the call before.
+            middle = clean + (clean - before[1]) * (0.5 * (sigma - following) / (before[0] - sigma))
+        before = (sigma, clean)
+        # v = (x - middle) / sigma; x + v (following - sigma) written so that following = 0 gives exactly ``middle``.
+        x = middle + (x - middle) * (following / sigma)
     if known is not None:
         x = torch.cat((known, x[:, 1:]), dim=1)
     return x

@@ -41,6 +41,22 @@ def test_one_step_is_the_clean_prediction(model: DynamicsModel) -> None:
     torch.testing.assert_close(sample_chunk(model, noise, None, (1.0, 0.0), views, None), expected)
 
 
+class LinearPrediction(torch.nn.Module):
+    """Predicts ``sigma * slope`` whatever it is shown."""
+
+    slope = 2.0
+
+    def forward(self, x, levels, cameras, context, sparse):  # type: ignore[no-untyped-def]
+        return torch.full_like(x, self.slope) * levels[..., None, None]
+
+
+def test_steps_continue_the_prediction_linearly() -> None:
+    """For a prediction that falls linearly with sigma the last step uses its value halfway to 0, not at its start."""
+    noise = torch.randn(1, 4, TOKENS, LATENT_CHANNELS)
+    out = sample_chunk(LinearPrediction(), noise, None, (1.0, 0.5, 0.0), cameras(4, 0), None)  # type: ignore[arg-type]
+    torch.testing.assert_close(out, torch.full_like(noise, 0.25 * LinearPrediction.slope))
+
+
 def test_known_first_frame_is_kept_and_seen(model: DynamicsModel) -> None:
     noise, views = torch.randn(2, 4, TOKENS, LATENT_CHANNELS), cameras(4, 0)
     known = torch.randn(2, 1, TOKENS, LATENT_CHANNELS)
