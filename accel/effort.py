@@ -35,8 +35,9 @@ class ShortenedSchedule:
     """In a revisit only the first and the last step.
 
     The paper keeps all steps and reuses the first velocity for those between (specs/light_interaction.md 2). Euler
-    steps along one velocity add up to one step, so this is the same without any stored tensor. With two steps or
-    fewer there is nothing between.
+    steps along one velocity add up to one step, so for worlds with an Euler sampler this is the same without any
+    stored tensor; a world with another sampler simply runs the shorter schedule. With two steps or fewer there is
+    nothing between.
     """
 
     def __init__(self, spec: WorldSpec) -> None:
