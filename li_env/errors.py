@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
@@ -34,3 +35,12 @@ def check_keys(what: str, mapping: Mapping[str, Any], allowed: Iterable[str]) ->
     names = list(allowed)
     for key in mapping:
         check_choice(f"{what} key", key, names)
+
+
+def check_folder(key: str, folder: Path) -> None:
+    """Raise a ``ValueError`` if ``folder`` cannot be made because it, or what it would lie in, is a file."""
+    for path in (folder, *folder.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise ValueError(f"{key}={str(folder)!r}: {str(path)!r} is a file; allowed: a folder, new or existing")
+            return

@@ -49,7 +49,7 @@ def run(arguments: Arguments) -> None:
     from li_env.bench.report import benchmark, write_report
     from li_env.bench.settings import BenchSettings, parse_sweeps
     from li_env.bench.tables import print_report
-    from li_env.cli.rollout import _check_folder
+    from li_env.errors import check_folder
     from li_env.worlds.registry import load_world, world_entry
 
     settings = BenchSettings(
@@ -66,7 +66,7 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"world={arguments.world!r} is not allowed; use one or more, each once")
     for name in arguments.world:
         world_entry(name)
-    _check_folder(arguments.out)
+    check_folder("out", arguments.out)
     reports = []
     for name in arguments.world:
         reports.append(_with_progress(load_world(name, device=arguments.device), settings, benchmark))

@@ -38,6 +38,7 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
 
     from li_env.cli.train_world import require_doom
+    from li_env.errors import check_folder
     from li_env.worlds.freedoom.fidelity.report import PICTURE, PLOT, REPORT, evaluate_world
     from li_env.worlds.freedoom.fidelity.settings import FidelitySettings
     from li_env.worlds.freedoom.fidelity.tables import print_report
@@ -54,8 +55,7 @@ def run(arguments: Arguments) -> None:
         workers=arguments.workers,
         command=_command(arguments),
     )
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise ValueError(f"out={str(arguments.out)!r} is a file; allowed: a folder, new or existing")
+    check_folder("out", arguments.out)
     require_doom("evaluating the freedoom world")
     report = evaluate_world(settings, arguments.out)
     console = Console()

@@ -44,6 +44,7 @@ def run(arguments: Arguments) -> None:
     """Roll out, write, and print the summary."""
     from li_env.accel.camera import parse_trajectory
     from li_env.accel.config import AccelConfig
+    from li_env.errors import check_folder
     from li_env.worlds.registry import load_world
 
     # Everything that can be wrong is looked at before anything takes long or is written.
@@ -51,7 +52,7 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"seed={arguments.seed} is negative; allowed: 0 or more")
     presets = [name for name in (arguments.preset, arguments.compare) if name is not None]
     configs = [AccelConfig.preset(name) for name in presets]
-    _check_folder(arguments.out)
+    check_folder("out", arguments.out)
     world = load_world(arguments.world, device=arguments.device)
     motions = parse_trajectory(arguments.trajectory, world.spec.motion)
     image, pose, start = _start_view(arguments, world)
@@ -59,14 +60,6 @@ def run(arguments: Arguments) -> None:
     report = _report(rollouts, presets, arguments, start)
     _write(arguments.out, rollouts, report, world.spec.fps)
     _print(report, arguments.out)
-
-
-def _check_folder(folder: Path) -> None:
-    for path in (folder, *folder.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise ValueError(f"out={str(folder)!r}: {str(path)!r} is a file; allowed: a folder, new or existing")
-            return
 
 
 def _start_view(arguments: Arguments, world: WorldModel) -> tuple[np.ndarray, np.ndarray, int]:

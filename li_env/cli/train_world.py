@@ -34,8 +34,9 @@ def run(arguments: Arguments) -> None:
     """Train, stage after stage."""
     if arguments.workers is not None and arguments.workers < 1:
         raise ValueError(f"workers={arguments.workers} is not allowed; use a whole number from 1 up")
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise ValueError(f"out={str(arguments.out)!r} is a file; allowed: a folder, new or existing")
+    from li_env.errors import check_folder
+
+    check_folder("out", arguments.out)
     if not arguments.config.is_file():
         raise ValueError(f"config={str(arguments.config)!r} is not a file; for instance configs/train/freedoom.yaml")
 

@@ -12,6 +12,7 @@ from li_env.worlds.freedoom.model import Cameras, DynamicsModel
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
 from li_env.worlds.freedoom.training.store import Batch, LatentStore, Window
+from li_env.worlds.transformer import BlockCache
 
 WINDOWS: tuple[tuple[float, Window], ...] = (
     (0.06, Window(0, 0)),
@@ -68,31 +69,45 @@ def flow_loss(
     def uniform(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, device=device, generator=generator)
 
-    def normal(like: torch.Tensor) -> torch.Tensor:
-        return torch.randn(like.shape, device=device, generator=generator)
-
     caches = None
     if contexts:
         level = stage.context_noise * uniform(size, 1) * (uniform(size, 1) < 0.7)
         clean = batch.context.float()
-        noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * normal(clean)
+        noise = torch.randn(clean.shape, device=device, generator=generator)
+        noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * noise
         slots = torch.arange(-contexts, 0, device=device)
         caches = model.context_pass(noisy, level.expand(size, contexts), Cameras.of(batch.context_poses, slots))
         # Branch-major caches: repeat each branch's entries once per draw.
         caches = [tuple(_repeat_branches(part, stage.draws) for part in cache) for cache in caches]  # type: ignore[misc]
     target = batch.target.float().repeat(stage.draws, 1, 1, 1)
     poses = batch.target_poses.repeat(stage.draws, 1, 1)
-    total = len(target)
+    return chunk_loss(model, target, Cameras.of(poses, torch.arange(frames, device=device)), caches, stage, generator)
+
+
+def chunk_loss(
+    model: DynamicsModel,
+    target: torch.Tensor,
+    cameras: Cameras,
+    caches: list[BlockCache] | None,
+    stage: DynamicsStage,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise ``target`` [B, T, n, C] at drawn levels and compare: (weighted loss, plain mean squared error).
+
+    Without ``caches`` the chunk is the first of an episode: its first latent stays clean and is not scored.
+    """
+    device = target.device
+    total, frames = target.shape[:2]
     logit = stage.sigma_mean + stage.sigma_spread * torch.randn(total, 1, device=device, generator=generator)
-    sigma = torch.where(uniform(total, 1) < stage.pure_noise, torch.ones_like(logit), logit.sigmoid())
-    sigma = sigma.expand(total, frames)
+    pure = torch.rand(total, 1, device=device, generator=generator) < stage.pure_noise
+    sigma = torch.where(pure, torch.ones_like(logit), logit.sigmoid()).expand(total, frames)
     weight = 1 / sigma.clamp(min=stage.loss_floor).square()
-    if not contexts:
+    if caches is None:
         given = torch.arange(frames, device=device) == 0
         sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
     spread = sigma[..., None, None]
-    noisy = target * (1 - spread) + spread * normal(target)
-    output = model(noisy, sigma, Cameras.of(poses, torch.arange(frames, device=device)), caches)
+    noisy = target * (1 - spread) + spread * torch.randn(target.shape, device=device, generator=generator)
+    output = model(noisy, sigma, cameras, caches)
     error = (output.float() - target).square().mean((-1, -2))
     return (weight * error).mean(), error.mean()
 

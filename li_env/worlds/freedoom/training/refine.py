@@ -16,13 +16,14 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from li_env.worlds.freedoom.model import DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.model import Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
-from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, compile_blocks, flow_loss
+from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, chunk_loss, compile_blocks, flow_loss
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.rollout import chunk_cameras, chunk_context, roll_out, window_at
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
+from li_env.worlds.transformer import BlockCache
 
 BUDGETS: tuple[tuple[int, int], ...] = ((12, 8), (4, 4), (4, 8), (8, 4))
 """(recent, memory) budgets of the rollouts, drawn with equal chance."""
@@ -63,6 +64,20 @@ class OwnChunk:
     chunk: int
     budget: tuple[int, int]
 
+    @property
+    def target(self) -> torch.Tensor:
+        """The real latents of the chunk [B, T, n, C]."""
+        return self.real[:, self.chunk * GROUP :]
+
+    @property
+    def cameras(self) -> Cameras:
+        """The chunk's own cameras."""
+        return chunk_cameras(self.poses, self.chunk)
+
+    def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
+        """Keys and values of the generated past; None in the first chunk."""
+        return chunk_context(model, self.history, self.poses, self.chunk, window_at(self.chunk, *self.budget), label)
+
 
 def own_rollouts(
     model: DynamicsModel, store: LatentStore, stage: RefineStage, generator: torch.Generator, choice: torch.Generator
@@ -92,38 +107,17 @@ def sample_last(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, sigmas: tuple[float, ...], generator: torch.Generator
 ) -> torch.Tensor:
     """Sample the chunk after an own history with gradients through all steps: [B, T, n, C]."""
-    context = None
-    if own.chunk:
-        window = window_at(own.chunk, *own.budget)
-        context = chunk_context(model, own.history, own.poses, own.chunk, window, stage.label)
-    target = own.real[:, own.chunk * GROUP :]
+    target = own.target
     noise = torch.randn(target.shape, device=target.device, generator=generator)
     known = target[:, :1] if own.chunk == 0 else None
-    return sample_chunk(model, noise, known, sigmas, chunk_cameras(own.poses, own.chunk), context).float()
+    return sample_chunk(model, noise, known, sigmas, own.cameras, own.context(model, stage.label)).float()
 
 
 def own_flow_loss(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
 ) -> torch.Tensor:
     """Flow matching towards the real chunk from the generated context."""
-    device = own.real.device
-    context = None
-    if own.chunk:
-        window = window_at(own.chunk, *own.budget)
-        context = chunk_context(model, own.history, own.poses, own.chunk, window, stage.label)
-    target = own.real[:, own.chunk * GROUP :]
-    size, frames = target.shape[:2]
-    logit = flow.sigma_mean + flow.sigma_spread * torch.randn(size, 1, device=device, generator=generator)
-    pure = torch.rand(size, 1, device=device, generator=generator) < flow.pure_noise
-    sigma = torch.where(pure, torch.ones_like(logit), logit.sigmoid()).expand(size, frames)
-    weight = 1 / sigma.clamp(min=flow.loss_floor).square()
-    if own.chunk == 0:
-        given = torch.arange(frames, device=device) == 0
-        sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
-    noise = torch.randn(target.shape, device=device, generator=generator)
-    noisy = target * (1 - sigma[..., None, None]) + sigma[..., None, None] * noise
-    output = model(noisy, sigma, chunk_cameras(own.poses, own.chunk), context)
-    return (weight * (output.float() - target).square().mean((-1, -2))).mean()
+    return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), flow, generator)[0]
 
 
 def judge_loss(
@@ -135,7 +129,7 @@ def judge_loss(
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Relativistic logistic loss, and a penalty that keeps the verdict smooth around real and generated latents."""
-    cameras = chunk_cameras(own.poses, own.chunk)
+    cameras = own.cameras
     real_verdict, fake_verdict = judge(real, cameras), judge(fake, cameras)
     loss = softplus(fake_verdict - real_verdict).mean()
     penalty = torch.zeros((), device=real.device)
@@ -191,7 +185,7 @@ def train_refine(
         sigmas = stage.schedules[int(torch.randint(len(stage.schedules), (1,), generator=choice))]
         with amp:
             fake = sample_last(model, own, stage, sigmas, generator)
-        real = own.real[:, own.chunk * GROUP :]
+        real = own.target
         with amp:
             verdict_loss = judge_loss(judge, real, fake.detach(), own, stage, generator)
         verdict_loss.backward()
@@ -201,7 +195,7 @@ def train_refine(
             flow_gradients = [parameter.grad for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = None
-            cameras = chunk_cameras(own.poses, own.chunk)
+            cameras = own.cameras
             with amp:
                 real_verdict = judge(real, cameras).detach()
                 fake_verdict = judge(fake, cameras)
