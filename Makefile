@@ -32,5 +32,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) torch --editable ".[dev,doom,play]"
+	$(INSTALL) torch --editable ".[dev,doom,play,worlds]"
 	touch $@ $(VENV)/.installed
