@@ -266,8 +266,12 @@ class VideoTransformer(nn.Module):
             self.action_in = ScalarEmbedder(config.hidden_size)
         if config.modulation == "shared":
             self.img_mod = Modulation(config.hidden_size, 6)
-        self.double_blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.double_blocks = nn.ModuleList(self.make_block(config) for _ in range(config.depth))
         self.final_layer = FinalLayer(config.hidden_size, config.out_channels)
+
+    def make_block(self, config: TransformerConfig) -> Block:
+        """A new block; models with more in their blocks override this."""
+        return Block(config)
 
     def context_pass(
         self,
