@@ -18,10 +18,13 @@ forward + left  7                [0] > 0 and [2] < 0      ``w`` and ``mouse_yaw`
 forward + right 8                [0] > 0 and [2] > 0      ``w`` and ``mouse_yaw`` > 0
 look up         9 (pitch)        [3] > 0 (pitch)          [5] ``mouse_pitch`` > 0 (pitch)
 look down       10 (pitch)       [3] < 0 (pitch)          [5] ``mouse_pitch`` < 0 (pitch)
+stop (goals)    the last one     the last number > 0.5    [6] > 0.5
 ==============  ===============  =======================  ==========================================
 
 "(pitch)" exists only where the world's camera can look up and down. Without it ``discrete`` has 9 actions,
 ``continuous`` 3 numbers, and ``keyboard_mouse`` keeps its 6 numbers (one layout for all worlds) and ignores the last.
+"(goals)" exists only in tasks that an agent ends itself: it is one action or number more, and its other numbers do not
+count.
 """
 
 from __future__ import annotations
@@ -63,34 +66,37 @@ class ActionMapper:
     Args:
         name: ``discrete``, ``continuous`` or ``keyboard_mouse``.
         limits: the world's motion per latent.
+        can_stop: add ``stop``.
 
     Raises:
         ValueError: an unknown name.
     """
 
-    def __init__(self, name: str, limits: MotionLimits) -> None:
+    def __init__(self, name: str, limits: MotionLimits, can_stop: bool = False) -> None:
         self.name = check_choice("action_space", name, ACTION_SPACES)
-        self.limits = limits
+        self.limits, self.can_stop = limits, can_stop
         self._table = [direction for direction in DISCRETE_ACTIONS.values() if limits.pitch or direction[3] == 0]
         self.space: spaces.Space[Any]
         if self.name == "discrete":
-            self.space = spaces.Discrete(len(self._table))
+            self.space = spaces.Discrete(len(self._table) + can_stop)
         elif self.name == "continuous":
-            self.space = spaces.Box(-1.0, 1.0, (4 if limits.pitch else 3,), np.float32)
+            self.space = spaces.Box(-1.0, 1.0, ((4 if limits.pitch else 3) + can_stop,), np.float32)
         else:
-            low = np.array([0, 0, 0, 0, -1, -1], np.float32)
-            self.space = spaces.Box(low, np.ones(6, np.float32), dtype=np.float32)
+            low = np.array([0, 0, 0, 0, -1, -1, *[0] * can_stop], np.float32)
+            self.space = spaces.Box(low, np.ones_like(low), dtype=np.float32)
 
-    def to_motion(self, action: Any) -> CameraMotion:
-        """The camera motion of one latent under ``action``.
+    def to_motion(self, action: Any) -> CameraMotion | None:
+        """The camera motion of one latent under ``action``, ``None`` for ``stop``.
 
         Raises:
             ValueError: the action is not in the space; the message holds its value and what is allowed.
         """
         if isinstance(self.space, spaces.Discrete):
-            forward, right, yaw, pitch = self._table[self._index(action)]
-            return self._motion(forward, right, yaw, pitch)
+            index = self._index(action)
+            return None if index == len(self._table) else self._motion(*self._table[index])
         values = self._values(action)
+        if self.can_stop and values[-1] > PRESSED:
+            return None
         if self.name == "continuous":
             forward, right, yaw = values[:3]
             return self._motion(forward, right, yaw, values[3] if self.limits.pitch else 0.0)
@@ -109,8 +115,9 @@ class ActionMapper:
     def _index(self, action: Any) -> int:
         array = np.asarray(action)
         integer = array.ndim == 0 and np.issubdtype(array.dtype, np.integer)
-        if not integer or not 0 <= int(array) < len(self._table):
-            raise ValueError(f"action={action!r} is outside the discrete space; allowed: 0 to {len(self._table) - 1}")
+        last = len(self._table) - 1 + self.can_stop
+        if not integer or not 0 <= int(array) <= last:
+            raise ValueError(f"action={action!r} is outside the discrete space; allowed: 0 to {last}")
         return int(array)
 
     def _values(self, action: Any) -> np.ndarray:

@@ -7,24 +7,21 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
 from li_env.accel.world import WorldModel
-from li_env.actions import ActionMapper
-from li_env.episodes import Episodes
+from li_env.episodes import Observation, open_episodes
 from li_env.errors import check_choice
 from li_env.state import SavedState
+from li_env.tasks import Task
 from li_env.window import Window
-from li_env.worlds.registry import load_world
 
 DEFAULT_PRESET = "off"
 
 
-class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
+class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     """Explore a generated world: ``LightInteraction/Explore-v0``.
 
     One step makes one chunk of video: the action is held for every latent of the chunk, a planner decides what the
@@ -89,28 +86,21 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         device: str = "auto",
         weights: str | Path | None = None,
         timings: bool = False,
+        task: str | Task = "explore",
+        dataset: str | Path | None = None,
     ) -> None:
-        EzPickle.__init__(self, world, preset, action_space, observation, render_mode, device, weights, timings)
+        EzPickle.__init__(
+            self, world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset
+        )
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
-        config = preset if isinstance(preset, AccelConfig) else AccelConfig.preset(preset)
-        if isinstance(world, str):
-            self.world = load_world(world, device=device, weights=weights)
-        elif weights is not None:
-            # Silently ignoring the folder would run other weights than the user asked for.
-            raise ValueError(f"weights={str(weights)!r} goes with a world's name; a WorldModel brings its own")
-        elif isinstance(world, WorldModel):
-            self.world = world
-        else:
-            raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
+        self.episodes = open_episodes(
+            world, preset, action_space, observation, device, weights, timings, task, dataset
+        )  # fmt: skip
+        self.world, self.actions = self.episodes.world, self.episodes.actions
         spec = self.world.spec
-        self.actions = ActionMapper(action_space, spec.motion)
-        self.episodes = Episodes(Engine(self.world, config), self.actions, observation, timings)
         self.action_space = self.actions.space
-        shape = (*spec.frame_size, 3)
-        self.observation_space = spaces.Box(
-            0, 255, (spec.chunk_frames, *shape) if observation == "chunk" else shape, np.uint8
-        )
+        self.observation_space = self.episodes.observation_space
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.chunk_frames}
         self._now: SavedState | None = None
@@ -118,7 +108,7 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; options as in the class docstring."""
         super().reset(seed=seed)
         options = options or {}
@@ -127,13 +117,14 @@ class LightInteractionEnv(gymnasium.Env[np.ndarray, Any], EzPickle):
         self._show()
         return self.episodes.observation(self._now), self.episodes.info(self._now)
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""
         (now,) = self.episodes.step([self._current()], [action])
         self._now = now
         self._show()
-        truncated = bool(now.episode.degenerated)
-        return self.episodes.observation(now), self.episodes.reward(now), False, truncated, self.episodes.info(now)
+        rules = self.episodes
+        ended = rules.terminated(now), rules.truncated(now)
+        return rules.observation(now), rules.reward(now), *ended, rules.info(now)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """``rgb_array``: the last frame, uint8 [H, W, 3]. ``human`` draws by itself in `reset` and `step`."""

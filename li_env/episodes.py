@@ -7,40 +7,91 @@ a batch of worlds a list of them; both get the same frames, rewards and infos fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from li_env.accel.engine import Engine
+from li_env.accel.config import AccelConfig
+from li_env.accel.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys
 from li_env.images import fit_image
-from li_env.seen_area import SeenArea, ViewWedge
 from li_env.state import SavedState, StepRecord, check_pose, fixed_rows, read_only
+from li_env.tasks import Explore, Task, load_task
+from li_env.worlds.registry import load_world
+
+Observation = np.ndarray | dict[str, np.ndarray]
 
 OBSERVATIONS = ("chunk", "frame")
 START_OPTIONS = ("image", "prompt", "pose", "start", "state")
 
 
+def open_episodes(
+    world: str | WorldModel = "freedoom",
+    preset: str | AccelConfig = "off",
+    action_space: str = "discrete",
+    observation: str = "chunk",
+    device: str = "auto",
+    weights: str | Path | None = None,
+    timings: bool = False,
+    task: str | Task = "explore",
+    dataset: str | Path | None = None,
+) -> Episodes:
+    """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
+
+    Raises:
+        ValueError: any argument that is not allowed; the message names it, its value and what is.
+    """
+    config = preset if isinstance(preset, AccelConfig) else AccelConfig.preset(preset)
+    if isinstance(world, str):
+        model = load_world(world, device=device, weights=weights)
+    elif weights is not None:
+        # Silently ignoring the folder would run other weights than the user asked for.
+        raise ValueError(f"weights={str(weights)!r} goes with a world's name; a WorldModel brings its own")
+    elif isinstance(world, WorldModel):
+        model = world
+    else:
+        raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
+    chosen = load_task(task, model, dataset)
+    actions = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
+    return Episodes(Engine(model, config), actions, observation, timings, chosen)
+
+
 class Episodes:
-    """The rules of Explore on one world.
+    """The rules of a task on one world.
 
     Args:
         engine: the world and its acceleration.
-        actions: the action space.
+        actions: the action space, with ``stop`` where the task has it.
         observation: ``chunk`` or ``frame``.
         timings: put measured milliseconds into ``info["accel"]``.
+        task: Explore by default.
+
+    Attributes:
+        observation_space: of one episode.
 
     Raises:
-        ValueError: another observation mode.
+        ValueError: another observation mode, or actions and task disagree about ``stop``.
     """
 
-    def __init__(self, engine: Engine, actions: ActionMapper, observation: str, timings: bool) -> None:
+    def __init__(
+        self, engine: Engine, actions: ActionMapper, observation: str, timings: bool, task: Task | None = None
+    ) -> None:
         self.engine, self.actions, self._timings = engine, actions, timings
         self.world, self.spec = engine.world, engine.world.spec
         self.observation_mode = check_choice("observation", observation, OBSERVATIONS)
-        self.wedge = ViewWedge(self.spec.fov[0], self.spec.view_distance)
+        self.task: Task = Explore(self.spec) if task is None else task
+        if actions.can_stop != self.task.can_stop:
+            raise ValueError(f"can_stop={actions.can_stop} does not fit task {self.task.name!r}")
+        shape = (*self.spec.frame_size, 3)
+        rgb = spaces.Box(0, 255, (self.spec.chunk_frames, *shape) if observation == "chunk" else shape, np.uint8)
+        sensors = self.task.sensor_spaces(self.spec)
+        self.observation_space: spaces.Space[Any] = spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
 
     def start(
         self, generators: Sequence[np.random.Generator], options: Sequence[Mapping[str, Any]]
@@ -50,46 +101,59 @@ class Episodes:
         Raises:
             ValueError: an option that is not known or a value that is not allowed.
         """
-        images, prompts, seeds, poses, indices = [], [], [], [], []
+        images, prompts, seeds, poses, indices, states = [], [], [], [], [], []
         for generator, given in zip(generators, options, strict=True):
             # Always both draws, so that the noise does not depend on where the start frame came from.
-            seeds.append(int(generator.integers(2**31 - 1)))
-            image, pose, index = self._start_view(given, float(generator.random()))
-            prompt = given.get("prompt", "")
-            if not isinstance(prompt, str):
-                raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
+            seed, draw = int(generator.integers(2**31 - 1)), float(generator.random())
+            opening = self.task.open(given, generator)
+            image, pose, prompt, index = self._start_view(opening.start, draw)
             images.append(image)
             prompts.append(prompt)
-            poses.append(check_pose(given["pose"]) if "pose" in given else pose)
+            seeds.append(seed if opening.seed is None else opening.seed)
+            poses.append(pose)
             indices.append(index)
+            states.append(self.task.begin(opening, pose, generator))
         started = self.engine.start(images, prompts, seeds, poses)
         frames = [read_only(np.repeat(image[None], self.spec.chunk_frames, axis=0)) for image in images]
         return [
-            SavedState(self.spec, episode, SeenArea(self.wedge).look(pose[None])[0], shown, index, 0, None)
-            for episode, pose, shown, index in zip(started, poses, frames, indices, strict=True)
+            SavedState(self.spec, episode, state, shown, index, None)
+            for episode, state, shown, index in zip(started, states, frames, indices, strict=True)
         ]
 
     def step(self, moments: Sequence[SavedState], actions: Sequence[Any]) -> list[SavedState]:
         """Make one chunk of every episode, each under its action, held for all latents of the chunk.
 
+        ``stop`` makes no chunk: its episode keeps its frames and ends.
+
         Raises:
             ValueError: an action outside the space.
-            ResetNeeded: an episode that is over because its world degenerated.
+            ResetNeeded: an episode that is over: its task has ended or its world degenerated.
         """
-        motions = []
-        for now, action in zip(moments, actions, strict=True):
+        motions = {}
+        for index, (now, action) in enumerate(zip(moments, actions, strict=True)):
+            motion = self.actions.to_motion(action)
             if now.episode.degenerated:
                 raise ResetNeeded("the world degenerated and the episode is over: call reset() or restore_state()")
-            count = self.spec.latents_in_chunk(now.episode.chunk) - (1 if now.episode.chunk == 0 else 0)
-            motions.append((self.actions.to_motion(action),) * count)
-        episodes, results = self.engine.step([now.episode for now in moments], motions)
-        following = []
-        for now, episode, result in zip(moments, episodes, results, strict=True):
-            seen, new_cells = now.seen.look(result.poses)
-            frames = read_only(fixed_rows(result.frames, self.spec.chunk_frames, now.frames[0]))
-            record = StepRecord.of(result, self.spec.chunk_latents)
-            following.append(SavedState(self.spec, episode, seen, frames, now.start_index, new_cells, record))
+            if self.terminated(now):
+                raise ResetNeeded("the task has ended and the episode is over: call reset() or restore_state()")
+            if motion is not None:
+                count = self.spec.latents_in_chunk(now.episode.chunk) - (1 if now.episode.chunk == 0 else 0)
+                motions[index] = (motion,) * count
+        following = [
+            now if index in motions else replace(now, task=self.task.advance(now.task, None), last=None)
+            for index, now in enumerate(moments)
+        ]
+        if not motions:
+            return following
+        episodes, results = self.engine.step([moments[index].episode for index in motions], list(motions.values()))
+        for index, episode, result in zip(motions, episodes, results, strict=True):
+            following[index] = self._follow(moments[index], episode, result)
         return following
+
+    def _follow(self, now: SavedState, episode: EpisodeState, result: ChunkResult) -> SavedState:
+        frames = read_only(fixed_rows(result.frames, self.spec.chunk_frames, now.frames[0]))
+        record = StepRecord.of(result, self.spec.chunk_latents)
+        return SavedState(self.spec, episode, self.task.advance(now.task, result), frames, now.start_index, record)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and combinations that contradict each other.
@@ -97,7 +161,7 @@ class Episodes:
         Raises:
             ValueError: names the option, what is wrong and what is allowed.
         """
-        check_keys("reset option", options, START_OPTIONS)
+        check_keys("reset option", options, (*START_OPTIONS, *self.task.options))
         if "state" in options:
             if len(options) > 1:
                 others = ", ".join(sorted(set(options) - {"state"}))
@@ -118,13 +182,23 @@ class Episodes:
             raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.spec.name!r}")
         return state
 
-    def observation(self, now: SavedState) -> np.ndarray:
-        """The frames of the last step, or the last of them: always a new array."""
-        return (now.frames if self.observation_mode == "chunk" else now.frames[-1]).copy()
+    def observation(self, now: SavedState) -> Observation:
+        """The frames of the last step, or the last of them, with the task's sensors if it has any: new arrays."""
+        rgb = (now.frames if self.observation_mode == "chunk" else now.frames[-1]).copy()
+        sensors = self.task.sensors(now.task)
+        return {"rgb": rgb, **sensors} if sensors else rgb
 
     def reward(self, now: SavedState) -> float:
-        """Newly seen area in views: cells first seen in the last step / cells of one view wedge."""
-        return now.new_cells / self.wedge.cells
+        """Of the step that led here."""
+        return self.task.reward(now.task)
+
+    def terminated(self, now: SavedState) -> bool:
+        """Whether the task has ended."""
+        return self.task.terminated(now.task)
+
+    def truncated(self, now: SavedState) -> bool:
+        """Whether the world degenerated; time limits are counted elsewhere."""
+        return bool(now.episode.degenerated)
 
     def info(self, now: SavedState) -> dict[str, Any]:
         """What `li_env.env.LightInteractionEnv` documents: new objects, arrays of fixed shape."""
@@ -135,8 +209,7 @@ class Episodes:
             "latent_poses": np.tile(pose, (latents, 1, 1)) if now.last is None else now.last.latent_poses.copy(),
             "motion": np.zeros((latents, 4)) if now.last is None else now.last.motion.copy(),
             "blocked": 0.0 if now.last is None else now.last.blocked,
-            "seen_area": now.seen.area,
-            "new_cells": now.new_cells,
+            **self.task.metrics(now.task),
             "chunk": int(now.episode.chunk),
             "start_index": now.start_index,
             "episode_seed": int(now.episode.seed),
@@ -148,10 +221,27 @@ class Episodes:
                 info["accel"]["milliseconds"] = dict(now.last.milliseconds)
         return info
 
-    def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, int]:
-        """(start frame, pose, index of the start frame or -1); ``draw`` in [0, 1) picks one if nothing is asked."""
+    def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:
+        """(start frame, pose, prompt, index of the start frame or -1); ``draw`` in [0, 1) picks one if none is asked.
+
+        A world may know the poses and prompts of its start frames (``start_poses``, ``start_prompts``).
+        """
         if "image" in options:
-            return fit_image(options["image"], self.spec.frame_size), np.eye(4), -1
+            image, pose, prompt, index = fit_image(options["image"], self.spec.frame_size), np.eye(4), "", -1
+        else:
+            index = self._start_index(options, draw)
+            image = fit_image(np.asarray(self.world.start_frames[index]), self.spec.frame_size)  # type: ignore[attr-defined]
+            poses, prompts = (getattr(self.world, name, None) for name in ("start_poses", "start_prompts"))
+            pose = np.eye(4) if poses is None else np.array(poses[index], dtype=np.float64)
+            prompt = "" if prompts is None else prompts[index]
+        if "pose" in options:
+            pose = check_pose(options["pose"])
+        prompt = options.get("prompt", prompt)
+        if not isinstance(prompt, str):
+            raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
+        return image, pose, prompt, index
+
+    def _start_index(self, options: Mapping[str, Any], draw: float) -> int:
         frames = getattr(self.world, "start_frames", None)
         if frames is None or len(frames) == 0:
             raise ValueError(f"world {self.spec.name!r} has no start frames: reset(options={{'image': ...}})")
@@ -159,6 +249,4 @@ class Episodes:
         whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
         if not whole or not 0 <= index < len(frames):
             raise ValueError(f"start={index!r} is not a start frame; allowed: 0 to {len(frames) - 1}")
-        poses = getattr(self.world, "start_poses", None)
-        pose = np.eye(4) if poses is None else np.array(poses[index], dtype=np.float64)
-        return fit_image(np.asarray(frames[index]), self.spec.frame_size), pose, int(index)
+        return int(index)

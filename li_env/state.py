@@ -10,7 +10,7 @@ import numpy as np
 
 from li_env.accel.engine import ChunkResult, EpisodeState
 from li_env.accel.world import WorldSpec
-from li_env.seen_area import SeenArea
+from li_env.tasks.task import TaskState
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +48,17 @@ class SavedState:
     Attributes:
         spec: the world it belongs to.
         episode: the engine's state.
-        seen: the map behind the reward.
-        frames: uint8 [T, H, W, 3], read-only: the frames of the last step.
-        start_index: which of the world's start frames the episode began with, -1 for an own image.
-        new_cells: cells first seen in the last step.
-        last: what the last step made; ``None`` right after a reset.
+        task: what the task knows about this moment.
+        frames: uint8 [T, H, W, 3], read-only: the frames of the last step that made some.
+        start_index: which of the world's start frames the episode began with, -1 for another image.
+        last: what the last step made; ``None`` right after a reset or a ``stop``.
     """
 
     spec: WorldSpec
     episode: EpisodeState
-    seen: SeenArea
+    task: TaskState
     frames: np.ndarray
     start_index: int
-    new_cells: int
     last: StepRecord | None
 
 

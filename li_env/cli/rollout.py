@@ -75,8 +75,8 @@ def _start_view(arguments: Arguments, world: WorldModel) -> tuple[np.ndarray, np
     elif arguments.start is not None:
         options["start"] = arguments.start
     env = LightInteractionEnv(world, preset=arguments.preset, observation="frame")
-    frame, info = env.reset(seed=arguments.seed, options=options)
-    return frame, info["pose"], info["start_index"]
+    _, info = env.reset(seed=arguments.seed, options=options)
+    return env.last_frames()[-1], info["pose"], info["start_index"]
 
 
 def _roll_out(

@@ -260,10 +260,10 @@ def test_a_saved_state_does_not_change_and_costs_no_copy(world_name):
     play(env, [1])
     saved = env.save_state()
     assert env.save_state() is saved
-    before = (saved.frames.copy(), saved.seen.cells, saved.episode.chunk)
+    before = (saved.frames.copy(), saved.task.seen.cells, saved.episode.chunk)
     play(env, [6, 6, 1])
     np.testing.assert_array_equal(saved.frames, before[0])
-    assert (saved.seen.cells, saved.episode.chunk) == before[1:]
+    assert (saved.task.seen.cells, saved.episode.chunk) == before[1:]
     with pytest.raises(ValueError, match="read-only"):
         saved.frames[0] = 0
 

@@ -1,0 +1,71 @@
+"""Explore: see as much of the world as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from li_env.accel.engine import ChunkResult
+from li_env.accel.world import WorldSpec
+from li_env.seen_area import SeenArea, ViewWedge
+from li_env.tasks.task import Opening
+
+
+@dataclass(frozen=True)
+class ExploreState:
+    """What has been seen, and the cells first seen in the last step."""
+
+    seen: SeenArea
+    new_cells: int
+
+
+class Explore:
+    """The reward is newly seen area in units of one full view; no goal, no end, no sensor beside the camera.
+
+    Args:
+        spec: of the world; its field of view and view distance say what a view covers.
+    """
+
+    name = "explore"
+    can_stop = False
+    options: tuple[str, ...] = ()
+
+    def __init__(self, spec: WorldSpec) -> None:
+        self.wedge = ViewWedge(spec.fov[0], spec.view_distance)
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """None."""
+        return {}
+
+    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
+        """Any start view will do."""
+        return Opening(options)
+
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> ExploreState:
+        """The view of the start frame counts as seen."""
+        return ExploreState(SeenArea(self.wedge).look(pose[None])[0], 0)
+
+    def advance(self, state: ExploreState, result: ChunkResult | None) -> ExploreState:
+        """Add the views of a chunk."""
+        assert result is not None, "Explore has no stop"
+        return ExploreState(*state.seen.look(result.poses))
+
+    def reward(self, state: ExploreState) -> float:
+        """Cells first seen in the last step / cells of one view wedge."""
+        return state.new_cells / self.wedge.cells
+
+    def terminated(self, state: ExploreState) -> bool:
+        """Never."""
+        return False
+
+    def sensors(self, state: ExploreState) -> dict[str, np.ndarray]:
+        """None."""
+        return {}
+
+    def metrics(self, state: ExploreState) -> dict[str, Any]:
+        """``seen_area`` in square length units and ``new_cells``."""
+        return {"seen_area": state.seen.area, "new_cells": state.new_cells}

@@ -1,0 +1,86 @@
+"""The contract between episodes and a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from gymnasium import spaces
+
+from li_env.accel.engine import ChunkResult
+from li_env.accel.world import WorldSpec
+
+TaskState = Any
+"""Opaque, immutable: what a task knows about one moment of one episode."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """How an episode begins.
+
+    Attributes:
+        start: options of the start view: ``image`` or ``start``, ``pose``, ``prompt``.
+        seed: of the noise; ``None`` leaves it to the seed of the reset.
+        goal: what the task itself wants to remember until `Task.begin`.
+    """
+
+    start: Mapping[str, Any]
+    seed: int | None = None
+    goal: Any = None
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Start, reward, end, sensors and metrics of an episode.
+
+    Attributes:
+        name: as in ``gymnasium.make(..., task=name)``.
+        can_stop: whether the action space has ``stop``, which ends an episode without making a chunk.
+        options: the reset options that `open` understands beside those of the start view.
+    """
+
+    name: str
+    can_stop: bool
+    options: tuple[str, ...]
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """Sensors beside the camera. Without any the observation is the frames, else a Dict with them as ``rgb``."""
+        ...
+
+    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
+        """Choose an episode.
+
+        Raises:
+            ValueError: an option that is not allowed.
+        """
+        ...
+
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> TaskState:
+        """The state at the start, with the camera at ``pose`` [4, 4].
+
+        Raises:
+            ValueError: the goal cannot be one.
+        """
+        ...
+
+    def advance(self, state: TaskState, result: ChunkResult | None) -> TaskState:
+        """The state after a chunk, or after ``stop`` (``None``)."""
+        ...
+
+    def reward(self, state: TaskState) -> float:
+        """Of the step that led to ``state``."""
+        ...
+
+    def terminated(self, state: TaskState) -> bool:
+        """Whether the task has ended."""
+        ...
+
+    def sensors(self, state: TaskState) -> dict[str, np.ndarray]:
+        """Readings of the sensors in `sensor_spaces`: always new arrays."""
+        ...
+
+    def metrics(self, state: TaskState) -> dict[str, Any]:
+        """Numbers for ``info``; the same keys at every moment."""
+        ...
