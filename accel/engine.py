@@ -217,6 +217,7 @@ class Engine:
                 context=self._gather(state, plan.context),
                 context_poses=state.history.poses[list(plan.context)],
                 noise=noise,
+                context_motions=state.history.motions_to(plan.context),
             )
             for state, plan, chunk_poses, moves, noise in zip(
                 states, plans, poses, motions, self._noise(states), strict=True

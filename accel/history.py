@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.camera import STILL, CameraMotion
 
 Item = TypeVar("Item")
 
@@ -130,6 +130,14 @@ class History:
     def motions(self) -> tuple[CameraMotion, ...]:
         """All motions that really happened, in order (one per latent after the first)."""
         return tuple(self._motions[index] for index in range(len(self._motions)))
+
+    def motions_to(self, indices: Sequence[int]) -> tuple[CameraMotion, ...]:
+        """The motions that led to the latents with these indices; standing still for the first latent.
+
+        Raises:
+            IndexError: an index outside the history.
+        """
+        return tuple(self._motions[index - 1] if index else STILL for index in indices)
 
     @property
     def last_chunk(self) -> torch.Tensor | None:

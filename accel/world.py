@@ -111,6 +111,8 @@ class ChunkRequest:
         context: [m, C, h, w], the latents named by ``plan.context``, in that order.
         context_poses: [m, 4, 4] float64.
         noise: [n, C, h, w], standard normal.
+        context_motions: the motions that led to the context's latents, m of them (standing still for the episode's
+            first latent).
     """
 
     scene: Scene
@@ -120,6 +122,7 @@ class ChunkRequest:
     context: torch.Tensor
     context_poses: np.ndarray
     noise: torch.Tensor
+    context_motions: tuple[CameraMotion, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,8 @@ def test_world_sees_the_context_that_the_plan_names() -> None:
                 ):
                     assert torch.equal(latent, made_latent)
                     np.testing.assert_array_equal(pose, made_pose)
+                followed = [(STILL, *moved)[index] for index in request.plan.context]
+                assert list(request.context_motions) == followed
                 checked.append(len(expected))
             return super().generate(requests)
 
@@ -192,10 +194,12 @@ def test_world_sees_the_context_that_the_plan_names() -> None:
             return super().feasible_motions(requests)
 
     made: list[tuple[torch.Tensor, np.ndarray]] = []
+    moved: list[CameraMotion] = []
     machine = engine(Checker())
     [state] = begin(machine, 0)
     for _ in range(10):
         [state], [result] = machine.step([state], [part(state.chunk)])
+        moved.extend(result.motions)
         made.extend(zip(result.latents, result.poses, strict=True))
     assert checked == [0, 4, 8, 12, 16, 20, 20, 20, 20, 20]
 

@@ -97,6 +97,14 @@ def test_latents_outside_the_history(indices: list[int]) -> None:
         history.latents(indices)
 
 
+def test_motions_by_index() -> None:
+    history = extended(extended(History(), 4), 4)
+    assert [motion.forward for motion in history.motions_to([1, 3, 4, 7])] == [1, 3, 4, 7]
+    assert history.motions_to([0]) == (STILL,)
+    with pytest.raises(IndexError):
+        history.motions_to([8])
+
+
 def test_last_chunk_and_dynamics() -> None:
     empty = History()
     assert (empty.last_chunk, empty.dynamics) == (None, None)

@@ -89,9 +89,9 @@ class HYWorldPlayModel(VideoTransformer):
 
     def condition_tokens(self, conditioning: Conditioning) -> torch.Tensor:
         """[vision, glyph text, text] tokens [1, L, C] on the device of the vision stream."""
-        weight = self.time_in.mlp[0].weight
+        weight = self.final_layer.linear.weight
         device, dtype = weight.device, weight.dtype
-        kinds = self.cond_type_embedding.weight.to(device)
+        kinds = self.cond_type_embedding.weight.to(device, dtype)
         parts = []
         for module, states, kind in (
             (self.vision_in, conditioning.vision, VISION),
