@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 MEMORY_FRAMES = 2
@@ -157,8 +158,7 @@ def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 def single_head_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention among the places of each frame by itself: all [B, C, T, H, W], one head of width C."""
     batch, channels, frames, height, width = query.shape
-    tokens = [
-        x.permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels) for x in (query, key, value)
-    ]
-    out = torch.nn.functional.scaled_dot_product_attention(*tokens)
+    shape = (batch * frames, 1, height * width, channels)
+    query, key, value = (x.permute(0, 2, 3, 4, 1).reshape(shape) for x in (query, key, value))
+    out = F.scaled_dot_product_attention(query, key, value)
     return out.reshape(batch, frames, height, width, channels).permute(0, 4, 1, 2, 3)

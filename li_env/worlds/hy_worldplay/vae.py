@@ -35,15 +35,11 @@ class StreamingVAE(StreamingDecoder):
 
     Args:
         vae: a `diffusers.AutoencoderKLHunyuanVideo15`, on its device and in the dtype to compute in.
-        compiled_latents: number of latents per call for which the decoder is compiled (the world's chunk length);
-            0 compiles nothing. Calls of other lengths and the first of a video run layer by layer.
     """
 
-    def __init__(self, vae: Any, compiled_latents: int = 0) -> None:
+    def __init__(self, vae: Any) -> None:
         super().__init__(vae.device, vae.dtype)
-        self.vae = channels_last(vae.eval().requires_grad_(False))
-        self.compiled_latents = compiled_latents
-        self._compiled = torch.compile(_decode, dynamic=False) if compiled_latents else _decode
+        self.vae: Any = channels_last(vae.eval().requires_grad_(False))
 
     @torch.no_grad()
     def encode_image(self, image: np.ndarray) -> Tensor:
@@ -61,8 +57,7 @@ class StreamingVAE(StreamingDecoder):
             video, memories = _decode(self.vae.decoder, latents[:, :, :1], None)
             videos, latents = [video], latents[:, :, 1:]
         if latents.shape[2]:
-            decode = self._compiled if latents.shape[2] == self.compiled_latents else _decode
-            video, memories = decode(self.vae.decoder, latents, memories)
+            video, memories = _decode(self.vae.decoder, latents, memories)
             videos.append(video)
         return torch.cat(videos, dim=2), memories
 

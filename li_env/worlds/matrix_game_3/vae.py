@@ -1,0 +1,162 @@
+"""The streaming video autoencoder of Matrix-Game-3.0: Wan2.2's, 16x in space, 4x in time, 48 channels.
+
+Weights and encoder are `diffusers.AutoencoderKLWan`. The decoder here walks through the same layers with the state of a
+video in the caller's hands, so that a video goes on where the last call ended. Both rules for the first latent exist:
+
+- ``"bypass"``: Wan2.2's own. The first latent skips the convolutions in time and is zero in their history.
+- ``"double"``: Matrix-Game's. The first latent is treated like all others and the first of its two frames is dropped.
+  The original applies it to every decoder; the light decoders were made for it.
+
+The light decoders have the same layers at half or a quarter of the width.
+
+Source: specification of Matrix-Game-3.0, section 9.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from li_env.errors import check_choice
+from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last, rms_norm
+
+FirstLatent = Literal["bypass", "double"]
+Memories = tuple[Tensor, ...]
+
+SEGMENT_LATENTS = 4
+"""Latents that run through the decoder at once; more would only take more memory, the frames are the same."""
+
+
+class StreamingVAE(StreamingDecoder):
+    """Image to latent, latents to frames.
+
+    Args:
+        vae: a `diffusers.AutoencoderKLWan` with ``is_residual=True`` and ``patch_size=2``, on its device and in the
+            dtype to compute in; for a light decoder its ``decoder_base_dim`` is smaller.
+        first_latent: ``"bypass"`` or ``"double"``, see above.
+
+    Raises:
+        ValueError: an unknown ``first_latent``.
+    """
+
+    def __init__(self, vae: Any, first_latent: FirstLatent = "bypass") -> None:
+        super().__init__(vae.device, vae.dtype)
+        check_choice("first_latent", first_latent, ("bypass", "double"))
+        self.vae: Any = channels_last(vae.eval().requires_grad_(False))
+        self.first_latent = first_latent
+        self.mean, self.std = (
+            torch.tensor(values, device=self.device).view(-1, 1, 1, 1)
+            for values in (vae.config.latents_mean, vae.config.latents_std)
+        )
+
+    @torch.no_grad()
+    def encode_video(self, video: Tensor) -> Tensor:
+        """[B, 3, 4 n + 1, H, W] in [-1, 1] -> normalised latents [B, C, n + 1, h, w] float32 (mode, no sampling)."""
+        latents = self.vae.encode(video.to(self.device, self.dtype)).latent_dist.mode().float()
+        return (latents - self.mean) / self.std
+
+    def encode_image(self, image: np.ndarray) -> Tensor:
+        """uint8 [H, W, 3], sides multiples of 16 -> latent [C, h, w] float32."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).float() / 127.5 - 1
+        return self.encode_video(pixels.permute(2, 0, 1)[None, :, None])[0, :, 0]
+
+    def decode_video(self, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
+        """See `StreamingDecoder.decode_video`; the first latent of a video gives one frame, each other one four."""
+        latents = (latents.float() * self.std + self.mean).to(self.dtype)
+        videos = []
+        for segment in latents.split(SEGMENT_LATENTS, dim=2):
+            video, memories = _decode(self.vae, segment, memories, self.first_latent)
+            videos.append(video)
+        assert memories is not None  # split gives at least one segment
+        return torch.cat(videos, dim=2), memories
+
+
+def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLatent) -> tuple[Tensor, Memories]:
+    """Run the decoder: latents [B, C, T, h, w] -> (video [B, 3, F, H, W], new memories)."""
+    memory, decoder = FrameMemory(memories), vae.decoder
+    x = vae.post_quant_conv(latents.contiguous(memory_format=torch.channels_last_3d))
+    x = _conv(decoder.conv_in, x, memory)
+    x = _residual(decoder.mid_block.resnets[0], x, memory)
+    for attention, block in zip(decoder.mid_block.attentions, decoder.mid_block.resnets[1:], strict=True):
+        x = _residual(block, attention(x), memory)
+    for level in decoder.up_blocks:
+        hidden = x
+        for block in level.resnets:
+            hidden = _residual(block, hidden, memory)
+        if level.upsampler is not None:
+            hidden = _upsample(level.upsampler, hidden, memory, rule if memories is None else None)
+            hidden = hidden + level.avg_shortcut(x, first_chunk=memories is None)
+        x = hidden
+    x = _conv(decoder.conv_out, _norm_silu(decoder.norm_out, x), memory)
+    size = vae.config.patch_size
+    return rearrange(x, "b (c pw ph) t h w -> b c t (h ph) (w pw)", ph=size, pw=size), memory.collected()
+
+
+def _conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+    """Causal convolution; zeros around the frames and before the first one."""
+    before = x.new_zeros((*x.shape[:2], MEMORY_FRAMES, *x.shape[3:]))
+    _, height, width = layer.kernel_size
+    extended = memory.extend(x, before)
+    return F.conv3d(extended, layer.weight, layer.bias, padding=(0, height // 2, width // 2))
+
+
+def _norm_silu(layer: Any, x: Tensor) -> Tensor:
+    return F.silu(rms_norm(x, layer.gamma)).to(x.dtype)
+
+
+def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+    hidden = _conv(block.conv1, _norm_silu(block.norm1, x), memory)
+    hidden = _conv(block.conv2, _norm_silu(block.norm2, hidden), memory)
+    return hidden + block.conv_shortcut(x)
+
+
+def _upsample(layer: Any, x: Tensor, memory: FrameMemory, rule: FirstLatent | None) -> Tensor:
+    """Twice the size, and twice the frames where the layer works in time; ``rule`` at the start of a video."""
+    if layer.mode == "upsample3d":
+        begin = x[:, :, :1] if rule == "bypass" else x[:, :, :0]
+        doubled = _conv(layer.time_conv, x[:, :, begin.shape[2] :], memory)
+        doubled = rearrange(doubled, "b (two c) t h w -> b c (t two) h w", two=2)
+        x = torch.cat([begin, doubled[:, :, 1:] if rule == "double" else doubled], dim=2)
+    frames = x.shape[2]
+    x = rearrange(x, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
+    return rearrange(layer.resample(x), "(b t) c h w -> b c t h w", t=frames)
+
+
+RENAMED = (
+    ("middle.0.", "mid_block.resnets.0."),
+    ("middle.1.", "mid_block.attentions.0."),
+    ("middle.2.", "mid_block.resnets.1."),
+    ("residual.0.", "norm1."),
+    ("residual.2.", "conv1."),
+    ("residual.3.", "norm2."),
+    ("residual.6.", "conv2."),
+    ("shortcut.", "conv_shortcut."),
+    ("head.0.", "norm_out."),
+    ("head.2.", "conv_out."),
+)
+"""How parts of encoder and decoder are called in diffusers."""
+
+
+def diffusers_name(name: str) -> str:
+    """The name of a tensor of ``Wan2.2_VAE.pth`` in `diffusers.AutoencoderKLWan`."""
+    whole = {"conv1": "quant_conv", "conv2": "post_quant_conv"}
+    head, _, rest = name.partition(".")
+    if head in whole:
+        return f"{whole[head]}.{rest}"
+    name = f"{head}.conv_in.{rest.removeprefix('conv1.')}" if rest.startswith("conv1.") else name
+    # Inside a level, blocks are numbered on; the last one of a level that changes the size is its resampler.
+    parts = name.split(".")
+    if parts[1] in ("downsamples", "upsamples"):
+        level = "down_blocks" if parts[1] == "downsamples" else "up_blocks"
+        inner = ".".join(parts[5:])
+        if inner.startswith(("resample.", "time_conv.")):
+            return f"{head}.{level}.{parts[2]}.{level.split('_')[0]}sampler.{inner}"
+        name = f"{head}.{level}.{parts[2]}.resnets.{parts[4]}.{inner}"
+    for old, new in RENAMED:
+        name = name.replace(f".{old}", f".{new}")
+    return name

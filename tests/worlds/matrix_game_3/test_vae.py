@@ -1,0 +1,148 @@
+"""The streaming autoencoder against the original's numbers, its two rules for the first latent, and its streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from li_env.worlds.matrix_game_3.vae import StreamingVAE, diffusers_name
+from tests.oracle import load_oracle, oracle_folder
+
+ORACLE = "matrix_game_3_vae_tiny"
+TOLERANCE = 1e-4  # the two ways to write the norm differ by up to 4e-5
+needs_oracle = pytest.mark.skipif(
+    not (oracle_folder() / f"{ORACLE}.safetensors").is_file(), reason=f"{ORACLE} is not in LI_ENV_ORACLES"
+)
+TINY = {
+    "dim": 8,
+    "dec_dim": 8,
+    "z_dim": 6,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 1,
+    "temperal_downsample": [False, True, True],
+    "patch_size": 2,
+}
+
+
+def build(config: dict[str, Any], mean: list[float], std: list[float]) -> Any:
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    channels = 3 * config["patch_size"] ** 2
+    return diffusers.AutoencoderKLWan(
+        base_dim=config["dim"],
+        decoder_base_dim=config["dec_dim"],
+        z_dim=config["z_dim"],
+        dim_mult=config["dim_mult"],
+        num_res_blocks=config["num_res_blocks"],
+        temperal_downsample=config["temperal_downsample"],
+        latents_mean=mean,
+        latents_std=std,
+        is_residual=True,
+        in_channels=channels,
+        out_channels=channels,
+        patch_size=config["patch_size"],
+        scale_factor_spatial=16,
+    )
+
+
+@pytest.fixture(scope="module")
+def oracle() -> tuple[StreamingVAE, dict[str, torch.Tensor]]:
+    description, arrays = load_oracle(ORACLE)
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    vae = build(description["config"], tensors["latent_mean"].tolist(), tensors["latent_std"].tolist())
+    weights = {
+        diffusers_name(name.removeprefix("weights.")): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("weights.")
+    }
+    vae.load_state_dict(weights, strict=True)
+    return StreamingVAE(vae, first_latent="double"), tensors
+
+
+@pytest.fixture(scope="module", params=[8, 4], ids=["full", "light"])
+def tiny(request: pytest.FixtureRequest) -> StreamingVAE:
+    config = TINY | {"dec_dim": request.param}
+    return StreamingVAE(build(config, [0.1, -0.2, 0.3, 0.0, 0.5, -0.4], [1.0, 1.5, 0.5, 2.0, 0.8, 1.2]))
+
+
+def stream_parts(tensors: dict[str, torch.Tensor], kind: str) -> list[torch.Tensor]:
+    names = sorted(
+        (name for name in tensors if name.startswith(f"stream.{kind}")), key=lambda name: int(name[8:].strip(kind))
+    )
+    return [tensors[name] for name in names]
+
+
+@needs_oracle
+@torch.no_grad()
+def test_streamed_decode_matches_oracle(oracle: Any) -> None:
+    vae, tensors = oracle
+    memories = None
+    for latents, expected in zip(stream_parts(tensors, "z"), stream_parts(tensors, "out"), strict=True):
+        video, memories = vae.decode_video(latents, memories)
+        torch.testing.assert_close(video.clamp(-1, 1), expected, rtol=0, atol=TOLERANCE)
+
+
+@needs_oracle
+@torch.no_grad()
+def test_decode_in_one_call_matches_oracle(oracle: Any) -> None:
+    vae, tensors = oracle
+    video, _ = vae.decode_video(torch.cat(stream_parts(tensors, "z"), dim=2), None)
+    torch.testing.assert_close(video[0].clamp(-1, 1), tensors["decode_full.out"], rtol=0, atol=TOLERANCE)
+
+
+@needs_oracle
+def test_encode_matches_oracle(oracle: Any) -> None:
+    vae, tensors = oracle
+    for given, latent in (("encode.image", "encode.latent"), ("encode.video", "encode.video_latent")):
+        found = vae.encode_video(tensors[given][None])[0]
+        torch.testing.assert_close(found, tensors[latent], rtol=0, atol=TOLERANCE)
+
+
+@torch.no_grad()
+def test_bypass_is_the_rule_of_diffusers(tiny: StreamingVAE) -> None:
+    latents = torch.randn(2, 6, 5, 2, 3)
+    expected = tiny.vae.decode(latents * tiny.std + tiny.mean).sample
+    memories, videos = None, []
+    for part in latents.split([2, 1, 2], dim=2):
+        video, memories = tiny.decode_video(part, memories)
+        videos.append(video)
+    torch.testing.assert_close(torch.cat(videos, 2).clamp(-1, 1), expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_rules_differ_only_by_what_the_first_latent_leaves_behind(tiny: StreamingVAE) -> None:
+    other = StreamingVAE(tiny.vae, first_latent="double")
+    latents = torch.randn(1, 6, 3, 2, 3)
+    ours, theirs = (vae.decode_video(latents, None)[0] for vae in (tiny, other))
+    assert ours.shape == theirs.shape == (1, 3, 9, 32, 48)
+    assert (ours - theirs).abs().max() > 1e-3
+
+
+def test_an_unknown_rule_is_named(tiny: StreamingVAE) -> None:
+    with pytest.raises(ValueError, match="first_latent='skip' is unknown; allowed: bypass, double"):
+        StreamingVAE(tiny.vae, first_latent="skip")  # type: ignore[arg-type]
+
+
+def test_encode_image_scales_pixels(tiny: StreamingVAE) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    video = torch.from_numpy(image).permute(2, 0, 1)[None, :, None] / 255 * 2 - 1
+    torch.testing.assert_close(tiny.encode_image(image), tiny.encode_video(video)[0, :, 0])
+
+
+def test_frames_forks_and_batches(tiny: StreamingVAE) -> None:
+    first, second, other = torch.randn(3, 3, 6, 2, 3)
+    frames, stream = tiny.decode(first, None)
+    assert frames.shape == (9, 32, 48, 3) and frames.dtype == np.uint8
+    kept = [memory.clone() for memory in stream.memories]
+    once, _ = tiny.decode(second, stream)
+    assert once.shape == (12, 32, 48, 3)
+    tiny.decode(other, stream)
+    assert all(torch.equal(memory, copy) for memory, copy in zip(stream.memories, kept, strict=True))
+    _, begun = tiny.decode(other, None)
+    together, _ = tiny.decode_batch([second, first, second], [stream, None, begun])
+    assert np.abs(together[0].astype(int) - once).max() <= 1
+    assert np.abs(together[1].astype(int) - frames).max() <= 1
+    assert np.abs(together[2].astype(int) - tiny.decode(second, begun)[0]).max() <= 1
