@@ -1,1 +1,1 @@
-"""The Matrix-Game-3.0 world: the published 6B action model, carried out as the planner asks."""
+"""Matrix-Game-3.0 (distilled): keyboard and mouse, memory of earlier views, 57 and then 40 frames per clip."""

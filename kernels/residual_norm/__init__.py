@@ -1,0 +1,74 @@
+"""What happens to the residual stream between two large matrix products, in one pass over it.
+
+The stream is float32 [B, S, C]. Its first ``known`` tokens are given frames and the others are being denoised; gates,
+scales and shifts therefore come as two rows [2, C], float32. Every function may overwrite ``x``: use what it returns.
+
+Source: specification of Matrix-Game-3.0, sections 3.6 and 3.9.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from li_env.kernels.residual_norm.naive import naive_add, naive_camera_norm, naive_modulated_norm
+
+__all__ = ["add_camera_norm", "add_cast", "add_modulated_norm"]
+
+
+def add_modulated_norm(
+    x: torch.Tensor,
+    delta: torch.Tensor | None,
+    gate: torch.Tensor | None,
+    scale: torch.Tensor,
+    shift: torch.Tensor,
+    known: int,
+    dtype: torch.dtype,
+    eps: float = 1e-6,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``x + delta * gate`` and, of that, ``LN(.) * (1 + scale) + shift``.
+
+    Args:
+        x: float32 [B, S, C].
+        delta: [B, S, C] of any float type, or None for nothing to add.
+        gate: [2, C] or None for 1.
+        scale, shift: [2, C].
+        known: tokens that take row 0 of gate, scale and shift.
+        dtype: of the second result.
+        eps: of the norm.
+
+    Returns:
+        (new stream float32, normed [B, S, C] in ``dtype``).
+    """
+    x = naive_add(x, delta, gate, known)
+    return x, naive_modulated_norm(x, scale, shift, known, eps).to(dtype)
+
+
+def add_camera_norm(
+    x: torch.Tensor,
+    delta: torch.Tensor,
+    gate: torch.Tensor,
+    camera: tuple[torch.Tensor, torch.Tensor],
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    known: int,
+    dtype: torch.dtype,
+    eps: float = 1e-6,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``y = x + delta * gate``, then ``LN((1 + camera scale) y + camera shift) * weight + bias`` as the new stream.
+
+    Args:
+        x, delta, gate, known, dtype, eps: as in `add_modulated_norm`.
+        camera: scale and shift of every token, [B, S, C] of any float type.
+        weight, bias: [C].
+
+    Returns:
+        (new stream float32, the same in ``dtype``).
+    """
+    x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, weight, bias, eps)
+    return x, x.to(dtype)
+
+
+def add_cast(x: torch.Tensor, delta: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """``x + delta`` as float32 and in ``dtype``."""
+    x = naive_add(x, delta, None, 0)
+    return x, x.to(dtype)

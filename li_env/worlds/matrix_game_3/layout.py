@@ -1,0 +1,205 @@
+"""Where the tokens of a clip lie in its sequence, and which of them attend to which.
+
+A sequence is [memory latents | given latents | new latents], each part in itself either in (frame, row, column) order
+or in tile order for block-sparse attention. So the given tokens always come first, whatever the order, and what
+differs between given and new tokens is a matter of one border. Tiles never mix parts, and memory latents, which come
+from different times and show different places, are tiled one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from li_env.accel.plan import AttentionPlan
+from li_env.kernels.attention import attend
+from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan, tile_means
+from li_env.kernels.block_sparse_attention import block_sparse_attention
+from li_env.kernels.tile_order import tile_layout, tile_order, tile_table
+
+FEWEST_TILES = 7
+"""Every query tile keeps at least as many key tiles as a tile and its six neighbours are."""
+
+
+class ClipShape(NamedTuple):
+    """What a layout follows from: ``grid`` is (rows, columns) of tokens per latent; the others count latents."""
+
+    grid: tuple[int, int]
+    memory: int
+    given: int
+    new: int
+
+    @property
+    def latents(self) -> int:
+        """Latents of the whole sequence."""
+        return self.memory + self.given + self.new
+
+
+@dataclass(frozen=True, eq=False)
+class TileChoice:
+    """Which key tiles query tiles may choose from: for all tokens, and for those after ``dropped`` alone."""
+
+    every: SelectionPlan
+    kept: SelectionPlan
+    dense_first_block: bool
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLayout:
+    """Order and attention of the tokens of one clip. Make one with `token_layout`.
+
+    Attributes:
+        shape: of the clip.
+        dropped: tokens at the front whose result nobody reads.
+        order: int64 [S], the usual place (frame, row, column) of every token, or None for the usual order.
+        back: int64 [S], the inverse of ``order``, or None.
+        places: int64 [S, 3], frame, row and column of every token.
+        frames: int64 [S], frame of every token.
+        lines: int64 [S], the tokens of each position of the picture along time, one position after the other.
+        unlines: int64 [S], the inverse of ``lines``.
+        tiles: the choice of block-sparse attention, None for dense attention.
+    """
+
+    shape: ClipShape
+    dropped: int
+    order: torch.Tensor | None
+    back: torch.Tensor | None
+    places: torch.Tensor
+    frames: torch.Tensor
+    lines: torch.Tensor
+    unlines: torch.Tensor
+    tiles: TileChoice | None
+
+    @property
+    def latents(self) -> int:
+        """Latents of the sequence."""
+        return self.shape.latents
+
+    @property
+    def known(self) -> int:
+        """Tokens of given latents, memory included: all at the front."""
+        rows, columns = self.shape.grid
+        return (self.shape.memory + self.shape.given) * rows * columns
+
+    def to_sequence(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """From (frame, row, column) order into the order of the sequence."""
+        return x if self.order is None else x.index_select(dim, self.order)
+
+    def kept_to_grid(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """The tokens after ``dropped`` back into (frame, row, column) order."""
+        return x if self.back is None else x.index_select(dim, self.back[self.dropped :] - self.dropped)
+
+    def to_lines(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """Into (row, column, frame) order."""
+        return x.index_select(dim, self.lines)
+
+    def from_lines(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """The inverse of `to_lines`."""
+        return x.index_select(dim, self.unlines)
+
+    def attend(self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention of transformer block number ``block``.
+
+        Args:
+            block: number of the block.
+            query: [B, H, S, D], or without the ``dropped`` tokens at the front.
+            key, value: [B, H, S, D].
+
+        Returns:
+            Like ``query``.
+        """
+        if self.tiles is None or (block == 0 and self.tiles.dense_first_block):
+            return attend(query, [key], [value])
+        plan = self.tiles.every if query.shape[2] == key.shape[2] else self.tiles.kept
+        means = tile_means(query, plan.layout.queries), tile_means(key, plan.layout.keys)
+        return block_sparse_attention(query, key, value, plan.layout, block_select(*means, plan))
+
+
+@lru_cache(maxsize=64)
+def token_layout(
+    shape: ClipShape,
+    dropped_latents: int,
+    attention: AttentionPlan,
+    tile: tuple[int, int, int],
+    worlds: int,
+    device: torch.device,
+) -> TokenLayout:
+    """Layout of a clip; cached and shared, do not write to it.
+
+    Args:
+        shape: of the clip.
+        dropped_latents: latents at the front whose result nobody reads: at most all given ones.
+        attention: dense, or block sparse with its ``decode_ratio`` of all key tiles.
+        tile: (frames, rows, columns) of a tile, at most 128 tokens.
+        worlds: batch size.
+        device: where the tensors are kept.
+
+    Raises:
+        ValueError: more latents dropped than given, or a plan that cannot be carried out.
+    """
+    rows, columns = shape.grid
+    if not 0 <= dropped_latents <= shape.memory + shape.given:
+        raise ValueError(f"dropped_latents={dropped_latents}: allowed are 0 to {shape.memory + shape.given}")
+    dropped = dropped_latents * rows * columns
+    size = shape.latents * rows * columns
+    order = np.arange(size)
+    tiles = None
+    if attention.kind == "block_sparse":
+        order, starts, lengths, spots = _tiled(shape, tile)
+        near = np.abs(spots[:, None, 1:] - spots[None, :, 1:]).sum(axis=-1) <= 1
+        near &= spots[:, None, 0] == spots[None, :, 0]
+        keys = tile_table([starts] * worlds, [lengths] * worlds, device)
+        plans = []
+        for first in (0, dropped):
+            own = starts >= first
+            queries = tile_table([starts[own] - first] * worlds, [lengths[own]] * worlds, device)
+            layout = tile_layout(queries, keys)
+            plans.append(selection_plan(layout, attention.decode_ratio, FEWEST_TILES, [near[own]] * worlds))
+        tiles = TileChoice(plans[0], plans[1], attention.dense_first_block)
+    back = np.argsort(order)
+    frame, place = np.divmod(order, rows * columns)
+    lines = back.reshape(shape.latents, rows * columns).T.reshape(-1)
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    return TokenLayout(
+        shape=shape,
+        dropped=dropped,
+        order=None if tiles is None else tensor(order),
+        back=None if tiles is None else tensor(back),
+        places=tensor(np.stack((frame, place // columns, place % columns), axis=-1)),
+        frames=tensor(frame),
+        lines=tensor(lines),
+        unlines=tensor(np.argsort(lines)),
+        tiles=tiles,
+    )
+
+
+def _tiled(shape: ClipShape, tile: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(order, starts, lengths, spots [tiles, 4]) of all tiles; spots are (space, slab, row, column) of a tile.
+
+    Only tiles of one space can be neighbours: each memory latent is one, given and new latents together another.
+    """
+    frames, rows, columns = tile
+    memory = [(1, (1, frames * rows, columns), 1 + index, 0) for index in range(shape.memory)]
+    later = -(-shape.given // frames)
+    parts = [*memory, (shape.given, tile, 0, 0), (shape.new, tile, 0, later)]
+    orders, starts, lengths, spots, first = [], [], [], [], 0
+    for latents, extents, space, slab in parts:
+        if latents:
+            part = tile_order((latents, *shape.grid), extents, "serpentine")
+            orders.append(part.permutation.numpy() + first)
+            starts.append(part.starts + first)
+            lengths.append(part.lengths)
+            spots.append(_spots(space, slab, part.coordinates))
+            first += part.permutation.numel()
+    return tuple(np.concatenate(each) for each in (orders, starts, lengths, spots))  # type: ignore[return-value]
+
+
+def _spots(space: int, slab: int, cells: np.ndarray) -> np.ndarray:
+    return np.column_stack((np.full(len(cells), space), cells + np.array([slab, 0, 0])))

@@ -1,0 +1,297 @@
+"""The transformer of Matrix-Game-3.0 (specification 3), in one readable file.
+
+One bidirectional sequence holds memory latents, given latents and the new ones; there is no cache of keys and values
+between steps. What does not change from step to step is computed once: the text (`MatrixGame3Model.embed_text`, once
+per episode), and camera, actions and positions (`MatrixGame3Model.prepare`, once per clip).
+
+Parameter names follow the published checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import linear, pad, silu
+
+from li_env.kernels.attention import attend
+from li_env.kernels.residual_norm import add_camera_norm, add_cast, add_modulated_norm
+from li_env.kernels.rms_rotary import RotaryTables, rms_rotary
+from li_env.worlds.matrix_game_3.action import ActionCache, ActionModule
+from li_env.worlds.matrix_game_3.config import CAMERA_CHANNELS, LATENT_PIXELS, MatrixGame3Config
+from li_env.worlds.matrix_game_3.layout import TokenLayout
+from li_env.worlds.matrix_game_3.rotation import sequence_rotation, slot_rotation
+
+PATCH = 2
+"""Latent pixels along one side of a token."""
+
+TextCache = tuple[tuple[torch.Tensor, torch.Tensor], ...]
+"""Per block: keys and values [B, H, text_len, head_dim] of the text."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClipConditions:
+    """What controls one clip of B episodes.
+
+    Attributes:
+        latents: integers [B, T], absolute latent indices in the order of the sequence: memory, given, new.
+        camera: [B, T, n, 6144], the camera map of every token.
+        mouse, keyboard: [B, N, 2] and [B, N, 6], rows of the clip's frames.
+        text: from `MatrixGame3Model.embed_text`.
+    """
+
+    latents: torch.Tensor
+    camera: torch.Tensor
+    mouse: torch.Tensor
+    keyboard: torch.Tensor
+    text: TextCache
+
+
+@dataclass(frozen=True, eq=False)
+class BlockCache:
+    """What one block needs in all steps of a clip: scale and shift [B, S, C] of the camera, actions and text."""
+
+    camera: tuple[torch.Tensor, torch.Tensor]
+    actions: ActionCache | None
+    text: tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipCache:
+    """What `MatrixGame3Model.forward` needs in all steps of a clip; from `MatrixGame3Model.prepare`."""
+
+    layout: TokenLayout
+    rotation: RotaryTables
+    slots: RotaryTables
+    blocks: tuple[BlockCache, ...]
+
+
+class RMSNorm(nn.Module):
+    """The weight of a root-mean-square norm over all channels, heads together; applied by `rms_rotary`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+
+class Attention(nn.Module):
+    """Projections of self-attention or cross-attention."""
+
+    def __init__(self, config: MatrixGame3Config) -> None:
+        super().__init__()
+        self._heads, self._eps = config.num_heads, config.eps
+        self.q = nn.Linear(config.dim, config.dim)
+        self.k = nn.Linear(config.dim, config.dim)
+        self.v = nn.Linear(config.dim, config.dim)
+        self.o = nn.Linear(config.dim, config.dim)
+        self.norm_q = RMSNorm(config.dim)
+        self.norm_k = RMSNorm(config.dim)
+
+    def query(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> torch.Tensor:
+        """[B, S, C] -> [B, H, S, D]."""
+        return rms_rotary(self.q(z), self._heads, self.norm_q.weight, rotation, self._eps)
+
+    def key_value(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, S, C] -> twice [B, H, S, D]."""
+        value = self.v(z).unflatten(-1, (self._heads, -1)).transpose(1, 2).contiguous()
+        return rms_rotary(self.k(z), self._heads, self.norm_k.weight, rotation, self._eps), value
+
+    def output(self, mixed: torch.Tensor) -> torch.Tensor:
+        """[B, H, S, D] -> [B, S, C]."""
+        out: torch.Tensor = self.o(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class Block(nn.Module):
+    """One transformer block."""
+
+    def __init__(self, config: MatrixGame3Config, number: int) -> None:
+        super().__init__()
+        self._number, self._eps = number, config.eps
+        self.modulation = nn.Parameter(torch.zeros(1, 6, config.dim))
+        self.self_attn = Attention(config)
+        self.cross_attn = Attention(config)
+        self.norm3 = nn.LayerNorm(config.dim, eps=config.eps)
+        self.ffn = nn.Sequential(
+            nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+        )
+        self.cam_injector_layer1 = nn.Linear(config.dim, config.dim)
+        self.cam_injector_layer2 = nn.Linear(config.dim, config.dim)
+        self.cam_scale_layer = nn.Linear(config.dim, config.dim)
+        self.cam_shift_layer = nn.Linear(config.dim, config.dim)
+        self.action_model: ActionModule | None = None
+        if number in config.action_config.blocks:
+            self.action_model = ActionModule(config.action_config, config.dim)
+
+    def vectors(self, time: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """shift, scale, gate of attention, then of the feed-forward network: six times [2, C] float32."""
+        return (self.modulation.float() + time).unbind(dim=1)
+
+    def camera(self, p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale and shift of every token from the camera embedding ``p`` [B, S, C]."""
+        g = self.cam_injector_layer2(silu(self.cam_injector_layer1(p))) + p
+        return self.cam_scale_layer(g), self.cam_shift_layer(g)
+
+    def forward(
+        self, x: torch.Tensor, z: torch.Tensor, gate: torch.Tensor, own: BlockCache, clip: ClipCache, kept: slice
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Everything between the first norm and the second one.
+
+        Args:
+            x: float32 [B, S, C], the residual stream.
+            z: [B, S, C], normed and modulated.
+            gate: [2, C] of the attention.
+            own: of this block.
+            clip: of the clip.
+            kept: tokens that go on after the attention; those left out only serve as keys and values.
+
+        Returns:
+            (residual stream of the kept tokens, what has still to be added to it).
+        """
+        layout, dtype = clip.layout, z.dtype
+        known = max(0, layout.known - (kept.start or 0))
+        query = self.self_attn.query(z[:, kept], clip.rotation.of_tokens(kept) if kept.start else clip.rotation)
+        key, value = self.self_attn.key_value(z, clip.rotation)
+        mixed = self.self_attn.output(layout.attend(self._number, query, key, value))
+        scale, shift = own.camera
+        x, z = add_camera_norm(
+            x[:, kept], mixed, gate, (scale[:, kept], shift[:, kept]),
+            self.norm3.weight, self.norm3.bias, known, dtype, self._eps,
+        )  # fmt: skip
+        text = attend(self.cross_attn.query(z), [own.text[0]], [own.text[1]])
+        delta = self.cross_attn.output(text)
+        if self.action_model is not None and own.actions is not None:
+            of_tokens = clip.slots.of_tokens(layout.frames)
+            x, z = add_cast(x, delta, dtype)
+            x, z = add_cast(x, self.action_model.mouse(z, own.actions, layout, of_tokens), dtype)
+            delta = self.action_model.keyboard(z, own.actions, of_tokens)
+        return x, delta
+
+
+class Head(nn.Module):
+    """The last, modulated layer."""
+
+    def __init__(self, config: MatrixGame3Config) -> None:
+        super().__init__()
+        self.modulation = nn.Parameter(torch.zeros(1, 2, config.dim))
+        self.head = nn.Linear(config.dim, config.out_dim * PATCH * PATCH)
+
+
+class MatrixGame3Model(nn.Module):
+    """The transformer.
+
+    Args:
+        config: its sizes. Build it under ``torch.device("meta")`` to load a checkpoint without initialising first.
+    """
+
+    def __init__(self, config: MatrixGame3Config) -> None:
+        super().__init__()
+        self.config = config
+        width = config.dim
+        self.patch_embedding = nn.Conv3d(config.in_dim, width, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))
+        camera = CAMERA_CHANNELS * (LATENT_PIXELS * PATCH) ** 2
+        self.patch_embedding_wancamctrl = nn.Linear(camera, width)
+        self.c2ws_hidden_states_layer1 = nn.Linear(width, width)
+        self.c2ws_hidden_states_layer2 = nn.Linear(width, width)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text_dim, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
+        )
+        self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.blocks = nn.ModuleList(Block(config, number) for number in range(config.num_layers))
+        self.head = Head(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights and of the large products."""
+        return self.patch_embedding.weight.dtype
+
+    def embed_text(self, states: torch.Tensor) -> TextCache:
+        """Keys and values of every block from text states [B, n, text_dim], n up to ``text_len``; zeros follow them."""
+        missing = self.config.text_len - states.shape[1]
+        if missing < 0:
+            raise ValueError(f"text: {states.shape[1]} states; allowed are up to {self.config.text_len}")
+        embedded = self.text_embedding(pad(states.to(self.dtype), (0, 0, 0, missing)))
+        return tuple(block.cross_attn.key_value(embedded) for block in self._blocks())
+
+    def prepare(self, conditions: ClipConditions, layout: TokenLayout) -> ClipCache:
+        """What all steps of a clip share."""
+        rotation = sequence_rotation(self.config, conditions.latents, layout)
+        slots = slot_rotation(self.config, layout)
+        p = self.embed_camera(layout.to_sequence(conditions.camera.flatten(1, 2), 1))
+        blocks = []
+        for block, text in zip(self._blocks(), conditions.text, strict=True):
+            actions = None
+            if block.action_model is not None:
+                memory = layout.shape.memory
+                actions = block.action_model.prepare(conditions.mouse, conditions.keyboard, memory, slots)
+            blocks.append(BlockCache(block.camera(p), actions, text))
+        return ClipCache(layout, rotation, slots, tuple(blocks))
+
+    def embed_camera(self, camera: torch.Tensor) -> torch.Tensor:
+        """Camera map of tokens [B, S, 6144] -> their embedding [B, S, C], the same for all blocks."""
+        p = self.patch_embedding_wancamctrl(camera.to(self.dtype))
+        return p + self.c2ws_hidden_states_layer2(silu(self.c2ws_hidden_states_layer1(p)))
+
+    def embed_time(self, timestep: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Time vectors of given tokens (time 0) and new ones: [2, C] for the head and [2, 6, C] for the blocks."""
+        device = self.patch_embedding.weight.device
+        half = self.config.freq_dim // 2
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=device) / half)
+        angles = torch.tensor([0.0, timestep], dtype=torch.float64, device=device)[:, None] * frequencies
+        features = torch.cat((angles.cos(), angles.sin()), dim=-1).float()
+        first, _, second = self.time_embedding
+        e = _linear32(silu(_linear32(features, first)), second)
+        return e, _linear32(silu(e), self.time_projection[1]).unflatten(-1, (6, -1))
+
+    def forward(self, x: torch.Tensor, timestep: float, clip: ClipCache) -> torch.Tensor:
+        """One model call.
+
+        Args:
+            x: [B, T, C, h, w] latents: memory, given, new.
+            timestep: of the new latents, 0 to 1000; the others have time 0.
+            clip: from `prepare`.
+
+        Returns:
+            Velocity float32 [B, T', C, h, w] of the latents after those that ``clip.layout`` drops.
+        """
+        layout = clip.layout
+        e, time = self.embed_time(timestep)
+        tokens = layout.to_sequence(_patches(x.to(self.dtype)).flatten(1, 2), 1)
+        stream = linear(tokens, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias).float()
+        delta, gate, eps = None, None, self.config.eps
+        known, blocks = layout.known, self._blocks()
+        for block, own in zip(blocks, clip.blocks, strict=True):
+            shift1, scale1, gate1, shift2, scale2, gate2 = block.vectors(time)
+            stream, z = add_modulated_norm(stream, delta, gate, scale1, shift1, known, self.dtype, eps)
+            # Nothing but keys and values is read of the dropped tokens in the last block.
+            kept = slice(layout.dropped, None) if block is blocks[-1] else slice(0, None)
+            stream, delta = block(stream, z, gate1, own, clip, kept)
+            known = layout.known - kept.start
+            stream, z = add_modulated_norm(stream, delta, None, scale2, shift2, known, self.dtype, eps)
+            delta, gate = block.ffn(z), gate2
+        shift, scale = (self.head.modulation.float() + e[:, None]).unbind(dim=1)
+        _, z = add_modulated_norm(stream, delta, gate, scale, shift, known, self.dtype, eps)
+        out = layout.kept_to_grid(self.head.head(z), 1).float()
+        return _unpatch(out, layout.shape.grid, self.config.out_dim)
+
+    def _blocks(self) -> list[Block]:
+        return list(self.blocks)  # type: ignore[arg-type]
+
+
+def _linear32(x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
+    """A linear layer in float32, whatever the type of its weights: for two rows this costs nothing."""
+    return linear(x, layer.weight.float(), layer.bias.float())  # type: ignore[operator,union-attr,arg-type]
+
+
+def _patches(x: torch.Tensor) -> torch.Tensor:
+    """[B, T, C, h, w] -> [B, T, n, C * 4]: channel, row in the patch, column in the patch."""
+    x = x.unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))  # [B, T, C, rows, 2, columns, 2]
+    return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+
+
+def _unpatch(tokens: torch.Tensor, grid: tuple[int, int], channels: int) -> torch.Tensor:
+    """[B, T * n, 4 * C] (row, column, channel) -> [B, T, C, h, w]."""
+    x = tokens.unflatten(1, (-1, *grid)).unflatten(-1, (PATCH, PATCH, channels))
+    return x.permute(0, 1, 6, 2, 4, 3, 5).flatten(-2).flatten(-3, -2)
