@@ -6,6 +6,7 @@ Run in a process of its own, without the interpreter: ``python -m tests.kernels.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from triton.compiler import ASTSource
 from li_env.kernels.block_select.triton import block_select_kernel, tile_means_kernel
 from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
 from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
+from li_env.kernels.branches.triton import join_branches_kernel, split_branches_kernel
+from li_env.kernels.gated_norm.triton import gated_norm_kernel
 
 CAPABILITIES = (80, 90, 100, 120)
 CASES = ((torch.bfloat16, "bf16", 128), (torch.bfloat16, "bf16", 64), (torch.float32, "fp32", 64))
@@ -64,6 +67,21 @@ def gluon_source(width: int, kind: str, stages: int) -> Any:
     return source(GluonASTSource, hopper_attention_kernel, types, {"WIDTH": width, "STAGES": stages})
 
 
+def token_sources() -> Iterator[tuple[str, Any]]:
+    """Kernels that work token by token."""
+    tables = {"matrices": "*fp32", "frames": "*i32", "cos": "*fp32", "sin": "*fp32"}
+    types = dict.fromkeys(("x", "out", "weight", "attended"), "*bf16") | tables
+    heads = {"WIDTH": 128, "ROWS": 16, "HEADS_EACH": 4}
+    for flag in (True, False):
+        options = {**heads, "ROTATED": flag, "NORMED": flag}
+        yield f"split_branches-{flag}", source(ASTSource, split_branches_kernel, types, options)
+    yield "join_branches", source(ASTSource, join_branches_kernel, types, heads)
+    types = dict.fromkeys(("z", "first", "second", "gate", "shift", "scale", "y"), "*bf16") | {"frames": "*i32"}
+    for branches in (0, 2):
+        options = {"WIDTH": 2048, "PADDED_WIDTH": 2048, "BRANCHES": branches}
+        yield f"gated_norm-{branches}", source(ASTSource, gated_norm_kernel, types, options)
+
+
 def report(name: str, capability: int, compiled: Any) -> None:
     ptx = compiled.asm["ptx"]
     facts = {
@@ -100,6 +118,8 @@ def main() -> None:
              "PROTECTED": True},
         )  # fmt: skip
         report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 4}))
+        for name, made in token_sources():
+            report(name, capability, triton.compile(made, target=target, options={"num_warps": 4}))
     for width, kind, stages in ((128, "bf16", 3), (64, "fp16", 2)):
         compiled = triton.compile(
             gluon_source(width, kind, stages), target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}
