@@ -8,8 +8,15 @@ import gymnasium
 
 __version__ = "0.1.0"
 
-gymnasium.register(
-    id="LightInteraction/Explore-v0",
-    entry_point="li_env.env:LightInteractionEnv",
-    max_episode_steps=64,
-)
+for _name, _task, _steps in (
+    ("Explore", "explore", 64),
+    ("PointGoal", "pointgoal", 32),
+    ("ImageGoal", "imagegoal", 32),
+):
+    gymnasium.register(
+        id=f"LightInteraction/{_name}-v0",
+        entry_point="li_env.env:LightInteractionEnv",
+        vector_entry_point="li_env.vector_env:LightInteractionVectorEnv",
+        kwargs={"task": _task},
+        max_episode_steps=_steps,
+    )

@@ -1,0 +1,34 @@
+"""Observations of several worlds as one batch, as arrays on the host or as tensors on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
+
+
+def batch_arrays(space: spaces.Space[Any], items: Sequence[Any]) -> Any:
+    """Observations of ``space`` stacked along a new first dimension: new arrays, in the structure of the space."""
+    empty: Any = create_empty_array(space, n=len(items), fn=np.empty)
+    return concatenate(space, items, empty)
+
+
+def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
+    """The same as tensors on ``device``. What already lives there never visits the host."""
+    first = items[0]
+    if isinstance(first, dict):
+        return {key: batch_tensors([item[key] for item in items], device) for key in first}
+    if isinstance(first, torch.Tensor):
+        return torch.stack(tuple(items))
+    return torch.from_numpy(np.stack(items)).to(device)
+
+
+def on_device(item: Any, device: torch.device) -> Any:
+    """One observation as tensors on ``device``."""
+    if isinstance(item, dict):
+        return {key: on_device(value, device) for key, value in item.items()}
+    return torch.as_tensor(item, device=device)

@@ -1,0 +1,53 @@
+"""Infos of several worlds as one dictionary of arrays, the way Gymnasium's vector environments return them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def stack_infos(infos: Sequence[Mapping[str, Any]], rows: Sequence[int], count: int) -> dict[str, Any]:
+    """What ``gymnasium.vector.VectorEnv._add_info`` makes of ``infos``, key by key instead of world by world.
+
+    Args:
+        infos: one dictionary per world that has one.
+        rows: the numbers of those worlds.
+        count: number of worlds in all.
+
+    Returns:
+        For every key an array with one row per world (where a world lacks the key zeros, or None for objects) and
+        under ``_key`` a mask of the worlds that have it. Dictionaries inside become dictionaries of such arrays.
+    """
+    stacked: dict[str, Any] = {}
+    for key in dict.fromkeys(key for info in infos for key in info):
+        having = [place for place, info in enumerate(infos) if key in info]
+        values, where = [infos[place][key] for place in having], [rows[place] for place in having]
+        mask = np.zeros(count, dtype=np.bool_)
+        mask[where] = True
+        stacked[key], stacked[f"_{key}"] = _column(values, where, count), mask
+    return stacked
+
+
+def objects(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarray:
+    """An object array [count] with ``values`` at ``rows`` and None elsewhere."""
+    column = np.full(count, fill_value=None, dtype=object)
+    for row, value in zip(rows, values, strict=True):
+        column[row] = value
+    return column
+
+
+def _column(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarray | dict[str, Any]:
+    first = values[0]
+    if isinstance(first, Mapping):
+        return stack_infos(values, rows, count)
+    if isinstance(first, np.ndarray):
+        column = np.zeros((count, *first.shape), dtype=first.dtype)
+        column[rows] = np.stack(values)
+        return column
+    if isinstance(first, int | float | np.number):  # int and bool alike: a bool is an int
+        column = np.zeros(count, dtype=type(first))
+        column[rows] = values
+        return column
+    return objects(values, rows, count)

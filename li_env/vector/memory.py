@@ -1,0 +1,65 @@
+"""How many worlds fit into memory, asked before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from pathlib import Path
+
+import torch
+
+from li_env.accel.world import WorldModel
+
+UNLIMITED_STEPS = 64
+"""Length of an episode that is assumed where there is no time limit."""
+
+USABLE = 0.9
+"""Share of the free memory that may be planned with: allocators keep some back."""
+
+
+def check_memory(world: WorldModel, num_envs: int, max_episode_steps: int | None) -> None:
+    """Refuse more worlds than the memory of the world's device holds at the end of their episodes.
+
+    Raises:
+        ValueError: names the number asked for, what it needs, what there is, and the largest number that fits.
+    """
+    free = free_bytes(world.device)
+    if free is None or needed_bytes(world, num_envs, max_episode_steps) <= USABLE * free:
+        return
+    sizes = range(num_envs + 1)
+    largest = bisect_right(sizes, USABLE * free, key=lambda count: needed_bytes(world, count, max_episode_steps)) - 1
+    needed, room = (f"{amount / 2**30:.1f} GiB" for amount in (needed_bytes(world, num_envs, max_episode_steps), free))
+    allowed = f"1 to {largest}" if largest > 0 else "none, the world is too large"
+    raise ValueError(
+        f"num_envs={num_envs} needs about {needed} on {world.device}, where {room} are free; allowed: {allowed}"
+    )
+
+
+def needed_bytes(world: WorldModel, num_envs: int, max_episode_steps: int | None) -> int:
+    """Bytes for ``num_envs`` worlds at the end of their episodes.
+
+    History in float32, four copies of a step's frames (decoded, kept, observed, observed before), and what the world
+    says it needs to generate for so many at once (its attribute ``working_bytes``, a function of their number; 0 for a
+    world that does not say).
+    """
+    spec = world.spec
+    latents = spec.chunk_latents * (UNLIMITED_STEPS if max_episode_steps is None else max_episode_steps)
+    history = 4 * latents * math.prod(spec.latent_shape)
+    frames = 4 * spec.chunk_frames * math.prod(spec.frame_size) * 3
+    working = getattr(world, "working_bytes", None)
+    return num_envs * (history + frames) + (0 if working is None else int(working(num_envs)))
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that can still be taken: of a GPU, or of the host (Linux); None where nobody says."""
+    if device.type == "cuda":
+        # What torch's own allocator holds without using it is free as well.
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + idle
+    table = Path("/proc/meminfo")
+    if not table.is_file():
+        return None
+    for line in table.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

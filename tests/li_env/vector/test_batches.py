@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from li_env.vector.batches import batch_arrays, batch_tensors, on_device
+
+SPACE = spaces.Dict({"rgb": spaces.Box(0, 255, (2, 3), np.uint8), "goal": spaces.Box(-1, 1, (2,), np.float32)})
+
+
+def test_batches_of_dictionaries_hold_one_row_per_world_and_share_nothing():
+    SPACE.seed(0)
+    items = [SPACE.sample() for _ in range(3)]
+    batch = batch_arrays(SPACE, items)
+    tensors = batch_tensors(items, torch.device("cpu"))
+    for key, space in SPACE.items():
+        assert batch[key].dtype == space.dtype
+        np.testing.assert_array_equal(tensors[key].numpy(), batch[key])
+        for row, item in enumerate(items):
+            np.testing.assert_array_equal(batch[key][row], item[key])
+            assert not np.shares_memory(batch[key], item[key])
+
+
+def test_tensors_stay_tensors():
+    items = [torch.full((2, 3), value, dtype=torch.uint8) for value in range(2)]
+    batch = batch_tensors(items, torch.device("cpu"))
+    assert batch.dtype == torch.uint8
+    torch.testing.assert_close(batch[1], items[1])
+
+
+def test_single_observations_keep_their_structure():
+    SPACE.seed(0)
+    item = SPACE.sample()
+    moved = on_device(item, torch.device("cpu"))
+    for key in SPACE:
+        np.testing.assert_array_equal(moved[key].numpy(), item[key])
