@@ -51,3 +51,14 @@ def _column(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarra
         column[rows] = values
         return column
     return objects(values, rows, count)
+
+
+def info_of(stacked: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """The dictionary of one world again: the inverse of `stack_infos` for row ``row``."""
+    info: dict[str, Any] = {}
+    for key, column in stacked.items():
+        if key.startswith("_") or not stacked[f"_{key}"][row]:
+            continue
+        value = info_of(column, row) if isinstance(column, Mapping) else column[row]
+        info[key] = value.item() if isinstance(value, np.generic) else value
+    return info

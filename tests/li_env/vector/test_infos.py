@@ -7,7 +7,7 @@ from gymnasium.vector import VectorEnv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from li_env.vector.infos import objects, stack_infos
+from li_env.vector.infos import info_of, objects, stack_infos
 
 VALUES = {
     "flag": st.booleans(),
@@ -35,6 +35,8 @@ def test_infos_are_stacked_as_gymnasium_does_it(infos):
     stacked = stack_infos([infos[row] for row in rows], rows, len(infos))
     np.testing.assert_equal(stacked, expected)
     assert _dtypes(stacked) == _dtypes(expected)
+    for row in rows:
+        np.testing.assert_equal(info_of(stacked, row), infos[row])
 
 
 def test_objects_keep_arrays_whole():
