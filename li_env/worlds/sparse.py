@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from li_env.accel.plan import AttentionPlan
-from li_env.kernels.attention import attend
+from li_env.kernels.attention import attend, attend_joined
 from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan, tile_means
 from li_env.kernels.block_sparse_attention import block_sparse_attention
 from li_env.kernels.tile_order import TileOrder, tile_layout, tile_order, tile_table
@@ -55,11 +55,13 @@ class Places:
     Attributes:
         order: of the pass's own tokens.
         frames: int64 [runs], the frame of every run.
+        token_frames: int32 [tokens], the frame of every token in tile order.
         selection: budgets and layout; 2 * batch entries.
     """
 
     order: TileOrder
     frames: torch.Tensor
+    token_frames: torch.Tensor
     selection: SelectionPlan
 
 
@@ -77,7 +79,12 @@ class TilePass:
         self._places = places
         self._dense_first_block = dense_first_block
         self._chooses_history = chooses_history
-        self._means: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._means: dict[int, tuple[object, torch.Tensor]] = {}
+
+    @property
+    def token_frames(self) -> torch.Tensor:
+        """The frame of every token in tile order, int32 [S]."""
+        return self._places.token_frames
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
         """Per-token values [B, T, n, C] in usual order -> [B, runs, tokens per run, C] in tile order.
@@ -114,16 +121,27 @@ class TilePass:
             return attend(query, keys, values)
         key = keys[0] if len(keys) == 1 else torch.cat(tuple(keys), dim=2)
         value = values[0] if len(values) == 1 else torch.cat(tuple(values), dim=2)
+        return self.attend_joined(block, query, key, value, keys[0])
+
+    def attend_joined(
+        self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, history: object
+    ) -> torch.Tensor:
+        """The same for keys and values [2 * B, H, S, D] that already lie behind each other.
+
+        ``history`` stands for the history in them: as long as it is the same object, so are the means of its tiles.
+        """
+        if block == 0 and self._dense_first_block:
+            return attend_joined(query, key, value)
         selection = self._places.selection
-        key_means = self._history_means(block, keys[0]) if self._chooses_history else self._tile_means(key)
+        key_means = self._history_means(block, key, history) if self._chooses_history else self._tile_means(key)
         lists = block_select(tile_means(query, selection.layout.queries), key_means, selection)
         return block_sparse_attention(query, key, value, selection.layout, lists)
 
-    def _history_means(self, block: int, key: torch.Tensor) -> torch.Tensor:
-        """Means of the history's tiles: it is the same tensor in all steps of a chunk."""
+    def _history_means(self, block: int, key: torch.Tensor, history: object) -> torch.Tensor:
+        """Means of the history's tiles: it is the same in all steps of a chunk."""
         kept = self._means.get(block)
-        if kept is None or kept[0] is not key:
-            kept = self._means[block] = key, self._tile_means(key)
+        if kept is None or kept[0] is not history:
+            kept = self._means[block] = history, self._tile_means(key)
         return kept[1]
 
     def _tile_means(self, key: torch.Tensor) -> torch.Tensor:
@@ -167,7 +185,7 @@ def _context_places(shape: ChunkShape, ratio: float, device: torch.device) -> Pl
     always = [(0, shape.prefix)] if shape.prefix else []
     layout = tile_layout(queries, keys, [always] * entries)
     near = [order.neighbours()] * entries
-    return Places(order, _frames(order, device), selection_plan(layout, ratio, FEWEST_CONTEXT_TILES, near))
+    return _places(order, selection_plan(layout, ratio, FEWEST_CONTEXT_TILES, near))
 
 
 @lru_cache(maxsize=64)
@@ -183,11 +201,13 @@ def _denoising_places(shape: ChunkShape, ratio: float, device: torch.device) -> 
     if shape.prefix:
         always.insert(0, (0, shape.prefix))
     layout = tile_layout(queries, keys, [always] * entries)
-    return Places(order, _frames(order, device), selection_plan(layout, ratio))
+    return _places(order, selection_plan(layout, ratio))
 
 
-def _frames(order: TileOrder, device: torch.device) -> torch.Tensor:
-    """Frame of every run; all runs are equally long."""
+def _places(order: TileOrder, selection: SelectionPlan) -> Places:
     frames = order.permutation.cpu().numpy() // (order.grid[1] * order.grid[2])
     ends = np.append(1 + np.flatnonzero(np.diff(frames)), frames.size)
-    return torch.from_numpy(frames[:: int(np.gcd.reduce(ends))].copy()).to(device)
+    # All runs are equally long.
+    runs = frames[:: int(np.gcd.reduce(ends))].copy()
+    device = order.permutation.device
+    return Places(order, torch.from_numpy(runs).to(device), torch.from_numpy(frames).int().to(device), selection)

@@ -294,7 +294,7 @@ class VideoTransformer(nn.Module):
         """
         if tiles is not None:
             x, tables = tiles.tokens(x), tables.tiled(tiles)
-        z, vector, _ = self._embed(x, time, action)
+        z, vector, _ = self.embed(x, time, action)
         caches = []
         blocks = self.double_blocks
         for index, block in enumerate(blocks[:-1]):
@@ -331,15 +331,16 @@ class VideoTransformer(nn.Module):
         """
         if tiles is not None:
             x, tables = tiles.tokens(x), tables.tiled(tiles)
-        z, vector, base = self._embed(x, time, action)
+        z, vector, base = self.embed(x, time, action)
         for index, block in enumerate(self.double_blocks):
             z, _ = block(z, vector, tables, None if context is None else context[index], tiles, index)
         out: torch.Tensor = self.final_layer(z, base, tiles)
         return out if tiles is None else tiles.back(out)
 
-    def _embed(
+    def embed(
         self, x: torch.Tensor, time: torch.Tensor, action: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens, what the blocks' modulation takes, and the frame vectors; ``x`` in any token layout."""
         base = self.time_in(time)
         if action is not None:
             base = base + self.action_in(action)

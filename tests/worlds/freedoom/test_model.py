@@ -28,7 +28,7 @@ def test_context_pass_leaves_the_keys_and_values_of_a_full_pass(model: DynamicsM
     latents, levels, views = torch.randn(2, 8, TOKENS, LATENT_CHANNELS), torch.zeros(2, 8), cameras(8, -8)
     caches = model.context_pass(latents, levels, views)
     transformer = model.transformer
-    z, vector, _ = transformer._embed(torch.cat((latents, views.features), dim=-1), levels * 1000, None)
+    z, vector, _ = transformer.embed(torch.cat((latents, views.features), dim=-1), levels * 1000, None)
     for block, cache in zip(transformer.double_blocks, caches, strict=True):
         z, own = block(z, vector, views.tables, None)
         for ours, expected in zip(cache, own, strict=True):
@@ -88,7 +88,5 @@ def test_batch_entries_do_not_mix(model: DynamicsModel) -> None:
     both = sample_chunk(model, noise, None, (1.0, 0.5, 0.0), Cameras.of(planar, torch.arange(4)), None)
     for index in range(2):
         part = slice(index, index + 1)
-        alone = sample_chunk(
-            model, noise[part], None, (1.0, 0.5, 0.0), Cameras.of(planar[part], torch.arange(4)), None
-        )
+        alone = sample_chunk(model, noise[part], None, (1.0, 0.5, 0.0), Cameras.of(planar[part], torch.arange(4)), None)
         torch.testing.assert_close(alone, both[part], atol=1e-4, rtol=1e-4)
