@@ -1,0 +1,267 @@
+"""Prompt and start image to what the transformer is conditioned on.
+
+Three frozen encoders: Qwen2.5-VL's language model for the prompt, Glyph's ByT5 for text in quotes that is to appear in
+the picture, SigLIP for the image. None of them sees padding: it changes nothing for the valid tokens and would cost
+most of the time.
+
+Source: specification of HY-WorldPlay, sections 7.2 to 7.4.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from li_env.worlds.checkpoints import Part, TensorFile, find_parts
+from li_env.worlds.hy_worldplay.conditioning import Conditioning
+from li_env.worlds.pretrained import load_frozen, run_on
+
+PROMPT_TOKENS = 1000
+SKIPPED_LAYERS = 2
+"""Layers of the language model that are left out at its end, its last norm with them."""
+GLYPH_TOKENS = 256
+BUCKET_BASE = 640
+REMEMBERED_PROMPTS = 16
+
+MARKER = "[prompt]"
+"""Stands where the prompt goes, to find what comes before it."""
+QUOTED = re.compile(r'"(.*?)"|“(.*?)”')
+
+LANGUAGE_MODEL = Part(
+    "text_encoder/llm",
+    "huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct",
+    16.6,
+    ("model.safetensors.index.json", "model.safetensors"),
+)
+GLYPH_MODEL = Part(
+    "text_encoder/Glyph-SDXL-v2/checkpoints",
+    "modelscope.cn/models/AI-ModelScope/Glyph-SDXL-v2",
+    0.9,
+    ("byt5_model.pt", "byt5_model.safetensors"),
+)
+GLYPH_CONFIG = Part("text_encoder/byt5-small/config.json", "huggingface.co/google/byt5-small", 1.2)
+IMAGE_MODEL = Part(
+    "vision_encoder/siglip/image_encoder",
+    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev",
+    0.9,
+    ("model.safetensors",),
+)
+IMAGE_CONFIG = Part(
+    "vision_encoder/siglip/feature_extractor/preprocessor_config.json",
+    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev",
+    0.1,
+)
+PARTS = (LANGUAGE_MODEL, GLYPH_MODEL, GLYPH_CONFIG, IMAGE_MODEL, IMAGE_CONFIG)
+
+
+class PromptEncoder:
+    """The language model's states of a prompt.
+
+    Args:
+        model: a `Qwen2_5_VLTextModel` without its last two layers and its norm.
+        tokenizer: with the chat template of Qwen2.5-VL.
+        device: where to run; the model may live elsewhere.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, device: torch.device) -> None:
+        self.model, self.tokenizer, self.device = model, tokenizer, device
+        self.system_message = _system_message()
+        before, _, _ = self._conversation(MARKER).partition(MARKER)
+        self.skipped = len(self._tokens(before))
+
+    def __call__(self, prompt: str) -> Tensor:
+        """[n, width]: the prompt's tokens and those that end the user's turn, at most 1000."""
+        tokens = torch.tensor(self._tokens(self._conversation(prompt or " "))[: self.skipped + PROMPT_TOKENS])
+        states = run_on(self.model, self.device, input_ids=tokens[None]).last_hidden_state
+        return states[0, self.skipped :]
+
+    def _conversation(self, prompt: str) -> str:
+        messages = [{"role": "system", "content": self.system_message}, {"role": "user", "content": prompt}]
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+class GlyphEncoder:
+    """The byte encoder's states of the quoted text in a prompt.
+
+    Args:
+        model: a T5 encoder stack with Glyph's weights.
+        device: where to run; the model may live elsewhere.
+    """
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        from transformers import ByT5Tokenizer
+
+        self.model, self.device = model, device
+        self.tokenizer = ByT5Tokenizer()
+
+    def __call__(self, prompt: str) -> Tensor:
+        """[m, width], at most 256 tokens; m = 0 for a prompt without quoted text."""
+        text = glyph_text(prompt)
+        if not text:
+            parameter = next(self.model.parameters())
+            return torch.zeros(0, self.model.config.d_model, device=self.device, dtype=parameter.dtype)
+        tokens = self.tokenizer(text, max_length=GLYPH_TOKENS, truncation=True, return_tensors="pt").input_ids
+        return run_on(self.model, self.device, input_ids=tokens).last_hidden_state[0]
+
+
+class ImageEncoder:
+    """SigLIP's states of an image.
+
+    Args:
+        model: a `SiglipVisionModel`.
+        processor: its image processor.
+        device: where to run; the model may live elsewhere.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, device: torch.device) -> None:
+        self.model, self.processor, self.device = model, processor, device
+
+    def __call__(self, image: np.ndarray) -> Tensor:
+        """uint8 [H, W, 3] -> [tokens, width], of the image cropped to the nearest aspect that the model knows."""
+        fitted = crop_to_cover(image, bucket_size(*image.shape[:2]))
+        pixels = self.processor(images=Image.fromarray(fitted), return_tensors="pt").pixel_values
+        dtype = next(self.model.parameters()).dtype
+        return run_on(self.model, self.device, pixel_values=pixels.to(dtype)).last_hidden_state[0]
+
+
+class Conditioner:
+    """All three encoders; the states of recent prompts are remembered, as episodes often share theirs."""
+
+    def __init__(self, prompts: PromptEncoder, glyphs: GlyphEncoder, images: ImageEncoder) -> None:
+        self.images = images
+        self._text = lru_cache(maxsize=REMEMBERED_PROMPTS)(lambda prompt: (prompts(prompt), glyphs(prompt)))
+
+    def __call__(self, prompt: str, image: np.ndarray) -> Conditioning:
+        """Prompt and image uint8 [H, W, 3] -> valid tokens of each encoder."""
+        text, glyphs = self._text(prompt)
+        return Conditioning(text=text, byt5=glyphs, vision=self.images(image))
+
+
+def glyph_text(prompt: str) -> str:
+    """What the byte encoder reads: each different piece of quoted text once, as ``Text "..."``; empty without any."""
+    pieces = dict.fromkeys(straight or curly for straight, curly in QUOTED.findall(prompt))
+    return "".join(f'Text "{piece}". ' for piece in pieces)
+
+
+def bucket_size(height: int, width: int) -> tuple[int, int]:
+    """The (height, width) among the image encoder's sizes whose aspect is nearest, as diffusers chooses it."""
+    from diffusers.pipelines.hunyuan_video1_5.image_processor import HunyuanVideo15ImageProcessor
+
+    size = HunyuanVideo15ImageProcessor().calculate_default_height_width(height, width, BUCKET_BASE)
+    return int(size[0]), int(size[1])
+
+
+def crop_to_cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale (Lanczos) until the image covers ``size`` = (height, width), then crop around the centre: uint8."""
+    height, width = size
+    scale = max(height / image.shape[0], width / image.shape[1])
+    rows, columns = round(image.shape[0] * scale), round(image.shape[1] * scale)
+    resized = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.LANCZOS))
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def load_conditioner(folder: Path, device: torch.device, storage: torch.device, dtype: torch.dtype) -> Conditioner:
+    """Load the encoders of a checkpoint folder.
+
+    Args:
+        folder: laid out as `PARTS` says.
+        device: where they run.
+        storage: where their weights live between calls.
+        dtype: of the language model and the image encoder; the byte encoder stays in float32, it is small and
+            overflows in float16.
+
+    Raises:
+        ValueError: files are missing or do not fit.
+    """
+    import transformers
+    from transformers.models.t5.modeling_t5 import T5Stack
+
+    language, glyph, glyph_config, image, image_config = find_parts(folder, PARTS)
+    config = transformers.AutoConfig.from_pretrained(language.parent, local_files_only=True).get_text_config()
+    config.num_hidden_layers -= SKIPPED_LAYERS
+    config.layer_types = config.layer_types[: config.num_hidden_layers]
+    prompts = PromptEncoder(
+        load_frozen(
+            lambda: _without_norm(transformers.Qwen2_5_VLTextModel(config)),
+            TensorFile(language, lambda name: language_name(name, config.num_hidden_layers)),
+            "the language model of Qwen2.5-VL",
+            storage,
+            dtype,
+        ),
+        transformers.AutoTokenizer.from_pretrained(language.parent, local_files_only=True),
+        device,
+    )
+    glyph_file = TensorFile(glyph, glyph_name)
+    byt5 = transformers.T5Config.from_pretrained(glyph_config.parent, local_files_only=True)
+    # Glyph adds tokens for colours and fonts; the table says how many.
+    byt5.vocab_size = glyph_file.shapes.get("embed_tokens.weight", (byt5.vocab_size,))[0]
+    byt5.is_decoder, byt5.use_cache = False, False
+    glyphs = GlyphEncoder(
+        load_frozen(lambda: T5Stack(byt5), glyph_file, "Glyph's ByT5", storage, torch.float32), device
+    )
+    siglip = transformers.AutoConfig.from_pretrained(image.parent, local_files_only=True)
+    images = ImageEncoder(
+        load_frozen(
+            lambda: _vision_tower(transformers.SiglipVisionModel(siglip)),
+            TensorFile(image, image_name),
+            "SigLIP's image encoder",
+            storage,
+            dtype,
+        ),
+        transformers.SiglipImageProcessor.from_pretrained(image_config.parent, local_files_only=True),
+        device,
+    )
+    return Conditioner(prompts, glyphs, images)
+
+
+def language_name(name: str, layers: int) -> str | None:
+    """The name of a tensor of the whole Qwen2.5-VL in its language model cut after ``layers``; ``None``: not in it."""
+    if re.match(r"(model\.)?visual\.|lm_head\.", name):
+        return None
+    name = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)", "", name)
+    layer = re.match(r"layers\.(\d+)\.", name)
+    return None if name.startswith("norm.") or (layer and int(layer[1]) >= layers) else name
+
+
+def glyph_name(name: str) -> str:
+    """The name of a tensor of ``byt5_model.pt`` in a T5 encoder stack."""
+    return name.removeprefix("module.").removeprefix("text_tower.").removeprefix("encoder.")
+
+
+def image_name(name: str) -> str | None:
+    """The name of a tensor of SigLIP in its image encoder; the pooling head and the text side are not used."""
+    name = name.removeprefix("vision_model.")
+    return None if name.startswith(("head.", "text_model.", "logit_")) else name
+
+
+def _without_norm(model: Any) -> Any:
+    model.norm = nn.Identity()
+    return model
+
+
+def _vision_tower(model: Any) -> Any:
+    """The encoder itself (some versions of transformers wrap it), without its pooling head."""
+    tower = getattr(model, "vision_model", model)
+    if tower.use_head:
+        tower.use_head = False
+        del tower.head
+    return tower
+
+
+def _system_message() -> str:
+    """The fixed instruction that the model was trained with, as diffusers has it."""
+    from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
+
+    return str(inspect.signature(Pipeline._get_mllm_prompt_embeds).parameters["system_message"].default)
