@@ -15,7 +15,7 @@ from li_env.accel.world import WorldModel
 from li_env.episodes import Observation, open_episodes
 from li_env.errors import check_choice
 from li_env.state import SavedState
-from li_env.tasks import Task
+from li_env.tasks import EpisodeDataset, Task
 from li_env.window import Window
 
 DEFAULT_PRESET = "off"
@@ -87,7 +87,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         weights: str | Path | None = None,
         timings: bool = False,
         task: str | Task = "explore",
-        dataset: str | Path | None = None,
+        dataset: str | Path | EpisodeDataset | None = None,
     ) -> None:
         EzPickle.__init__(
             self, world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset

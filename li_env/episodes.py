@@ -22,7 +22,7 @@ from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys
 from li_env.images import fit_image
 from li_env.state import SavedState, StepRecord, check_pose, fixed_rows, read_only
-from li_env.tasks import Explore, Task, load_task
+from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.worlds.registry import load_world
 
 Observation = np.ndarray | dict[str, np.ndarray]
@@ -40,7 +40,7 @@ def open_episodes(
     weights: str | Path | None = None,
     timings: bool = False,
     task: str | Task = "explore",
-    dataset: str | Path | None = None,
+    dataset: str | Path | EpisodeDataset | None = None,
 ) -> Episodes:
     """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 

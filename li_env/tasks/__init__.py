@@ -10,28 +10,53 @@ from pathlib import Path
 
 from li_env.accel.world import WorldModel
 from li_env.errors import check_choice
+from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord
 from li_env.tasks.explore import Explore
+from li_env.tasks.navigation import ImageGoal, NavigationRules, PointGoal
 from li_env.tasks.task import Opening, Task
+from li_env.worlds.freedoom.start_states import StartStates
 
-__all__ = ["TASKS", "Explore", "Opening", "Task", "load_task"]
+__all__ = [
+    "TASKS",
+    "EpisodeDataset",
+    "EpisodeRecord",
+    "Explore",
+    "ImageGoal",
+    "NavigationRules",
+    "Opening",
+    "PointGoal",
+    "Task",
+    "load_task",
+]
 
-TASKS = ("explore",)
+TASKS = ("explore", "pointgoal", "imagegoal")
+
+SHIPPED_EPISODES = Path(__file__).parent / "data" / "freedoom.json"
+"""Episodes that begin at the start frames shipped with the freedoom world: one per start frame, on held-out maps."""
 
 
-def load_task(task: str | Task, world: WorldModel, dataset: str | Path | None = None) -> Task:
+def load_task(task: str | Task, world: WorldModel, dataset: str | Path | EpisodeDataset | None = None) -> Task:
     """A task by name, for a world.
 
     Args:
         task: one of `TASKS`, or a task of your own.
         world: the world that it is set in.
-        dataset: episodes for it.
+        dataset: a file of navigation episodes (`EpisodeDataset`) or its content. Where there is none, a world whose
+            start frames come from known maps brings its own; in others goals are drawn around the start.
 
     Raises:
-        ValueError: unknown name, or a dataset that the task has no use for.
+        ValueError: unknown name, a dataset that the task has no use for, or a mistake in the dataset.
     """
     if not isinstance(task, str):
+        if dataset is not None:
+            raise ValueError("dataset goes with a task's name; a Task brings its own")
         return task
     check_choice("task", task, TASKS)
-    if dataset is not None:
-        raise ValueError(f"dataset={str(dataset)!r} is of no use to task {task!r}; allowed: none")
-    return Explore(world.spec)
+    if task == "explore":
+        if dataset is not None:
+            raise ValueError("dataset is of no use to task 'explore'; allowed: none")
+        return Explore(world.spec)
+    if dataset is None and isinstance(getattr(world, "start_states", None), StartStates):
+        dataset = SHIPPED_EPISODES
+    episodes = EpisodeDataset.read(dataset) if isinstance(dataset, str | Path) else dataset
+    return PointGoal(world.spec, episodes) if task == "pointgoal" else ImageGoal(world.spec, episodes)

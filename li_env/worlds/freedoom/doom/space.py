@@ -73,6 +73,17 @@ class FreeSpace:
         """Reachable area in square map units."""
         return float((self._clearance > 0).sum()) * _CELL**2
 
+    @property
+    def grid(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """(free cells bool [rows, columns], (x, y) of cell [0, 0], side of a cell)."""
+        return self._clearance >= self._margin, self._origin.copy(), _CELL
+
+    def contains(self, position: tuple[float, float]) -> bool:
+        """Whether a player may stand at (x, y), as far as the grid can tell."""
+        column, row = np.round((np.asarray(position, dtype=np.float64) - self._origin) / _CELL).astype(int).tolist()
+        height, width = self._clearance.shape
+        return 0 <= row < height and 0 <= column < width and bool(self._clearance[row, column] >= self._margin)
+
     def sample(self, rng: np.random.Generator) -> tuple[int, int]:
         """A uniformly drawn free position in whole map units."""
         free = np.flatnonzero(self._clearance >= self._margin + 6.0)

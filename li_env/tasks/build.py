@@ -1,0 +1,146 @@
+"""Navigation episodes in generated Freedoom maps: places drawn on the free space, views rendered by the game."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
+from li_env.tasks.navigation import NavigationRules
+from li_env.worlds.freedoom.doom.geodesic import MapDistance, known_map, map_distance, metres_to_goal
+from li_env.worlds.freedoom.doom.maps import write_wad
+from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses
+from li_env.worlds.freedoom.doom.space import FreeSpace
+from li_env.worlds.freedoom.doom.trajectories import world_poses
+from li_env.worlds.freedoom.start_states import StartStates
+
+MAPS_PER_FILE = 32
+"""Of the game's own file format; it counts to 99."""
+
+_OPEN_VIEW = 192.0  # map units: how far an open view is worth looking for
+_TRIES = 200
+
+
+def build_episodes(
+    map_seeds: Sequence[int],
+    goals_per_map: int = 2,
+    starts_per_goal: int = 4,
+    seed: int = 0,
+    rules: NavigationRules | None = None,
+    on_map: Callable[[], None] = lambda: None,
+) -> EpisodeDataset:
+    """Episodes with rendered start and goal frames; needs ViZDoom (extra ``doom``).
+
+    Starts look along the most open of eight headings, goals lie ``rules.goal_distance`` away along the shortest way. A
+    map that offers fewer such pairs gives fewer episodes.
+
+    Args:
+        map_seeds: generated maps; which of them a world was trained on says `doom.splits`.
+        goals_per_map: places to reach per map.
+        starts_per_goal: episodes per goal.
+        seed: of all drawing; an episode depends on it and its map alone.
+        rules: `NavigationRules.default` if left out.
+        on_map: called after every map, for progress bars.
+
+    Raises:
+        ValueError: a number below 1, no map, or maps without room for a single episode.
+    """
+    for name, value in (("goals_per_map", goals_per_map), ("starts_per_goal", starts_per_goal)):
+        if value < 1:
+            raise ValueError(f"{name}={value} is not allowed; use a whole number from 1 up")
+    rules = NavigationRules.default() if rules is None else rules
+    episodes: list[EpisodeRecord] = []
+    frames: dict[str, list[np.ndarray]] = {"start": [], "goal": []}
+    for first in range(0, len(map_seeds), MAPS_PER_FILE):
+        group = list(map_seeds[first : first + MAPS_PER_FILE])
+        with tempfile.TemporaryDirectory() as folder:
+            wad = Path(folder) / "episodes.wad"
+            write_wad([known_map(map_seed) for map_seed in group], wad)
+            with DoomRenderer(wad) as renderer:
+                for index, map_seed in enumerate(group):
+                    rng = np.random.default_rng([seed, map_seed])
+                    for goal, starts in _places(map_seed, goals_per_map, starts_per_goal, rules, rng):
+                        frames["goal"].append(renderer.render(index, goal[None])[0])
+                        frames["start"].extend(renderer.render(index, starts))
+                        episodes += [
+                            EpisodeRecord(
+                                start=len(episodes) + row,
+                                pose=_place(pose),
+                                goal=_place(goal),
+                                goal_frame=len(frames["goal"]) - 1,
+                                map_seed=int(map_seed),
+                            )
+                            for row, pose in enumerate(starts)
+                        ]
+                    on_map()
+    if not episodes:
+        raise ValueError(f"no episode with a goal {rules.goal_distance} away fits into {len(map_seeds)} maps")
+    return EpisodeDataset(tuple(episodes), {name: np.stack(pictures) for name, pictures in frames.items()})
+
+
+def goals_for_starts(states: StartStates, seed: int = 0, rules: NavigationRules | None = None) -> EpisodeDataset:
+    """One episode per start frame of a world: how the shipped ``data/freedoom.json`` was made. Needs ViZDoom.
+
+    Every episode has a seed of its own, so that an evaluation on this file is the same for everybody.
+    """
+    rules = NavigationRules.default() if rules is None else rules
+    episodes: list[EpisodeRecord] = []
+    pictures: list[np.ndarray] = []
+    for index, (map_seed, (x, z, yaw)) in enumerate(zip(states.map_seeds.tolist(), states.map_poses, strict=True)):
+        space = known_map(map_seed).space
+        rng = np.random.default_rng([seed, map_seed])
+        for _ in range(_TRIES):
+            goal = _view(space, rng)
+            place = _place(goal)
+            distance = metres_to_goal(map_distance(map_seed, place[0], place[1]), float(x), float(z))
+            if rules.goal_distance[0] <= distance <= rules.goal_distance[1]:
+                break
+        else:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            wad = Path(folder) / "goal.wad"
+            write_wad([known_map(map_seed)], wad)
+            with DoomRenderer(wad) as renderer:
+                pictures.append(renderer.render(0, goal[None])[0])
+        pose = (round(float(x), 6), round(float(z), 6), round(float(yaw), 6))
+        episodes.append(EpisodeRecord(index, pose, place, len(pictures) - 1, map_seed, len(episodes)))
+    return EpisodeDataset(tuple(episodes), {"goal": np.stack(pictures)})
+
+
+def _places(
+    map_seed: int, goals: int, starts: int, rules: NavigationRules, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(goal [3], its starts [n, 3]) as Doom poses; goals without any start are left out."""
+    space = known_map(map_seed).space
+    found = []
+    for _ in range(goals):
+        goal = _view(space, rng)
+        distance: MapDistance = map_distance(map_seed, *_place(goal)[:2])
+        near = []
+        for _ in range(_TRIES):
+            start = _view(space, rng)
+            x, z, _ = _place(start)
+            if rules.goal_distance[0] <= metres_to_goal(distance, x, z) <= rules.goal_distance[1]:
+                near.append(start)
+            if len(near) == starts:
+                break
+        if near:
+            found.append((goal, np.stack(near)))
+    return found
+
+
+def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:
+    """(x, y, degrees) of a free place, looking along the most open of eight headings (ties drawn)."""
+    position = space.sample(rng)
+    headings = np.arange(0.0, 360.0, 45.0)
+    lengths = space.clear_lengths(position, np.radians(headings), _OPEN_VIEW)
+    order = rng.permutation(len(headings))
+    return renderable_poses(np.array([[*position, headings[order[np.argmax(lengths[order])]]]]))[0]
+
+
+def _place(doom_pose: np.ndarray) -> Place:
+    x, z, yaw = world_poses(doom_pose[None])[0].astype(float).tolist()
+    return round(x, 6), round(z, 6), round(yaw, 6)

@@ -1,0 +1,339 @@
+"""Walk to a goal: what PointGoal and ImageGoal share.
+
+Measures have the names and definitions of Habitat-Lab's navigation measures: ``distance_to_goal``, ``success``, ``spl``
+(Anderson et al. 2018, arXiv 1807.06757), ``soft_spl`` (Datta et al. 2020, arXiv 2009.03231), ``num_steps``;
+``collisions`` counts steps that ran into a wall. The reward is that of its PointNav training: how much closer the step
+came, a slack reward per step, and a success reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import yaml
+from gymnasium import spaces
+
+from li_env.accel.camera import CameraMotion, move
+from li_env.accel.engine import ChunkResult
+from li_env.accel.world import WorldSpec
+from li_env.errors import check_keys
+from li_env.images import fit_image
+from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
+from li_env.tasks.task import Opening
+
+COLLISION = 0.1
+"""A step collides if walls refuse more than this share of the commanded way."""
+
+_OWN_START = ("image", "start", "pose", "prompt")
+
+
+@dataclass(frozen=True)
+class NavigationRules:
+    """Lengths in the world's unit.
+
+    Attributes:
+        success_radius: ``stop`` within it is success.
+        success_reward: added then.
+        slack_reward: added in every step.
+        goal_distance: (least, most) distance of goals that are drawn because no dataset names them.
+    """
+
+    success_radius: float
+    success_reward: float
+    slack_reward: float
+    goal_distance: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        low, high = self.goal_distance
+        if not self.success_radius > 0:
+            raise ValueError(f"success_radius={self.success_radius} is not allowed; use more than 0")
+        if not 0 < low <= high:
+            raise ValueError(f"goal_distance={self.goal_distance} is not allowed; use 0 < least <= most")
+
+    @classmethod
+    def default(cls) -> NavigationRules:
+        """``configs/tasks/navigation.yaml``."""
+        text = (resources.files("li_env.configs") / "tasks" / "navigation.yaml").read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        check_keys("navigation.yaml:", data, [item.name for item in fields(cls)])
+        return cls(**{**data, "goal_distance": tuple(data["goal_distance"])})
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """Where to go.
+
+    Attributes:
+        position: (x, z) in the axes of ``info["pose"]``.
+        distance: from (x, z) to the goal: geodesic in a known map, else Euclidean.
+        image: the view at the goal, uint8 [H, W, 3], for ImageGoal.
+        episode: index in the dataset, -1 without one.
+    """
+
+    position: tuple[float, float]
+    distance: Callable[[float, float], float]
+    image: np.ndarray | None
+    episode: int
+
+
+@dataclass(frozen=True, eq=False)
+class NavigationState:
+    """One moment. ``closer`` is how much nearer the last step came; ``steps`` counts ``stop`` too."""
+
+    goal: Goal
+    pose: np.ndarray
+    start_distance: float
+    distance: float
+    closer: float = 0.0
+    path_length: float = 0.0
+    collisions: int = 0
+    steps: int = 0
+    stopped: bool = False
+
+
+class Navigation:
+    """Base of the goal tasks; lacks `sensor_spaces` and `sensors`.
+
+    Args:
+        spec: of the world.
+        dataset: episodes to draw from; without it goals are drawn around the start, with Euclidean distances.
+        rules: `NavigationRules.default` if left out.
+    """
+
+    name = "navigation"
+    can_stop = True
+    options: tuple[str, ...] = ("episode", "goal")
+
+    def __init__(
+        self, spec: WorldSpec, dataset: EpisodeDataset | None = None, rules: NavigationRules | None = None
+    ) -> None:
+        self.spec, self.dataset = spec, dataset
+        self.rules = NavigationRules.default() if rules is None else rules
+
+    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
+        """An episode of the dataset, drawn unless ``episode`` names it; or the start that the options describe.
+
+        Raises:
+            ValueError: an option that is not allowed, or two that exclude each other.
+        """
+        own = [name for name in options if name != "episode"]
+        if "episode" in options and own:
+            raise ValueError(f"reset option 'episode' excludes the others; given with it: {', '.join(sorted(own))}")
+        if self.dataset is None or own:
+            if "episode" in options:
+                raise ValueError("reset option 'episode' needs a dataset: gymnasium.make(..., dataset=FILE)")
+            return Opening({name: options[name] for name in _OWN_START if name in options}, None, self._wish(options))
+        count = len(self.dataset.episodes)
+        index = options.get("episode", int(generator.integers(count)))
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < count:
+            raise ValueError(f"episode={index!r} is not in the dataset; allowed: 0 to {count - 1}")
+        record = self.dataset.episodes[int(index)]
+        start: dict[str, Any] = {"pose": pose_at(record.pose)}
+        if "start" in self.dataset.frames:
+            start["image"] = self.dataset.frames["start"][record.start]
+        else:
+            start["start"] = record.start
+        if record.map_seed is not None:
+            start["prompt"] = map_prompt(record.map_seed)
+        return Opening(start, record.seed, self._known(int(index), record))
+
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> NavigationState:
+        """At the start.
+
+        Raises:
+            ValueError: there is no way to the goal.
+        """
+        goal = opening.goal if isinstance(opening.goal, Goal) else self._drawn(opening.goal, pose, generator)
+        distance = goal.distance(float(pose[0, 3]), float(pose[2, 3]))
+        if not np.isfinite(distance):
+            raise ValueError(f"goal={list(goal.position)} cannot be reached from the start")
+        return NavigationState(goal, np.array(pose, dtype=np.float64), distance, distance)
+
+    def advance(self, state: NavigationState, result: ChunkResult | None) -> NavigationState:
+        """After a chunk, or after ``stop``."""
+        if result is None:
+            return replace(state, closer=0.0, steps=state.steps + 1, stopped=True)
+        pose = np.asarray(result.poses[-1], dtype=np.float64)
+        distance = state.goal.distance(float(pose[0, 3]), float(pose[2, 3]))
+        way = float(sum(np.hypot(motion.right, motion.forward) for motion in result.motions))
+        asked = float(sum(np.hypot(motion.right, motion.forward) for motion in result.commanded))
+        return replace(
+            state,
+            pose=pose,
+            distance=distance,
+            closer=state.distance - distance,
+            path_length=state.path_length + way,
+            collisions=state.collisions + (way < (1 - COLLISION) * asked),
+            steps=state.steps + 1,
+        )
+
+    def reward(self, state: NavigationState) -> float:
+        """Length units closer + slack + success."""
+        if state.steps == 0:
+            return 0.0
+        return state.closer + self.rules.slack_reward + self.rules.success_reward * self._success(state)
+
+    def terminated(self, state: NavigationState) -> bool:
+        """After ``stop``."""
+        return state.stopped
+
+    def metrics(self, state: NavigationState) -> dict[str, Any]:
+        """Habitat's measures, as they would be if the episode ended now."""
+        start = state.start_distance
+        efficiency = start / max(start, state.path_length) if start > 0 else 1.0
+        success = self._success(state)
+        nearer = max(0.0, 1 - state.distance / start) if start > 0 else 1.0
+        return {
+            "distance_to_goal": state.distance,
+            "success": success,
+            "spl": success * efficiency,
+            "soft_spl": nearer * efficiency,
+            "path_length": state.path_length,
+            "collisions": state.collisions,
+            "num_steps": state.steps,
+            "start_distance": start,
+            "goal": np.array(state.goal.position),
+            "episode": state.goal.episode,
+        }
+
+    def _success(self, state: NavigationState) -> float:
+        return float(state.stopped and state.distance < self.rules.success_radius)
+
+    def _wish(self, options: Mapping[str, Any]) -> Any:
+        """What `_drawn` gets to see of the options."""
+        if "goal" not in options:
+            return None
+        try:
+            goal = np.array(options["goal"], dtype=np.float64)
+        except (TypeError, ValueError):
+            goal = np.full(0, np.nan)
+        if goal.shape != (2,) or not np.isfinite(goal).all() or np.abs(goal).max() >= 1e6:
+            raise ValueError(f"goal={options['goal']!r} is not usable; allowed: two finite numbers x, z below 1e6")
+        return goal
+
+    def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
+        """The goal of the options, or one drawn inside the first view."""
+        if wish is None:
+            half = self.spec.fov[0] / 2
+            there = move(
+                pose,
+                CameraMotion(
+                    yaw=float(generator.uniform(-half, half)),
+                    forward=float(generator.uniform(*self.rules.goal_distance)),
+                ),
+            )
+            wish = there[[0, 2], 3]
+        return Goal((float(wish[0]), float(wish[1])), straight_line(*map(float, wish)), None, -1)
+
+    def _known(self, index: int, record: EpisodeRecord) -> Goal:
+        x, z, _ = record.goal
+        frames = None if self.dataset is None else self.dataset.frames.get("goal")
+        image = None
+        if frames is not None and record.goal_frame is not None:
+            image = fit_image(frames[record.goal_frame], self.spec.frame_size)
+        return Goal((x, z), _distance(index, record), image, index)
+
+
+class PointGoal(Navigation):
+    """The goal is a place. Sensor ``pointgoal``: distance (straight line) and bearing, as it is now.
+
+    The bearing is in radians in (-pi, pi], 0 straight ahead and positive to the right, as yaw is everywhere here
+    (Habitat-Lab's ``pointgoal_with_gps_compass`` has the other sign).
+    """
+
+    name = "pointgoal"
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """``pointgoal``: float32 [2]."""
+        pi = np.float32(np.pi)
+        return {"pointgoal": spaces.Box(np.array([0, -pi], np.float32), np.array([np.inf, pi], np.float32))}
+
+    def sensors(self, state: NavigationState) -> dict[str, np.ndarray]:
+        """(distance in length units, bearing in radians)."""
+        x = state.goal.position[0] - state.pose[0, 3]
+        z = state.goal.position[1] - state.pose[2, 3]
+        # The right axis is horizontal at any pitch, the forward axis is not.
+        right_x, right_z = state.pose[0, 0], state.pose[2, 0]
+        bearing = np.arctan2(x * right_x + z * right_z, z * right_x - x * right_z)
+        return {"pointgoal": np.array([np.hypot(x, z), bearing], dtype=np.float32)}
+
+
+class ImageGoal(Navigation):
+    """The goal is a view: sensor ``imagegoal``, uint8 [H, W, 3]. Habitat-Lab's ImageNav."""
+
+    name = "imagegoal"
+    options: tuple[str, ...] = ("episode", "goal", "goal_image")
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """``imagegoal``: a frame."""
+        return {"imagegoal": spaces.Box(0, 255, (*spec.frame_size, 3), np.uint8)}
+
+    def sensors(self, state: NavigationState) -> dict[str, np.ndarray]:
+        """The view at the goal."""
+        assert state.goal.image is not None
+        return {"imagegoal": state.goal.image.copy()}
+
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> NavigationState:
+        """At the start.
+
+        Raises:
+            ValueError: the episode has no picture of its goal, or there is no way to it.
+        """
+        state = super().begin(opening, pose, generator)
+        if state.goal.image is None:
+            raise ValueError(
+                "imagegoal needs a picture of the goal: a dataset with goal frames, or "
+                "reset(options={'goal': [x, z], 'goal_image': uint8 [H, W, 3]})"
+            )
+        return state
+
+    def _wish(self, options: Mapping[str, Any]) -> Any:
+        if ("goal" in options) != ("goal_image" in options):
+            raise ValueError("reset options 'goal' and 'goal_image' go together")
+        place = super()._wish(options)
+        return None if place is None else (place, fit_image(options["goal_image"], self.spec.frame_size))
+
+    def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
+        place, image = (None, None) if wish is None else wish
+        return replace(super()._drawn(place, pose, generator), image=image)
+
+
+def pose_at(place: Place) -> np.ndarray:
+    """Camera-to-world [4, 4] of a level camera at (x, z, yaw in degrees)."""
+    x, z, yaw = place
+    pose = move(np.eye(4), CameraMotion(yaw=yaw))
+    pose[[0, 2], 3] = x, z
+    return pose
+
+
+def straight_line(goal_x: float, goal_z: float) -> Callable[[float, float], float]:
+    """Euclidean distance to a goal."""
+    return lambda x, z: float(np.hypot(goal_x - x, goal_z - z))
+
+
+def map_prompt(map_seed: int) -> str:
+    """How an episode tells its world in which generated map it plays; worlds without maps ignore it."""
+    return f"map {map_seed}"
+
+
+def _distance(index: int, record: EpisodeRecord) -> Callable[[float, float], float]:
+    """Geodesic where the map is known, else Euclidean.
+
+    Raises:
+        ValueError: the goal is outside the map.
+    """
+    x, z, _ = record.goal
+    if record.map_seed is None:
+        return straight_line(x, z)
+    from li_env.worlds.freedoom.doom.geodesic import map_distance, metres_to_goal
+
+    try:
+        field = map_distance(record.map_seed, x, z)
+    except ValueError as error:
+        raise ValueError(f"episodes[{index}]: goal={[x, z]} is outside map {record.map_seed}: {error}") from None
+    return partial(metres_to_goal, field)
