@@ -28,8 +28,9 @@ class Part:
     Attributes:
         path: where it belongs, relative to the checkpoint folder.
         source: where it is published.
-        gigabytes: its size (10^9 bytes).
-        files: of these, relative to ``path``, at least one has to be there; empty: ``path`` itself is a file.
+        gigabytes: its size (10^9 bytes); 0 for a small file.
+        files: of these, relative to ``path``, at least one has to be there (the first is the published one); empty:
+            ``path`` itself is a file.
     """
 
     path: str
@@ -43,8 +44,8 @@ class Part:
         return next((path for path in candidates if path.is_file()), None)
 
     def __str__(self) -> str:
-        names = f"{self.path}/{' or '.join(self.files)}" if self.files else self.path
-        return f"{names} ({self.gigabytes:g} GB, {self.source})"
+        names = f"{self.path}/{self.files[0]}" if self.files else self.path
+        return f"{names} ({f'{self.gigabytes:g} GB, ' if self.gigabytes else ''}{self.source})"
 
 
 def find_folder(world: str, variable: str, weights: str | Path | None, parts: Sequence[Part]) -> Path:

@@ -44,7 +44,7 @@ def tensors() -> dict[str, torch.Tensor]:
 def test_missing_folder_says_what_to_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("LI_ENV_SOMETHING", raising=False)
     needs = (
-        r"model/a.safetensors or b.safetensors \(17.1 GB, somewhere.example/model\); "
+        r"model/a.safetensors \(17.1 GB, somewhere.example/model\); "
         r"vae.pth \(1.4 GB, somewhere.example/vae\)$"
     )
     with pytest.raises(ValueError, match=f"set weights= or LI_ENV_SOMETHING to a folder with {needs}"):

@@ -37,27 +37,27 @@ QUOTED = re.compile(r'"(.*?)"|“(.*?)”')
 
 LANGUAGE_MODEL = Part(
     "text_encoder/llm",
-    "huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct",
+    "huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct@main",
     16.6,
     ("model.safetensors.index.json", "model.safetensors"),
 )
 GLYPH_MODEL = Part(
     "text_encoder/Glyph-SDXL-v2/checkpoints",
-    "modelscope.cn/models/AI-ModelScope/Glyph-SDXL-v2",
+    "modelscope.cn/models/AI-ModelScope/Glyph-SDXL-v2@master",
     0.9,
     ("byt5_model.pt", "byt5_model.safetensors"),
 )
-GLYPH_CONFIG = Part("text_encoder/byt5-small/config.json", "huggingface.co/google/byt5-small", 1.2)
+GLYPH_CONFIG = Part("text_encoder/byt5-small/config.json", "huggingface.co/google/byt5-small@main", 0)
 IMAGE_MODEL = Part(
     "vision_encoder/siglip/image_encoder",
-    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev",
+    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev@main",
     0.9,
     ("model.safetensors",),
 )
 IMAGE_CONFIG = Part(
     "vision_encoder/siglip/feature_extractor/preprocessor_config.json",
-    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev",
-    0.1,
+    "huggingface.co/black-forest-labs/FLUX.1-Redux-dev@main",
+    0,
 )
 PARTS = (LANGUAGE_MODEL, GLYPH_MODEL, GLYPH_CONFIG, IMAGE_MODEL, IMAGE_CONFIG)
 
@@ -71,7 +71,7 @@ class PromptEncoder:
         device: where to run; the model may live elsewhere.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, device: torch.device) -> None:
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, device
         self.system_message = _system_message()
         before, _, _ = self._conversation(MARKER).partition(MARKER)
@@ -124,7 +124,7 @@ class ImageEncoder:
         device: where to run; the model may live elsewhere.
     """
 
-    def __init__(self, model: nn.Module, processor: Any, device: torch.device) -> None:
+    def __init__(self, model: Any, processor: Any, device: torch.device) -> None:
         self.model, self.processor, self.device = model, processor, device
 
     def __call__(self, image: np.ndarray) -> Tensor:
@@ -136,10 +136,18 @@ class ImageEncoder:
 
 
 class Conditioner:
-    """All three encoders; the states of recent prompts are remembered, as episodes often share theirs."""
+    """All three encoders; the states of recent prompts are remembered, as episodes often share theirs.
+
+    ``widths`` says how many values each gives per token, by its folder in the checkpoint.
+    """
 
     def __init__(self, prompts: PromptEncoder, glyphs: GlyphEncoder, images: ImageEncoder) -> None:
         self.images = images
+        self.widths = {
+            "text_encoder/llm": prompts.model.config.hidden_size,
+            "text_encoder/byt5-small": glyphs.model.config.d_model,
+            "vision_encoder/siglip": images.model.config.hidden_size,
+        }
         self._text = lru_cache(maxsize=REMEMBERED_PROMPTS)(lambda prompt: (prompts(prompt), glyphs(prompt)))
 
     def __call__(self, prompt: str, image: np.ndarray) -> Conditioning:
