@@ -21,6 +21,9 @@ from li_env.kernels.block_select import SelectionPlan, block_select, selection_p
 from li_env.kernels.block_sparse_attention import block_sparse_attention
 from li_env.kernels.tile_order import tile_layout, tile_order, tile_table
 
+TILE_SHAPE = (4, 4, 8)
+"""Frames, rows and columns of an attention tile."""
+
 FEWEST_TILES = 7
 """Every query tile keeps at least as many key tiles as a tile and its six neighbours are."""
 

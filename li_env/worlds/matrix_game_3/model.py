@@ -213,7 +213,7 @@ class MatrixGame3Model(nn.Module):
         if missing < 0:
             raise ValueError(f"text: {states.shape[1]} states; allowed are up to {self.config.text_len}")
         embedded = self.text_embedding(pad(states.to(self.dtype), (0, 0, 0, missing)))
-        return tuple(block.cross_attn.key_value(embedded) for block in self._blocks())
+        return tuple(block.cross_attn.key_value(embedded) for block in self.transformer_blocks)
 
     def prepare(self, conditions: ClipConditions, layout: TokenLayout) -> ClipCache:
         """What all steps of a clip share."""
@@ -221,7 +221,7 @@ class MatrixGame3Model(nn.Module):
         slots = slot_rotation(self.config, layout)
         p = self.embed_camera(layout.to_sequence(conditions.camera.flatten(1, 2), 1))
         blocks = []
-        for block, text in zip(self._blocks(), conditions.text, strict=True):
+        for block, text in zip(self.transformer_blocks, conditions.text, strict=True):
             actions = None
             if block.action_model is not None:
                 memory = layout.shape.memory
@@ -234,12 +234,22 @@ class MatrixGame3Model(nn.Module):
         p = self.patch_embedding_wancamctrl(camera.to(self.dtype))
         return p + self.c2ws_hidden_states_layer2(silu(self.c2ws_hidden_states_layer1(p)))
 
-    def embed_time(self, timestep: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Time vectors of given tokens (time 0) and new ones: [2, C] for the head and [2, 6, C] for the blocks."""
-        device = self.patch_embedding.weight.device
+    def embed_patches(self, x: torch.Tensor) -> torch.Tensor:
+        """Latents [B, T, C, h, w] -> tokens [B, T * n, C] in (frame, row, column) order."""
+        x = x.to(self.dtype).unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))  # [B, T, C, rows, 2, columns, 2]
+        patches = x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(1, 3)
+        return linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
+
+    def unpatch(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        """What the head gives, [B, T * n, 4 * C] as (row, column, channel) -> [B, T, C, h, w]."""
+        x = tokens.unflatten(1, (-1, *grid)).unflatten(-1, (PATCH, PATCH, self.config.out_dim))
+        return x.permute(0, 1, 6, 2, 4, 3, 5).flatten(-2).flatten(-3, -2)
+
+    def embed_time(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Timesteps [n] -> vectors float32 [n, C] for the head and [n, 6, C] for the blocks."""
         half = self.config.freq_dim // 2
-        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=device) / half)
-        angles = torch.tensor([0.0, timestep], dtype=torch.float64, device=device)[:, None] * frequencies
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=timesteps.device) / half)
+        angles = timesteps.double()[:, None] * frequencies
         features = torch.cat((angles.cos(), angles.sin()), dim=-1).float()
         first, _, second = self.time_embedding
         e = _linear32(silu(_linear32(features, first)), second)
@@ -257,11 +267,11 @@ class MatrixGame3Model(nn.Module):
             Velocity float32 [B, T', C, h, w] of the latents after those that ``clip.layout`` drops.
         """
         layout = clip.layout
-        e, time = self.embed_time(timestep)
-        tokens = layout.to_sequence(_patches(x.to(self.dtype)).flatten(1, 2), 1)
-        stream = linear(tokens, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias).float()
+        # Two rows are all there is: given latents have time 0, memory included.
+        e, time = self.embed_time(torch.tensor([0.0, timestep], device=x.device))
+        stream = layout.to_sequence(self.embed_patches(x), 1).float()
         delta, gate, eps = None, None, self.config.eps
-        known, blocks = layout.known, self._blocks()
+        known, blocks = layout.known, self.transformer_blocks
         for block, own in zip(blocks, clip.blocks, strict=True):
             shift1, scale1, gate1, shift2, scale2, gate2 = block.vectors(time)
             stream, z = add_modulated_norm(stream, delta, gate, scale1, shift1, known, self.dtype, eps)
@@ -273,25 +283,14 @@ class MatrixGame3Model(nn.Module):
             delta, gate = block.ffn(z), gate2
         shift, scale = (self.head.modulation.float() + e[:, None]).unbind(dim=1)
         _, z = add_modulated_norm(stream, delta, gate, scale, shift, known, self.dtype, eps)
-        out = layout.kept_to_grid(self.head.head(z), 1).float()
-        return _unpatch(out, layout.shape.grid, self.config.out_dim)
+        return self.unpatch(layout.kept_to_grid(self.head.head(z), 1).float(), layout.shape.grid)
 
-    def _blocks(self) -> list[Block]:
+    @property
+    def transformer_blocks(self) -> list[Block]:
+        """The blocks, typed."""
         return list(self.blocks)  # type: ignore[arg-type]
 
 
 def _linear32(x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
     """A linear layer in float32, whatever the type of its weights: for two rows this costs nothing."""
     return linear(x, layer.weight.float(), layer.bias.float())  # type: ignore[operator,union-attr,arg-type]
-
-
-def _patches(x: torch.Tensor) -> torch.Tensor:
-    """[B, T, C, h, w] -> [B, T, n, C * 4]: channel, row in the patch, column in the patch."""
-    x = x.unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))  # [B, T, C, rows, 2, columns, 2]
-    return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
-
-
-def _unpatch(tokens: torch.Tensor, grid: tuple[int, int], channels: int) -> torch.Tensor:
-    """[B, T * n, 4 * C] (row, column, channel) -> [B, T, C, h, w]."""
-    x = tokens.unflatten(1, (-1, *grid)).unflatten(-1, (PATCH, PATCH, channels))
-    return x.permute(0, 1, 6, 2, 4, 3, 5).flatten(-2).flatten(-3, -2)

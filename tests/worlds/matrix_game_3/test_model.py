@@ -98,7 +98,7 @@ def test_steps_inside() -> None:
         if key in last:
             expected = expected[:, layout.dropped :]
         torch.testing.assert_close(seen[key], expected, atol=2e-5, rtol=0)
-    e, _ = model.embed_time(float(tensors[f"{name}.in.t"].max()))
+    e, _ = model.embed_time(torch.tensor([0.0, float(tensors[f"{name}.in.t"].max())]))
     per_token = tensors[f"{name}.inter.time_embedding"][0]
     torch.testing.assert_close(e[0], per_token[0], atol=2e-5, rtol=0)
     torch.testing.assert_close(e[1], per_token[-1], atol=2e-5, rtol=0)

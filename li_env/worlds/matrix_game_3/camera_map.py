@@ -1,0 +1,78 @@
+"""The camera map: place and ray direction of every pixel, as the transformer reads them (specification 4.4).
+
+Relative poses do not depend on the axes of the world, so the poses may be those of the engine or those of
+`kinematics.camera_to_world`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from li_env.worlds.matrix_game_3.config import CAMERA_CHANNELS, LATENT_PIXELS
+
+SAME_PLACE = 1e-5
+"""Metres below which a memory view counts as taken from the place of its reference."""
+
+_TOKEN_PIXELS = 2 * LATENT_PIXELS
+
+
+def clip_poses(poses: np.ndarray) -> np.ndarray:
+    """Poses of a clip's latents [F, 4, 4], each relative to the one before; the longest step becomes 1.
+
+    The first is the identity. How fast the camera really moves is lost: so the model was trained.
+    """
+    poses = np.asarray(poses, dtype=np.float32).astype(np.float64)
+    relative = np.tile(np.eye(4), (len(poses), 1, 1))
+    relative[1:] = np.linalg.inv(poses[:-1]) @ poses[1:]
+    longest = np.linalg.norm(relative[:, :3, 3], axis=-1).max()
+    if longest > 0:
+        relative[:, :3, 3] /= longest
+    return relative
+
+
+def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = False) -> np.ndarray:
+    """Pose [4, 4] of a memory view relative to its reference, at distance 1 unless it is at the same place.
+
+    Args:
+        memory, reference: camera-to-world [4, 4].
+        original: round the memory pose to float32 and take every distance above 0 for one. If the camera stood still,
+            what rounding leaves then becomes a step of length 1.
+    """
+    if original:
+        memory = np.asarray(memory, dtype=np.float32)
+    relative: np.ndarray = np.linalg.inv(np.asarray(reference, dtype=np.float64)) @ memory.astype(np.float64)
+    distance = float(np.linalg.norm(relative[:3, 3]))
+    if distance > (0.0 if original else SAME_PLACE):
+        relative[:3, 3] /= distance
+    elif not original:
+        relative[:3, 3] = 0.0
+    return relative
+
+
+def camera_values(relative: np.ndarray | torch.Tensor, grid: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Camera map of tokens: [..., T, 4, 4] relative poses -> float32 [..., T, n, 6144].
+
+    The values of a token are ordered by (component, row and column in a latent pixel, latent row and column in the
+    token); components are the place (3) and the ray direction (3).
+    """
+    poses = torch.as_tensor(relative, device=device).float()
+    rays = _rays(grid, device)
+    directions = torch.einsum("...ij,njp->...nip", poses[..., :3, :3], rays)
+    place = poses[..., None, :3, 3, None].expand_as(directions)
+    return torch.cat((place, directions), dim=-2).flatten(-2)
+
+
+@lru_cache(maxsize=4)
+def _rays(grid: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Unit ray directions float32 [n, 3, 1024] of the pixels of every token, for 90 degrees in both axes."""
+    height, width = (_TOKEN_PIXELS * extent for extent in grid)
+    y, x = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (height, width))
+    x, y = (x - width / 2) / (width / 2), (y - height / 2) / (height / 2)
+    rays = torch.stack((x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(height, width)), dim=-1)
+    rays = rays / rays.norm(dim=-1, keepdim=True)
+    # [row, latent row, pixel row, column, latent column, pixel column, 3] -> [n, 3, pixel row, pixel column, ...]
+    rays = rays.view(grid[0], 2, LATENT_PIXELS, grid[1], 2, LATENT_PIXELS, 3).permute(0, 3, 6, 2, 5, 1, 4)
+    return rays.reshape(grid[0] * grid[1], CAMERA_CHANNELS // 2, -1).float().to(device)

@@ -1,0 +1,91 @@
+"""A model call as the original computes it: what ours is compared with in time, and the release in numbers.
+
+The sequence is filled up with zero tokens, time vectors are kept per token, and camera, actions and text are computed
+again in every step. Given latents are denoised along with the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import layer_norm, pad
+
+from li_env.kernels.attention import attend
+from li_env.worlds.matrix_game_3.layout import TokenLayout
+from li_env.worlds.matrix_game_3.model import ClipConditions, MatrixGame3Model
+from li_env.worlds.matrix_game_3.rotation import sequence_rotation, slot_rotation
+
+PADDED_LATENTS = 20
+"""What the original fills every sequence up to, in latents: five of memory, the longest clip's fifteen."""
+
+PaddedAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Attention of queries, keys and values [B, H, S, D], zero tokens included."""
+
+
+def padded_velocity(
+    model: MatrixGame3Model,
+    x: torch.Tensor,
+    timestep: float,
+    conditions: ClipConditions,
+    text: torch.Tensor,
+    layout: TokenLayout,
+    frames: int = PADDED_LATENTS,
+    attention: PaddedAttention | None = None,
+) -> torch.Tensor:
+    """Velocity of all latents but memory.
+
+    Args:
+        model: the transformer.
+        x: [B, T, C, h, w] latents: memory, given, new.
+        timestep: of the new latents.
+        conditions: what controls the clip; its ``text`` is not read.
+        text: [B, n, text_dim] text states.
+        layout: dense, of the T latents.
+        frames: latents that the sequence is filled up to.
+        attention: self-attention; by default dense over the real keys.
+
+    Returns:
+        float32 [B, T - memory, C, h, w].
+    """
+    dtype, eps, grid, shape = model.dtype, model.config.eps, layout.shape.grid, layout.shape
+    stream = model.embed_patches(x).float()
+    real = stream.shape[1]
+    fill = (0, 0, 0, frames * grid[0] * grid[1] - real)
+    stream = pad(stream, fill)
+    times = torch.zeros(stream.shape[1], device=x.device)
+    times[layout.known : real] = timestep
+    e, time = model.embed_time(times)
+    rotation, slots = sequence_rotation(model.config, conditions.latents, layout), slot_rotation(model.config, layout)
+    of_tokens = slots.of_tokens(layout.frames)
+    p = model.embed_camera(pad(conditions.camera.flatten(1, 2), fill))
+    for block, words in zip(model.transformer_blocks, model.embed_text(text), strict=True):
+        shift1, scale1, gate1, shift2, scale2, gate2 = (block.modulation.float() + time).unbind(dim=1)
+        z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale1) + shift1).to(dtype)
+        # Zero tokens stand at no position: they are left unrotated.
+        parts = [(z[:, :real], rotation), (z[:, real:], None)]
+        query = torch.cat([block.self_attn.query(*part) for part in parts], dim=2)
+        keys, values = zip(*(block.self_attn.key_value(*part) for part in parts), strict=True)
+        if attention is None:
+            mixed = attend(query, keys[:1], values[:1])
+        else:
+            mixed = attention(query, torch.cat(keys, dim=2), torch.cat(values, dim=2))
+        stream = stream + block.self_attn.output(mixed) * gate1
+        scale, shift = block.camera(p)
+        stream = (1 + scale.float()) * stream + shift.float()
+        weight, bias = block.norm3.weight.float(), block.norm3.bias.float()
+        stream = layer_norm(stream, stream.shape[-1:], weight, bias, eps)
+        z = stream.to(dtype)
+        stream = stream + block.cross_attn.output(attend(block.cross_attn.query(z), [words[0]], [words[1]]))
+        if block.action_model is not None:
+            module = block.action_model
+            actions = module.prepare(conditions.mouse, conditions.keyboard, shape.memory, slots)
+            own = stream[:, :real].to(dtype)
+            own = own + module.mouse(own, actions, layout, of_tokens)
+            own = own + module.keyboard(own, actions, of_tokens)
+            stream = torch.cat((own.float(), stream[:, real:]), dim=1)
+        z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale2) + shift2).to(dtype)
+        stream = stream + block.ffn(z) * gate2
+    shift, scale = (model.head.modulation.float() + e[:, None]).unbind(dim=1)
+    z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale) + shift).to(dtype)
+    return model.unpatch(model.head.head(z[:, :real]).float(), grid)[:, shape.memory :]
