@@ -218,6 +218,7 @@ class Engine:
                 context_poses=state.history.poses[list(plan.context)],
                 noise=noise,
                 context_motions=state.history.motions_to(plan.context),
+                origin=state.history.poses[0] if len(state.history) else chunk_poses[0],
             )
             for state, plan, chunk_poses, moves, noise in zip(
                 states, plans, poses, motions, self._noise(states), strict=True

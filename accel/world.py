@@ -11,8 +11,8 @@ own unit (`WorldSpec.length_unit`), angles are degrees.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -61,6 +61,10 @@ class WorldSpec:
         supports_block_sparse: whether `WorldModel.generate` carries out block-sparse attention plans.
         sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
             device that the world runs on.
+        memory_rule: how the model was made to retrieve memory: ``groups`` of latents that look like the coming views
+            (`memory.NearestView`), or ``slots``, each for one coming view (`slots.ViewSlots`).
+        view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings that leave it to
+            the world.
     """
 
     name: str
@@ -82,6 +86,8 @@ class WorldSpec:
     length_unit: str
     supports_block_sparse: bool = False
     sparse_min_context: int = 8
+    memory_rule: Literal["groups", "slots"] = "groups"
+    view_threshold: float = 0.7
 
     @property
     def chunk_frames(self) -> int:
@@ -123,6 +129,7 @@ class ChunkRequest:
     context_poses: np.ndarray
     noise: torch.Tensor
     context_motions: tuple[CameraMotion, ...] = ()
+    origin: np.ndarray = field(default_factory=lambda: np.eye(4))
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,7 @@ def test_world_sees_the_context_that_the_plan_names() -> None:
                     np.testing.assert_array_equal(pose, made_pose)
                 followed = [(STILL, *moved)[index] for index in request.plan.context]
                 assert list(request.context_motions) == followed
+                np.testing.assert_array_equal(request.origin, made[0][1] if made else request.poses[0])
                 checked.append(len(expected))
             return super().generate(requests)
 
@@ -196,7 +197,8 @@ def test_world_sees_the_context_that_the_plan_names() -> None:
     made: list[tuple[torch.Tensor, np.ndarray]] = []
     moved: list[CameraMotion] = []
     machine = engine(Checker())
-    [state] = begin(machine, 0)
+    start = follow(np.eye(4), [CameraMotion(yaw=30, forward=0.5)])[0]
+    [state] = machine.start([machine.world.start_frames[0]], [""], [0], [start])  # type: ignore[attr-defined]
     for _ in range(10):
         [state], [result] = machine.step([state], [part(state.chunk)])
         moved.extend(result.motions)

@@ -1,0 +1,54 @@
+"""The discrete action label of a camera motion: 9 translations times 9 rotations.
+
+Source: specification of HY-WorldPlay, section 6.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from li_env.accel.camera import CameraMotion, inverse, move
+
+STANDING = 1e-4
+"""Length below which a translation counts as none."""
+
+TURNING = 0.05
+"""Degrees above which a rotation counts."""
+
+_TRANSLATIONS = {"": 0, "f": 1, "b": 2, "r": 3, "l": 4, "fr": 5, "fl": 6, "br": 7, "bl": 8}
+_ROTATIONS = {"": 0, "r": 1, "l": 2, "u": 3, "d": 4, "ru": 5, "rd": 6, "lu": 7, "ld": 8}
+
+
+def step_label(step: np.ndarray) -> int:
+    """Label 0..80 of the pose [4, 4] of a camera seen from the one before it."""
+    return 9 * _TRANSLATIONS[_direction(step[:3, 3])] + _ROTATIONS[_turn(step[:3, :3])]
+
+
+def pose_labels(poses: np.ndarray) -> list[int]:
+    """Labels of camera-to-world poses [n, 4, 4] in a row; the first has 0."""
+    return [0, *(step_label(step) for step in inverse(poses[:-1]) @ poses[1:])]
+
+
+def motion_labels(motions: Sequence[CameraMotion]) -> list[int]:
+    """Labels of motions, one per latent that a motion leads to."""
+    return [step_label(move(np.eye(4), motion)) for motion in motions]
+
+
+def _direction(shift: np.ndarray) -> str:
+    """Which way, of forward or backward and right or left, the translation goes (vertical motion is not labelled)."""
+    length = float(np.linalg.norm(shift))
+    if length <= STANDING:
+        return ""
+    right, _, forward = np.degrees(np.arccos(np.clip(shift / length, -1.0, 1.0)))
+    along = "f" if forward < 60 else "b" if forward > 120 else ""
+    return along + ("r" if right < 60 else "l" if right > 120 else "")
+
+
+def _turn(rotation: np.ndarray) -> str:
+    """Which way, of right or left and up or down, the camera turns."""
+    yaw = np.degrees(np.arcsin(np.clip(-rotation[2, 0], -1.0, 1.0)))
+    pitch = np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))
+    around = "r" if yaw > TURNING else "l" if yaw < -TURNING else ""
+    return around + ("u" if pitch > TURNING else "d" if pitch < -TURNING else "")
