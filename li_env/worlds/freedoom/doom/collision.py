@@ -73,6 +73,27 @@ class Walls:
         self._near = np.concatenate(padded)  # -1 is the far-away dummy segment
         self._origins, self._shapes, self._bases = np.array(origins), np.array(shapes), np.array(bases)
 
+    @classmethod
+    def join(cls, parts: Sequence[Walls]) -> Walls:
+        """The maps of all parts, in their order, without measuring them again; all parts must have one radius."""
+        joined = cls.__new__(cls)
+        joined._radius = parts[0]._radius
+        counts = [len(part._segments) - 1 for part in parts]  # without the far-away dummy
+        firsts = np.cumsum([0, *counts[:-1]])
+        width = max(part._near.shape[1] for part in parts)
+        tables = []
+        for part, first in zip(parts, firsts.tolist(), strict=True):
+            table = np.full((len(part._near), width), -1)
+            table[:, : part._near.shape[1]] = np.where(part._near < 0, -1, part._near + first)
+            tables.append(table)
+        joined._segments = np.concatenate([*(part._segments[:-1] for part in parts), np.full((1, 4), _FAR)])
+        joined._near = np.concatenate(tables)
+        joined._origins = np.concatenate([part._origins for part in parts])
+        joined._shapes = np.concatenate([part._shapes for part in parts])
+        rows = np.cumsum([0, *[len(part._near) for part in parts[:-1]]])
+        joined._bases = np.concatenate([part._bases + row for part, row in zip(parts, rows, strict=True)])
+        return joined
+
     def _nearby(self, which: np.ndarray, positions: np.ndarray) -> np.ndarray:
         cells = ((positions - self._origins[which]) / _BUCKET).astype(int)
         cells = np.clip(cells, 0, self._shapes[which] - 1)

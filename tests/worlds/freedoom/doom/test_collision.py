@@ -91,3 +91,15 @@ def _crosses(a, b, segments):
         )
 
     return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
+
+
+def test_joined_walls_are_those_of_the_parts():
+    rng = np.random.default_rng(0)
+    maps = [generate_map(seed) for seed in (1, 2, 3)]
+    together = Walls([entry.segments for entry in maps])
+    joined = Walls.join([Walls([maps[0].segments, maps[1].segments]), Walls([maps[2].segments])])
+    which = np.arange(60) % 3
+    places = np.array([maps[k].sample_free_position(rng) for k in which], dtype=float)
+    steps = rng.uniform(-33, 33, (60, 2))
+    np.testing.assert_array_equal(joined.slide(which, places, steps), together.slide(which, places, steps))
+    assert (joined.slide(which, places, steps) != places + steps).any()

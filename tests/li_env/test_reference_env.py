@@ -1,0 +1,149 @@
+"""The real game behind the environment's interface: same spaces, its own pictures, its own walls."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import li_env  # noqa: F401  (registers the ids)
+from li_env.accel.world import WorldModel
+from li_env.errors import MissingExtraError
+from li_env.tasks.navigation import pose_at
+from li_env.worlds.freedoom.doom.geodesic import known_map
+from li_env.worlds.freedoom.doom.maps import write_wad
+from li_env.worlds.freedoom.doom.renderer import DoomRenderer
+from li_env.worlds.freedoom.doom.walking import doom_poses
+from li_env.worlds.freedoom.game import FreedoomGame
+from li_env.worlds.registry import load_world
+
+pytest.importorskip("vizdoom")
+
+IDS = [f"LightInteraction/{name}-v0" for name in ("Explore", "PointGoal", "ImageGoal")]
+FORWARD, TURN_RIGHT, STOP = 1, 6, 9
+
+
+@pytest.fixture(scope="module")
+def game() -> FreedoomGame:
+    return load_world("freedoom_game")
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_passes_the_checkers(game, name):
+    env = gymnasium.make(name, world="freedoom_game", observation="frame", render_mode="rgb_array").unwrapped
+    check_env(env)
+    check_env_sb3(env, warn=False)
+    assert env.world is game
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("observation", ["chunk", "frame"])
+def test_spaces_are_those_of_the_learned_world(game, name, observation):
+    learned, real = (gymnasium.make(name, world=w, observation=observation) for w in ("freedoom", "freedoom_game"))
+    assert learned.observation_space == real.observation_space
+    assert learned.action_space == real.action_space
+    for env in (learned, real):
+        env.reset(seed=0)
+    assert learned.step(FORWARD)[4].keys() == real.step(FORWARD)[4].keys()
+
+
+def test_an_episode_begins_as_in_the_learned_world(game):
+    learned, real = (gymnasium.make(IDS[2], world=w) for w in ("freedoom", "freedoom_game"))
+    for episode in (0, 7, 71):
+        (one, first), (two, second) = (env.reset(seed=4, options={"episode": episode}) for env in (learned, real))
+        np.testing.assert_equal(one, two)
+        np.testing.assert_equal(first, second)
+
+
+def test_the_first_chunk_shows_the_start_frame_again_and_then_the_game(game, tmp_path):
+    env = gymnasium.make(IDS[1], world="freedoom_game")
+    _, start = env.reset(seed=0, options={"episode": 11})
+    shown, _, _, _, info = env.step(TURN_RIGHT)
+    np.testing.assert_array_equal(shown["rgb"][0], game.start_frames[11])
+    write_wad([known_map(int(game.start_states.map_seeds[11]))], tmp_path / "map.wad")
+    x, z, yaw = game.start_states.map_poses[11]
+    np.testing.assert_allclose(start["pose"], pose_at((x, z, yaw)), atol=1e-5)
+    np.testing.assert_allclose(info["pose"], pose_at((x, z, yaw + 45)), atol=1e-5)
+    with DoomRenderer(tmp_path / "map.wad") as renderer:
+        expected = renderer.render(0, doom_poses(np.array([[x, z, yaw + 15 * k] for k in range(4)])))
+    np.testing.assert_array_equal(shown["rgb"], expected)
+
+
+def test_walls_stop_the_agent_and_it_never_leaves_the_map(game):
+    env = gymnasium.make(IDS[1], world="freedoom_game")
+    rng = np.random.default_rng(0)
+    collisions = 0
+    for episode in range(4):
+        env.reset(seed=0, options={"episode": episode})
+        segments = known_map(int(game.start_states.map_seeds[episode])).segments
+        for _ in range(8):
+            *_, info = env.step(int(rng.choice([FORWARD, FORWARD, TURN_RIGHT])))
+            collisions += info["blocked"] > 0.1
+            for pose in info["latent_poses"]:
+                place = doom_poses(np.array([[pose[0, 3], pose[2, 3], 0.0]]))[0, :2]
+                start, end = segments[:, :2], segments[:, 2:]
+                along = end - start
+                share = np.clip(((place - start) * along).sum(1) / (along**2).sum(1), 0, 1)
+                assert np.hypot(*(place - start - share[:, None] * along).T).min() > 15.9
+    assert collisions > 3
+
+
+def test_a_batch_gives_the_episodes_one_by_one(game):
+    rules = gymnasium.make(IDS[1], world="freedoom_game").unwrapped.episodes
+    options = [{"episode": index} for index in (3, 4, 3, 9)]
+    paths = [[1, 6, 1, 2], [6, 6, 1, 1], [5, 1, STOP, None], [4, 1, 1, 8]]
+
+    def generators():
+        return [np.random.default_rng(index) for index in range(4)]
+
+    together = rules.start(generators(), options)
+    for turn in range(4):
+        moving = [index for index in range(4) if paths[index][turn] is not None]
+        after = rules.step([together[index] for index in moving], [paths[index][turn] for index in moving])
+        for index, now in zip(moving, after, strict=True):
+            together[index] = now
+    for index, generator in enumerate(generators()):
+        (alone,) = rules.start([generator], [options[index]])
+        for action in paths[index]:
+            if action is not None:
+                (alone,) = rules.step([alone], [action])
+        np.testing.assert_array_equal(alone.frames, together[index].frames)
+        np.testing.assert_equal(rules.info(alone), rules.info(together[index]))
+    assert rules.terminated(together[2])
+
+
+def test_any_pose_of_any_map_can_be_a_start(game):
+    env = gymnasium.make(IDS[0], world="freedoom_game").unwrapped
+    x, y = known_map(5).start
+    pose = pose_at((-y / 32, x / 32, 30.0))
+    image = np.zeros((96, 128, 3), np.uint8)
+    env.reset(seed=0, options={"image": image, "prompt": "map 5", "pose": pose})
+    *_, info = env.step(FORWARD)
+    assert info["latent_poses"][0] == pytest.approx(pose)
+    for place in ((1000.0, 1000.0, 0.0), (-y / 32, x / 32 + 500, 0.0)):
+        env.reset(seed=0, options={"image": image, "prompt": "map 5", "pose": pose_at(place)})
+        with pytest.raises(ValueError, match="is outside map 5: inside a wall or outside of the rooms"):
+            env.step(FORWARD)
+
+
+@pytest.mark.parametrize("prompt", ["", "map", "map -1", "map x", "a room", "map 1234567890"])
+def test_a_prompt_that_names_no_map_is_refused(game, prompt):
+    env = gymnasium.make(IDS[0], world="freedoom_game")
+    with pytest.raises(ValueError, match=f"prompt={prompt!r} names no map of the game; allowed: 'map N'"):
+        env.reset(seed=0, options={"image": np.zeros((96, 128, 3), np.uint8), "prompt": prompt})
+
+
+def test_it_is_a_world_and_needs_no_weights(game):
+    assert isinstance(game, WorldModel)
+    with pytest.raises(ValueError, match="weights='x' are of no use"):
+        load_world("freedoom_game", weights="x")
+    with pytest.raises(ValueError, match="workers=-1 is not allowed"):
+        FreedoomGame(workers=-1)
+
+
+def test_without_vizdoom_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "vizdoom", None)
+    with pytest.raises(MissingExtraError, match=r"'freedoom_game' needs ViZDoom: pip install 'li-env\[doom\]'"):
+        FreedoomGame()
