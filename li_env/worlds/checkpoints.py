@@ -9,9 +9,11 @@ import json
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -97,6 +99,16 @@ class TensorFile:
             if (name := rename(stored)) is not None:
                 self._read[name], self.shapes[name], self.dtypes[name] = read, shape, dtype
 
+    def replaced_by(self, other: TensorFile) -> TensorFile:
+        """A copy in which ``other`` stands for every top-level module that it has tensors of."""
+        joined = copy(self)
+        modules = {name.partition(".")[0] for name in other.shapes}
+        for mine, theirs in (("_read", other._read), ("shapes", other.shapes), ("dtypes", other.dtypes)):
+            kept = {name: value for name, value in getattr(self, mine).items() if name.partition(".")[0] not in modules}
+            setattr(joined, mine, kept | theirs)
+        joined.path = other.path
+        return joined
+
     def __contains__(self, name: str) -> bool:
         return name in self._read
 
@@ -133,7 +145,8 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 def _torch_tensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], str, Callable[[], Tensor]]]:
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Only the present file format, a zip archive, can be read in parts.
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError:
         raise ValueError(
             f"{path} holds more than tensors and is not opened, because that could run code; "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from li_env.errors import MissingExtraError
 from li_env.worlds.checkpoints import TensorFile, load_into
 
-PACKAGES = ("accelerate", "diffusers", "transformers")
+PACKAGES = ("accelerate", "diffusers", "ftfy", "transformers")
 
 
 def require_libraries(purpose: str) -> None:

@@ -87,6 +87,21 @@ def test_loads_cast_and_checked(tmp_path: Path, kind: str) -> None:
         assert value.dtype == torch.bfloat16 and torch.equal(value, values[name].bfloat16())
 
 
+def test_the_older_file_format(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(tensors(), path, _use_new_zipfile_serialization=False)
+    assert not compare(TensorFile(path), model())
+
+
+def test_modules_replaced_by_another_file(tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole.safetensors", tmp_path / "part.safetensors"
+    save_file({"a.x": torch.zeros(1), "a.y": torch.zeros(1), "b.x": torch.zeros(1)}, whole)
+    save_file({"a.x": torch.ones(2)}, part)
+    joined = TensorFile(whole).replaced_by(TensorFile(part))
+    assert joined.shapes == {"a.x": (2,), "b.x": (1,)} and joined.path == part
+    assert joined["a.x"].sum() == 2 and joined["b.x"].sum() == 0 and "a.y" not in joined
+
+
 def test_names_are_mapped_and_left_out(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({f"net.{name}": value for name, value in tensors().items()} | {"extra": torch.ones(1)}, path)

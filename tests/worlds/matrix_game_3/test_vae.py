@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.worlds.matrix_game_3.vae import StreamingVAE, diffusers_name
+from li_env.worlds.matrix_game_3.vae import LATENT_MEAN, LATENT_STD, StreamingVAE, diffusers_name
 from tests.oracle import load_oracle, oracle_folder
 
 ORACLE = "matrix_game_3_vae_tiny"
@@ -146,3 +146,10 @@ def test_frames_forks_and_batches(tiny: StreamingVAE) -> None:
     assert np.abs(together[0].astype(int) - once).max() <= 1
     assert np.abs(together[1].astype(int) - frames).max() <= 1
     assert np.abs(together[2].astype(int) - tiny.decode(second, begun)[0]).max() <= 1
+
+
+@needs_oracle
+def test_latent_statistics_are_the_published_ones() -> None:
+    _, arrays = load_oracle(ORACLE)
+    np.testing.assert_allclose(LATENT_MEAN, arrays["latent_mean"], atol=1e-6)
+    np.testing.assert_allclose(LATENT_STD, arrays["latent_std"], atol=1e-6)
