@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ class CameraMotion:
 
     def is_finite(self) -> bool:
         """Whether no component is NaN or infinite."""
-        return bool(np.isfinite((self.yaw, self.pitch, self.right, self.forward)).all())
+        return all(map(isfinite, (self.yaw, self.pitch, self.right, self.forward)))
 
 
 STILL = CameraMotion()
@@ -51,24 +52,38 @@ STILL = CameraMotion()
 
 def move(pose: np.ndarray, motion: CameraMotion) -> np.ndarray:
     """The pose [4, 4] that ``motion`` leads to from ``pose`` [4, 4]."""
-    yaw, pitch = np.radians(motion.yaw), np.radians(motion.pitch)
-    cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    step = np.eye(4)
-    step[:3, :3] = [  # Ry(yaw) @ Rx(pitch)
-        [cos_yaw, sin_yaw * sin_pitch, sin_yaw * cos_pitch],
-        [0.0, cos_pitch, -sin_pitch],
-        [-sin_yaw, cos_yaw * sin_pitch, cos_yaw * cos_pitch],
-    ]
-    step[:3, 3] = step[:3, 0] * motion.right + step[:3, 2] * motion.forward
-    return np.asarray(pose, dtype=np.float64) @ step
+    return follow(pose, [motion])[0]
 
 
 def follow(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
     """The poses [n, 4, 4] after each of n motions, starting at ``pose`` [4, 4] (itself not included)."""
-    poses = np.empty((len(motions), 4, 4))
-    for index, motion in enumerate(motions):
-        pose = poses[index] = move(pose, motion)
-    return poses
+    return follow_many(np.asarray(pose, dtype=np.float64)[None], motion_table([motions]))[0]
+
+
+def motion_table(motions: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
+    """(yaw, pitch, right, forward) of the motions of w worlds, n each: [w, n, 4] float64."""
+    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in world] for world in motions]
+    return np.array(rows, dtype=np.float64).reshape(len(motions), -1, 4)
+
+
+def follow_many(poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
+    """`follow` for many cameras: poses [w, 4, 4] and a `motion_table` [w, n, 4] -> [w, n, 4, 4].
+
+    What one camera does is the same number for number whatever the others are.
+    """
+    yaw, pitch = np.radians(motions[..., 0]), np.radians(motions[..., 1])
+    cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    steps = np.zeros((*motions.shape[:-1], 4, 4))
+    # Ry(yaw) @ Rx(pitch)
+    steps[..., 0, 0], steps[..., 0, 1], steps[..., 0, 2] = cos_yaw, sin_yaw * sin_pitch, sin_yaw * cos_pitch
+    steps[..., 1, 1], steps[..., 1, 2] = cos_pitch, -sin_pitch
+    steps[..., 2, 0], steps[..., 2, 1], steps[..., 2, 2] = -sin_yaw, cos_yaw * sin_pitch, cos_yaw * cos_pitch
+    steps[..., :3, 3] = steps[..., :3, 0] * motions[..., 2, None] + steps[..., :3, 2] * motions[..., 3, None]
+    steps[..., 3, 3] = 1.0
+    reached = np.empty_like(steps)
+    for index in range(steps.shape[1]):
+        poses = reached[:, index] = poses @ steps[:, index]
+    return reached
 
 
 def inverse(pose: np.ndarray) -> np.ndarray:

@@ -6,18 +6,19 @@ episode, keep a reference to its state.
 
 from __future__ import annotations
 
-import hashlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from li_env.accel.camera import STILL, CameraMotion, follow
+from li_env.accel.camera import STILL, CameraMotion, follow_many, motion_table
 from li_env.accel.config import AccelConfig
 from li_env.accel.dynamics import examine, smoothed
 from li_env.accel.history import History
+from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
 from li_env.accel.replay import check_plans
@@ -82,7 +83,8 @@ class Engine:
 
     Args:
         world: the model. If it has an attribute ``view_overlap``, that is the view similarity it was trained with, and
-            the planner uses it instead of the frustum given by its spec.
+            the planner uses it instead of the frustum given by its spec. If it has a method ``follow(pose, motions)``
+            like `camera.follow`, that is how its camera moves.
         config: the acceleration settings.
     """
 
@@ -90,6 +92,8 @@ class Engine:
         self.world, self.config = world, config
         view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
         self.planner = Planner(world.spec, config, view_overlap)
+        self._own_follow: Callable[[np.ndarray, Sequence[CameraMotion]], np.ndarray] | None
+        self._own_follow = getattr(world, "follow", None)
 
     def start(
         self,
@@ -144,8 +148,7 @@ class Engine:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
         clock = _Clock(len(states))
         with torch.inference_mode():
-            feasible, broken = self._feasible(states, commanded)
-            poses = [self._poses(state, moves) for state, moves in zip(states, feasible, strict=True)]
+            feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
             if plans is None:
                 plans = self.planner.plan([state.history for state in states], poses)
@@ -185,20 +188,52 @@ class Engine:
         ]
         return following, results
 
-    def _feasible(
+    def _move(
         self, states: Sequence[EpisodeState], commanded: Sequence[tuple[CameraMotion, ...]]
-    ) -> tuple[list[tuple[CameraMotion, ...]], list[bool]]:
-        """What the world lets happen; a motion that is not finite becomes standing still and marks its episode."""
+    ) -> tuple[list[tuple[CameraMotion, ...]], list[bool], list[np.ndarray]]:
+        """What the world lets happen, whether it was broken, and the poses of the latents to make.
+
+        A motion that is not finite becomes standing still and marks its episode.
+        """
         requests = []
-        for state, moves in zip(states, commanded, strict=True):
-            arrival = follow(state.pose, moves)[-1] if moves else state.pose
-            shown = self.planner.surroundings(state.history.track, state.pose, arrival)
-            shown_poses = state.history.poses[list(shown)]
-            requests.append(MotionRequest(state.scene, state.pose, moves, self._gather(state, shown), shown_poses))
+        arrivals = [path[-1] for path in self._paths(states, commanded)]
+        now = np.stack([state.pose for state in states]) if states else np.zeros((0, 4, 4))
+        places = self.planner.surroundings_of(
+            [state.history.track for state in states], now, np.stack(arrivals) if states else now
+        )
+        recent = self._gather(states, places)
+        for state, moves, shown, latents in zip(states, commanded, places, recent, strict=True):
+            requests.append(MotionRequest(state.scene, state.pose, moves, latents, state.history.poses[list(shown)]))
         feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
         broken = [not all(move.is_finite() for move in moves) for moves in feasible]
-        feasible = [tuple(move if move.is_finite() else STILL for move in moves) for moves in feasible]
-        return feasible, broken
+        feasible = [
+            tuple(move if move.is_finite() else STILL for move in moves) if bad else moves
+            for moves, bad in zip(feasible, broken, strict=True)
+        ]
+        # Chunk 0 begins with the start frame's pose.
+        paths = self._paths(states, feasible)
+        poses = [path if state.chunk == 0 else path[1:] for state, path in zip(states, paths, strict=True)]
+        return feasible, broken, poses
+
+    def _paths(
+        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> list[np.ndarray]:
+        """Poses [1 + n, 4, 4] of every episode: now, and after each of its n motions."""
+        paths: list[np.ndarray] = [np.empty(0)] * len(states)
+        if self._own_follow is not None:
+            for index, (state, moves) in enumerate(zip(states, motions, strict=True)):
+                paths[index] = np.concatenate([state.pose[None], self._own_follow(state.pose, moves)])
+            return paths
+        kinds: dict[int, list[int]] = {}
+        for index, moves in enumerate(motions):
+            kinds.setdefault(len(moves), []).append(index)
+        for members in kinds.values():
+            now = np.stack([states[index].pose for index in members])
+            reached = follow_many(now, motion_table([motions[index] for index in members]))
+            whole = np.concatenate([now[:, None], reached], axis=1)
+            for index, path in zip(members, whole, strict=True):
+                paths[index] = path
+        return paths
 
     def _generate(
         self,
@@ -208,21 +243,23 @@ class Engine:
         motions: Sequence[tuple[CameraMotion, ...]],
     ) -> tuple[list[torch.Tensor], list[bool], list[float | None]]:
         """Finite latents per episode, whether they had to be repaired, and how much they differ from the last chunk."""
+        contexts = [plan.context for plan in plans]
+        given = zip(
+            states, plans, poses, motions, contexts, self._gather(states, contexts), self._noise(states), strict=True
+        )
         requests = [
             ChunkRequest(
                 scene=state.scene,
                 plan=plan,
                 poses=chunk_poses,
                 motions=moves,
-                context=self._gather(state, plan.context),
-                context_poses=state.history.poses[list(plan.context)],
+                context=context,
+                context_poses=state.history.poses[list(indices)],
                 noise=noise,
-                context_motions=state.history.motions_to(plan.context),
+                context_motions=state.history.motions_to(indices),
                 origin=state.history.poses[0] if len(state.history) else chunk_poses[0],
             )
-            for state, plan, chunk_poses, moves, noise in zip(
-                states, plans, poses, motions, self._noise(states), strict=True
-            )
+            for state, plan, chunk_poses, moves, indices, context, noise in given
         ]
         latents = [_compact(chunk) for chunk in self.world.generate(requests)]
         finite, changes = examine(latents, [state.history.last_chunk for state in states])
@@ -231,27 +268,26 @@ class Engine:
                 latents[index] = torch.nan_to_num(chunk, nan=0.0, posinf=0.0, neginf=0.0)
         return latents, [not good for good in finite], changes
 
-    def _poses(self, state: EpisodeState, motions: Sequence[CameraMotion]) -> np.ndarray:
-        """Poses of the latents to make: chunk 0 begins with the start frame's."""
-        poses = follow(state.pose, motions)
-        return np.concatenate([state.pose[None], poses]) if state.chunk == 0 else poses
+    def _gather(self, states: Sequence[EpisodeState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+        """Latents of every episode: views of one tensor, so that a batch costs one copy, not one per episode."""
+        pieces = [
+            piece for state, wanted in zip(states, indices, strict=True) for piece in state.history.pieces(wanted)
+        ]
+        if not pieces:
+            nothing = torch.zeros((0, *self.world.spec.latent_shape), device=self.world.device)
+            return [nothing] * len(states)
+        return torch.cat(pieces).split([len(wanted) for wanted in indices])
 
-    def _gather(self, state: EpisodeState, indices: Sequence[int]) -> torch.Tensor:
-        if not indices:
-            return torch.zeros((0, *self.world.spec.latent_shape), device=self.world.device)
-        return state.history.latents(indices)
-
-    def _noise(self, states: Sequence[EpisodeState]) -> list[torch.Tensor]:
-        """Standard normal [n, C, h, w] per episode, a function of its seed and chunk alone; one copy to the device."""
+    def _noise(self, states: Sequence[EpisodeState]) -> Sequence[torch.Tensor]:
+        """Standard normal [n, C, h, w] per episode, a function of its seed and chunk alone."""
         spec = self.world.spec
-        sizes = [spec.latents_in_chunk(state.chunk) for state in states]
         if not states:
             return []
-        noise = [
-            torch.randn((size, *spec.latent_shape), generator=_generator(state.seed, state.chunk))
-            for state, size in zip(states, sizes, strict=True)
-        ]
-        return list(torch.cat(noise).to(self.world.device).split(sizes))
+        chunks = [state.chunk for state in states]
+        sizes = [spec.latents_in_chunk(chunk) for chunk in chunks]
+        each = math.prod(spec.latent_shape)
+        numbers = standard_normal([state.seed for state in states], chunks, max(sizes) * each, self.world.device)
+        return [row[: size * each].view(size, *spec.latent_shape) for row, size in zip(numbers, sizes, strict=True)]
 
     def _check_motions(
         self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
@@ -299,12 +335,6 @@ class _Clock:
         now = time.perf_counter()
         self.milliseconds[stage] = 1000.0 * (now - self._last) / self._episodes
         self._last = now
-
-
-def _generator(seed: int, chunk: int) -> torch.Generator:
-    """On the CPU, so that noise does not depend on the device; hashed, so that neighbouring seeds share nothing."""
-    digest = hashlib.blake2b(f"{seed}:{chunk}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 def _compact(latents: torch.Tensor) -> torch.Tensor:

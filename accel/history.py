@@ -158,11 +158,12 @@ class History:
         Raises:
             ValueError: lengths differ from each other or from the earlier chunks after the first.
         """
-        if len(latents) == 0 or len(latents) != len(poses):
-            raise ValueError(f"latents: {len(latents)} for {len(poses)} poses; use one per pose and at least one")
-        if self.chunks > 1 and len(latents) != len(self._chunks[1]):
-            raise ValueError(f"latents: {len(latents)} in this chunk, {len(self._chunks[1])} in the chunks before")
-        expected = len(latents) - (1 if self.chunks == 0 else 0)
+        count = latents.shape[0]
+        if count == 0 or count != len(poses):
+            raise ValueError(f"latents: {count} for {len(poses)} poses; use one per pose and at least one")
+        if self.chunks > 1 and count != self._chunks[1].shape[0]:
+            raise ValueError(f"latents: {count} in this chunk, {self._chunks[1].shape[0]} in the chunks before")
+        expected = count - (1 if self.chunks == 0 else 0)
         if len(motions) != expected:
             raise ValueError(f"motions: {len(motions)} given, {expected} lead to the poses of this chunk")
         chunks, together = self._chunks.extend([latents]), self._motions.extend(motions)
@@ -176,17 +177,30 @@ class History:
         """
         if len(indices) == 0:
             raise IndexError("indices: empty; at least one latent must be asked for")
-        first = len(self._chunks[0]) if self.chunks else 0
-        size = len(self._chunks[1]) if self.chunks > 1 else 1
+        parts = self.pieces(indices)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def pieces(self, indices: Sequence[int]) -> list[torch.Tensor]:
+        """The same as the tensors to join: whole chunks where ``indices`` has whole chunks, no copies.
+
+        Raises:
+            IndexError: an index outside the history.
+        """
+        length = len(self)
+        first = self._chunks[0].shape[0] if self.chunks else 0
+        size = self._chunks[1].shape[0] if self.chunks > 1 else 1
         runs: list[list[int]] = []  # [chunk, start, stop]: neighbours inside a chunk are taken as one slice
         for index in indices:
-            if not 0 <= index < len(self):
-                raise IndexError(f"indices: {index} is outside the history of {len(self)} latents")
+            if not 0 <= index < length:
+                raise IndexError(f"indices: {index} is outside the history of {length} latents")
             chunk, offset = (0, index) if index < first else divmod(index - first, size)
             chunk += index >= first
             if runs and runs[-1][0] == chunk and runs[-1][2] == offset:
                 runs[-1][2] += 1
             else:
                 runs.append([chunk, offset, offset + 1])
-        parts = [self._chunks[chunk][start:stop] for chunk, start, stop in runs]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        parts = []
+        for chunk, start, stop in runs:
+            latents = self._chunks[chunk]
+            parts.append(latents if stop - start == latents.shape[0] else latents[start:stop])
+        return parts

@@ -6,7 +6,7 @@ A plan holds no tensors. It can be printed, stored as JSON and replayed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 Regime = Literal["warmup", "explore", "revisit"]
@@ -41,6 +41,8 @@ class ChunkPlan:
         sigmas: noise levels to run, decreasing, the last one 0: ``len(sigmas) - 1`` model calls.
         attention: dense, or block sparse with its ratios.
         reason: one sentence in words.
+        slots: for worlds whose memory comes in slots, what fills them: (a latent of ``memory``, the coming latent whose
+            view it was chosen for, counted from 0); a latent may fill several slots.
     """
 
     chunk: int
@@ -51,6 +53,7 @@ class ChunkPlan:
     sigmas: tuple[float, ...]
     attention: AttentionPlan
     reason: str
+    slots: tuple[tuple[int, int], ...] = ()
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -64,7 +67,8 @@ class ChunkPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` restores an equal plan."""
-        return asdict(self)
+        # Not dataclasses.asdict: a batch of worlds asks for this in every step, and nothing inside can be changed.
+        return {**vars(self), "attention": dict(vars(self.attention))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ChunkPlan:
@@ -77,6 +81,7 @@ class ChunkPlan:
         values["attention"] = AttentionPlan(**_checked("attention", AttentionPlan, values["attention"]))
         for key in ("temporal", "memory", "sigmas"):
             values[key] = tuple(values[key])
+        values["slots"] = tuple((int(latent), int(view)) for latent, view in values.get("slots", ()))
         return cls(**values)
 
 

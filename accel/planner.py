@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion, inverse, move
+from li_env.accel.camera import follow_many, inverse
 from li_env.accel.config import AccelConfig
 from li_env.accel.coverage import Coverage
 from li_env.accel.effort import ATTENTION_POLICIES, DENOISING_POLICIES
@@ -105,17 +105,51 @@ class Planner:
         ``pose`` and ``arrival`` [4, 4] are the camera now and where the motion would end. Returns at most eight
         indices, increasing; none at the start of an episode.
         """
-        recent = max(0, len(track) - _SURROUNDINGS)
-        start = max(0, recent - MAX_SEARCHED)
-        right, _, forward = (inverse(pose) @ arrival)[:3, 3]
+        return self.surroundings_of([track], pose[None], arrival[None])[0]
+
+    def surroundings_of(
+        self, tracks: Sequence[PoseTrack], poses: np.ndarray, arrivals: np.ndarray
+    ) -> list[tuple[int, ...]]:
+        """`surroundings` for w worlds at once: ``poses`` and ``arrivals`` [w, 4, 4]."""
+        lengths = [len(track) for track in tracks]
+        ends = [max(0, length - _SURROUNDINGS) for length in lengths]
+        starts = [max(0, end - MAX_SEARCHED) for end in ends]
+        near = self._nearest(tracks, starts, ends, poses, arrivals)
+        return [(*row, *range(end, length)) for row, end, length in zip(near, ends, lengths, strict=True)]
+
+    def _nearest(
+        self,
+        tracks: Sequence[PoseTrack],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        poses: np.ndarray,
+        arrivals: np.ndarray,
+    ) -> list[list[int]]:
+        """The `_SURROUNDINGS` latents of each track between start and end that look nearest to where it goes."""
+        few = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
+        many = [index for index, row in enumerate(few) if len(row) > _SURROUNDINGS]
+        if not many:
+            return few
+        distance = self.spec.view_distance
+        shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
         # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the motion ends where
         # it began, up to rounding, it is what lies ahead.
-        walks = np.hypot(right, forward) > 1e-6 * self.spec.view_distance
-        look = move(pose, CameraMotion(yaw=float(np.degrees(np.arctan2(right, forward))))) if walks else pose
-        distance = self.spec.view_distance
-        away = view_centres(track.poses[start:recent], distance) - view_centres(look, distance)
-        near = np.argsort(np.einsum("gi,gi->g", away, away), kind="stable")[:_SURROUNDINGS]
-        return (*(int(index) for index in start + np.sort(near)), *range(recent, len(track)))
+        walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
+        turn = np.zeros((len(many), 1, 4))
+        turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
+        looks = view_centres(follow_many(poses[many], turn)[:, 0], distance)
+        views = np.full((len(many), max(len(few[index]) for index in many), 3, 2), np.inf)  # direction, position
+        for row, index in enumerate(many):
+            views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
+        away = views[..., 1] + 0.5 * distance * views[..., 0] - looks[:, None]
+        squares = np.einsum("wgi,wgi->wg", away, away)
+        picks = []
+        for _ in range(_SURROUNDINGS):  # of equals the oldest
+            picks.append(squares.argmin(axis=1))
+            squares[np.arange(len(many)), picks[-1]] = np.inf
+        for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):
+            few[index] = [starts[index] + offset for offset in chosen]
+        return few
 
     def _choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
         choices = self._memory.choose(requests)

@@ -16,8 +16,8 @@ CELLS_PER_VIEW_DISTANCE = 16
 BLOCK = 32
 """Cells are kept in square blocks of ``BLOCK`` x ``BLOCK``."""
 
-_OFFSET = 1 << 30
-"""Keeps packed cell indices positive; cells beyond this many from the origin cannot be told apart."""
+_WIDEST = 256
+"""Views further apart than this many cells share no rectangle."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,36 @@ class ViewWedge:
 
     def covered(self, poses: np.ndarray) -> np.ndarray:
         """Indices of the cells that the views at ``poses`` [n, 4, 4] cover: int64 [m, 2] (x, z), each once."""
+        cells = [np.argwhere(canvas) + corner for corner, canvas in self.canvases(poses)]
+        return np.unique(np.concatenate(cells), axis=0) if len(cells) > 1 else cells[0]
+
+    def canvases(self, poses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The same as rectangles of the floor plan: (first cell (x, z) int64 [2], covered or not bool [a, b]) each.
+
+        One rectangle for all views if they are near each other, else one per view.
+        """
         poses = np.asarray(poses, dtype=np.float64)
-        reach = CELLS_PER_VIEW_DISTANCE + 1
-        around = np.arange(-reach, reach + 1)
-        window = np.stack(np.meshgrid(around, around, indexing="ij"), axis=-1).reshape(-1, 2)
-        position = poses[:, None, [0, 2], 3]  # [n, 1, 2]
-        cells = np.floor(position / self.cell).astype(np.int64) + window  # [n, window, 2]
-        delta = (cells + 0.5) * self.cell - position
+        around = np.arange(-CELLS_PER_VIEW_DISTANCE - 1, CELLS_PER_VIEW_DISTANCE + 2)
+        position = poses[:, [0, 2], 3]
+        middle = np.floor(position / self.cell).astype(np.int64)  # [n, 2]
+        delta = (middle[..., None] + around + 0.5) * self.cell - position[..., None]  # [n, 2, window]
+        x, z = delta[:, 0, :, None], delta[:, 1, None, :]
         # The right axis is horizontal at any pitch, the forward axis is not: take the heading from the former.
         right = poses[:, [0, 2], 0]
-        right = right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9)
-        heading = np.stack([-right[:, 1], right[:, 0]], axis=-1)
-        ahead = np.einsum("nwk,nk->nw", delta, heading)
-        aside = np.abs(np.einsum("nwk,nk->nw", delta, right))
-        near = np.einsum("nwk,nwk->nw", delta, delta) <= self.distance**2
-        inside = near & (ahead > 0) & (aside <= ahead * np.tan(np.radians(self.angle) / 2))
-        packed = ((cells[..., 0] + _OFFSET) << 31) + cells[..., 1] + _OFFSET
-        unique = np.unique(packed[inside])
-        return np.stack([(unique >> 31) - _OFFSET, (unique & ((1 << 31) - 1)) - _OFFSET], axis=-1)
+        right = (right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9))[..., None, None]
+        ahead = z * right[:, 0] - x * right[:, 1]
+        aside = np.abs(x * right[:, 0] + z * right[:, 1])
+        inside = (aside <= ahead * np.tan(np.radians(self.angle) / 2)) & (ahead > 0)
+        inside &= x * x + z * z <= self.distance**2
+        corners = middle + around[0]
+        first = corners.min(axis=0)
+        offsets = corners - first
+        if offsets.max() > _WIDEST:
+            return list(zip(corners, inside, strict=True))
+        canvas = np.zeros(offsets.max(axis=0) + len(around), dtype=bool)
+        for (row, column), view in zip(offsets.tolist(), inside, strict=True):
+            canvas[row : row + len(around), column : column + len(around)] |= view
+        return [(first, canvas)]
 
 
 @dataclass(frozen=True)
@@ -78,20 +90,8 @@ class SeenArea:
 
     def look(self, poses: np.ndarray) -> tuple[SeenArea, int]:
         """Add the views at ``poses`` [n, 4, 4]: the new map and the number of cells never seen before."""
-        cells = self.wedge.covered(poses)
-        home, within = np.divmod(cells, BLOCK)
-        order, starts = np.unique(home, axis=0, return_inverse=True)
         blocks = dict(self._blocks)
-        new = 0
-        for index, (x, z) in enumerate(order.tolist()):
-            column, row = within[starts.reshape(-1) == index].T
-            old = blocks.get((x, z))
-            block = np.zeros((BLOCK, BLOCK), dtype=bool) if old is None else old.copy()
-            fresh = int(np.count_nonzero(~block[column, row]))
-            if fresh:
-                block[column, row] = True
-                blocks[(x, z)] = block
-                new += fresh
+        new = sum(_cover(blocks, *canvas) for canvas in self.wedge.canvases(poses))
         return SeenArea(self.wedge, self.cells + new, blocks), new
 
     def contains(self, cells: np.ndarray) -> np.ndarray:
@@ -109,3 +109,25 @@ class SeenArea:
     def area(self) -> float:
         """Seen area in square length units."""
         return self.cells * self.wedge.cell**2
+
+
+def _cover(blocks: dict[tuple[int, int], np.ndarray], corner: np.ndarray, canvas: np.ndarray) -> int:
+    """Put a covered rectangle into ``blocks``, replacing those that change; the number of cells that are new."""
+    new = 0
+    (left, low), (right, high) = corner.tolist(), (corner + canvas.shape).tolist()
+    for x in range(left // BLOCK, (right - 1) // BLOCK + 1):
+        for z in range(low // BLOCK, (high - 1) // BLOCK + 1):
+            rows = slice(max(left, x * BLOCK), min(right, (x + 1) * BLOCK))
+            columns = slice(max(low, z * BLOCK), min(high, (z + 1) * BLOCK))
+            covered = canvas[rows.start - left : rows.stop - left, columns.start - low : columns.stop - low]
+            old = blocks.get((x, z))
+            block = np.zeros((BLOCK, BLOCK), dtype=bool) if old is None else old.copy()
+            part = block[
+                rows.start - x * BLOCK : rows.stop - x * BLOCK, columns.start - z * BLOCK : columns.stop - z * BLOCK
+            ]
+            fresh = int(np.count_nonzero(covered > part))
+            if fresh:
+                part |= covered
+                blocks[(x, z)] = block
+                new += fresh
+    return new

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from li_env.accel.camera import motion_table
 from li_env.accel.engine import ChunkResult, EpisodeState
 from li_env.accel.world import WorldSpec
 from li_env.tasks.task import TaskState
@@ -26,15 +28,14 @@ class StepRecord:
     @classmethod
     def of(cls, result: ChunkResult, latents: int) -> StepRecord:
         """Condense a chunk; arrays get exactly ``latents`` rows (the last ones, or padded in front)."""
-        motion = np.array([[m.yaw, m.pitch, m.right, m.forward] for m in result.motions], np.float64).reshape(-1, 4)
-        commanded = sum(np.hypot(m.right, m.forward) for m in result.commanded)
-        done = sum(np.hypot(m.right, m.forward) for m in result.motions)
+        commanded = sum(math.hypot(m.right, m.forward) for m in result.commanded)
+        done = sum(math.hypot(m.right, m.forward) for m in result.motions)
         return cls(
             plan=result.plan.to_dict(),
-            milliseconds=dict(result.milliseconds),
-            latent_poses=fixed_rows(np.asarray(result.poses, np.float64), latents, result.poses[0]),
-            motion=fixed_rows(motion, latents, np.zeros(4)),
-            blocked=float(np.clip(1 - done / commanded, 0, 1)) if commanded > 0 else 0.0,
+            milliseconds=result.milliseconds,
+            latent_poses=fixed_rows(result.poses, latents, result.poses[0]),
+            motion=fixed_rows(motion_table([result.motions])[0], latents, np.zeros(4)),
+            blocked=min(1.0, max(0.0, 1 - done / commanded)) if commanded > 0 else 0.0,
         )
 
 
@@ -64,9 +65,11 @@ class SavedState:
 
 def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
     """The last ``rows`` rows, or all of them with ``padding`` repeated in front; always a new array."""
-    missing = max(0, rows - len(array))
+    missing = rows - len(array)
+    if missing <= 0:
+        return array[-missing:].copy()
     front = np.broadcast_to(padding, (missing, *np.shape(padding)))
-    return np.concatenate([front, array[-rows:]]).astype(array.dtype)
+    return np.concatenate([front, array]).astype(array.dtype)
 
 
 def check_pose(pose: Any) -> np.ndarray:
