@@ -119,6 +119,7 @@ class ChunkRequest:
         noise: [n, C, h, w], standard normal.
         context_motions: the motions that led to the context's latents, m of them (standing still for the episode's
             first latent).
+        origin: [4, 4] float64, the pose of the episode's first latent.
     """
 
     scene: Scene
