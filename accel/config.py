@@ -52,14 +52,14 @@ class AccelConfig:
     name: str = "off"
     warmup_chunks: int = 3
     memory: str = "nearest_view"
-    revisit_similarity: float = 0.7
+    revisit_similarity: float | None = 0.7
     revisit: str = "memory"
     window: str = "fixed"
     window_chunks: int | None = None
     window_kappa: float = 1.0
     window_smoothing: float = 0.5
     memory_groups: int | None = None
-    memory_threshold: float = 0.7
+    memory_threshold: float | None = 0.7
     denoising: str = "full"
     attention: str = "dense"
     decode_ratio: float = 1.0
@@ -77,7 +77,8 @@ class AccelConfig:
             if getattr(self, key) is not None:
                 _check_whole(key, getattr(self, key), least)
         for key in ("revisit_similarity", "memory_threshold"):
-            _check_number(key, getattr(self, key), "from 0 to 1", lambda value: 0.0 <= value <= 1.0)
+            if getattr(self, key) is not None:
+                _check_number(key, getattr(self, key), "from 0 to 1", lambda value: 0.0 <= value <= 1.0)
         for key in ("window_smoothing", "decode_ratio", "context_ratio"):
             _check_number(key, getattr(self, key), "above 0 and at most 1", lambda value: 0.0 < value <= 1.0)
         _check_number("window_kappa", self.window_kappa, "above 0", lambda value: value > 0.0 and isfinite(value))

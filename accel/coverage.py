@@ -14,7 +14,7 @@ import numpy as np
 
 from li_env.accel.candidates import shortlist
 from li_env.accel.config import AccelConfig
-from li_env.accel.memory import MemoryChoice, MemoryRequest, memory_latents, queries_of, view_centres
+from li_env.accel.memory import MemoryChoice, MemoryRequest, memory_latents, queries_of, threshold, view_centres
 from li_env.accel.sight import SightSampler
 from li_env.accel.world import WorldSpec
 
@@ -58,7 +58,9 @@ class Coverage:
     """
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
-        self._spec, self._config = spec, config
+        self._spec = spec
+        self._limit = threshold(config.revisit_similarity, spec)
+        self._least = threshold(config.memory_threshold, spec)
         self._groups = memory_latents(spec, config) // spec.memory_group
         self._sampler = SightSampler(spec.fov, spec.view_distance, POINTS)
         self._looks = np.array(sorted({0, spec.memory_group - 1}))
@@ -86,7 +88,7 @@ class Coverage:
         covered = seen.newest | seen.window
         points = covered.shape[1]
         uncovered = points - covered.sum(axis=1)
-        least = np.maximum(self._config.memory_threshold * uncovered, MIN_SHARE * points)
+        least = np.maximum(self._least * uncovered, MIN_SHARE * points)
         picks, known = self._pick(seen.groups, closeness, covered, least)
         new = points - seen.newest.sum(axis=1)
         remembered = (known & ~seen.newest).sum(axis=1)
@@ -109,7 +111,7 @@ class Coverage:
             f"Recent frames show {covered:.0%} of the coming views and {old}; "
             f"{similarity:.0%} of what is new to the last chunk is known"
         )
-        return MemoryChoice(memory, similarity, similarity >= self._config.revisit_similarity, reason)
+        return MemoryChoice(memory, similarity, similarity >= self._limit, reason)
 
     def _look(
         self, requests: Sequence[MemoryRequest], queries: np.ndarray, groups: np.ndarray

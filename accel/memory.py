@@ -46,6 +46,7 @@ class MemoryChoice:
         revisit: whether the coming views count as seen before.
         reason: why, as the beginning of a sentence.
         complete: whether ``memory`` is simply everything before the recent window.
+        slots: see `ChunkPlan.slots`.
     """
 
     memory: tuple[int, ...]
@@ -53,6 +54,7 @@ class MemoryChoice:
     revisit: bool
     reason: str
     complete: bool = False
+    slots: tuple[tuple[int, int], ...] = ()
 
 
 class MemoryPolicy(Protocol):
@@ -70,6 +72,11 @@ def memory_latents(spec: WorldSpec, config: AccelConfig) -> int:
     return min(config.memory_groups * spec.memory_group, spec.context_latents - most_recent_latents(spec, config))
 
 
+def threshold(value: float | None, spec: WorldSpec) -> float:
+    """A threshold of the settings; None stands for the world's own."""
+    return spec.view_threshold if value is None else value
+
+
 class NearestView:
     """The plain model's rule (specs/hy_worldplay.md 5.3): the start of the episode and the most similar groups.
 
@@ -82,6 +89,8 @@ class NearestView:
 
     def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap, config: AccelConfig | None = None) -> None:
         self._spec, self._view_overlap, self._config = spec, view_overlap, config or AccelConfig()
+        self._limit = threshold(self._config.revisit_similarity, spec)
+        self._gate = threshold(self._config.memory_threshold, spec)
         self._latents = memory_latents(spec, self._config)
         self._groups = self._latents // spec.memory_group
         self._keeps_start = self._groups >= 2
@@ -98,7 +107,7 @@ class NearestView:
 
     def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
         best = float(similarity.max(initial=0.0))
-        limit = self._config.revisit_similarity
+        limit = self._limit
         reason = f"Similarity {best:.2f} {'reaches' if best >= limit else 'stays below'} {limit:.2f}"
         if request.before <= self._latents:
             return MemoryChoice(tuple(range(request.before)), best, best >= limit, reason, complete=True)
@@ -152,7 +161,7 @@ class FovGate(NearestView):
             what = "The history is shorter than the context"
             return MemoryChoice(tuple(range(request.before)), 0.0, False, what, complete=True)
         choice = super()._choice(request, groups, similarity)
-        if choice.similarity >= self._config.memory_threshold:
+        if choice.similarity >= self._gate:
             return replace(choice, complete=False)
         start = [0] if self._keeps_start and request.before >= self._spec.memory_group else []
         return replace(choice, memory=self._latents_of(start), complete=False)

@@ -26,16 +26,21 @@ from li_env.accel.memory import (
     view_centres,
 )
 from li_env.accel.plan import ChunkPlan, Regime
+from li_env.accel.slots import GatedSlots, ViewSlots
 from li_env.accel.temporal import TEMPORAL_POLICIES
 from li_env.accel.views import FrustumSampler, ViewOverlap
 from li_env.accel.world import WorldSpec
 
 MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], MemoryPolicy]] = {
-    "nearest_view": NearestView,
-    "fov_gate": FovGate,
+    "nearest_view": lambda spec, overlap, config: PLAIN_RULES[spec.memory_rule](spec, overlap, config),
+    "fov_gate": lambda spec, overlap, config: GATED_RULES[spec.memory_rule](spec, overlap, config),
     "coverage": lambda spec, overlap, config: Coverage(spec, config),  # it needs to know points, not shares
 }
 """Policies by the name that `AccelConfig.memory` uses."""
+
+PLAIN_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": NearestView, "slots": ViewSlots}
+GATED_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": FovGate, "slots": GatedSlots}
+"""The model's own rule and the release's gate on it, by `WorldSpec.memory_rule`."""
 
 _SURROUNDINGS = 4
 """Latents of the recent past, and as many retrieved ones at most, that show a world the place around the camera."""
@@ -63,7 +68,7 @@ class Planner:
             raise ValueError(f"memory_group: {spec.memory_group} is not allowed; use a whole number from 1 up")
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
-        self._plain = NearestView(spec, overlap)
+        self._plain = PLAIN_RULES[spec.memory_rule](spec, overlap)
         self._window = TEMPORAL_POLICIES[config.window](spec, config)
         self._memory = MEMORY_POLICIES[config.memory](spec, overlap, config)
         own = config.revisit == "memory" or config.memory == config.revisit
@@ -178,6 +183,7 @@ class Planner:
             sigmas=sigmas,
             attention=attention,
             reason="; ".join(part for part in reasons if part) + ".",
+            slots=choice.slots,
         )
 
     def _chunk(self, length: int) -> int:

@@ -65,6 +65,16 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[t
             attention.kind,
             "dense or block_sparse" if spec.supports_block_sparse else "dense, all that this world can do",
         ),
+        (
+            not plan.slots
+            or (
+                {latent for latent, _ in plan.slots} == set(plan.memory)
+                and all(0 <= view < spec.latents_in_chunk(chunk) for _, view in plan.slots)
+            ),
+            "slots",
+            plan.slots,
+            f"pairs of the memory latents {plan.memory} with coming latents from 0",
+        ),
         (all(0.0 < ratio <= 1.0 for ratio in ratios), "attention", ratios, "ratios above 0 and at most 1"),
     )
     return [(key, value, allowed) for fits, key, value, allowed in checks if not fits]
