@@ -1,0 +1,473 @@
+"""The HY-WorldPlay transformer at its real shape with random weights: time, memory and where both go.
+
+    PYTHONPATH=. python benchmarks/hy_worldplay_h200.py --device cuda --out benchmarks/hy_worldplay_h200.json
+
+Speed does not depend on the values of weights and latents. One process measures, in this order:
+
+- ``first_use``: the first chunk of each kind, with compilation and library start-up, apart from everything else;
+- ``calls``: context pass and denoising call for 4 to 20 context latents, dense and block sparse;
+- ``steady``: whole chunks under every preset, in both regimes, with the plans that the planner makes on the two
+  trajectories; stage times by events on the device, peak memory of transformer and caches, and the floor: operations
+  (specification, section 8) over the measured ceilings of an H200;
+- ``kernels``: time by kernel class of one chunk of ``off`` and one of ``all``;
+- ``rollouts``: 253 frames through the engine for ``off`` and ``all``;
+- ``long``: many chunks of ``all``: time and memory must not grow;
+- ``autoencoder``: decoding a chunk, if diffusers is installed.
+
+``--tiny`` runs all of it in seconds on a CPU with a toy model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from li_env.accel.camera import CameraMotion, follow, parse_trajectory
+from li_env.accel.config import AccelConfig
+from li_env.accel.engine import Engine
+from li_env.accel.history import PoseTrack
+from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.planner import Planner
+from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.world import ChunkRequest
+from li_env.worlds.hy_worldplay import world as world_module
+from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
+from li_env.worlds.hy_worldplay.parts import random_parts
+from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayScene, HYWorldPlayWorld
+
+TRAJECTORIES = ("left-31, right-32", "w-31, s-32")
+PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
+GEMM_CEILING, ATTENTION_CEILING = 690.0, 565.0
+"""TFLOP/s of bfloat16 matrix products and of dense attention, measured on an H200."""
+
+UPSTREAM = {"dense": 6210.0, "release exploring": 2910.0, "release revisiting": 2340.0}
+"""Milliseconds per steady chunk, measured on an H200."""
+
+KERNEL_CLASSES = (
+    ("sparse attention", ("block_sparse_attention", "hopper_attention")),
+    ("dense attention", ("flash", "fmha", "sdpa", "cudnn", "scaled_dot_product", "attention")),
+    ("heads of both branches", ("split_branches", "join_branches")),
+    ("norm, gate, modulation", ("gated_norm",)),
+    ("tile choice", ("tile_means", "block_select")),
+    ("matrix products", ("gemm", "nvjet", "cutlass", "xmma", "addmm", "splitk", "cublas", "gemv", "aten::mm")),
+    ("copies", ("memcpy", "copy", "elementwise", "catarray", "fill", "index")),
+)
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds of stages by events on the device, read after everything has run."""
+
+    device: torch.device
+    marks: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, timed as stage ``name``."""
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began = self._mark()
+            result = function(*arguments, **options)
+            self.marks.append((name, began, self._mark()))
+            return result
+
+        return timed
+
+    def read(self) -> dict[str, list[float]]:
+        """Times by stage in order of their calls; starts afresh."""
+        synchronize(self.device)
+        times: dict[str, list[float]] = {}
+        for name, began, ended in self.marks:
+            taken = began.elapsed_time(ended) if self.device.type == "cuda" else 1000 * (ended - began)
+            times.setdefault(name, []).append(round(taken, 3))
+        self.marks = []
+        return times
+
+    def _mark(self) -> Any:
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A world and how often to repeat."""
+
+    world: HYWorldPlayWorld
+    repeats: int
+    chunks: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.world.device
+
+    def scene(self) -> HYWorldPlayScene:
+        """A scene on a grey image."""
+        image = np.full((*self.world.spec.frame_size, 3), 128, dtype=np.uint8)
+        return self.world.start([image], ["a street"])[0]
+
+    def poses(self, trajectory: str) -> np.ndarray:
+        """Poses [N, 4, 4] along a trajectory."""
+        return np.concatenate([np.eye(4)[None], follow(np.eye(4), self.motions(trajectory))])
+
+    def motions(self, trajectory: str) -> tuple[CameraMotion, ...]:
+        """As many whole chunks of it as are asked for; one motion per latent after the first."""
+        return parse_trajectory(trajectory, self.world.spec.motion)[: 4 * self.chunks - 1]
+
+    def plans(self, preset: str, trajectory: str) -> list[ChunkPlan]:
+        """What the planner decides along a trajectory."""
+        poses = self.poses(trajectory)
+        planner = Planner(self.world.spec, AccelConfig.preset(preset), self.world.view_overlap)
+        starts = range(0, len(poses), 4)
+        return planner.plan([PoseTrack(poses[:start]) for start in starts], [poses[s : s + 4] for s in starts])
+
+    def request(self, scene: HYWorldPlayScene, plan: ChunkPlan, poses: np.ndarray) -> ChunkRequest:
+        """A chunk with random latents."""
+        generator = torch.Generator(self.device).manual_seed(0)
+        now, chosen = 4 * plan.chunk, list(plan.context)
+        shape = self.world.spec.latent_shape
+        still = CameraMotion(forward=0.08)
+        return ChunkRequest(
+            scene=scene,
+            plan=plan,
+            poses=poses[now : now + 4],
+            motions=(still,) * (4 if plan.chunk else 3),
+            context=torch.randn(len(chosen), *shape, generator=generator, device=self.device),
+            context_poses=poses[chosen],
+            noise=torch.randn(4, *shape, generator=generator, device=self.device),
+            context_motions=(still,) * len(chosen),
+        )
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def watched(device: torch.device) -> Iterator[Stopwatch]:
+    """The world's context passes and denoising calls are timed inside."""
+    watch = Stopwatch(device)
+    context, denoise = (watch.wrap(name, getattr(world_module, name)) for name in ("context_pass", "denoise"))
+    with mock.patch.multiple(world_module, context_pass=context, denoise=denoise), torch.inference_mode():
+        yield watch
+
+
+def peak(device: torch.device, run: Callable[[], Any]) -> float | None:
+    """GiB at most while ``run`` runs, with everything that was there before."""
+    if device.type != "cuda":
+        run()
+        return None
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    synchronize(device)
+    return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+
+
+def chunk_times(bench: Bench, requests: list[ChunkRequest]) -> dict[str, Any]:
+    """Medians of whole chunks and their stages."""
+    wholes, contexts, steps = [], [], []
+    with watched(bench.device) as watch:
+        for turn in range(bench.repeats + 1):
+            synchronize(bench.device)
+            began = time.perf_counter()
+            bench.world.generate(requests)
+            synchronize(bench.device)
+            taken, stages = 1000 * (time.perf_counter() - began), watch.read()
+            if turn:
+                wholes.append(taken)
+                contexts.append(sum(stages.get("context_pass", [0.0])))
+                steps.append(statistics.mean(stages["denoise"]))
+    return {
+        "chunk_ms": round(statistics.median(wholes), 1),
+        "context_ms": round(statistics.median(contexts), 1),
+        "step_ms": round(statistics.median(steps), 1),
+    }
+
+
+def operations(bench: Bench, plan: ChunkPlan, text: int) -> dict[str, float]:
+    """TFLOP of a chunk: of linear layers, and of attention for the tiles that it looks at."""
+    config, (rows, columns) = bench.world.parts.model.sizes, bench.world.spec.token_grid
+    own, history = 4 * rows * columns, len(plan.context) * rows * columns
+    width, depth = config.hidden_size, config.depth
+    linear = 2 * (5 + 2 * config.mlp_ratio) * width**2 * depth * 1e-12
+    pair = 8 * width * 1e-12  # two products in two branches
+    dense_blocks = 1 if plan.attention.kind == "block_sparse" and plan.attention.dense_first_block else 0
+    decode, context = (
+        plan.attention.decode_ratio * (depth - dense_blocks) + dense_blocks,
+        plan.attention.context_ratio * (depth - 1 - dense_blocks) + dense_blocks,
+    )
+    step = pair * own * ((text + own) * depth + history * decode)
+    prefill = pair * history * (text * (depth - 1) + history * context)
+    return {"linear": linear * (history + plan.steps * own), "attention": prefill + plan.steps * step}
+
+
+def floor_ms(work: dict[str, float]) -> float:
+    """Milliseconds at the measured ceilings."""
+    return round(1000 * (work["linear"] / GEMM_CEILING + work["attention"] / ATTENTION_CEILING), 1)
+
+
+def measure_calls(bench: Bench, contexts: list[int]) -> list[dict[str, Any]]:
+    """Dense and block sparse by number of context latents."""
+    scene, poses, rows = bench.scene(), bench.poses(TRAJECTORIES[1]), []
+    for count in contexts:
+        chunk = count // 4
+        for name, attention in (("dense", AttentionPlan()), ("sparse", AttentionPlan("block_sparse", 0.175, 0.3))):
+            sigmas = bench.world.spec.sigmas
+            plan = ChunkPlan(chunk, "explore", 0.0, tuple(range(count)), (), sigmas, attention, "benchmark")
+            request = bench.request(scene, plan, poses)
+            times = chunk_times(bench, [request])
+            work = operations(bench, plan, len(scene.text))
+            memory = peak(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
+            floor = floor_ms(work)
+            rows.append({"context": count, "attention": name, **times, "floor_ms": floor, "peak_gib": memory})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def measure_steady(bench: Bench) -> list[dict[str, Any]]:
+    """Every preset on a chunk of the way out and one of the way back, as planned; equal work is measured once."""
+    scene, rows = bench.scene(), []
+    for preset in PRESETS:
+        done = set()
+        for trajectory in TRAJECTORIES:
+            poses, plans = bench.poses(trajectory), bench.plans(preset, trajectory)
+            half = len(plans) // 2
+            for where, plan in (("going", plans[half - 1]), ("coming back", plans[-2])):
+                kind = (len(plan.context), plan.steps, plan.attention)
+                if kind in done:
+                    continue
+                done.add(kind)
+                request = bench.request(scene, plan, poses)
+                times = chunk_times(bench, [request])
+                memory = peak(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
+                row = {
+                    "preset": preset,
+                    "trajectory": trajectory,
+                    "where": where,
+                    "regime": plan.regime,
+                    "context": len(plan.context),
+                    "steps": plan.steps,
+                    "attention": plan.attention.kind,
+                    **times,
+                    "floor_ms": floor_ms(operations(bench, plan, len(scene.text))),
+                    "peak_gib": memory,
+                }
+                rows.append(row)
+                print(row, flush=True)
+    return rows
+
+
+def measure_kernels(bench: Bench, preset: str) -> dict[str, float]:
+    """Milliseconds by kernel class of one chunk near the end of the second trajectory."""
+    plan = bench.plans(preset, TRAJECTORIES[1])[-2]
+    request = bench.request(bench.scene(), plan, bench.poses(TRAJECTORIES[1]))
+    cuda = bench.device.type == "cuda"
+    activities = [ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]
+    with torch.inference_mode():
+        bench.world.generate([request])
+        synchronize(bench.device)
+        began = time.perf_counter()
+        with profile(activities=activities) as record:
+            bench.world.generate([request])
+            synchronize(bench.device)
+        whole = 1000 * (time.perf_counter() - began)
+    times: dict[str, float] = {}
+    for event in record.key_averages():
+        taken = event.self_device_time_total if cuda else event.self_cpu_time_total
+        if taken > 0:
+            name = kernel_class(event.key)
+            times[name] = times.get(name, 0.0) + taken / 1000
+    result = {name: round(taken, 2) for name, taken in sorted(times.items(), key=lambda item: -item[1])}
+    return {**result, "all kernels": round(sum(times.values()), 2), "wall, profiled": round(whole, 2)}
+
+
+def kernel_class(name: str) -> str:
+    """What a kernel is for, by its name."""
+    lower = name.lower()
+    return next((kind for kind, words in KERNEL_CLASSES if any(word in lower for word in words)), "other")
+
+
+def roll_out(bench: Bench, preset: str, trajectory: str, chunks: int | None = None) -> list[dict[str, Any]]:
+    """Chunks through the engine, planned and carried out; beyond the trajectory it is walked again and again."""
+    motions = list(bench.motions(trajectory))
+    while chunks is not None and len(motions) < 4 * chunks - 1:
+        motions += [CameraMotion(yaw=90.0), *bench.motions(trajectory)]
+    engine = Engine(bench.world, AccelConfig.preset(preset))
+    image = np.full((*bench.world.spec.frame_size, 3), 128, dtype=np.uint8)
+    (state,) = engine.start([image], ["a street"], [0])
+    rows: list[dict[str, Any]] = []
+    while len(rows) < (bench.chunks if chunks is None else chunks):
+        take = 3 if not rows else 4
+        (state,), (result,) = engine.step([state], [motions[:take]])
+        motions = motions[take:]
+        memory = torch.cuda.memory_allocated() / 2**30 if bench.device.type == "cuda" else 0.0
+        rows.append(
+            {
+                "regime": result.plan.regime,
+                "context": len(result.plan.context),
+                "steps": result.plan.steps,
+                "attention": result.plan.attention.kind,
+                "plan_ms": round(result.milliseconds["plan"], 1),
+                "generate_ms": round(result.milliseconds["generate"], 1),
+                "memory_gib": round(memory, 3),
+            }
+        )
+    return rows
+
+
+def measure_rollouts(bench: Bench) -> list[dict[str, Any]]:
+    """Whole trajectories; the plans of all chunks, their times, and sums."""
+    rows = []
+    for trajectory in TRAJECTORIES:
+        for preset in ("off", "all"):
+            chunks: list[dict[str, Any]] = []
+            memory = peak(bench.device, lambda: chunks.extend(roll_out(bench, preset, trajectory)))  # noqa: B023
+            total = {key: round(sum(chunk[key] for chunk in chunks) / 1000, 2) for key in ("plan_ms", "generate_ms")}
+            row = {
+                "trajectory": trajectory,
+                "preset": preset,
+                "generate_s": total["generate_ms"],
+                "plan_s": total["plan_ms"],
+                "frames_per_second": round((16 * len(chunks) - 3) / total["generate_ms"], 2),
+                "steady_ms": statistics.median(chunk["generate_ms"] for chunk in chunks[5:] or chunks),
+                "peak_gib": memory,
+            }
+            print(row, flush=True)
+            rows.append({**row, "chunks": chunks})
+    return rows
+
+
+def measure_long(bench: Bench, chunks: int) -> dict[str, Any]:
+    """Times and memory over many chunks."""
+    rows = roll_out(bench, "all", TRAJECTORIES[0], chunks)
+    later = rows[len(rows) // 4 :]
+    halves = later[: len(later) // 2], later[len(later) // 2 :]
+    kinds = {(row["context"], row["steps"]) for row in halves[0]} & {
+        (row["context"], row["steps"]) for row in halves[1]
+    }
+    compared = {
+        f"{context} context, {steps} steps": [
+            round(
+                statistics.median(
+                    row["generate_ms"] for row in half if (row["context"], row["steps"]) == (context, steps)
+                ),
+                1,
+            )
+            for half in halves
+        ]
+        for context, steps in sorted(kinds)
+    }
+    return {
+        "chunks": chunks,
+        "generate_ms_first_and_second_half": compared,
+        "plan_ms_first_and_second_half": [statistics.median(row["plan_ms"] for row in half) for half in halves],
+        "memory_gib_first_and_second_half": [half[-1]["memory_gib"] for half in halves],
+    }
+
+
+def measure_autoencoder(bench: Bench) -> dict[str, Any] | str:
+    """Milliseconds of decoding with the published autoencoder's sizes and random weights."""
+    if find_spec("diffusers") is None:
+        return "diffusers is not installed"
+    from diffusers import AutoencoderKLHunyuanVideo15
+
+    from li_env.worlds.hy_worldplay.vae import StreamingVAE
+
+    with torch.device(bench.device):
+        codec = StreamingVAE(AutoencoderKLHunyuanVideo15().to(torch.bfloat16))
+    latents = torch.randn(4, *bench.world.spec.latent_shape, device=bench.device)
+    times: list[float] = []
+
+    def decode() -> None:
+        stream = None
+        for _ in range(bench.repeats + 2):
+            synchronize(bench.device)
+            began = time.perf_counter()
+            _, stream = codec.decode(latents, stream)
+            times.append(round(1000 * (time.perf_counter() - began), 1))
+
+    memory = peak(bench.device, decode)
+    return {"first_chunk_ms": times[0], "chunk_ms": statistics.median(times[2:]), "peak_gib": memory}
+
+
+def make_bench(arguments: argparse.Namespace) -> Bench:
+    """A world of the real shape, or a toy one."""
+    device = torch.device(arguments.device)
+    if arguments.tiny:
+        config = HYWorldPlayConfig(4, 64, 2, 3, 2.0, (8, 12, 12), text_width=8, vision_width=8, byt5_widths=(8, 8, 8))
+        parts = random_parts(config, device, torch.float32, text_tokens=9)
+        return Bench(HYWorldPlayWorld(parts, device, (6, 8)), 1, 8)
+    parts = random_parts(HYWorldPlayConfig(), device, torch.bfloat16)
+    return Bench(HYWorldPlayWorld(parts, device, GRID), arguments.repeats, 16)
+
+
+def first_use(bench: Bench) -> dict[str, float]:
+    """Seconds of the very first chunk of each kind."""
+    scene, poses, times = bench.scene(), bench.poses(TRAJECTORIES[0]), {}
+    for preset in ("off", "all"):
+        plan = bench.plans(preset, TRAJECTORIES[0])[-1]
+        began = time.perf_counter()
+        with torch.inference_mode():
+            bench.world.generate([bench.request(scene, plan, poses)])
+        synchronize(bench.device)
+        times[preset] = round(time.perf_counter() - began, 2)
+    return times
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--tiny", action="store_true", help="a toy model, for a CPU")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--long", type=int, default=64, help="chunks of the long run; 0 leaves it out")
+    parser.add_argument("--only", nargs="+", help="measure only these parts")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args(argv)
+    bench = make_bench(arguments)
+    weights = sum(p.numel() * p.element_size() for p in bench.world.parts.model.vision_parameters()) / 2**30
+    contexts = [4, 8] if arguments.tiny else [4, 8, 12, 20]
+    parts: dict[str, Callable[[], Any]] = {
+        "first_use": lambda: first_use(bench),
+        "calls": lambda: measure_calls(bench, contexts),
+        "steady": lambda: measure_steady(bench),
+        "kernels": lambda: {preset: measure_kernels(bench, preset) for preset in ("off", "all")},
+        "rollouts": lambda: measure_rollouts(bench),
+        "long": lambda: measure_long(bench, arguments.long) if arguments.long else "left out",
+        "autoencoder": lambda: "left out" if arguments.tiny else measure_autoencoder(bench),
+    }
+    report: dict[str, Any] = {
+        "shape": "toy" if arguments.tiny else "published, 480 x 832",
+        "weights_gib": round(weights, 3),
+        "upstream_ms": UPSTREAM,
+        "ceilings_tflops": {"matrix products": GEMM_CEILING, "attention": ATTENTION_CEILING},
+    }
+    for name, measure in parts.items():
+        if arguments.only is None or name in arguments.only:
+            began = time.perf_counter()
+            report[name] = measure()
+            print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
+            if arguments.out:
+                facts = {"device": device_name(bench.device), "versions": versions()}
+                write_json(arguments.out, {**report, **facts})
+    return report
+
+
+if __name__ == "__main__":
+    main()
