@@ -30,8 +30,8 @@ def split_branches(
             branch R, the others branch P.
         matrices: [B, F, 4, 4] float32 contiguous, applied to groups of four channels in branch P.
         frames: int32 [S], the frame of every token.
-        rotation: (cos, sin), each [S, D / 2] float32 contiguous, for branch R; None leaves the channels as they are
-            (values).
+        rotation: (cos, sin), each [S, D / 2] for all worlds or [B, S, D / 2] float32 contiguous, for branch R; None
+            leaves the channels as they are (values).
         weight: [D], of a root-mean-square norm (eps 1e-6) over each head before both branches; None for no norm.
 
     Raises:
@@ -43,10 +43,10 @@ def split_branches(
     if tuple(x.shape) != (worlds // 2, tokens, heads * width) or worlds % 2 or width % 4:
         raise ValueError(f"x: shape {tuple(x.shape)} does not fit out {tuple(out.shape)}")
     _check_frames(matrices, frames, worlds // 2, tokens)
-    if rotation is not None and any(tuple(table.shape) != (tokens, width // 2) for table in rotation):
-        raise ValueError(
-            f"rotation: shapes {[tuple(table.shape) for table in rotation]}: {(tokens, width // 2)} needed"
-        )
+    if rotation is not None:
+        shapes, needed = [tuple(table.shape) for table in rotation], (tokens, width // 2)
+        if shapes not in ([needed] * 2, [(worlds // 2, *needed)] * 2):
+            raise ValueError(f"rotation: shapes {shapes}: {needed} needed, for every world or for each")
     if uses_triton(x.device) and width & (width - 1) == 0:
         from li_env.kernels.branches.triton import triton_split_branches
 

@@ -22,6 +22,8 @@ def naive_split_branches(
         exact = heads_first.float()
         normed = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + 1e-6)
         heads_first = normed.to(x.dtype) * weight.to(x.dtype)
+    if rotation is not None and rotation[0].ndim == 3:
+        rotation = rotation[0][:, None], rotation[1][:, None]
     out[: worlds // 2] = heads_first if rotation is None else apply_rotary(heads_first, *rotation)
     out[worlds // 2 :] = _project(heads_first, matrices, frames)
 

@@ -44,7 +44,7 @@ def _project(x, m, ROWS: tl.constexpr, WIDTH: tl.constexpr):
 @triton.jit(do_not_specialize=["tokens", "frame_count"])
 def split_branches_kernel(
     x, out, matrices, frames, cos, sin, weight,
-    tokens, heads, worlds, frame_count, out_stride_b, out_stride_h, out_stride_s,
+    tokens, heads, worlds, frame_count, rotation_stride_b, out_stride_b, out_stride_h, out_stride_s,
     WIDTH: tl.constexpr, ROWS: tl.constexpr, HEADS_EACH: tl.constexpr, ROTATED: tl.constexpr, NORMED: tl.constexpr,
 ):  # fmt: skip
     """One program per (``ROWS`` tokens, world and ``HEADS_EACH`` heads)."""
@@ -59,6 +59,7 @@ def split_branches_kernel(
     inside = ok[:, None] & (channel < WIDTH)[None, :]
     if ROTATED:
         pair = row[:, None] * (WIDTH // 2) + tl.arange(0, WIDTH // 2)[None, :]
+        pair += world * rotation_stride_b
         cosine = tl.load(cos + pair, mask=ok[:, None], other=0.0)
         sine = tl.load(sin + pair, mask=ok[:, None], other=0.0)
     if NORMED:
@@ -125,7 +126,7 @@ def triton_split_branches(
     each = heads_each(heads)
     split_branches_kernel[(triton.cdiv(tokens, ROWS), entries // 2 * (heads // each))](
         x.contiguous(), out, matrices, frames, cos, sin, x if weight is None else weight,
-        tokens, heads, entries // 2, matrices.shape[1], *out.stride()[:3],
+        tokens, heads, entries // 2, matrices.shape[1], cos.stride(0) if cos.ndim == 3 else 0, *out.stride()[:3],
         WIDTH=width, ROWS=ROWS, HEADS_EACH=each, ROTATED=rotation is not None, NORMED=weight is not None, num_warps=4,
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ class Tables:
     """`CameraTables` of one pass in the order of its tokens.
 
     Attributes:
-        rotation: (cos, sin), each [S, D / 2] float32.
+        rotation: (cos, sin), each [S, D / 2] float32 if all worlds rotate alike, else [B, S, D / 2].
         query, key, output: [B, T, 4, 4] float32, contiguous.
         frames: int32 [S], the frame of every token.
     """
@@ -56,14 +56,16 @@ class Tables:
 
     @classmethod
     def of(cls, tables: CameraTables, tiles: TilePass | None) -> Tables:
-        """From the tables of frames in usual order; all worlds of the batch rotate alike."""
-        cos, sin = (table[0, 0].float() for table in (tables.cos, tables.sin))
+        """From the tables of frames in usual order; a rotation with one entry, or one expanded, is for all worlds."""
+        alike = tables.cos.shape[0] == 1 or tables.cos.stride(0) == tables.sin.stride(0) == 0
+        cos, sin = ((table[0, 0] if alike else table[:, 0]).float() for table in (tables.cos, tables.sin))
         frames = tables.query_matrices.shape[1]
         if tiles is None:
             numbers = torch.arange(frames, dtype=torch.int32, device=cos.device)
-            order = numbers.repeat_interleave(len(cos) // frames)
+            order = numbers.repeat_interleave(cos.shape[-2] // frames)
         else:
-            cos, sin, order = tiles.rows(cos, 0), tiles.rows(sin, 0), tiles.token_frames
+            cos, sin = (tiles.rows(table, table.ndim - 2) for table in (cos, sin))
+            order = tiles.token_frames
         return cls(
             rotation=(cos.contiguous(), sin.contiguous()),
             query=tables.query_matrices.float().contiguous(),
@@ -96,10 +98,7 @@ def context_pass(
     action: torch.Tensor | None = None,
     tiles: TilePass | None = None,
 ) -> Context:
-    """`VideoTransformer.context_pass`; its arguments, and a text prefix without branches.
-
-    ``tables`` must rotate all worlds of the batch alike (their entries along B are equal).
-    """
+    """`VideoTransformer.context_pass`; its arguments, and a text prefix without branches."""
     places = Tables.of(tables, tiles)
     weight = model.final_layer.linear.weight
     shape = (len(model.double_blocks), x.shape[0], len(places.frames), model.config.hidden_size)

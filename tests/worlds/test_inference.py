@@ -36,8 +36,7 @@ def model(request: pytest.FixtureRequest) -> VideoTransformer:
 
 
 def cameras(batch: int, frames: int, generator: torch.Generator) -> CameraTables:
-    angle = 0.3 * torch.randn(1, 1, frames * GRID[0] * GRID[1], WIDTH // 2, generator=generator)
-    angle = angle.expand(batch, -1, -1, -1)
+    angle = 0.3 * torch.randn(batch, 1, frames * GRID[0] * GRID[1], WIDTH // 2, generator=generator)
     matrix = torch.eye(4) + 0.2 * torch.randn(batch, frames, 4, 4, generator=generator)
     return CameraTables(angle.cos(), angle.sin(), matrix.transpose(-1, -2), torch.linalg.inv(matrix), matrix)
 

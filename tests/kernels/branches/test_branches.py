@@ -37,14 +37,14 @@ def exact_split(x, heads, matrices, frames, rotation, weight) -> torch.Tensor:
         x = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double()
     turned = x.clone()
     if rotation is not None:
-        cos, sin = (table.double() for table in rotation)
+        cos, sin = (table.double().unsqueeze(-3) for table in rotation)
         turned[..., ::2] = x[..., ::2] * cos - x[..., 1::2] * sin
         turned[..., 1::2] = x[..., ::2] * sin + x[..., 1::2] * cos
     return torch.cat((turned, project(x, matrices, frames)))
 
 
 @pytest.mark.parametrize(("tokens", "width", "heads", "worlds"), [(5, 16, 4, 1), (37, 32, 3, 2)])
-@pytest.mark.parametrize("kind", ["keys", "values"])
+@pytest.mark.parametrize("kind", ["keys", "keys of worlds that rotate differently", "values"])
 def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.branches.triton import triton_split_branches
@@ -53,7 +53,10 @@ def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device
     matrices, frames, rotation = tables(tokens, width, worlds, generator, device)
     x = torch.randn(worlds, tokens, heads * width, generator=generator).to(dtype).to(device)
     weight = torch.rand(width, generator=generator).to(dtype).to(device) + 0.5
-    options = (rotation, weight) if kind == "keys" else (None, None)
+    if "differently" in kind:
+        angle = torch.randn(worlds, tokens, width // 2, generator=generator).to(device)
+        rotation = angle.cos(), angle.sin()
+    options = (None, None) if kind == "values" else (rotation, weight)
     expected = exact_split(x, heads, matrices, frames, *options)
     errors = []
     for function in (triton_split_branches, naive_split_branches):
