@@ -15,7 +15,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 MEMORY_FRAMES = 2
@@ -24,7 +23,7 @@ MEMORY_FRAMES = 2
 
 @dataclass(frozen=True, eq=False)
 class DecodeStream:
-    """What a decoder remembers of one video: per convolution the last two input frames, each [1, C, 2, H, W]."""
+    """What a decoder remembers of one video: per convolution its last two input frames, with a leading axis of 1."""
 
     memories: tuple[Tensor, ...]
 
@@ -55,16 +54,13 @@ class FrameMemory:
         self._old = memories
         self._new: list[Tensor] = []
 
-    def extend(self, x: Tensor, before: Tensor) -> Tensor:
-        """``x`` [B, C, T, H, W] with the two frames in front that came before it: [B, C, T + 2, H, W].
+    def past(self) -> Tensor | None:
+        """The two frames that came before the next convolution's input; ``None`` at the start of a video."""
+        return None if self._old is None else self._old[len(self._new)]
 
-        ``before`` is what stands there at the start of a video.
-        """
-        front = before if self._old is None else self._old[len(self._new)]
-        extended = torch.cat([front, x], dim=2)
-        # A copy, so that the two frames do not keep the whole activation alive.
-        self._new.append(extended[:, :, -MEMORY_FRAMES:].clone())
-        return extended
+    def keep(self, frames: Tensor) -> None:
+        """Remember the last two input frames of this convolution; a copy, so that nothing else stays alive."""
+        self._new.append(frames.clone(memory_format=torch.contiguous_format))
 
     def collected(self) -> tuple[Tensor, ...]:
         """The memories for the next call."""
@@ -146,19 +142,3 @@ def channels_last(model: nn.Module) -> nn.Module:
         elif isinstance(layer, nn.Conv2d):
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
     return model
-
-
-def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
-    """Bring x [B, C, T, H, W] to length sqrt(C) over the channels, times ``gamma`` [C, 1, 1, 1]; float32."""
-    x = x.float()
-    length = x.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
-    return x * (x.shape[1] ** 0.5 / length) * gamma.float().view(1, -1, 1, 1, 1)
-
-
-def single_head_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention among the places of each frame by itself: all [B, C, T, H, W], one head of width C."""
-    batch, channels, frames, height, width = query.shape
-    shape = (batch * frames, 1, height * width, channels)
-    query, key, value = (x.permute(0, 2, 3, 4, 1).reshape(shape) for x in (query, key, value))
-    out = F.scaled_dot_product_attention(query, key, value)
-    return out.reshape(batch, frames, height, width, channels).permute(0, 4, 1, 2, 3)

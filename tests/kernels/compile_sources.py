@@ -18,6 +18,9 @@ from li_env.kernels.block_select.triton import block_select_kernel, tile_means_k
 from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
 from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
 from li_env.kernels.branches.triton import join_branches_kernel, split_branches_kernel
+from li_env.kernels.extended_frames.triton import extended_frames_kernel
+from li_env.kernels.frame_conv.triton import default_config as default_conv_config
+from li_env.kernels.frame_conv.triton import frame_conv_kernel
 from li_env.kernels.gated_norm.triton import gated_norm_kernel
 
 CAPABILITIES = (80, 90, 100, 120)
@@ -82,6 +85,23 @@ def token_sources() -> Iterator[tuple[str, Any]]:
         yield f"gated_norm-{branches}", source(ASTSource, gated_norm_kernel, types, options)
 
 
+def frame_sources(kind: str) -> Iterator[tuple[str, Any, dict[str, int]]]:
+    """Kernels of the causal convolution, for the chips with bulk loads."""
+    types = dict.fromkeys(("x", "gamma", "past", "out", "bias", "residual"), f"*{kind}")
+    options = {"CHANNELS": 128, "PADDED_CHANNELS": 128, "PIXELS": 32, "NORMED": True, "BEGUN": True}
+    yield "extended_frames", source(ASTSource, extended_frames_kernel, types, options), {"num_warps": 4}
+    for outputs in (128, 512):
+        config = default_conv_config(outputs)
+        for name, rows in (("pixels_blocks", config.pixels), ("weight_blocks", config.channels)):
+            types[name] = f"tensordesc<{kind}[{rows},{config.depth}]>"
+        options = {
+            "IN": 256, "OUT": outputs, "PIXELS": config.pixels, "CHANNELS": config.channels, "DEPTH": config.depth,
+            "GROUP": config.group, "RESIDUAL": True,
+        }  # fmt: skip
+        made = source(ASTSource, frame_conv_kernel, types, options)
+        yield f"frame_conv-{outputs}", made, {"num_warps": config.warps, "num_stages": config.stages}
+
+
 def report(name: str, capability: int, compiled: Any) -> None:
     ptx = compiled.asm["ptx"]
     facts = {
@@ -120,6 +140,10 @@ def main() -> None:
         report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 4}))
         for name, made in token_sources():
             report(name, capability, triton.compile(made, target=target, options={"num_warps": 4}))
+    for capability in (90, 100):
+        for name, made, options in frame_sources("fp16"):
+            target = GPUTarget("cuda", capability, 32)
+            report(name, capability, triton.compile(made, target=target, options=options))
     for width, kind, stages in ((128, "bf16", 3), (64, "fp16", 2)):
         compiled = triton.compile(
             gluon_source(width, kind, stages), target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}

@@ -43,3 +43,10 @@ def test_hopper_uses_its_matrix_units_and_bulk_loads(compiled):
         assert entry["wgmma"] > 0, entry
         assert entry["bulk_loads"] > 0, entry
         assert (entry["registers_moved"] > 0) == entry["kernel"].startswith("hopper"), entry
+
+
+def test_convolution_uses_matrix_units_and_bulk_loads(compiled):
+    kernels = [e for e in compiled if e["capability"] == 90 and e["kernel"].startswith("frame_conv")]
+    assert len(kernels) == 2
+    for entry in kernels:
+        assert entry["wgmma"] > 0 and entry["bulk_loads"] > 0, entry

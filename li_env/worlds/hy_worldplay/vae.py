@@ -16,16 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from torch import Tensor, nn
+from torch import Tensor
 
-from li_env.worlds.streaming import (
-    MEMORY_FRAMES,
-    FrameMemory,
-    StreamingDecoder,
-    channels_last,
-    rms_norm,
-    single_head_attention,
-)
+from li_env.kernels.extended_frames import extended_frames
+from li_env.kernels.frame_conv import frame_conv
+from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last
 
 Memories = tuple[Tensor, ...]
 
@@ -62,12 +57,14 @@ class StreamingVAE(StreamingDecoder):
         return torch.cat(videos, dim=2), memories
 
 
-def _decode(decoder: nn.Module, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
-    """Run the decoder: latents [B, C, T, h, w], T = 1 without memories -> (video [B, 3, F, H, W], new memories)."""
+def _decode(layers: Any, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
+    """Latents [B, C, T, h, w], T = 1 without memories -> (video [B, 3, F, H, W], new memories).
+
+    Inside, channels come last: [B, T, H, W, C].
+    """
     memory = FrameMemory(memories)
-    layers: Any = decoder
-    x = latents.contiguous(memory_format=torch.channels_last_3d)
-    x = _conv(layers.conv_in, x, memory) + repeat(x, "b c t h w -> b (c n) t h w", n=layers.repeat)
+    x = latents.permute(0, 2, 3, 4, 1).contiguous()
+    x = _conv(layers.conv_in, x, memory, residual=_repeat(x, layers.repeat))
     x = _residual(layers.mid_block.resnets[0], x, memory)
     for attention, block in zip(layers.mid_block.attentions, layers.mid_block.resnets[1:], strict=True):
         x = _residual(block, _attention(attention, x), memory)
@@ -76,60 +73,60 @@ def _decode(decoder: nn.Module, latents: Tensor, memories: Memories | None) -> t
             x = _residual(block, x, memory)
         for upsampler in level.upsamplers or ():
             x = _upsample(upsampler, x, memory, first=memories is None)
-    video = _conv(layers.conv_out, _norm_silu(layers.norm_out, x), memory)
-    return video, memory.collected()
+    video = _conv(layers.conv_out, x, memory, layers.norm_out)
+    return video.permute(0, 4, 1, 2, 3), memory.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
-    """Causal 3x3x3 convolution; edges repeat, and so does the first frame of a video."""
-    x = F.pad(x, (1, 1, 1, 1, 0, 0), mode="replicate")
-    first = x[:, :, :1].expand(-1, -1, MEMORY_FRAMES, -1, -1)
-    return F.conv3d(memory.extend(x, first), layer.conv.weight, layer.conv.bias)
-
-
-def _norm_silu(layer: Any, x: Tensor) -> Tensor:
-    return F.silu(rms_norm(x, layer.gamma)).to(x.dtype)
+def _conv(layer: Any, x: Tensor, memory: FrameMemory, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+    """Causal 3x3x3 convolution of x, normed and activated if there is a norm; edges and the first frame repeat."""
+    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past())
+    memory.keep(extended[:, -MEMORY_FRAMES:])
+    return frame_conv(extended, layer.conv.weight, layer.conv.bias, residual)
 
 
 def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
-    hidden = _conv(block.conv1, _norm_silu(block.norm1, x), memory)
-    hidden = _conv(block.conv2, _norm_silu(block.norm2, hidden), memory)
-    return hidden + (x if block.conv_shortcut is None else block.conv_shortcut(x))
+    hidden = _conv(block.conv1, x, memory, block.norm1)
+    shortcut = x if block.conv_shortcut is None else _linear(block.conv_shortcut, x)
+    return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
 
 
 def _attention(block: Any, x: Tensor) -> Tensor:
-    normed = rms_norm(x, block.norm.gamma).to(x.dtype)
-    return x + block.proj_out(
-        single_head_attention(block.to_q(normed), block.to_k(normed), block.to_v(normed))
-    )  # fmt: skip
+    """One head of the width of the channels, among the places of each frame by itself."""
+    wide = x.float()
+    length = wide.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
+    normed = (wide * (x.shape[-1] ** 0.5 / length) * block.norm.gamma.flatten().float()).to(x.dtype)
+    query, key, value = (
+        rearrange(_linear(layer, normed), "b t h w c -> (b t) 1 (h w) c")
+        for layer in (block.to_q, block.to_k, block.to_v)
+    )
+    mixed = F.scaled_dot_product_attention(query, key, value)
+    return x + _linear(block.proj_out, mixed.view(x.shape))
+
+
+def _linear(layer: Any, x: Tensor) -> Tensor:
+    """A 1x1x1 convolution with channels last."""
+    return F.linear(x, layer.weight.flatten(1), layer.bias)
 
 
 def _upsample(layer: Any, x: Tensor, memory: FrameMemory, first: bool) -> Tensor:
     """Twice the size, and twice the frames where the layer works in time, but one frame of the first latent."""
-    in_time = layer.add_temporal_upsample
     hidden = _conv(layer.conv, x, memory)
-    if in_time and first:
+    if first and layer.add_temporal_upsample:
         hidden = _shuffle(hidden, 1)
-        hidden = hidden[:, : hidden.shape[1] // 2]
-        shortcut = _repeat_channels(_shuffle(x, 1), layer.repeats // 2)
-    elif in_time:
-        hidden = _shuffle(hidden, 2)
-        shortcut = _repeat_channels(_shuffle(x, 2), layer.repeats)
-    else:
-        hidden = _shuffle(hidden, 1)
-        shortcut = _shuffle(_repeat_channels(x, layer.repeats), 1)
-    return (hidden + shortcut).contiguous(memory_format=torch.channels_last_3d)
+        return hidden[..., : hidden.shape[-1] // 2] + _repeat(_shuffle(x, 1), layer.repeats // 2)
+    frames = 2 if layer.add_temporal_upsample else 1
+    # Repeating channels before or after the shuffle is the same, because each output gets whole channels.
+    return _shuffle(hidden, frames) + _repeat(_shuffle(x, frames), layer.repeats)
 
 
 def _shuffle(x: Tensor, frames: int) -> Tensor:
     """Channels (rt, 2, 2, c) into ``frames`` = rt times the frames and twice the size."""
-    return rearrange(
-        x, "b (rt rh rw c) t h w -> b c (t rt) (h rh) (w rw)", rt=frames, rh=2, rw=2
-    )  # fmt: skip
+    return rearrange(x, "b t h w (rt rh rw c) -> b (t rt) (h rh) (w rw) c", rt=frames, rh=2, rw=2)
 
 
-def _repeat_channels(x: Tensor, times: int) -> Tensor:
-    return repeat(x, "b c t h w -> b (c n) t h w", n=times)
+def _repeat(x: Tensor, times: int) -> Tensor:
+    """Every channel ``times`` times, side by side."""
+    return repeat(x, "b t h w c -> b t h w (c n)", n=times)
 
 
 RENAMED = (

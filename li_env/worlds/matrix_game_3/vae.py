@@ -23,7 +23,7 @@ from einops import rearrange
 from torch import Tensor
 
 from li_env.errors import check_choice
-from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last, rms_norm
+from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last
 
 FirstLatent = Literal["bypass", "double"]
 Memories = tuple[Tensor, ...]
@@ -113,14 +113,19 @@ def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLat
 
 def _conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
     """Causal convolution; zeros around the frames and before the first one."""
-    before = x.new_zeros((*x.shape[:2], MEMORY_FRAMES, *x.shape[3:]))
+    past = memory.past()
+    if past is None:
+        past = x.new_zeros((*x.shape[:2], MEMORY_FRAMES, *x.shape[3:]))
+    extended = torch.cat([past, x], dim=2)
+    memory.keep(extended[:, :, -MEMORY_FRAMES:])
     _, height, width = layer.kernel_size
-    extended = memory.extend(x, before)
     return F.conv3d(extended, layer.weight, layer.bias, padding=(0, height // 2, width // 2))
 
 
 def _norm_silu(layer: Any, x: Tensor) -> Tensor:
-    return F.silu(rms_norm(x, layer.gamma)).to(x.dtype)
+    wide = x.float()
+    length = wide.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
+    return F.silu(wide * (x.shape[1] ** 0.5 / length) * layer.gamma.float()).to(x.dtype)
 
 
 def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
