@@ -16,7 +16,7 @@ published sizes are assumed, and the tensors have to fit them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -73,7 +73,11 @@ class HYWorldPlayParts:
     conditioner: Conditioner
 
 
-def load_parts(weights: str | Path | None, device: torch.device, working_bytes: int = 0) -> HYWorldPlayParts:
+def load_parts(
+    weights: str | Path | None,
+    device: torch.device,
+    working_bytes: Callable[[HYWorldPlayConfig], int] = lambda config: 0,
+) -> HYWorldPlayParts:
     """Load everything: bfloat16 (autoencoder and encoders float16) on a GPU, float32 on a CPU.
 
     Only the vision stream of the transformer and the autoencoder stay on ``device``. The encoders run there if there is
@@ -82,7 +86,7 @@ def load_parts(weights: str | Path | None, device: torch.device, working_bytes: 
     Args:
         weights: the checkpoint folder; ``None`` takes the environment variable ``LI_ENV_HY_WORLDPLAY``.
         device: where the world runs.
-        working_bytes: what the caller will need on ``device`` besides the weights.
+        working_bytes: what a model of these sizes will need on ``device`` besides its weights.
 
     Raises:
         ValueError: files are missing, belong to another variant or do not fit, or the memory is too small.
@@ -99,10 +103,11 @@ def load_parts(weights: str | Path | None, device: torch.device, working_bytes: 
     with without_weights():
         model = HYWorldPlayModel(read_config(folder, file))
         vae = build_vae(vae_config)
+    working = working_bytes(model.sizes)
     language_bytes = small.itemsize * sum(prod(shape) for shape in TensorFile(language).shapes.values())
     text = {id(parameter) for module in model.text_modules() for parameter in module.parameters()}
     text_bytes = dtype.itemsize * sum(p.numel() for p in model.parameters() if id(p) in text)
-    resident = bytes_of([model], dtype) - text_bytes + bytes_of([vae], small) + working_bytes
+    resident = bytes_of([model], dtype) - text_bytes + bytes_of([vae], small) + working
     if gpu:
         check_memory(f"world {WORLD!r}", resident, device)
         check_memory(f"the text side of world {WORLD!r}", text_bytes + language_bytes, CPU)
@@ -121,7 +126,7 @@ def load_parts(weights: str | Path | None, device: torch.device, working_bytes: 
         )
     )
     room = free_memory(device) if gpu else None
-    runs_on = device if room is not None and room > language_bytes + working_bytes else CPU
+    runs_on = device if room is not None and room > language_bytes + working else CPU
     conditioner = load_conditioner(folder, runs_on, CPU, small)
     check_widths(model.sizes, conditioner)
     return HYWorldPlayParts(model.eval().requires_grad_(False), streaming, conditioner)

@@ -77,12 +77,19 @@ class HYWorldPlayWorld:
         device: where the parts run.
         grid: rows and columns of a latent.
         coarse_cameras: make camera matrices in bfloat16, as the original does, instead of float32.
+        start_frames: uint8 [n, H, W, 3] to start from where no image is given; none by default.
     """
 
     def __init__(
-        self, parts: Parts, device: torch.device, grid: tuple[int, int] = GRID, coarse_cameras: bool = False
+        self,
+        parts: Parts,
+        device: torch.device,
+        grid: tuple[int, int] = GRID,
+        coarse_cameras: bool = False,
+        start_frames: np.ndarray | None = None,
     ) -> None:
         self.device = device
+        self.start_frames = start_frames
         self.parts = parts
         self.spec = world_spec(parts.model.sizes, grid)
         self.view_overlap = BallOverlap(ball_points(OVERLAP_POINTS, seed=0))
