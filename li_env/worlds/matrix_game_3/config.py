@@ -120,3 +120,25 @@ def _pick(kind: type[Any], data: Mapping[str, Any], prefix: str) -> dict[str, An
         if entry.name not in values and entry.name not in optional:
             raise ValueError(f"{prefix}{entry.name} is missing from the model's config")
     return values
+
+
+PUBLISHED = MatrixGame3Config(
+    in_dim=48,
+    out_dim=48,
+    dim=3072,
+    ffn_dim=14336,
+    freq_dim=256,
+    num_heads=24,
+    num_layers=30,
+    action_config=ActionConfig(
+        blocks=tuple(range(15)),
+        heads_num=16,
+        hidden_size=128,
+        keyboard_dim_in=6,
+        keyboard_hidden_dim=1024,
+        mouse_dim_in=2,
+        mouse_hidden_dim=1024,
+        rope_dim_list=(8, 28, 28),
+    ),
+)
+"""Sizes of the published model, 6.47 billion parameters."""

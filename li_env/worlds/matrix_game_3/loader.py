@@ -12,6 +12,7 @@ The folder is the published one, `PARTS` names what is needed of it:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -63,7 +64,10 @@ class MatrixGame3Parts:
 
 
 def load_parts(
-    weights: str | Path | None, device: torch.device, decoder: Decoder = "full", working_bytes: int = 0
+    weights: str | Path | None,
+    device: torch.device,
+    decoder: Decoder = "full",
+    working_bytes: Callable[[MatrixGame3Config], int] = lambda config: 0,
 ) -> MatrixGame3Parts:
     """Load everything: bfloat16 on a GPU, float32 on a CPU.
 
@@ -74,7 +78,7 @@ def load_parts(
         weights: the checkpoint folder; ``None`` takes the environment variable ``LI_ENV_MATRIX_GAME_3``.
         device: where the world runs.
         decoder: ``"full"``, or ``"light"`` or ``"lighter"`` at half or a quarter of its width.
-        working_bytes: what the caller will need on ``device`` besides the weights.
+        working_bytes: what a model of these sizes will need on ``device`` besides its weights.
 
     Raises:
         ValueError: files are missing, belong to another variant or do not fit, or the memory is too small.
@@ -97,7 +101,7 @@ def load_parts(
     with without_weights():
         model, vae = MatrixGame3Model(config), build_vae(vae_file)
     text_bytes = dtype.itemsize * sum(prod(shape) for shape in TensorFile(found[3]).shapes.values())
-    resident = bytes_of([model, vae], dtype) + working_bytes
+    resident = bytes_of([model, vae], dtype) + working_bytes(config)
     check_memory(f"world {WORLD!r}", resident + (0 if gpu else text_bytes), device)
     if gpu:
         check_memory(f"the text encoder of world {WORLD!r}", text_bytes, CPU)
@@ -110,7 +114,7 @@ def load_parts(
         first_latent="bypass" if decoder == "full" else "double",
     )
     room = free_memory(device) if gpu else None
-    runs_on = device if room is not None and room > text_bytes + working_bytes else CPU
+    runs_on = device if room is not None and room > text_bytes + working_bytes(config) else CPU
     texts = load_encoder(folder, runs_on, CPU, dtype, config.text_len)
     if texts.width != config.text_dim:
         raise ValueError(

@@ -1,0 +1,268 @@
+"""The Matrix-Game-3.0 world behind the `WorldModel` contract."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from li_env.accel.camera import CameraMotion
+from li_env.accel.plan import AttentionPlan
+from li_env.accel.views import FrustumSampler
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldSpec
+from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, memory_pose
+from li_env.worlds.matrix_game_3.clip import generate_clip
+from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, MatrixGame3Config
+from li_env.worlds.matrix_game_3.controls import MOTION, action_rows, follow_motions, possible_motion
+from li_env.worlds.matrix_game_3.layout import TILE_SHAPE, ClipShape, token_layout
+from li_env.worlds.matrix_game_3.model import PATCH, ClipConditions, MatrixGame3Model, TextCache
+from li_env.worlds.matrix_game_3.sampler import noise_levels
+from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES, PAST_LATENTS, ClipSizes
+from li_env.worlds.streaming import VideoCodec
+
+GRID = (44, 80)
+"""Rows and columns of a latent of a 704 x 1280 frame."""
+
+VIEW_DISTANCE = 30.0
+MEMORY_LATENTS = 5
+STEPS = 3
+
+VIEW_THRESHOLD = 0.45
+"""The paper's, for this model."""
+
+SPARSE_MIN_CONTEXT = PAST_LATENTS
+"""A sequence of 14 latents is long enough: its dense attention takes a third of a model call."""
+
+PromptStates = Callable[[str], torch.Tensor]
+"""Prompt -> text states [n, text_dim]."""
+
+
+def world_spec(config: MatrixGame3Config, grid: tuple[int, int] = GRID, sizes: ClipSizes | None = None) -> WorldSpec:
+    """Constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
+    sizes = sizes or ClipSizes()
+    return WorldSpec(
+        name="matrix_game_3",
+        chunk_latents=sizes.later_latents,
+        first_chunk_latents=sizes.first_latents,
+        latent_frames=LATENT_FRAMES,
+        frame_size=(LATENT_PIXELS * grid[0], LATENT_PIXELS * grid[1]),
+        latent_shape=(config.in_dim, *grid),
+        token_grid=(grid[0] // PATCH, grid[1] // PATCH),
+        fps=17.0,
+        focal=(0.5, 0.5),
+        view_distance=VIEW_DISTANCE,
+        sigmas=noise_levels(STEPS),
+        context_latents=PAST_LATENTS + MEMORY_LATENTS,
+        temporal_latents=PAST_LATENTS,
+        memory_group=1,
+        tile_shape=TILE_SHAPE,
+        motion=MOTION,
+        length_unit="metre",
+        supports_block_sparse=True,
+        sparse_min_context=SPARSE_MIN_CONTEXT,
+        memory_rule="slots",
+        view_threshold=VIEW_THRESHOLD,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixGame3Scene:
+    """What lasts an episode: the text's keys and values, and the start image's latent [C, h, w]."""
+
+    text: TextCache
+    image: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the clips of one batch have in common."""
+
+    shape: ClipShape
+    sigmas: tuple[float, ...]
+    attention: AttentionPlan
+
+
+def clip_bytes(config: MatrixGame3Config, spec: WorldSpec, element: int) -> int:
+    """Memory that the longest clip takes beside the weights: camera scales and shifts of all blocks, activations.
+
+    Args:
+        config: of the model.
+        spec: of the world.
+        element: bytes per number of the model's type.
+    """
+    rows, columns = spec.token_grid
+    latents = max(spec.first_chunk_latents, spec.context_latents + spec.chunk_latents)
+    per_token = 2 * config.num_layers * config.dim + 2 * config.ffn_dim + 12 * config.dim
+    return latents * rows * columns * per_token * element
+
+
+class MatrixGame3World:
+    """The published distilled model: any start image and prompt, keyboard and mouse.
+
+    Args:
+        model: the transformer.
+        codec: image to latent, latents to frames.
+        prompt_states: prompt to text states.
+        device: where the parts run.
+        grid: rows and columns of a latent.
+        sizes: frames per clip.
+    """
+
+    def __init__(
+        self,
+        model: MatrixGame3Model,
+        codec: VideoCodec,
+        prompt_states: PromptStates,
+        device: torch.device,
+        grid: tuple[int, int] = GRID,
+        sizes: ClipSizes | None = None,
+    ) -> None:
+        self.model, self.codec, self.prompt_states, self.device = model, codec, prompt_states, device
+        self.spec = world_spec(model.config, grid, sizes)
+        self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
+
+    def working_bytes(self, worlds: int) -> int:
+        """Memory that clips of so many episodes take beside the weights."""
+        return worlds * clip_bytes(self.model.config, self.spec, self.model.dtype.itemsize)
+
+    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[MatrixGame3Scene]:
+        """See `WorldModel.start`; equal prompts share their text."""
+        texts: dict[str, TextCache] = {}
+        for prompt in prompts:
+            if prompt not in texts:
+                texts[prompt] = self.model.embed_text(self.prompt_states(prompt)[None].to(self.device))
+        return [
+            MatrixGame3Scene(texts[prompt], self.codec.encode_image(image).to(self.device, self.model.dtype))
+            for image, prompt in zip(images, prompts, strict=True)
+        ]
+
+    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
+        """What keys and mouse can do of the motions; this world knows no walls."""
+        return [tuple(possible_motion(motion) for motion in request.motions) for request in requests]
+
+    def follow(self, pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
+        """How the camera moves: see `controls.follow_motions`."""
+        return follow_motions(pose, [possible_motion(motion) for motion in motions])
+
+    def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
+        """See `WorldModel.generate`; clips of one shape, schedule and kind of attention share a batch."""
+        batches: dict[_Kind, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            batches[self._kind(request)].append(index)
+        out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
+        for kind, members in batches.items():
+            for index, latents in zip(members, self._generate(kind, [requests[i] for i in members]), strict=True):
+                out[index] = latents
+        return out
+
+    def decode(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
+    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
+        """See `WorldModel.decode`."""
+        return self.codec.decode_batch(latents, streams)
+
+    def _kind(self, request: ChunkRequest) -> _Kind:
+        plan = request.plan
+        given = max(1, len(plan.temporal))
+        new = len(request.poses) - (0 if plan.temporal else 1)
+        shape = ClipShape(self.spec.token_grid, len(plan.slots or plan.memory), given, new)
+        return _Kind(shape, plan.sigmas, plan.attention)
+
+    def _generate(self, kind: _Kind, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
+        first, shape = requests[0], kind.shape
+        layout = token_layout(
+            shape, shape.memory + shape.given, kind.attention, self.spec.tile_shape, len(requests), self.device
+        )  # fmt: skip
+        clips = [_Clip.of(request, self._references(request)) for request in requests]
+        rows = [_rows(request) for request in requests]
+        texts = zip(*(request.scene.text for request in requests), strict=True)
+        conditions = ClipConditions(
+            latents=torch.tensor([clip.latents for clip in clips]),
+            camera=torch.stack(
+                [camera_values(clip.poses, shape.grid, self.device).to(self.model.dtype) for clip in clips]
+            ),
+            mouse=torch.from_numpy(np.stack([mouse for mouse, _ in rows])).to(self.device),
+            keyboard=torch.from_numpy(np.stack([keyboard for _, keyboard in rows])).to(self.device),
+            text=tuple(_joined(block) for block in texts),
+        )
+        known = torch.stack([clip.known for clip in clips])
+        noise = torch.stack([request.noise[-shape.new :] for request in requests])
+        made = generate_clip(self.model, conditions, layout, known, noise, kind.sigmas)
+        if first.plan.temporal:
+            return list(made)
+        return [torch.cat((clip.known, latents)) for clip, latents in zip(clips, made, strict=True)]
+
+    def _references(self, request: ChunkRequest) -> list[tuple[int, int]]:
+        """Memory of the clip as (latent, the coming latent whose view it is related to), in order of the sequence.
+
+        Where the plan names no slots, every memory latent belongs to the view that it shows most of; of equals, the
+        later one.
+        """
+        plan, count = request.plan, len(request.poses)
+        if plan.slots or not plan.memory:
+            return list(plan.slots)
+        views = np.arange(count - 1, -1, -2)[:MEMORY_LATENTS]
+        poses = request.context_poses[[plan.context.index(latent) for latent in plan.memory]]
+        shown = self._overlap.overlap(request.poses[views], poses)
+        return [(latent, int(views[best])) for latent, best in zip(plan.memory, shown.argmax(axis=0), strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """One clip's sequence.
+
+    Attributes:
+        latents: absolute indices [T].
+        poses: [T, 4, 4], as the camera map needs them.
+        known: [M + K, C, h, w], memory and given latents.
+    """
+
+    latents: list[int]
+    poses: np.ndarray
+    known: torch.Tensor
+
+    @classmethod
+    def of(cls, request: ChunkRequest, memory: Sequence[tuple[int, int]]) -> _Clip:
+        plan, context = request.plan, list(request.plan.context)
+        if not plan.temporal:
+            return cls(list(range(len(request.poses))), clip_poses(request.poses), request.scene.image[None])
+        place = {latent: index for index, latent in enumerate(context)}
+        temporal = [place[latent] for latent in plan.temporal]
+        seen = [place[latent] for latent, _ in memory]
+        related = [
+            memory_pose(request.context_poses[index], request.poses[view])
+            for index, (_, view) in zip(seen, memory, strict=True)
+        ]
+        own = clip_poses(np.concatenate((request.context_poses[temporal], request.poses)))
+        first = plan.temporal[0]
+        return cls(
+            [*(latent for latent, _ in memory), *range(first, first + len(own))],
+            np.concatenate((np.array(related).reshape(-1, 4, 4), own)),
+            request.context[seen + temporal],
+        )
+
+
+def _rows(request: ChunkRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Mouse and keyboard rows of the clip's frames.
+
+    A clip after the first begins with the second of its first latent's frames, and ends with the row that will lead on
+    to the next clip. That one is not known yet: the last motion is taken to go on.
+    """
+    plan, motions = request.plan, list(request.motions)
+    if plan.temporal:
+        moved = dict(zip(plan.context, request.context_motions, strict=True))
+        motions = [*(moved[latent] for latent in plan.temporal), *motions]
+    mouse, keyboard = (
+        np.concatenate((np.repeat(rows, LATENT_FRAMES, axis=0), rows[-1:])) for rows in action_rows(motions)
+    )
+    return (mouse[1:], keyboard[1:]) if plan.temporal else (mouse, keyboard)
+
+
+def _joined(block: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Text of one block of several episodes as one batch; a single one is not copied."""
+    if len(block) == 1:
+        return block[0]
+    return torch.cat([key for key, _ in block]), torch.cat([value for _, value in block])
