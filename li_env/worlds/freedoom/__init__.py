@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from li_env.worlds.freedoom.world import FreedoomWorld
 
 
-def load(device: str = "cpu", weights: str | Path | None = None) -> FreedoomWorld:
+def load(
+    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "plain"
+) -> FreedoomWorld:
     """Load the world (see `li_env.worlds.freedoom.world.load`); imported late, so that the data tools stay light."""
     from li_env.worlds.freedoom.world import load as load_world
 
-    return load_world(device, weights)
+    return load_world(device, weights, dtype, execution)

@@ -7,6 +7,7 @@ latent), so that nothing depends on where in a map the episode started.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,14 +21,22 @@ FOCAL = (0.5, 0.8)
 METRES_PER_UNIT = 8.0
 """Camera matrices use this length as 1, so that a trajectory spans a few units."""
 
-_SLOT = [256.0 ** (-j / 3) for j in range(3)]
-_ROW = [256.0 ** (-j / 4) for j in range(4)]
-_YAW = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0, 22.0]
-_PLACE = [2 * math.pi / (1.5 * 1.7**j) for j in range(8)]
+_SLOT = tuple(256.0 ** (-j / 3) for j in range(3))
+_ROW = tuple(256.0 ** (-j / 4) for j in range(4))
+_YAW = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0, 22.0)
+_PLACE = tuple(2 * math.pi / (1.5 * 1.7**j) for j in range(8))
+_LENS = (*FOCAL, 1.0, 1.0)
 
-_FEATURE_YAW = [1.0, 2.0, 4.0, 8.0]
-_FEATURE_PLACE = [2 * math.pi / wavelength for wavelength in (3.0, 12.0, 48.0)]
+_FEATURE_YAW = (1.0, 2.0, 4.0, 8.0)
+_FEATURE_PLACE = tuple(2 * math.pi / wavelength for wavelength in (3.0, 12.0, 48.0))
 FEATURES = 2 * len(_FEATURE_YAW) + 4 * len(_FEATURE_PLACE) + 3
+
+
+@lru_cache(maxsize=64)
+def _table(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Constants on a device, brought there once: a copy from the host would stop a GPU, and cannot be captured."""
+    with torch.inference_mode(False):  # training uses them too
+        return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def planar_poses(poses: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -58,9 +67,9 @@ def _rays(planar: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def token_features(planar: torch.Tensor) -> torch.Tensor:
     """Additive camera features per token: [B, T, 3] -> [B, T, ROWS * COLUMNS, FEATURES] float32."""
     yaw, slope = _rays(planar)
-    frequencies = planar.new_tensor(_FEATURE_YAW)
+    frequencies = _table(_FEATURE_YAW, planar.device)
     angles = yaw[..., None] * frequencies
-    place = (planar[..., :2, None] * planar.new_tensor(_FEATURE_PLACE)).flatten(-2)
+    place = (planar[..., :2, None] * _table(_FEATURE_PLACE, planar.device)).flatten(-2)
     frame = torch.cat((place.sin(), place.cos(), planar[..., :2] / 16), dim=-1)
     frame = frame[:, :, None].expand(*yaw.shape, frame.shape[-1])
     return torch.cat((angles.sin(), angles.cos(), frame, slope.expand(yaw.shape)[..., None]), dim=-1)
@@ -84,7 +93,7 @@ def camera_tables(planar: torch.Tensor, slots: torch.Tensor) -> CameraTables:
         (planar[..., 0, None].expand(batch, frames, tokens), _PLACE),
         (planar[..., 1, None].expand(batch, frames, tokens), _PLACE),
     )
-    angles = torch.cat([position[..., None] * planar.new_tensor(table) for position, table in parts], dim=-1)
+    angles = torch.cat([position[..., None] * _table(table, planar.device) for position, table in parts], dim=-1)
     angles = angles.flatten(1, 2)[:, None]
     cos, sin = planar[..., 2].cos(), planar[..., 2].sin()
     x, z = planar[..., 0] / METRES_PER_UNIT, planar[..., 1] / METRES_PER_UNIT
@@ -98,7 +107,7 @@ def camera_tables(planar: torch.Tensor, slots: torch.Tensor) -> CameraTables:
         cos, zero, -sin, -cos * x + sin * z, zero, one, zero, zero,
         sin, zero, cos, -sin * x - cos * z, zero, zero, zero, one,
     )  # fmt: skip
-    lens = planar.new_tensor([*FOCAL, 1.0, 1.0])
+    lens = _table(_LENS, planar.device)
     projection = lens[:, None] * world_to_camera
     return CameraTables(
         cos=angles.cos(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -42,6 +43,19 @@ class Cameras:
         return cls(token_features(planar), camera_tables(planar, slots))
 
 
+class Denoiser(Protocol):
+    """What `sample_chunk` needs of a model: `DynamicsModel.forward`, with a context of the model's own kind."""
+
+    def __call__(
+        self,
+        noisy: torch.Tensor,
+        sigma: torch.Tensor,
+        cameras: Cameras,
+        context: Any,
+        sparse: SparseAttention | None = None,
+    ) -> torch.Tensor: ...
+
+
 class DynamicsModel(nn.Module):
     """Predicts clean latents of the current chunk from noisy ones, cameras and a context.
 
@@ -74,7 +88,7 @@ class DynamicsModel(nn.Module):
         With ``sparse`` they are in tile order, for calls of `forward` with the same ``sparse``.
         """
         tiles = None if sparse is None else sparse.context
-        return self.transformer.context_pass(self._tokens(latents, cameras), sigma * 1000, cameras.tables, tiles=tiles)
+        return self.transformer.context_pass(self.tokens(latents, cameras), sigma * 1000, cameras.tables, tiles=tiles)
 
     def forward(
         self,
@@ -86,19 +100,20 @@ class DynamicsModel(nn.Module):
     ) -> torch.Tensor:
         """Clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
         tiles = None if sparse is None else sparse.denoising
-        return self.transformer(self._tokens(noisy, cameras), sigma * 1000, cameras.tables, context, tiles=tiles)
+        return self.transformer(self.tokens(noisy, cameras), sigma * 1000, cameras.tables, context, tiles=tiles)
 
-    def _tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
+    def tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
+        """Latents [B, T, n, C] with their camera features: what the transformer takes."""
         return torch.cat((latents, cameras.features.to(latents.dtype)), dim=-1)
 
 
 def sample_chunk(
-    model: DynamicsModel,
+    model: Denoiser,
     noise: torch.Tensor,
     known: torch.Tensor | None,
     sigmas: Sequence[float],
     cameras: Cameras,
-    context: Sequence[BlockCache] | None,
+    context: Any,
     sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
     """Second-order steps along ``sigmas`` from pure noise, one model call each.
@@ -111,6 +126,7 @@ def sample_chunk(
         noise: [B, T, n, C], standard normal.
         known: [B, 1, n, C], clean latent of the chunk's first frame (chunk 0 only), or None.
         sigmas: decreasing noise levels, the last one 0.
+        context: what the model's context pass gave, or None.
         sparse: what ``context`` was made with, or None for dense attention.
 
     Returns:

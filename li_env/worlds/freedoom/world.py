@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.camera import CameraMotion, motion_table
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
+from li_env.errors import check_choice
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
+from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.motion import MotionHead
@@ -50,6 +54,9 @@ SPEC = WorldSpec(
     sparse_min_context=SPARSE_MIN_CONTEXT,
 )
 
+WORKING_BYTES = 160 * 2**20
+"""What one world of a block takes while its chunk is made: in float32, with the full context."""
+
 CONTEXT_NOISE = 0.0
 """Noise level that finished latents are declared to have when they become context."""
 
@@ -64,18 +71,30 @@ class FreedoomScene:
 class FreedoomWorld:
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
-    Runs in float32 on a CPU and in bfloat16 on a GPU. Prompts are accepted and ignored: this world has no text input.
+    Prompts are accepted and ignored: this world has no text input. Worlds of a batch are computed in blocks of a fixed
+    size (`execution.block_size`), so that one episode's frames do not depend on the state of the others.
 
     Args:
         device: where to run.
         folder: weights, as written by `weights.export_weights`.
+        dtype: ``float32``, ``bfloat16`` or ``auto`` (float32 on a CPU, bfloat16 on a GPU).
+        execution: ``plain``, ``fused`` (passes with fewer, larger kernels) or ``graphs`` (fused, replayed as CUDA
+            graphs: the first chunk of every shape takes seconds, the others no time on the host).
+
+    Raises:
+        ValueError: missing or damaged weights, another dtype or execution, or graphs without a GPU.
     """
 
     spec = SPEC
 
-    def __init__(self, device: torch.device, folder: Path) -> None:
+    def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "plain") -> None:
         self.device = device
-        self.dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+        names["auto"] = names["bfloat16" if device.type == "cuda" else "float32"]
+        self.dtype = names[check_choice("dtype", dtype, names)]
+        self.execution = check_choice("execution", execution, EXECUTIONS)
+        if execution == "graphs" and device.type != "cuda":
+            raise ValueError(f"execution='graphs' needs a CUDA device, not {device}; allowed here: plain, fused")
         self.autoencoder = Autoencoder(AutoencoderConfig())
         self.dynamics = DynamicsModel()
         self.motion = MotionHead()
@@ -83,87 +102,166 @@ class FreedoomWorld:
         load_weights(models, folder)
         for model in models.values():
             model.to(device, self.dtype).eval().requires_grad_(False)
+        if execution != "plain":
+            self.autoencoder.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._denoiser: DynamicsModel | FusedDynamics = (
+            self.dynamics if execution == "plain" else FusedDynamics(self.dynamics)
+        )
+        self._graphs = Graphs(device) if execution == "graphs" else None
         states = StartStates.load(packaged_folder())
         self.start_states = states
         self.start_frames = states.frames
 
+    def working_bytes(self, worlds: int) -> int:
+        """Bytes that generating chunks for so many worlds at once takes, beside what episodes keep."""
+        return block_size(worlds, self.device) * WORKING_BYTES
+
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         """See `WorldModel.start`."""
-        frames = torch.from_numpy(np.stack(images)).to(self.device)
-        return [FreedoomScene(latent) for latent in self.autoencoder.encode(frames)]
+        scenes: list[FreedoomScene] = []
+        for count, run in blocks(images, block_size(len(images), self.device)):
+            latents = self.autoencoder.encode(torch.from_numpy(np.stack(run)).to(self.device))
+            # Copies: an episode must not keep its whole block alive.
+            scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
+        return scenes
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         """Commanded motions, shortened or bent where the motion head sees a wall."""
         out: list[tuple[CameraMotion, ...]] = [tuple(request.motions) for request in requests]
+        waiting: list[tuple[list[int], torch.Tensor]] = []
         for group in _groups([(len(request.recent), len(request.motions)) for request in requests]):
-            members = [requests[index] for index in group]
-            if not members[0].motions:
+            if not out[group[0]]:
                 continue
-            latents, poses = zip(*(self._surroundings(member) for member in members), strict=True)
-            commands = np.array([[_command(motion) for motion in member.motions] for member in members])
-            feasible = self.motion.feasible(
-                _tokens(torch.stack(latents)).to(self.dtype),
-                self._tensor(np.stack(poses)),
-                self._tensor(commands),
-            ).double().cpu().numpy()  # fmt: skip
-            for index, member, moves in zip(group, members, feasible, strict=True):
-                out[index] = tuple(
-                    _happened(motion, float(right), float(forward))
-                    for motion, (_, right, forward) in zip(member.motions, moves, strict=True)
-                )
+            for count, run in blocks(group, block_size(len(requests), self.device)):
+                waiting.append((run[:count], self._feasible([requests[index] for index in run])[:count]))
+        if not waiting:
+            return out
+        # One question to the device for all.
+        answers = torch.cat([answer.flatten() for _, answer in waiting]).double().cpu().numpy()
+        start = 0
+        for members, answer in waiting:
+            moves = answers[start : start + answer.numel()].reshape(answer.shape)
+            start += answer.numel()
+            for index, row in zip(members, moves, strict=True):
+                out[index] = _happened(out[index], row)
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; requests with equal context lengths, schedules and attention share a batch."""
+        """See `WorldModel.generate`; requests with equal context lengths, schedules and attention share blocks."""
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
         kinds = [(len(request.context), request.plan.sigmas, request.plan.attention) for request in requests]
         for group in _groups(kinds):
-            latents = self._generate([requests[index] for index in group])
-            for index, chunk in zip(group, latents, strict=True):
-                out[index] = chunk
+            for count, run in blocks(group, block_size(len(requests), self.device)):
+                latents = self._generate([requests[index] for index in run])
+                for index, chunk in zip(run[:count], latents[:count], strict=True):
+                    out[index] = chunk
         return out
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
         """See `WorldModel.decode`; frames are decoded one by one, so there is no stream to keep."""
-        frames = self.autoencoder.decode(torch.cat(tuple(latents))).cpu().numpy()
+        frames = self._decode(latents)
+        if self.device.type == "cuda":
+            # Through pinned memory, at several times the speed of a plain copy.
+            host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
+            host.copy_(frames, non_blocking=True)
+            torch.cuda.current_stream(self.device).synchronize()
+            frames = host
         ends = np.cumsum([len(chunk) for chunk in latents])[:-1]
-        return np.split(frames, ends), [None] * len(streams)
+        return np.split(frames.numpy(), ends), [None] * len(streams)
+
+    def decode_on_device(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
+    ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
+        """`decode`, but the frames stay on the device: views of one tensor."""
+        return list(self._decode(latents).split([len(chunk) for chunk in latents])), [None] * len(streams)
+
+    def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
+        joined = torch.cat(tuple(latents))
+        size = self.spec.chunk_latents * block_size(len(latents), self.device)
+        frames = []
+        for part in joined.split(size):
+            missing = size - len(part)
+            whole = part if missing == 0 else torch.cat((part, part[-1:].expand(missing, -1, -1, -1)))
+            frames.append(self._run("decode", self._pictures, whole)[: len(part)])
+        return torch.cat(frames)
+
+    def _pictures(self, latents: torch.Tensor) -> torch.Tensor:
+        if self.execution != "plain":
+            latents = latents.to(memory_format=torch.channels_last)
+        return self.autoencoder.decode(latents)
+
+    def _feasible(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
+        """(yaw in radians, right, forward) [B, M, 3] that can be done, of equally many frames and motions."""
+        latents = torch.stack(
+            [request.recent if len(request.recent) else request.scene.start[None] for request in requests]
+        )
+        now = np.stack([request.pose for request in requests])
+        poses = [request.recent_poses if len(request.recent) else request.pose[None] for request in requests]
+        commands = motion_table([request.motions for request in requests])[..., [0, 2, 3]]
+        commands[..., 0] = np.radians(commands[..., 0])
+        return self._run("motion", self._head, latents, self._planar(np.stack(poses), now), self._tensor(commands))
+
+    def _head(self, latents: torch.Tensor, planar: torch.Tensor, commands: torch.Tensor) -> torch.Tensor:
+        return self.motion.feasible(_tokens(latents).to(self.dtype), planar, commands)
 
     def _generate(self, requests: Sequence[ChunkRequest]) -> torch.Tensor:
-        """One batch of equal shape: latents [B, T, C, h, w] float32."""
+        """One block of equal shape: latents [B, T, C, h, w] float32."""
         first = requests[0]
-        context, known, sparse = None, None, None
-        if len(first.context):
-            # The context is in time order and always ends with the newest latent: that camera is the reference.
-            references = [request.context_poses[-1] for request in requests]
-            planar = self._planar([request.context_poses for request in requests], references)
-            count = planar.shape[1]
-            cameras = Cameras.of(planar, torch.arange(-count, 0, device=self.device))
-            levels = torch.full(planar.shape[:2], CONTEXT_NOISE, device=self.device)
-            tokens = _tokens(torch.stack([request.context for request in requests])).to(self.dtype)
-            if first.plan.attention.kind == "block_sparse":
-                shape = ChunkShape(self.spec.token_grid, self.spec.tile_shape, count, len(first.poses), len(requests))
-                sparse = SparseAttention(first.plan.attention, shape, self.device)
-            context = self.dynamics.context_pass(tokens, levels, cameras, sparse)
-        else:
-            references = [request.poses[0] for request in requests]
-            known = _tokens(torch.stack([request.scene.start for request in requests])[:, None]).to(self.dtype)
-        planar = self._planar([request.poses for request in requests], references)
+        poses = np.stack([request.poses for request in requests])
+        noise = torch.stack([request.noise for request in requests])
+        if not len(first.context):
+            known = torch.stack([request.scene.start for request in requests])
+            opening = partial(self._opening, first.plan.sigmas)
+            return self._run(first.plan.sigmas, opening, noise, self._planar(poses, poses[:, 0]), known)
+        # The context is in time order and always ends with the newest latent: that camera is the reference.
+        seen = np.stack([request.context_poses for request in requests])
+        inputs = (
+            noise,
+            self._planar(poses, seen[:, -1]),
+            torch.stack([request.context for request in requests]),
+            self._planar(seen, seen[:, -1]),
+        )
+        if first.plan.attention.kind == "block_sparse":
+            count = len(first.context)
+            shape = ChunkShape(self.spec.token_grid, self.spec.tile_shape, count, len(first.poses), len(requests))
+            sparse = SparseAttention(first.plan.attention, shape, self.device)
+            return self._continuation(first.plan.sigmas, sparse, *inputs)
+        return self._run(first.plan.sigmas, partial(self._continuation, first.plan.sigmas, None), *inputs)
+
+    def _opening(
+        self, sigmas: tuple[float, ...], noise: torch.Tensor, planar: torch.Tensor, start: torch.Tensor
+    ) -> torch.Tensor:
+        """Chunk 0, whose first latent is known."""
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
-        noise = _tokens(torch.stack([request.noise for request in requests])).to(self.dtype)
-        clean = sample_chunk(self.dynamics, noise, known, first.plan.sigmas, cameras, context, sparse)
-        return clean.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
+        known = _tokens(start[:, None]).to(self.dtype)
+        clean = sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), known, sigmas, cameras, None)
+        return _latents(clean)
 
-    def _surroundings(self, request: MotionRequest) -> tuple[torch.Tensor, np.ndarray]:
-        """Frames that the motion head looks at and their planar poses; the start frame before chunk 0 is made."""
-        if len(request.recent):
-            return request.recent, planar_poses(request.recent_poses, request.pose)
-        return request.scene.start[None], np.zeros((1, 3))
+    def _continuation(
+        self,
+        sigmas: tuple[float, ...],
+        sparse: SparseAttention | None,
+        noise: torch.Tensor,
+        planar: torch.Tensor,
+        context: torch.Tensor,
+        context_planar: torch.Tensor,
+    ) -> torch.Tensor:
+        """Any other chunk."""
+        count = context.shape[1]
+        levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
+        cameras = Cameras.of(context_planar, torch.arange(-count, 0, device=self.device))
+        cache: Any = self._denoiser.context_pass(_tokens(context).to(self.dtype), levels, cameras, sparse)
+        cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
+        clean = sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), None, sigmas, cameras, cache, sparse)
+        return _latents(clean)
 
-    def _planar(self, poses: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> torch.Tensor:
-        return self._tensor(np.stack([planar_poses(p, r) for p, r in zip(poses, references, strict=True)]))
+    def _run(self, kind: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        return function(*inputs) if self._graphs is None else self._graphs.run(kind, function, *inputs)
+
+    def _planar(self, poses: np.ndarray, references: np.ndarray) -> torch.Tensor:
+        return self._tensor(planar_poses(poses, references[:, None]))
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.device)
@@ -174,15 +272,19 @@ def _tokens(latents: torch.Tensor) -> torch.Tensor:
     return latents.flatten(-2).transpose(-1, -2)
 
 
-def _command(motion: CameraMotion) -> tuple[float, float, float]:
-    return float(np.radians(motion.yaw)), motion.right, motion.forward
+def _latents(tokens: torch.Tensor) -> torch.Tensor:
+    """[..., h * w, C] -> [..., C, h, w] float32."""
+    return tokens.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
 
 
-def _happened(commanded: CameraMotion, right: float, forward: float) -> CameraMotion:
-    """The commanded motion itself where float32 shows no difference, else its displacement replaced."""
-    if right == np.float32(commanded.right) and forward == np.float32(commanded.forward):
-        return commanded
-    return CameraMotion(yaw=commanded.yaw, right=right, forward=forward)
+def _happened(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
+    """The commanded motions themselves where float32 shows no difference to ``moves`` [M, 3] (yaw, right, forward)."""
+    return tuple(
+        motion
+        if right == np.float32(motion.right) and forward == np.float32(motion.forward)
+        else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
+        for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
+    )
 
 
 def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
@@ -193,10 +295,13 @@ def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
     return list(groups.values())
 
 
-def load(device: str = "cpu", weights: str | Path | None = None) -> FreedoomWorld:
+def load(
+    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "plain"
+) -> FreedoomWorld:
     """Load the world; ``weights`` is a folder, by default the one shipped with the package.
 
     Raises:
-        ValueError: missing or damaged weights.
+        ValueError: as `FreedoomWorld`.
     """
-    return FreedoomWorld(torch.device(device), packaged_folder() if weights is None else Path(weights))
+    folder = packaged_folder() if weights is None else Path(weights)
+    return FreedoomWorld(torch.device(device), folder, dtype, execution)
