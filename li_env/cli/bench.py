@@ -38,6 +38,8 @@ class Arguments:
     """auto, cpu or cuda."""
     out: Path = Path("outputs/bench")
     """Folder for the results; made if needed, files of the same name are replaced."""
+    random_weights: bool = False
+    """Give the worlds random weights of their real shape, to measure time and memory without the published ones."""
     game: bool = True
     """Compare with the real game where a world has one (freedoom; needs the extra doom)."""
 
@@ -67,9 +69,10 @@ def run(arguments: Arguments) -> None:
     for name in arguments.world:
         world_entry(name)
     check_folder("out", arguments.out)
+    options = {"random_weights": True} if arguments.random_weights else {}
     reports = []
     for name in arguments.world:
-        reports.append(_with_progress(load_world(name, device=arguments.device), settings, benchmark))
+        reports.append(_with_progress(load_world(name, device=arguments.device, **options), settings, benchmark))
     names = write_report(reports, settings, _command(arguments), arguments.out)
     console = Console()
     for report in reports:
@@ -95,7 +98,8 @@ def _command(arguments: Arguments) -> str:
     for field in fields(arguments):
         value = getattr(arguments, field.name)
         if value != field.default:
-            words.append(f"--no-{field.name}" if value is False else f"--{field.name}")
+            option = field.name.replace("_", "-")
+            words.append(f"--no-{option}" if value is False else f"--{option}")
             if not isinstance(value, bool):
                 words += [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
     return " ".join(words)

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib import resources
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -130,7 +131,8 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
         **kwargs: further arguments of that world's loader.
 
     Raises:
-        ValueError: unknown world or device, or what the loader says about the weights.
+        ValueError: unknown world or device, an argument that its loader does not take, or what the loader says about
+            the weights.
     """
     entry = world_entry(name)
     where = resolve_device(device)
@@ -138,6 +140,15 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
     key = (name, where, folder, tuple(sorted(kwargs.items())))
     world = _loaded.get(key)
     if world is None:
-        world = entry.resolve()(device=where, weights=folder, **kwargs)
+        loader = entry.resolve()
+        for argument in kwargs:
+            if not _takes(loader, argument):
+                raise ValueError(f"{argument}={kwargs[argument]!r} is not an argument of world {name!r}")
+        world = loader(device=where, weights=folder, **kwargs)
         _loaded[key] = world
     return world
+
+
+def _takes(loader: Loader, argument: str) -> bool:
+    parameters = signature(loader).parameters.values()
+    return any(each.name == argument or each.kind is Parameter.VAR_KEYWORD for each in parameters)

@@ -64,6 +64,11 @@ def test_unknown_names_list_the_known_ones():
         load_world("freedom")
 
 
+def test_arguments_that_a_world_does_not_take_are_named():
+    with pytest.raises(ValueError, match="random_weights=True is not an argument of world 'freedoom'"):
+        load_world("freedoom", device="cpu", random_weights=True)
+
+
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == resolve_device("cpu") == "cpu"

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from li_env.cli import main
+from li_env.worlds.registry import register_world
+from tests.analytic_world import AnalyticWorld
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,22 @@ def test_bad_input_exits_2_with_one_line_and_writes_nothing(tmp_path, capsys, op
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_random_weights_are_asked_for_by_name(tmp_path, capsys):
+    asked = []
+
+    def load(device, weights, random_weights=False):
+        asked.append(random_weights)
+        return AnalyticWorld(device)
+
+    register_world("shape", load, "for this test")
+    assert bench(tmp_path / "out", "--world", "shape", "--presets", "off", "--random-weights") == 0
+    assert asked == [True]
+    assert "--random-weights" in json.loads((tmp_path / "out" / "bench.json").read_text())["command"]
+    capsys.readouterr()
+    assert bench(tmp_path / "other", "--random-weights") == 2
+    assert "random_weights=True is not an argument of world 'analytic'" in capsys.readouterr().err
 
 
 def test_a_file_in_the_way_is_named_before_anything_runs(tmp_path, capsys):
