@@ -5,23 +5,28 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
-from li_env.kernels.extended_frames.naive import naive_extended_frames
+from li_env.kernels.extended_frames.naive import Edge, naive_extended_frames
 
-__all__ = ["PAST", "extended_frames", "naive_extended_frames"]
+__all__ = ["EDGES", "PAST", "Edge", "extended_frames", "naive_extended_frames"]
+
+EDGES: tuple[Edge, ...] = ("repeat", "zero")
 
 PAST = 2
 """Frames before the present ones that a convolution with three taps in time needs."""
 
 
-def extended_frames(x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None) -> torch.Tensor:
+def extended_frames(
+    x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None, edge: Edge = "repeat"
+) -> torch.Tensor:
     """``silu(x / rms(x) * gamma)`` in a border of one pixel, behind the two frames that came before it.
-
-    Border pixels repeat the edge. Without ``past``, at the start of a video, the first frame stands for the past, too.
 
     Args:
         x: [B, T, H, W, C] with adjacent channels; the rest may be a view into a larger buffer.
         gamma: [C], or None for x as it is, neither normed nor activated.
-        past: contiguous [B, 2, H + 2, W + 2, C], the last two frames of the result of the call before.
+        past: contiguous [B, 2, H + 2, W + 2, C], the last two frames of the result of the call before; None at the
+            start of a video.
+        edge: ``"repeat"``: the border repeats the edge, and without ``past`` the first frame stands for it.
+            ``"zero"``: zeros in both places.
 
     Returns:
         contiguous [B, T + 2, H + 2, W + 2, C] in the type of x; the norm is computed in float32.
@@ -29,8 +34,10 @@ def extended_frames(x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Ten
     Raises:
         ValueError: shapes or strides that do not fit.
 
-    Source: specification of HY-WorldPlay, section 7.1.
+    Source: specifications of HY-WorldPlay, section 7.1, and of Matrix-Game-3.0, section 9.
     """
+    if edge not in EDGES:
+        raise ValueError(f"edge={edge!r} is unknown; allowed: {', '.join(EDGES)}")
     if x.ndim != 5 or x.stride(-1) != 1:
         raise ValueError(f"x: shape {tuple(x.shape)}, strides {x.stride()}: [B, T, H, W, C] with adjacent channels")
     batch, _, height, width, channels = x.shape
@@ -42,5 +49,5 @@ def extended_frames(x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Ten
     if uses_triton(x.device):
         from li_env.kernels.extended_frames.triton import triton_extended_frames
 
-        return triton_extended_frames(x, gamma, past)
-    return naive_extended_frames(x, gamma, past)
+        return triton_extended_frames(x, gamma, past, edge)
+    return naive_extended_frames(x, gamma, past, edge)

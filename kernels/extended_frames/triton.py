@@ -6,6 +6,8 @@ import torch
 import triton
 import triton.language as tl
 
+from li_env.kernels.extended_frames.naive import Edge
+
 PROGRAM_VALUES = 4096
 """Values of one program: pixels times channels."""
 
@@ -15,7 +17,7 @@ def extended_frames_kernel(
     x, gamma, past, out,
     frames, height, width, x_stride_b, x_stride_t, x_stride_h, x_stride_w,
     CHANNELS: tl.constexpr, PADDED_CHANNELS: tl.constexpr, PIXELS: tl.constexpr,
-    NORMED: tl.constexpr, BEGUN: tl.constexpr,
+    NORMED: tl.constexpr, BEGUN: tl.constexpr, ZERO: tl.constexpr,
 ):  # fmt: skip
     """One program per (row of the result, piece of the row); rows are numbered (world, frame, row)."""
     row = tl.program_id(0)
@@ -36,7 +38,10 @@ def extended_frames_kernel(
         source_j = tl.minimum(tl.maximum(j - 1, 0), width - 1)
         start = world.to(tl.int64) * x_stride_b + source_t.to(tl.int64) * x_stride_t + source_i * x_stride_h
         source = start + source_j[:, None] * x_stride_w + channel[None, :]
-        values = tl.load(x + source, mask=inside, other=0.0)
+        shown = inside
+        if ZERO:
+            shown = inside & ((j > 0) & (j <= width))[:, None] & (i > 0) & (i <= height) & (t >= 2)
+        values = tl.load(x + source, mask=shown, other=0.0)
         if NORMED:
             wide = values.to(tl.float32)
             length = tl.maximum(tl.sqrt(tl.sum(wide * wide, axis=1)), 1e-12)
@@ -47,7 +52,9 @@ def extended_frames_kernel(
         tl.store(out + target, values, mask=inside)
 
 
-def triton_extended_frames(x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None) -> torch.Tensor:
+def triton_extended_frames(
+    x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None, edge: Edge = "repeat"
+) -> torch.Tensor:
     """See `li_env.kernels.extended_frames.extended_frames`."""
     batch, frames, height, width, channels = x.shape
     out = x.new_empty(batch, frames + 2, height + 2, width + 2, channels)
@@ -58,6 +65,7 @@ def triton_extended_frames(x: torch.Tensor, gamma: torch.Tensor | None, past: to
         x, x if gamma is None else gamma.contiguous(), x if past is None else past, out,
         frames, height, width, *x.stride()[:4],
         CHANNELS=channels, PADDED_CHANNELS=padded, PIXELS=pixels, NORMED=gamma is not None, BEGUN=past is not None,
+        ZERO=edge == "zero",
         num_warps=4,
     )  # fmt: skip
     return out

@@ -11,10 +11,12 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 MEMORY_FRAMES = 2
@@ -142,3 +144,26 @@ def channels_last(model: nn.Module) -> nn.Module:
         elif isinstance(layer, nn.Conv2d):
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
     return model
+
+
+def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
+    """Bring x [..., C] to length sqrt(C) and scale it with ``gamma``, any shape of C values; computed in float32."""
+    wide = x.float()
+    length = wide.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
+    return (wide * (x.shape[-1] ** 0.5 / length) * gamma.flatten().float()).to(x.dtype)
+
+
+def pointwise(layer: Any, x: Tensor) -> Tensor:
+    """A convolution with one tap, as a product over the channels of x [..., C]."""
+    return F.linear(x, layer.weight.flatten(1), layer.bias)
+
+
+def attend_within_frames(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention among the places of each frame by itself, one head of all channels; all [B, T, H, W, C]."""
+    tokens = [rearrange(x, "b t h w c -> (b t) 1 (h w) c") for x in (query, key, value)]
+    return F.scaled_dot_product_attention(tokens[0], tokens[1], tokens[2]).reshape(query.shape)
+
+
+def repeat_channels(x: Tensor, times: int) -> Tensor:
+    """Every channel of x [B, T, H, W, C] ``times`` times, side by side."""
+    return repeat(x, "b t h w c -> b t h w (c n)", n=times)

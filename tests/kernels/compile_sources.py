@@ -89,7 +89,9 @@ def frame_sources(kind: str) -> Iterator[tuple[str, Any, dict[str, int]]]:
     """Kernels of the causal convolution, for the chips with bulk loads."""
     types = dict.fromkeys(("x", "gamma", "past", "out", "bias", "residual"), f"*{kind}")
     options = {"CHANNELS": 128, "PADDED_CHANNELS": 128, "PIXELS": 32, "NORMED": True, "BEGUN": True}
-    yield "extended_frames", source(ASTSource, extended_frames_kernel, types, options), {"num_warps": 4}
+    for zero in (False, True):
+        made = source(ASTSource, extended_frames_kernel, types, {**options, "ZERO": zero})
+        yield f"extended_frames-{zero}", made, {"num_warps": 4}
     for outputs in (128, 512):
         config = default_conv_config(outputs)
         for name, rows in (("pixels_blocks", config.pixels), ("weight_blocks", config.channels)):

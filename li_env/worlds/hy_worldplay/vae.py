@@ -14,13 +14,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
-from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last
+from li_env.worlds.streaming import (
+    MEMORY_FRAMES,
+    FrameMemory,
+    StreamingDecoder,
+    attend_within_frames,
+    channels_last,
+    pointwise,
+    repeat_channels,
+    rms_norm,
+)
 
 Memories = tuple[Tensor, ...]
 
@@ -64,7 +72,7 @@ def _decode(layers: Any, latents: Tensor, memories: Memories | None) -> tuple[Te
     """
     memory = FrameMemory(memories)
     x = latents.permute(0, 2, 3, 4, 1).contiguous()
-    x = _conv(layers.conv_in, x, memory, residual=_repeat(x, layers.repeat))
+    x = _conv(layers.conv_in, x, memory, residual=repeat_channels(x, layers.repeat))
     x = _residual(layers.mid_block.resnets[0], x, memory)
     for attention, block in zip(layers.mid_block.attentions, layers.mid_block.resnets[1:], strict=True):
         x = _residual(block, _attention(attention, x), memory)
@@ -86,26 +94,14 @@ def _conv(layer: Any, x: Tensor, memory: FrameMemory, norm: Any = None, residual
 
 def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
     hidden = _conv(block.conv1, x, memory, block.norm1)
-    shortcut = x if block.conv_shortcut is None else _linear(block.conv_shortcut, x)
+    shortcut = x if block.conv_shortcut is None else pointwise(block.conv_shortcut, x)
     return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
 
 
 def _attention(block: Any, x: Tensor) -> Tensor:
-    """One head of the width of the channels, among the places of each frame by itself."""
-    wide = x.float()
-    length = wide.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
-    normed = (wide * (x.shape[-1] ** 0.5 / length) * block.norm.gamma.flatten().float()).to(x.dtype)
-    query, key, value = (
-        rearrange(_linear(layer, normed), "b t h w c -> (b t) 1 (h w) c")
-        for layer in (block.to_q, block.to_k, block.to_v)
-    )
-    mixed = F.scaled_dot_product_attention(query, key, value)
-    return x + _linear(block.proj_out, mixed.view(x.shape))
-
-
-def _linear(layer: Any, x: Tensor) -> Tensor:
-    """A 1x1x1 convolution with channels last."""
-    return F.linear(x, layer.weight.flatten(1), layer.bias)
+    normed = rms_norm(x, block.norm.gamma)
+    query, key, value = (pointwise(layer, normed) for layer in (block.to_q, block.to_k, block.to_v))
+    return x + pointwise(block.proj_out, attend_within_frames(query, key, value))
 
 
 def _upsample(layer: Any, x: Tensor, memory: FrameMemory, first: bool) -> Tensor:
@@ -113,20 +109,15 @@ def _upsample(layer: Any, x: Tensor, memory: FrameMemory, first: bool) -> Tensor
     hidden = _conv(layer.conv, x, memory)
     if first and layer.add_temporal_upsample:
         hidden = _shuffle(hidden, 1)
-        return hidden[..., : hidden.shape[-1] // 2] + _repeat(_shuffle(x, 1), layer.repeats // 2)
+        return hidden[..., : hidden.shape[-1] // 2] + repeat_channels(_shuffle(x, 1), layer.repeats // 2)
     frames = 2 if layer.add_temporal_upsample else 1
     # Repeating channels before or after the shuffle is the same, because each output gets whole channels.
-    return _shuffle(hidden, frames) + _repeat(_shuffle(x, frames), layer.repeats)
+    return _shuffle(hidden, frames) + repeat_channels(_shuffle(x, frames), layer.repeats)
 
 
 def _shuffle(x: Tensor, frames: int) -> Tensor:
     """Channels (rt, 2, 2, c) into ``frames`` = rt times the frames and twice the size."""
     return rearrange(x, "b t h w (rt rh rw c) -> b (t rt) (h rh) (w rw) c", rt=frames, rh=2, rw=2)
-
-
-def _repeat(x: Tensor, times: int) -> Tensor:
-    """Every channel ``times`` times, side by side."""
-    return repeat(x, "b t h w c -> b t h w (c n)", n=times)
 
 
 RENAMED = (

@@ -19,11 +19,22 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from torch import Tensor
+from einops import rearrange, repeat
+from torch import Tensor, nn
 
 from li_env.errors import check_choice
-from li_env.worlds.streaming import MEMORY_FRAMES, FrameMemory, StreamingDecoder, channels_last
+from li_env.kernels.extended_frames import extended_frames
+from li_env.kernels.frame_conv import frame_conv
+from li_env.worlds.streaming import (
+    MEMORY_FRAMES,
+    FrameMemory,
+    StreamingDecoder,
+    attend_within_frames,
+    channels_last,
+    pointwise,
+    repeat_channels,
+    rms_norm,
+)
 
 FirstLatent = Literal["bypass", "double"]
 Memories = tuple[Tensor, ...]
@@ -91,59 +102,78 @@ class StreamingVAE(StreamingDecoder):
 
 
 def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLatent) -> tuple[Tensor, Memories]:
-    """Run the decoder: latents [B, C, T, h, w] -> (video [B, 3, F, H, W], new memories)."""
-    memory, decoder = FrameMemory(memories), vae.decoder
-    x = vae.post_quant_conv(latents.contiguous(memory_format=torch.channels_last_3d))
+    """Latents [B, C, T, h, w] -> (video [B, 3, F, H, W], new memories). Inside, channels come last: [B, T, H, W, C]."""
+    memory, decoder, first = FrameMemory(memories), vae.decoder, memories is None
+    x = pointwise(vae.post_quant_conv, latents.permute(0, 2, 3, 4, 1).contiguous())
     x = _conv(decoder.conv_in, x, memory)
     x = _residual(decoder.mid_block.resnets[0], x, memory)
     for attention, block in zip(decoder.mid_block.attentions, decoder.mid_block.resnets[1:], strict=True):
-        x = _residual(block, attention(x), memory)
+        x = _residual(block, _attention(attention, x), memory)
     for level in decoder.up_blocks:
         hidden = x
         for block in level.resnets:
             hidden = _residual(block, hidden, memory)
         if level.upsampler is not None:
-            hidden = _upsample(level.upsampler, hidden, memory, rule if memories is None else None)
-            hidden = hidden + level.avg_shortcut(x, first_chunk=memories is None)
+            hidden = _upsample(level.upsampler, hidden, memory, rule if first else None)
+            hidden = hidden + _shortcut(level.avg_shortcut, x, first)
         x = hidden
-    x = _conv(decoder.conv_out, _norm_silu(decoder.norm_out, x), memory)
+    x = _conv(decoder.conv_out, x, memory, decoder.norm_out)
     size = vae.config.patch_size
-    return rearrange(x, "b (c pw ph) t h w -> b c t (h ph) (w pw)", ph=size, pw=size), memory.collected()
+    return rearrange(x, "b t h w (c pw ph) -> b c t (h ph) (w pw)", ph=size, pw=size), memory.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
-    """Causal convolution; zeros around the frames and before the first one."""
-    past = memory.past()
-    if past is None:
-        past = x.new_zeros((*x.shape[:2], MEMORY_FRAMES, *x.shape[3:]))
-    extended = torch.cat([past, x], dim=2)
-    memory.keep(extended[:, :, -MEMORY_FRAMES:])
-    _, height, width = layer.kernel_size
-    return F.conv3d(extended, layer.weight, layer.bias, padding=(0, height // 2, width // 2))
-
-
-def _norm_silu(layer: Any, x: Tensor) -> Tensor:
-    wide = x.float()
-    length = wide.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
-    return F.silu(wide * (x.shape[1] ** 0.5 / length) * layer.gamma.float()).to(x.dtype)
+def _conv(layer: Any, x: Tensor, memory: FrameMemory, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+    """Causal 3x3x3 convolution of x, normed and activated if there is a norm; zeros around and before the frames."""
+    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past(), "zero")
+    memory.keep(extended[:, -MEMORY_FRAMES:])
+    return frame_conv(extended, layer.weight, layer.bias, residual)
 
 
 def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
-    hidden = _conv(block.conv1, _norm_silu(block.norm1, x), memory)
-    hidden = _conv(block.conv2, _norm_silu(block.norm2, hidden), memory)
-    return hidden + block.conv_shortcut(x)
+    hidden = _conv(block.conv1, x, memory, block.norm1)
+    shortcut = pointwise(block.conv_shortcut, x) if isinstance(block.conv_shortcut, nn.Conv3d) else x
+    return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
+
+
+def _attention(block: Any, x: Tensor) -> Tensor:
+    query, key, value = pointwise(block.to_qkv, rms_norm(x, block.norm.gamma)).chunk(3, dim=-1)
+    return x + pointwise(block.proj, attend_within_frames(query, key, value))
 
 
 def _upsample(layer: Any, x: Tensor, memory: FrameMemory, rule: FirstLatent | None) -> Tensor:
     """Twice the size, and twice the frames where the layer works in time; ``rule`` at the start of a video."""
     if layer.mode == "upsample3d":
-        begin = x[:, :, :1] if rule == "bypass" else x[:, :, :0]
-        doubled = _conv(layer.time_conv, x[:, :, begin.shape[2] :], memory)
-        doubled = rearrange(doubled, "b (two c) t h w -> b c (t two) h w", two=2)
-        x = torch.cat([begin, doubled[:, :, 1:] if rule == "double" else doubled], dim=2)
-    frames = x.shape[2]
-    x = rearrange(x, "b c t h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
-    return rearrange(layer.resample(x), "(b t) c h w -> b c t h w", t=frames)
+        begin = x[:, :1] if rule == "bypass" else x[:, :0]
+        doubled = _time_conv(layer.time_conv, x[:, begin.shape[1] :], memory)
+        doubled = rearrange(doubled, "b t h w (two c) -> b (t two) h w c", two=2)
+        x = torch.cat([begin, doubled[:, 1:] if rule == "double" else doubled], dim=1)
+    batch = len(x)
+    wide = repeat(x, "b t h w c -> (b t) (h two) (w too) c", two=2, too=2).permute(0, 3, 1, 2)
+    convolution = layer.resample[1]
+    out = F.conv2d(wide, convolution.weight, convolution.bias, padding=1).permute(0, 2, 3, 1)
+    return out.reshape(batch, -1, *out.shape[1:])
+
+
+def _time_conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+    """Causal convolution in time only, zeros before the first frame."""
+    past = memory.past()
+    if past is None:
+        past = x.new_zeros(len(x), MEMORY_FRAMES, *x.shape[2:])
+    extended = torch.cat([past, x], dim=1)
+    memory.keep(extended[:, -MEMORY_FRAMES:])
+    if not x.shape[1]:
+        return x.new_empty(*x.shape[:-1], len(layer.weight))
+    return F.conv3d(extended.permute(0, 4, 1, 2, 3), layer.weight, layer.bias).permute(0, 2, 3, 4, 1)
+
+
+def _shortcut(layer: Any, x: Tensor, first: bool) -> Tensor:
+    """Larger frames without weights: repeated channels laid out over time and space; one frame of the first latent."""
+    times, sides = layer.factor_t, layer.factor_s
+    out = rearrange(
+        repeat_channels(x, layer.repeats),
+        "b t h w (c ft fh fw) -> b (t ft) (h fh) (w fw) c", ft=times, fh=sides, fw=sides,
+    )  # fmt: skip
+    return out[:, times - 1 :] if first else out
 
 
 RENAMED = (

@@ -38,20 +38,29 @@ def test_the_first_frame_stands_for_the_past():
     assert torch.equal(found[:, 2:, 1:-1, 1:-1], x)
 
 
+def test_zeros_around_and_before():
+    x, gamma = frames(1, 2, 3, 4, 8, torch.float32, "cpu") + 1, torch.ones(8)
+    found = naive_extended_frames(x, gamma, None, "zero")
+    inner = found[:, 2:, 1:-1, 1:-1]
+    assert (inner.abs().sum(-1) > 0).all() and found.abs().sum() == inner.abs().sum()
+    torch.testing.assert_close(inner, naive_extended_frames(x, gamma, None)[:, 2:, 1:-1, 1:-1])
+
+
+@pytest.mark.parametrize("edge", ["repeat", "zero"])
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("normed", [False, True])
 @pytest.mark.parametrize(("batch", "count", "height", "width", "channels"), [(1, 1, 2, 3, 16), (2, 3, 5, 9, 24)])
-def test_triton_against_torch(batch, count, height, width, channels, normed, begun, dtype, device):
+def test_triton_against_torch(batch, count, height, width, channels, normed, begun, edge, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.extended_frames.triton import triton_extended_frames
 
     x = frames(batch, count, height, width, channels, dtype, device)
     gamma = torch.randn(channels).to(dtype).to(device) if normed else None
     past = torch.randn(batch, 2, height + 2, width + 2, channels).to(dtype).to(device) if begun else None
-    found = triton_extended_frames(x, gamma, past)
+    found = triton_extended_frames(x, gamma, past, edge)
     assert found.is_contiguous() and found.dtype == dtype
     tolerance = 1e-6 if dtype == torch.float32 else 4e-3
-    torch.testing.assert_close(found, naive_extended_frames(x, gamma, past), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(found, naive_extended_frames(x, gamma, past, edge), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,7 @@ def test_triton_against_torch(batch, count, height, width, channels, normed, beg
     [
         ({"x": torch.zeros(1, 2, 3, 4)}, r"x: shape \(1, 2, 3, 4\)"),
         ({"x": torch.zeros(1, 8, 2, 3, 4).permute(0, 2, 3, 4, 1)}, "adjacent channels"),
+        ({"edge": "mirror"}, "edge='mirror' is unknown; allowed: repeat, zero"),
         ({"gamma": torch.zeros(7)}, r"gamma: shape \(7,\): \[8\]"),
         ({"past": torch.zeros(1, 2, 3, 4, 8)}, r"past: shape .*: contiguous \(1, 2, 5, 6, 8\)"),
     ],
