@@ -4,7 +4,7 @@
 
 Speed does not depend on the values of weights and latents. One process measures, in this order:
 
-- ``first_use``: the first chunk of each kind, with compilation and library start-up, apart from everything else;
+- ``first_use``: the first start, with compilation and library start-up, apart from everything else;
 - ``calls``: context pass and denoising call for 4 to 20 context latents, dense and block sparse;
 - ``steady``: whole chunks under every preset, in both regimes, with the plans that the planner makes on the two
   trajectories; stage times by events on the device, peak memory of transformer and caches, and the floor: operations
@@ -418,8 +418,11 @@ def make_bench(arguments: argparse.Namespace) -> Bench:
 
 
 def first_use(bench: Bench) -> dict[str, float]:
-    """Seconds of the very first chunk of each kind."""
-    scene, poses, times = bench.scene(), bench.poses(TRAJECTORIES[0]), {}
+    """Seconds of the first start, which warms up, and of the first whole chunk of each kind after it."""
+    began = time.perf_counter()
+    scene, poses = bench.scene(), bench.poses(TRAJECTORIES[0])
+    synchronize(bench.device)
+    times = {"start": round(time.perf_counter() - began, 2)}
     for preset in ("off", "all"):
         plan = bench.plans(preset, TRAJECTORIES[0])[-1]
         began = time.perf_counter()

@@ -12,9 +12,10 @@ from li_env.kernels.block_sparse_attention.naive import naive_block_sparse_atten
 from li_env.kernels.checks import check_rows
 from li_env.kernels.tile_order import TileLayout
 
-__all__ = ["block_sparse_attention", "block_sparse_attention_with_lse", "naive_block_sparse_attention"]
+__all__ = ["HEAD_WIDTHS", "block_sparse_attention", "block_sparse_attention_with_lse", "naive_block_sparse_attention"]
 
 HEAD_WIDTHS = (32, 128)
+"""Fewest and most channels per head, in steps of 8."""
 
 
 def block_sparse_attention(

@@ -69,7 +69,7 @@ def run(arguments: Arguments) -> None:
     for name in arguments.world:
         world_entry(name)
     check_folder("out", arguments.out)
-    options = {"random_weights": True} if arguments.random_weights else {}
+    options: dict[str, Any] = {"random_weights": True} if arguments.random_weights else {}
     reports = []
     for name in arguments.world:
         reports.append(_with_progress(load_world(name, device=arguments.device, **options), settings, benchmark))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.camera import STILL, CameraMotion
+from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.views import BallOverlap, ball_points
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
+from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
 from li_env.worlds.hy_worldplay.cameras import FOCAL, camera_tables, world_to_camera
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.labels import motion_labels
@@ -20,6 +24,8 @@ from li_env.worlds.hy_worldplay.text import TextCache
 from li_env.worlds.inference import Context, context_pass, denoise
 from li_env.worlds.sparse import ChunkShape, SparseAttention
 from li_env.worlds.transformer import CameraTables
+
+_log = logging.getLogger(__name__)
 
 GRID = (30, 52)
 """Rows and columns of tokens of a 480 x 832 frame."""
@@ -54,7 +60,7 @@ def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> World
         tile_shape=(4, 8, 4),
         motion=MOTION,
         length_unit="unit",
-        supports_block_sparse=True,
+        supports_block_sparse=HEAD_WIDTHS[0] <= config.head_dim <= HEAD_WIDTHS[1] and config.head_dim % 8 == 0,
         sparse_min_context=SPARSE_MIN_CONTEXT,
     )
 
@@ -95,13 +101,32 @@ class HYWorldPlayWorld:
         self.view_overlap = BallOverlap(ball_points(OVERLAP_POINTS, seed=0))
         """The measure that the model's memory was trained with."""
         self._coarse = coarse_cameras
+        self._warm = device.type != "cuda"
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[HYWorldPlayScene]:
-        """See `WorldModel.start`."""
-        return [
+        """See `WorldModel.start`. The first start on a GPU also warms up."""
+        scenes = [
             HYWorldPlayScene(self.parts.remember(prompt, image), self.parts.codec.encode_image(image).float())
             for image, prompt in zip(images, prompts, strict=True)
         ]
+        if scenes and not self._warm:
+            self.warm_up(scenes[0])
+            self._warm = True
+        return scenes
+
+    def warm_up(self, scene: HYWorldPlayScene) -> None:
+        """Run every kernel once, so that compiling and loading them does not stall the first steps."""
+        began = time.perf_counter()
+        poses, stills = np.tile(np.eye(4), (4, 1, 1)), (STILL,) * 4
+        zeros = torch.zeros(4, *self.spec.latent_shape, device=self.device)
+        kinds = [AttentionPlan()] + [AttentionPlan("block_sparse", 0.5, 0.5)] * self.spec.supports_block_sparse
+        for attention in kinds:
+            plan = ChunkPlan(1, "warmup", 0.0, (0, 1, 2, 3), (), (1.0, 0.0), attention, "Warming up.")
+            latents = self._generate(ChunkRequest(scene, plan, poses, stills, zeros, poses, zeros, stills))
+        stream: DecodeStream = None
+        for _ in range(2):
+            _, (stream,) = self.decode([latents], [stream])
+        _log.info("world %s warmed up in %.1f s", self.spec.name, time.perf_counter() - began)
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         """Motions as commanded: this world knows no walls."""
@@ -131,9 +156,9 @@ class HYWorldPlayWorld:
         model, text = self.parts.model, request.scene.text
         tiles = None if sparse is None else sparse.denoising
 
-        def velocity(x: torch.Tensor, time: float) -> torch.Tensor:
+        def velocity(x: torch.Tensor, timestep: float) -> torch.Tensor:
             tokens = self._tokens(torch.cat((x, known), dim=1))
-            times = torch.full((1, len(x)), time, device=self.device)
+            times = torch.full((1, len(x)), timestep, device=self.device)
             out = denoise(model, tokens, times, tables, context, text, action, tiles)
             return out[0].transpose(-1, -2).unflatten(-1, self.spec.token_grid)
 

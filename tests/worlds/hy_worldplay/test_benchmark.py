@@ -38,7 +38,7 @@ def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
         assert len(row["chunks"]) == 8 and row["generate_s"] > 0
     assert report["kernels"]["off"]["matrix products"] > 0 and report["kernels"]["off"]["dense attention"] > 0
     assert report["long"]["chunks"] == 12 and report["long"]["generate_ms_first_and_second_half"]
-    assert report["first_use"].keys() == {"off", "all"}
+    assert report["first_use"].keys() == {"start", "off", "all"}
 
 
 def test_operations_are_those_of_the_specification(benchmark_module: ModuleType) -> None:

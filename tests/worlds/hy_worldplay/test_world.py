@@ -50,6 +50,8 @@ def test_constants_of_the_published_model() -> None:
     assert (spec.frame_size, spec.latent_shape, spec.chunk_frames, spec.fps) == ((480, 832), (32, 30, 52), 16, 24.0)
     assert spec.sigmas == pytest.approx((1.0, 0.9375, 0.8333333, 0.625, 0.0))
     assert (spec.context_latents, spec.temporal_latents, spec.memory_group) == (20, 12, 4)
+    assert spec.supports_block_sparse
+    assert not world_spec(replace(SMALL, heads=4, rope_dims=(4, 6, 6)), GRID).supports_block_sparse  # 16 channels
 
 
 def test_follows_the_protocol(world: HYWorldPlayWorld) -> None:
@@ -152,6 +154,16 @@ def test_episodes_that_start_elsewhere_look_the_same(world: HYWorldPlayWorld) ->
     far[:3, 3] = (300.0, 0.0, -200.0)
     here, there = (world.generate([request(world, plan((16, 17, 18, 19)), pose)])[0] for pose in (None, far))
     torch.testing.assert_close(here, there, atol=1e-4, rtol=0)
+
+
+def test_warming_up_leaves_no_trace(world: HYWorldPlayWorld, caplog: pytest.LogCaptureFixture) -> None:
+    asked = request(world, plan((16, 17, 18, 19)))
+    [before] = world.generate([asked])
+    with caplog.at_level("INFO"):
+        world.warm_up(asked.scene)
+    assert "hy_worldplay warmed up in" in caplog.text
+    [after] = world.generate([asked])
+    assert torch.equal(before, after)
 
 
 def test_missing_weights_say_what_to_download(monkeypatch: pytest.MonkeyPatch) -> None:
