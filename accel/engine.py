@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from li_env.accel.planner import Planner
 from li_env.accel.replay import check_plans
 from li_env.accel.views import ViewOverlap
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
+
+Frames = Any
+"""uint8 [T, H, W, 3], RGB: an array, or a tensor on the world's device where the engine was asked for that."""
 
 STAGES = ("motion", "plan", "generate", "decode")
 """Keys of `ChunkResult.milliseconds`, in the order in which the stages run."""
@@ -57,7 +61,7 @@ class ChunkResult:
     """One finished chunk of one episode.
 
     Attributes:
-        frames: uint8 [T, H, W, 3] RGB.
+        frames: uint8 [T, H, W, 3] RGB; an array, or a tensor if the engine keeps frames on the device.
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, one per latent.
         motions: the motions that really happened (one per latent after the first of the episode).
@@ -68,7 +72,7 @@ class ChunkResult:
             results of a step add up to the time of the step.
     """
 
-    frames: np.ndarray
+    frames: Frames
     plan: ChunkPlan
     poses: np.ndarray
     motions: tuple[CameraMotion, ...]
@@ -86,10 +90,13 @@ class Engine:
             the planner uses it instead of the frustum given by its spec. If it has a method ``follow(pose, motions)``
             like `camera.follow`, that is how its camera moves.
         config: the acceleration settings.
+        device_frames: frames stay on the world's device, as tensors. A world that can decode without going to the host
+            has a method ``decode_on_device``, like ``decode`` but for that. The time of ``decode`` is then only that of
+            handing the work over.
     """
 
-    def __init__(self, world: WorldModel, config: AccelConfig) -> None:
-        self.world, self.config = world, config
+    def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
+        self.world, self.config, self.device_frames = world, config, device_frames
         view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
         self.planner = Planner(world.spec, config, view_overlap)
         self._own_follow: Callable[[np.ndarray, Sequence[CameraMotion]], np.ndarray] | None
@@ -155,7 +162,7 @@ class Engine:
             clock.stop("plan")
             latents, repaired, changes = self._generate(states, plans, poses, feasible)
             clock.stop("generate")
-            frames, streams = self.world.decode(latents, [state.stream for state in states])
+            frames, streams = self._decode(latents, [state.stream for state in states])
             clock.stop("decode")
         results = [
             ChunkResult(
@@ -215,9 +222,7 @@ class Engine:
         poses = [path if state.chunk == 0 else path[1:] for state, path in zip(states, paths, strict=True)]
         return feasible, broken, poses
 
-    def _paths(
-        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
-    ) -> list[np.ndarray]:
+    def _paths(self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]) -> list[np.ndarray]:
         """Poses [1 + n, 4, 4] of every episode: now, and after each of its n motions."""
         paths: list[np.ndarray] = [np.empty(0)] * len(states)
         if self._own_follow is not None:
@@ -267,6 +272,18 @@ class Engine:
             if not finite[index]:
                 latents[index] = torch.nan_to_num(chunk, nan=0.0, posinf=0.0, neginf=0.0)
         return latents, [not good for good in finite], changes
+
+    def _decode(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
+    ) -> tuple[Sequence[Frames], list[DecodeStream]]:
+        if not self.device_frames:
+            return self.world.decode(latents, streams)
+        on_device = getattr(self.world, "decode_on_device", None)
+        if on_device is not None:
+            tensors, following = on_device(latents, streams)
+            return tensors, following
+        frames, following = self.world.decode(latents, streams)
+        return [torch.from_numpy(each).to(self.world.device) for each in frames], following
 
     def _gather(self, states: Sequence[EpisodeState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
         """Latents of every episode: views of one tensor, so that a batch costs one copy, not one per episode."""

@@ -21,11 +21,12 @@ from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys
 from li_env.images import fit_image
-from li_env.state import SavedState, StepRecord, check_pose, fixed_rows, read_only
+from li_env.state import SavedState, StepRecord, check_pose, fixed_frames, read_only
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.worlds.registry import load_world
 
-Observation = np.ndarray | dict[str, np.ndarray]
+Observation = Any
+"""An array of the observation space, or a dictionary of arrays; frames may be tensors (``device_frames``)."""
 
 OBSERVATIONS = ("chunk", "frame")
 START_OPTIONS = ("image", "prompt", "pose", "start", "state")
@@ -41,8 +42,11 @@ def open_episodes(
     timings: bool = False,
     task: str | Task = "explore",
     dataset: str | Path | EpisodeDataset | None = None,
+    device_frames: bool = False,
 ) -> Episodes:
     """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
+
+    With ``device_frames`` frames are tensors on the world's device from the first step on.
 
     Raises:
         ValueError: any argument that is not allowed; the message names it, its value and what is.
@@ -59,7 +63,7 @@ def open_episodes(
         raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
     chosen = load_task(task, model, dataset)
     actions = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
-    return Episodes(Engine(model, config), actions, observation, timings, chosen)
+    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen)
 
 
 class Episodes:
@@ -151,7 +155,7 @@ class Episodes:
         return following
 
     def _follow(self, now: SavedState, episode: EpisodeState, result: ChunkResult) -> SavedState:
-        frames = read_only(fixed_rows(result.frames, self.spec.chunk_frames, now.frames[0]))
+        frames = fixed_frames(result.frames, self.spec.chunk_frames, now.frames[0])
         record = StepRecord.of(result, self.spec.chunk_latents)
         return SavedState(self.spec, episode, self.task.advance(now.task, result), frames, now.start_index, record)
 
@@ -182,9 +186,14 @@ class Episodes:
             raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.spec.name!r}")
         return state
 
-    def observation(self, now: SavedState) -> Observation:
-        """The frames of the last step, or the last of them, with the task's sensors if it has any: new arrays."""
-        rgb = (now.frames if self.observation_mode == "chunk" else now.frames[-1]).copy()
+    def observation(self, now: SavedState, copy: bool = True) -> Observation:
+        """The frames of the last step, or the last of them, with the task's sensors if it has any: new arrays.
+
+        Without ``copy`` the frames may be those of the moment itself, which must not be changed.
+        """
+        rgb = now.frames if self.observation_mode == "chunk" else now.frames[-1]
+        if copy:
+            rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
         sensors = self.task.sensors(now.task)
         return {"rgb": rgb, **sensors} if sensors else rgb
 

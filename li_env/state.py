@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from li_env.accel.camera import motion_table
-from li_env.accel.engine import ChunkResult, EpisodeState
+from li_env.accel.engine import ChunkResult, EpisodeState, Frames
 from li_env.accel.world import WorldSpec
 from li_env.tasks.task import TaskState
 
@@ -50,7 +51,8 @@ class SavedState:
         spec: the world it belongs to.
         episode: the engine's state.
         task: what the task knows about this moment.
-        frames: uint8 [T, H, W, 3], read-only: the frames of the last step that made some.
+        frames: uint8 [T, H, W, 3]: the frames of the last step that made some. An array, read-only, or a tensor on the
+            world's device that nobody may write to.
         start_index: which of the world's start frames the episode began with, -1 for another image.
         last: what the last step made; ``None`` right after a reset or a ``stop``.
     """
@@ -58,7 +60,7 @@ class SavedState:
     spec: WorldSpec
     episode: EpisodeState
     task: TaskState
-    frames: np.ndarray
+    frames: Frames
     start_index: int
     last: StepRecord | None
 
@@ -70,6 +72,19 @@ def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
         return array[-missing:].copy()
     front = np.broadcast_to(padding, (missing, *np.shape(padding)))
     return np.concatenate([front, array]).astype(array.dtype)
+
+
+def fixed_frames(frames: Frames, count: int, padding: Frames) -> Frames:
+    """`fixed_rows` for frames on either side; arrays are locked, so that saved states can share them."""
+    if isinstance(frames, np.ndarray):
+        rows = fixed_rows(frames, count, np.asarray(padding))
+        rows.setflags(write=False)
+        return rows
+    missing = count - len(frames)
+    if missing <= 0:
+        return frames[-missing:].clone()  # not a view, which would keep the frames of all worlds
+    front = torch.as_tensor(padding, device=frames.device).expand(missing, *frames.shape[1:])
+    return torch.cat((front, frames))
 
 
 def check_pose(pose: Any) -> np.ndarray:

@@ -13,7 +13,8 @@ from gymnasium.utils import EzPickle, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
-from li_env.env import LightInteractionEnv
+from li_env.env import DEFAULT_PRESET
+from li_env.episodes import open_episodes
 from li_env.errors import check_choice
 from li_env.state import SavedState
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
@@ -103,15 +104,15 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self.device_obs = device_obs
-        # It brings the checks of the arguments, the spaces and the rules of the task; it is never stepped itself.
-        self._single = LightInteractionEnv(**kwargs)
-        self.world, self.episodes = self._single.world, self._single.episodes
+        self.episodes = open_episodes(**{"preset": DEFAULT_PRESET, **kwargs}, device_frames=device_obs)
+        self.world = self.episodes.world
         check_memory(self.world, self.num_envs, self.max_episode_steps)
-        self.single_observation_space = self._single.observation_space
-        self.single_action_space = self._single.action_space
+        self.single_observation_space = self.episodes.observation_space
+        self.single_action_space = self.episodes.actions.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        frame_rate = self._single.metadata["render_fps"]
+        spec = self.world.spec
+        frame_rate = spec.fps / spec.chunk_frames
         self.metadata = {**type(self).metadata, "render_fps": frame_rate, "autoreset_mode": self.autoreset_mode}
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._seeds: list[int | None] = [None] * self.num_envs
@@ -232,12 +233,12 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         """``rgb_array``: the last frame of every world, uint8 [H, W, 3]."""
         if self.render_mode is None:
             return None
-        return tuple(np.array(world.moment.frames[-1]) for world in self._current())
+        frames = [world.moment.frames[-1] for world in self._current()]
+        return tuple(np.array(frame if isinstance(frame, np.ndarray) else frame.cpu()) for frame in frames)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Forget the episodes, so that their memory is free again."""
         self._worlds = [None] * self.num_envs
-        self._single.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """Constructor arguments only (EzPickle).
@@ -245,7 +246,11 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         Raises:
             TypeError: the environment was built on a `WorldModel`, whose weights must not be pickled.
         """
-        self._single.__getstate__()
+        if not isinstance(self._ezpickle_kwargs.get("world", ""), str):
+            raise TypeError(
+                "an environment on a WorldModel object cannot be pickled (it would carry the weights): "
+                "register_world() the world and pass its name"
+            )
         state: dict[str, Any] = EzPickle.__getstate__(self)
         return state
 
@@ -285,7 +290,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         }
 
     def _observe(self, moments: Sequence[SavedState]) -> Any:
-        items = [self.episodes.observation(moment) for moment in moments]
+        items = [self.episodes.observation(moment, copy=False) for moment in moments]  # the batch is a copy
         return (
             batch_tensors(items, self.world.device)
             if self.device_obs

@@ -22,8 +22,8 @@ def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
     first = items[0]
     if isinstance(first, dict):
         return {key: batch_tensors([item[key] for item in items], device) for key in first}
-    if isinstance(first, torch.Tensor):
-        return torch.stack(tuple(items))
+    if any(isinstance(item, torch.Tensor) for item in items):
+        return torch.stack([torch.as_tensor(item, device=device) for item in items])
     return torch.from_numpy(np.stack(items)).to(device)
 
 
