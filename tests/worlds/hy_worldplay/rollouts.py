@@ -16,6 +16,7 @@ from li_env.accel.views import BallOverlap
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
 from li_env.worlds.hy_worldplay.parts import BlockCodec, Parts
+from li_env.worlds.hy_worldplay.sampler import noise_levels
 from li_env.worlds.hy_worldplay.world import HYWorldPlayScene, HYWorldPlayWorld
 from tests.worlds.hy_worldplay.tiny import tiny_config, tiny_model
 
@@ -42,7 +43,7 @@ def tiny_world(grid: tuple[int, int], coarse: bool = False) -> HYWorldPlayWorld:
 
 
 def roll_out(
-    inputs: Inputs, config: AccelConfig, world: HYWorldPlayWorld | None = None
+    inputs: Inputs, config: AccelConfig, world: HYWorldPlayWorld | None = None, steps: int = 4
 ) -> tuple[torch.Tensor, list[ChunkPlan]]:
     """(latents [1, C, N, h, w], plans)."""
     noise, known = inputs.noise[0].transpose(0, 1), inputs.known[0].transpose(0, 1)
@@ -50,7 +51,8 @@ def roll_out(
     world = world or tiny_world(tuple(noise.shape[-2:]))
     scene = HYWorldPlayScene(tiny_model().text_cache(inputs.conditioning), known[0, :-1])
     # The stored heads are narrower than our block-sparse kernels take; the release's stand-in takes any.
-    planner = Planner(replace(world.spec, supports_block_sparse=True), config, BallOverlap(inputs.points))
+    spec = replace(world.spec, supports_block_sparse=True, sigmas=noise_levels(steps))
+    planner = Planner(spec, config, BallOverlap(inputs.points))
     poses = np.concatenate([np.eye(4)[None], follow(np.eye(4), inputs.motions)])
     motions = (CameraMotion(), *inputs.motions)
     made, plans = torch.zeros(0, *noise.shape[1:]), []
