@@ -12,7 +12,8 @@ Speed does not depend on the values of weights and latents. One process measures
 - ``kernels``: time by kernel class of one chunk of ``off`` and one of ``all``;
 - ``rollouts``: 253 frames through the engine for ``off`` and ``all``;
 - ``long``: many chunks of ``all``: time and memory must not grow;
-- ``autoencoder``: decoding a chunk, if diffusers is installed.
+- ``end_to_end``: frames per second of ``all`` with a decoder of the published sizes (needs einops); decoding alone is
+  measured by ``hy_worldplay_vae_h200.py``.
 
 ``--tiny`` runs all of it in seconds on a CPU with a toy model.
 """
@@ -24,8 +25,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -44,7 +44,7 @@ from li_env.accel.report import device_name, versions, write_json
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
-from li_env.worlds.hy_worldplay.parts import random_parts
+from li_env.worlds.hy_worldplay.parts import BlockCodec, Parts, random_parts
 from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayScene, HYWorldPlayWorld
 
 TRAJECTORIES = ("left-31, right-32", "w-31, s-32")
@@ -325,6 +325,7 @@ def roll_out(bench: Bench, preset: str, trajectory: str, chunks: int | None = No
                 "attention": result.plan.attention.kind,
                 "plan_ms": round(result.milliseconds["plan"], 1),
                 "generate_ms": round(result.milliseconds["generate"], 1),
+                "decode_ms": round(result.milliseconds["decode"], 1),
                 "memory_gib": round(memory, 3),
             }
         )
@@ -381,29 +382,37 @@ def measure_long(bench: Bench, chunks: int) -> dict[str, Any]:
     }
 
 
-def measure_autoencoder(bench: Bench) -> dict[str, Any] | str:
-    """Milliseconds of decoding with the published autoencoder's sizes and random weights."""
-    if find_spec("diffusers") is None:
-        return "diffusers is not installed"
-    from diffusers import AutoencoderKLHunyuanVideo15
+def measure_end_to_end(bench: Bench, tiny: bool) -> dict[str, Any] | str:
+    """The preset ``all`` with a decoder of the published sizes (random weights) behind the transformer."""
+    try:
+        from hy_worldplay_vae_h200 import TINY, Autoencoder, Sizes
 
-    from li_env.worlds.hy_worldplay.vae import StreamingVAE
-
+        from li_env.worlds.hy_worldplay.vae import StreamingVAE
+    except ImportError as missing:
+        return f"left out: {missing}"
+    dtype = torch.float16 if bench.device.type == "cuda" else torch.float32
     with torch.device(bench.device):
-        codec = StreamingVAE(AutoencoderKLHunyuanVideo15().to(torch.bfloat16))
-    latents = torch.randn(4, *bench.world.spec.latent_shape, device=bench.device)
-    times: list[float] = []
+        decoder = StreamingVAE(Autoencoder(TINY if tiny else Sizes()).to(dtype))
 
-    def decode() -> None:
-        stream = None
-        for _ in range(bench.repeats + 2):
-            synchronize(bench.device)
-            began = time.perf_counter()
-            _, stream = codec.decode(latents, stream)
-            times.append(round(1000 * (time.perf_counter() - began), 1))
+    class Codec(BlockCodec):
+        def decode_batch(self, latents: Any, streams: Any) -> Any:
+            return decoder.decode_batch(latents, streams)
 
-    memory = peak(bench.device, decode)
-    return {"first_chunk_ms": times[0], "chunk_ms": statistics.median(times[2:]), "peak_gib": memory}
+    old = bench.world.parts
+    parts = Parts(old.model, Codec(old.model.sizes.latent_channels, bench.device), old.remember)
+    whole = replace(bench, world=HYWorldPlayWorld(parts, bench.device, bench.world.spec.token_grid))
+    rows: list[dict[str, Any]] = []
+    memory = peak(bench.device, lambda: rows.extend(roll_out(whole, "all", TRAJECTORIES[0])))
+    later = rows[5:] or rows
+    total = sum(row["plan_ms"] + row["generate_ms"] + row["decode_ms"] for row in later)
+    return {
+        "frames_per_second": round(16000 * len(later) / total, 2),
+        "median_ms": {
+            stage: statistics.median(row[stage] for row in later) for stage in ("plan_ms", "generate_ms", "decode_ms")
+        },
+        "peak_gib": memory,
+        "chunks": rows,
+    }
 
 
 def make_bench(arguments: argparse.Namespace) -> Bench:
@@ -453,7 +462,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "kernels": lambda: {preset: measure_kernels(bench, preset) for preset in ("off", "all")},
         "rollouts": lambda: measure_rollouts(bench),
         "long": lambda: measure_long(bench, arguments.long) if arguments.long else "left out",
-        "autoencoder": lambda: "left out" if arguments.tiny else measure_autoencoder(bench),
+        "end_to_end": lambda: measure_end_to_end(bench, arguments.tiny),
     }
     report: dict[str, Any] = {
         "shape": "toy" if arguments.tiny else "published, 480 x 832",

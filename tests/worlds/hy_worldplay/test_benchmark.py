@@ -24,7 +24,8 @@ def benchmark_module() -> ModuleType:
     return module
 
 
-def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
+def test_toy_run(benchmark_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PATH.parent))  # as when it is run as a script
     out = tmp_path / "report.json"
     benchmark_module.main(["--tiny", "--device", "cpu", "--long", "12", "--out", str(out)])
     report = json.loads(out.read_text(encoding="utf-8"))
@@ -38,6 +39,7 @@ def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
         assert len(row["chunks"]) == 8 and row["generate_s"] > 0
     assert report["kernels"]["off"]["matrix products"] > 0 and report["kernels"]["off"]["dense attention"] > 0
     assert report["long"]["chunks"] == 12 and report["long"]["generate_ms_first_and_second_half"]
+    assert report["end_to_end"]["frames_per_second"] > 0 and report["end_to_end"]["median_ms"]["decode_ms"] > 0
     assert report["first_use"].keys() == {"start", "off", "all"}
 
 
