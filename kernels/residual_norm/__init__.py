@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 
+from li_env.kernels.backend import uses_triton
 from li_env.kernels.residual_norm.naive import naive_add, naive_camera_norm, naive_modulated_norm
 
 __all__ = ["add_camera_norm", "add_cast", "add_modulated_norm"]
@@ -39,6 +40,11 @@ def add_modulated_norm(
     Returns:
         (new stream float32, normed [B, S, C] in ``dtype``).
     """
+    _check(x, delta, gate, (scale, shift))
+    if uses_triton(x.device):
+        from li_env.kernels.residual_norm.triton import triton_residual_norm
+
+        return triton_residual_norm(x, delta, gate, (scale, shift), None, known, dtype, eps)
     x = naive_add(x, delta, gate, known)
     return x, naive_modulated_norm(x, scale, shift, known, eps).to(dtype)
 
@@ -64,11 +70,38 @@ def add_camera_norm(
     Returns:
         (new stream float32, the same in ``dtype``).
     """
+    _check(x, delta, gate, ())
+    for name, vectors in zip(("camera scale", "camera shift"), camera, strict=True):
+        if vectors.shape != x.shape:
+            raise ValueError(f"{name}: shape {tuple(vectors.shape)}: {tuple(x.shape)} is needed")
+    if uses_triton(x.device):
+        from li_env.kernels.residual_norm.triton import triton_residual_norm
+
+        return triton_residual_norm(x, delta, gate, camera, (weight, bias), known, dtype, eps)
     x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, weight, bias, eps)
     return x, x.to(dtype)
 
 
 def add_cast(x: torch.Tensor, delta: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """``x + delta`` as float32 and in ``dtype``."""
+    _check(x, delta, None, ())
+    if uses_triton(x.device):
+        from li_env.kernels.residual_norm.triton import triton_residual_norm
+
+        return triton_residual_norm(x, delta, None, None, None, 0, dtype, 0.0)
     x = naive_add(x, delta, None, 0)
     return x, x.to(dtype)
+
+
+def _check(
+    x: torch.Tensor, delta: torch.Tensor | None, gate: torch.Tensor | None, vectors: tuple[torch.Tensor, ...]
+) -> None:
+    if x.ndim != 3 or x.dtype != torch.float32:
+        raise ValueError(f"x: {x.dtype} {tuple(x.shape)}: float32 [worlds, tokens, channels] is needed")
+    if delta is not None and delta.shape != x.shape:
+        raise ValueError(f"delta: shape {tuple(delta.shape)}: {tuple(x.shape)} is needed")
+    if gate is not None and delta is None:
+        raise ValueError("gate: given without delta")
+    for vector in (*vectors, *(() if gate is None else (gate,))):
+        if vector.shape != (2, x.shape[2]) or vector.dtype != torch.float32:
+            raise ValueError(f"vectors: {vector.dtype} {tuple(vector.shape)}: float32 (2, {x.shape[2]}) is needed")

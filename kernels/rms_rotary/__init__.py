@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from li_env.kernels.backend import uses_triton
 from li_env.kernels.rms_rotary.naive import naive_rms_rotary
 from li_env.kernels.rms_rotary.tables import RotaryTables, rotary_tables
 
@@ -46,4 +47,8 @@ def rms_rotary(
             raise ValueError(f"tables: {tuple(tables.cos.shape)} do not fit x {tuple(x.shape)} with {heads} heads")
         if len(tables.places) != x.shape[1]:
             raise ValueError(f"tables: made for {len(tables.places)} tokens, x has {x.shape[1]}")
+    if uses_triton(x.device):
+        from li_env.kernels.rms_rotary.triton import triton_rms_rotary
+
+        return triton_rms_rotary(x, heads, weight, tables, eps, per_head)
     return naive_rms_rotary(x, heads, weight, tables, eps, per_head)

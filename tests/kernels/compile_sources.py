@@ -22,6 +22,9 @@ from li_env.kernels.extended_frames.triton import extended_frames_kernel
 from li_env.kernels.frame_conv.triton import default_config as default_conv_config
 from li_env.kernels.frame_conv.triton import frame_conv_kernel
 from li_env.kernels.gated_norm.triton import gated_norm_kernel
+from li_env.kernels.residual_norm.triton import residual_norm_kernel
+from li_env.kernels.rms_rotary.triton import rms_rotary_kernel
+from li_env.kernels.time_attention.triton import time_attention_kernel
 
 CAPABILITIES = (80, 90, 100, 120)
 CASES = ((torch.bfloat16, "bf16", 128), (torch.bfloat16, "bf16", 64), (torch.float32, "fp32", 64))
@@ -83,6 +86,29 @@ def token_sources() -> Iterator[tuple[str, Any]]:
     for branches in (0, 2):
         options = {"WIDTH": 2048, "PADDED_WIDTH": 2048, "BRANCHES": branches}
         yield f"gated_norm-{branches}", source(ASTSource, gated_norm_kernel, types, options)
+    yield from bidirectional_sources()
+
+
+def bidirectional_sources() -> Iterator[tuple[str, Any]]:
+    """The same for the bidirectional transformer with a float32 residual stream."""
+    vectors = dict.fromkeys(("gate", "first", "second"), "*fp32")
+    types = dict.fromkeys(("delta", "weight", "bias", "z"), "*bf16") | vectors | {"x": "*fp32", "eps": "fp32"}
+    for norm in (0, 1, 2):
+        options = {"WIDTH": 3072, "PADDED_WIDTH": 4096, "DELTA": True, "GATED": norm > 0, "NORM": norm}
+        camera = {"first": "*bf16", "second": "*bf16"} if norm == 2 else {}
+        yield f"residual_norm-{norm}", source(ASTSource, residual_norm_kernel, types | camera, options)
+    tables = {"cos": "*fp32", "sin": "*fp32", "places": "*i32", "axes": "*i32", "eps": "fp32"}
+    types = dict.fromkeys(("x", "weight", "out"), "*bf16") | tables
+    for heads, width, rotated in ((24, 128, 64), (16, 64, 4)):
+        options = {
+            "WIDTH": width, "HEADS": triton.next_power_of_2(heads), "PADDED_PAIRS": width // 2, "AXES": 3,
+            "ROTATED": rotated, "TABLE_HEADS": heads if heads > 16 else 1, "WEIGHTED": heads > 16,
+            "PER_HEAD": heads <= 16,
+        }  # fmt: skip
+        yield f"rms_rotary-{heads}", source(ASTSource, rms_rotary_kernel, types, options)
+    types = {"qkv": "*bf16", "lines": "*i64", "out": "*bf16", "scale": "fp32"} | tables
+    options = {"WIDTH": 64, "PADDED_PAIRS": 32, "ROTATED": 4, "LATENTS": 32, "PRECISION": "tf32"}
+    yield "time_attention", source(ASTSource, time_attention_kernel, types, options)
 
 
 def frame_sources(kind: str) -> Iterator[tuple[str, Any, dict[str, int]]]:

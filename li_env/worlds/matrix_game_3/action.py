@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import gelu, linear, scaled_dot_product_attention
+from torch.nn.functional import gelu, linear
 
+from li_env.kernels.attention import attend_joined
 from li_env.kernels.rms_rotary import RotaryTables, rms_rotary
+from li_env.kernels.time_attention import time_attention
 from li_env.worlds.matrix_game_3.config import ActionConfig
 from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
@@ -103,26 +105,18 @@ class ActionModule(nn.Module):
         )
 
     def mouse(self, z: torch.Tensor, cache: ActionCache, layout: TokenLayout, slots: RotaryTables) -> torch.Tensor:
-        """What the mouse adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
+        """What the mouse adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of the T slots."""
         first: nn.Linear = self.mouse_mlp[0]  # type: ignore[assignment]
         second, norm = self.mouse_mlp[2], self.mouse_mlp[3]
         hidden = linear(z, first.weight[:, : self._dim]) + cache.mouse.index_select(1, layout.frames)
         hidden = norm(second(gelu(hidden, approximate="tanh")))
-        heads = self.config.heads_num
-        query, key, value = self.t_qkv(hidden).chunk(3, dim=-1)
-        query, key = (rms_rotary(each, heads, tables=slots, per_head=True) for each in (query, key))
-        value = value.unflatten(-1, (heads, -1)).transpose(1, 2)
-        # One short attention along time per head and position: all of them as if they were heads.
-        lines = [
-            layout.to_lines(each, 2).unflatten(2, (-1, layout.latents)).flatten(1, 2) for each in (query, key, value)
-        ]
-        mixed = scaled_dot_product_attention(*lines).reshape(query.shape)
-        return self.proj_mouse(layout.from_lines(mixed, 2).transpose(1, 2).flatten(2))
+        mixed = time_attention(self.t_qkv(hidden), self.config.heads_num, layout.lines, slots)
+        return self.proj_mouse(mixed)
 
     def keyboard(self, z: torch.Tensor, cache: ActionCache, slots: RotaryTables) -> torch.Tensor:
-        """What the keyboard adds to tokens ``z`` [B, S, C]."""
+        """What the keyboard adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
         query = rms_rotary(self.mouse_attn_q(z), self.config.heads_num, tables=slots, per_head=True)
-        mixed = scaled_dot_product_attention(query, cache.key, cache.value)
+        mixed = attend_joined(query, cache.key, cache.value)
         return self.proj_keyboard(mixed.transpose(1, 2).flatten(2))
 
     def _windows(self, rows: torch.Tensor) -> torch.Tensor:

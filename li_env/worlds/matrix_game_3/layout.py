@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from li_env.accel.plan import AttentionPlan
-from li_env.kernels.attention import attend
+from li_env.kernels.attention import attend_joined
 from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan, tile_means
 from li_env.kernels.block_sparse_attention import block_sparse_attention
 from li_env.kernels.tile_order import tile_layout, tile_order, tile_table
@@ -62,8 +62,7 @@ class TokenLayout:
         back: int64 [S], the inverse of ``order``, or None.
         places: int64 [S, 3], frame, row and column of every token.
         frames: int64 [S], frame of every token.
-        lines: int64 [S], the tokens of each position of the picture along time, one position after the other.
-        unlines: int64 [S], the inverse of ``lines``.
+        lines: int64 [n, T], the tokens of each position of the picture along time.
         tiles: the choice of block-sparse attention, None for dense attention.
     """
 
@@ -74,7 +73,6 @@ class TokenLayout:
     places: torch.Tensor
     frames: torch.Tensor
     lines: torch.Tensor
-    unlines: torch.Tensor
     tiles: TileChoice | None
 
     @property
@@ -96,14 +94,6 @@ class TokenLayout:
         """The tokens after ``dropped`` back into (frame, row, column) order."""
         return x if self.back is None else x.index_select(dim, self.back[self.dropped :] - self.dropped)
 
-    def to_lines(self, x: torch.Tensor, dim: int) -> torch.Tensor:
-        """Into (row, column, frame) order."""
-        return x.index_select(dim, self.lines)
-
-    def from_lines(self, x: torch.Tensor, dim: int) -> torch.Tensor:
-        """The inverse of `to_lines`."""
-        return x.index_select(dim, self.unlines)
-
     def attend(self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention of transformer block number ``block``.
 
@@ -116,10 +106,10 @@ class TokenLayout:
             Like ``query``.
         """
         if self.tiles is None or (block == 0 and self.tiles.dense_first_block):
-            return attend(query, [key], [value])
+            return attend_joined(query, key, value)
         plan = self.tiles.every if query.shape[2] == key.shape[2] else self.tiles.kept
         means = tile_means(query, plan.layout.queries), tile_means(key, plan.layout.keys)
-        return block_sparse_attention(query, key, value, plan.layout, block_select(*means, plan))
+        return block_sparse_attention(query, key, value.contiguous(), plan.layout, block_select(*means, plan))
 
 
 @lru_cache(maxsize=64)
@@ -165,7 +155,7 @@ def token_layout(
         tiles = TileChoice(plans[0], plans[1], attention.dense_first_block)
     back = np.argsort(order)
     frame, place = np.divmod(order, rows * columns)
-    lines = back.reshape(shape.latents, rows * columns).T.reshape(-1)
+    lines = back.reshape(shape.latents, rows * columns).T
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -178,7 +168,6 @@ def token_layout(
         places=tensor(np.stack((frame, place // columns, place % columns), axis=-1)),
         frames=tensor(frame),
         lines=tensor(lines),
-        unlines=tensor(np.argsort(lines)),
         tiles=tiles,
     )
 

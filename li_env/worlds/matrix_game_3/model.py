@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, pad, silu
 
-from li_env.kernels.attention import attend
+from li_env.kernels.attention import attend_joined
 from li_env.kernels.residual_norm import add_camera_norm, add_cast, add_modulated_norm
 from li_env.kernels.rms_rotary import RotaryTables, rms_rotary
 from li_env.worlds.matrix_game_3.action import ActionCache, ActionModule
@@ -59,11 +59,19 @@ class BlockCache:
 
 @dataclass(frozen=True, eq=False)
 class ClipCache:
-    """What `MatrixGame3Model.forward` needs in all steps of a clip; from `MatrixGame3Model.prepare`."""
+    """What `MatrixGame3Model.forward` needs in all steps of a clip; from `MatrixGame3Model.prepare`.
+
+    Attributes:
+        layout: of the tokens.
+        rotation: of all tokens in the self-attention.
+        slots, token_slots: rotation in the action modules, of the T slots and of all tokens.
+        blocks: what each block needs.
+    """
 
     layout: TokenLayout
     rotation: RotaryTables
     slots: RotaryTables
+    token_slots: RotaryTables
     blocks: tuple[BlockCache, ...]
 
 
@@ -93,8 +101,8 @@ class Attention(nn.Module):
         return rms_rotary(self.q(z), self._heads, self.norm_q.weight, rotation, self._eps)
 
     def key_value(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B, S, C] -> twice [B, H, S, D]."""
-        value = self.v(z).unflatten(-1, (self._heads, -1)).transpose(1, 2).contiguous()
+        """[B, S, C] -> twice [B, H, S, D]; the values are a view."""
+        value = self.v(z).unflatten(-1, (self._heads, -1)).transpose(1, 2)
         return rms_rotary(self.k(z), self._heads, self.norm_k.weight, rotation, self._eps), value
 
     def output(self, mixed: torch.Tensor) -> torch.Tensor:
@@ -133,6 +141,17 @@ class Block(nn.Module):
         g = self.cam_injector_layer2(silu(self.cam_injector_layer1(p))) + p
         return self.cam_scale_layer(g), self.cam_shift_layer(g)
 
+    def feed_forward(self, z: torch.Tensor) -> torch.Tensor:
+        """The feed-forward network on tokens [B, S, C]."""
+        if z.device.type != "cuda":
+            out: torch.Tensor = self.ffn(z)
+            return out
+        first: nn.Linear = self.ffn[0]  # type: ignore[assignment]
+        second: nn.Linear = self.ffn[2]  # type: ignore[assignment]
+        # Bias and GELU (its tanh form) in the matrix product itself: the hidden layer is written once.
+        hidden = torch._addmm_activation(first.bias, z.flatten(0, 1), first.weight.t(), use_gelu=True)
+        return second(hidden).view(z.shape)
+
     def forward(
         self, x: torch.Tensor, z: torch.Tensor, gate: torch.Tensor, own: BlockCache, clip: ClipCache, kept: slice
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,13 +178,12 @@ class Block(nn.Module):
             x[:, kept], mixed, gate, (scale[:, kept], shift[:, kept]),
             self.norm3.weight, self.norm3.bias, known, dtype, self._eps,
         )  # fmt: skip
-        text = attend(self.cross_attn.query(z), [own.text[0]], [own.text[1]])
+        text = attend_joined(self.cross_attn.query(z), *own.text)
         delta = self.cross_attn.output(text)
         if self.action_model is not None and own.actions is not None:
-            of_tokens = clip.slots.of_tokens(layout.frames)
             x, z = add_cast(x, delta, dtype)
-            x, z = add_cast(x, self.action_model.mouse(z, own.actions, layout, of_tokens), dtype)
-            delta = self.action_model.keyboard(z, own.actions, of_tokens)
+            x, z = add_cast(x, self.action_model.mouse(z, own.actions, layout, clip.slots), dtype)
+            delta = self.action_model.keyboard(z, own.actions, clip.token_slots)
         return x, delta
 
 
@@ -227,7 +245,7 @@ class MatrixGame3Model(nn.Module):
                 memory = layout.shape.memory
                 actions = block.action_model.prepare(conditions.mouse, conditions.keyboard, memory, slots)
             blocks.append(BlockCache(block.camera(p), actions, text))
-        return ClipCache(layout, rotation, slots, tuple(blocks))
+        return ClipCache(layout, rotation, slots, slots.of_tokens(layout.frames), tuple(blocks))
 
     def embed_camera(self, camera: torch.Tensor) -> torch.Tensor:
         """Camera map of tokens [B, S, 6144] -> their embedding [B, S, C], the same for all blocks."""
@@ -280,7 +298,7 @@ class MatrixGame3Model(nn.Module):
             stream, delta = block(stream, z, gate1, own, clip, kept)
             known = layout.known - kept.start
             stream, z = add_modulated_norm(stream, delta, None, scale2, shift2, known, self.dtype, eps)
-            delta, gate = block.ffn(z), gate2
+            delta, gate = block.feed_forward(z), gate2
         shift, scale = (self.head.modulation.float() + e[:, None]).unbind(dim=1)
         _, z = add_modulated_norm(stream, delta, gate, scale, shift, known, self.dtype, eps)
         return self.unpatch(layout.kept_to_grid(self.head.head(z), 1).float(), layout.shape.grid)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import layer_norm, pad
 
-from li_env.kernels.attention import attend
+from li_env.kernels.attention import attend_joined
 from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.model import ClipConditions, MatrixGame3Model
 from li_env.worlds.matrix_game_3.rotation import sequence_rotation, slot_rotation
@@ -67,7 +67,7 @@ def padded_velocity(
         query = torch.cat([block.self_attn.query(*part) for part in parts], dim=2)
         keys, values = zip(*(block.self_attn.key_value(*part) for part in parts), strict=True)
         if attention is None:
-            mixed = attend(query, keys[:1], values[:1])
+            mixed = attend_joined(query, keys[0], values[0])
         else:
             mixed = attention(query, torch.cat(keys, dim=2), torch.cat(values, dim=2))
         stream = stream + block.self_attn.output(mixed) * gate1
@@ -76,12 +76,12 @@ def padded_velocity(
         weight, bias = block.norm3.weight.float(), block.norm3.bias.float()
         stream = layer_norm(stream, stream.shape[-1:], weight, bias, eps)
         z = stream.to(dtype)
-        stream = stream + block.cross_attn.output(attend(block.cross_attn.query(z), [words[0]], [words[1]]))
+        stream = stream + block.cross_attn.output(attend_joined(block.cross_attn.query(z), *words))
         if block.action_model is not None:
             module = block.action_model
             actions = module.prepare(conditions.mouse, conditions.keyboard, shape.memory, slots)
             own = stream[:, :real].to(dtype)
-            own = own + module.mouse(own, actions, layout, of_tokens)
+            own = own + module.mouse(own, actions, layout, slots)
             own = own + module.keyboard(own, actions, of_tokens)
             stream = torch.cat((own.float(), stream[:, real:]), dim=1)
         z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale2) + shift2).to(dtype)
