@@ -12,7 +12,7 @@ from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
 from li_env.tasks.navigation import NavigationRules
 from li_env.worlds.freedoom.doom.geodesic import MapDistance, known_map, map_distance, metres_to_goal
 from li_env.worlds.freedoom.doom.maps import write_wad
-from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses
+from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
 from li_env.worlds.freedoom.doom.space import FreeSpace
 from li_env.worlds.freedoom.doom.trajectories import world_poses
 from li_env.worlds.freedoom.start_states import StartStates
@@ -30,6 +30,7 @@ def build_episodes(
     starts_per_goal: int = 4,
     seed: int = 0,
     rules: NavigationRules | None = None,
+    detour: float = 1.0,
     on_map: Callable[[], None] = lambda: None,
 ) -> EpisodeDataset:
     """Episodes with rendered start and goal frames; needs ViZDoom (extra ``doom``).
@@ -43,6 +44,8 @@ def build_episodes(
         starts_per_goal: episodes per goal.
         seed: of all drawing; an episode depends on it and its map alone.
         rules: `NavigationRules.default` if left out.
+        detour: least ratio of the shortest way to the straight line: 1 takes all, from about 1.2 on something is in
+            the way.
         on_map: called after every map, for progress bars.
 
     Raises:
@@ -62,7 +65,7 @@ def build_episodes(
             with DoomRenderer(wad) as renderer:
                 for index, map_seed in enumerate(group):
                     rng = np.random.default_rng([seed, map_seed])
-                    for goal, starts in _places(map_seed, goals_per_map, starts_per_goal, rules, rng):
+                    for goal, starts in _places(map_seed, goals_per_map, starts_per_goal, rules, detour, rng):
                         frames["goal"].append(renderer.render(index, goal[None])[0])
                         frames["start"].extend(renderer.render(index, starts))
                         episodes += [
@@ -111,7 +114,7 @@ def goals_for_starts(states: StartStates, seed: int = 0, rules: NavigationRules 
 
 
 def _places(
-    map_seed: int, goals: int, starts: int, rules: NavigationRules, rng: np.random.Generator
+    map_seed: int, goals: int, starts: int, rules: NavigationRules, detour: float, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(goal [3], its starts [n, 3]) as Doom poses; goals without any start are left out."""
     space = known_map(map_seed).space
@@ -123,13 +126,18 @@ def _places(
         for _ in range(_TRIES):
             start = _view(space, rng)
             x, z, _ = _place(start)
-            if rules.goal_distance[0] <= metres_to_goal(distance, x, z) <= rules.goal_distance[1]:
+            if _fits(metres_to_goal(distance, x, z), start, goal, rules, detour):
                 near.append(start)
             if len(near) == starts:
                 break
         if near:
             found.append((goal, np.stack(near)))
     return found
+
+
+def _fits(way: float, start: np.ndarray, goal: np.ndarray, rules: NavigationRules, detour: float) -> bool:
+    straight = float(np.hypot(*(goal - start)[:2])) / MAP_UNITS_PER_METRE
+    return rules.goal_distance[0] <= way <= rules.goal_distance[1] and way >= detour * straight
 
 
 def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:

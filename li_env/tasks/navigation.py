@@ -198,7 +198,7 @@ class Navigation:
             "num_steps": state.steps,
             "start_distance": start,
             "goal": np.array(state.goal.position),
-            "episode": state.goal.episode,
+            "episode_index": state.goal.episode,
         }
 
     def _success(self, state: NavigationState) -> float:

@@ -25,7 +25,7 @@ from li_env.worlds.freedoom.doom.collision import Walls
 from li_env.worlds.freedoom.doom.geodesic import known_map
 from li_env.worlds.freedoom.doom.renderer import require_vizdoom
 from li_env.worlds.freedoom.doom.screens import LocalScreens, ScreenPool, Screens
-from li_env.worlds.freedoom.doom.walking import doom_places, doom_poses, walk
+from li_env.worlds.freedoom.doom.walking import doom_places, doom_poses, level_places, walk
 from li_env.worlds.freedoom.start_states import StartStates
 from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
@@ -97,7 +97,7 @@ class FreedoomGame:
             ValueError: an episode begins inside a wall or outside of its map.
         """
         out = [tuple(request.motions) for request in requests]
-        starts = doom_places(_level(np.stack([request.pose for request in requests])))
+        starts = doom_places(level_places(np.stack([request.pose for request in requests])))
         for request, place in zip(requests, starts, strict=True):
             if not len(request.recent) and not _inside(request.scene.map_seed, place[:2]):
                 metres = np.round(request.pose[[0, 2], 3], 3).tolist()
@@ -113,7 +113,7 @@ class FreedoomGame:
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """The cameras of the chunk."""
-        return [_latent(request.scene.map_seed, doom_poses(_level(request.poses))) for request in requests]
+        return [_latent(request.scene.map_seed, doom_poses(level_places(request.poses))) for request in requests]
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
@@ -145,12 +145,6 @@ def _inside(map_seed: int, position: np.ndarray) -> bool:
     space = known_map(map_seed).space
     around = [(0.0, 0.0), (_REACH, 0.0), (-_REACH, 0.0), (0.0, _REACH), (0.0, -_REACH)]
     return any(space.contains((float(position[0] + a), float(position[1] + b))) for a, b in around)
-
-
-def _level(poses: np.ndarray) -> np.ndarray:
-    """Camera-to-world [n, 4, 4] -> (x, z, yaw in degrees) [n, 3]."""
-    yaw = np.degrees(np.arctan2(poses[:, 0, 2], poses[:, 2, 2]))
-    return np.stack([poses[:, 0, 3], poses[:, 2, 3], yaw], -1)
 
 
 def _camera(x: float, z: float, yaw: float) -> np.ndarray:

@@ -172,10 +172,10 @@ def test_an_episode_can_be_named_and_is_drawn_otherwise():
     records = tuple(EpisodeRecord(start=k % 2, pose=(0, 0, 0), goal=(0, 1.0 + k, 0), seed=k) for k in range(5))
     env = make(dataset=EpisodeDataset(records, {}))
     _, info = env.reset(seed=0, options={"episode": 3})
-    assert (info["episode"], info["distance_to_goal"], info["episode_seed"]) == (3, 4.0, 3)
-    assert {env.reset(seed=seed)[1]["episode"] for seed in range(40)} == set(range(5))
+    assert (info["episode_index"], info["distance_to_goal"], info["episode_seed"]) == (3, 4.0, 3)
+    assert {env.reset(seed=seed)[1]["episode_index"] for seed in range(40)} == set(range(5))
     _, info = env.reset(seed=0, options=ahead(2.0))
-    assert (info["episode"], info["distance_to_goal"]) == (-1, pytest.approx(2.0))
+    assert (info["episode_index"], info["distance_to_goal"]) == (-1, pytest.approx(2.0))
 
 
 def test_start_frames_of_a_dataset_are_shown():

@@ -50,17 +50,19 @@ class _Floor:
         rows, columns = np.divmod(cells, self.shape[1])
         return self.origin + np.stack([columns, rows], -1) * self.side
 
-    def around(self, position: np.ndarray) -> np.ndarray:
-        """Walkable cells next to (x, y): of the 16 around it, else the nearest one at all.
+    def around(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cells next to positions [n, 2], the 16 around each and the nearest one: (indices, walkable) [n, 17].
 
-        They are less than 34 units away and a player and a cell keep 43 units when a wall is between them.
+        The 16 are less than 34 units away, and a player and a cell keep 43 units when a wall is between them.
         """
-        column, row = np.floor((position - self.origin) / self.side).astype(int).tolist()
         height, width = self.shape
-        row, column = min(max(row, 1), height - 3), min(max(column, 1), width - 3)
-        cells = (row * width + column + _AROUND[:, 0] * width + _AROUND[:, 1]).astype(np.int64)
-        inside = cells[self.walkable.ravel()[cells]]
-        return inside if len(inside) else self.nearest[row, column][None]
+        column, row = np.floor((positions - self.origin) / self.side).astype(np.int64).T
+        row, column = np.clip(row, 1, height - 3), np.clip(column, 1, width - 3)
+        corner = row * width + column
+        cells = corner[:, None] + _AROUND[:, 0] * width + _AROUND[:, 1]
+        walkable = self.walkable.ravel()[cells]
+        nearest = self.nearest.ravel()[corner]
+        return np.column_stack([cells, nearest]), np.column_stack([walkable, ~walkable.any(1)])
 
 
 class MapDistance:
@@ -88,7 +90,8 @@ class MapDistance:
         costs = np.hypot(_MOVES[:, 0], _MOVES[:, 1]) * floor.side
         field = np.full(floor.walkable.size, np.inf)
         walkable = floor.walkable.ravel()
-        front = floor.around(self._goal)
+        cells, usable = floor.around(self._goal[None])
+        front = cells[usable]
         field[front] = np.hypot(*(floor.place(front) - self._goal).T)
         while len(front):
             cells = front[:, None] + offsets
@@ -108,8 +111,13 @@ class MapDistance:
             heading = np.array([np.arctan2(ahead[1], ahead[0])])
             if self._floor.space.clear_lengths(position, heading, straight)[0] >= straight - self._floor.side:
                 return straight
-        cells = self._floor.around(here)
-        return float((self._field[cells] + np.hypot(*(self._floor.place(cells) - here).T)).min())
+        return float(self.along_cells(here[None])[0])
+
+    def along_cells(self, positions: np.ndarray) -> np.ndarray:
+        """Distances [n] of (x, y) [n, 2], without looking for a straight line to the goal."""
+        cells, usable = self._floor.around(positions)
+        steps = self._floor.place(cells) - positions[:, None]
+        return np.where(usable, self._field[cells] + np.hypot(steps[..., 0], steps[..., 1]), np.inf).min(1)
 
 
 @lru_cache(maxsize=512)

@@ -13,6 +13,12 @@ from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, renderable
 _SAME = 1e-9  # metres: below this the walls left a motion alone
 
 
+def level_places(poses: np.ndarray) -> np.ndarray:
+    """Camera-to-world [n, 4, 4] of level cameras -> (x right, z forward, yaw in degrees) [n, 3]."""
+    yaw = np.degrees(np.arctan2(poses[:, 0, 2], poses[:, 2, 2]))
+    return np.stack([poses[:, 0, 3], poses[:, 2, 3], yaw], -1)
+
+
 def doom_places(poses: np.ndarray) -> np.ndarray:
     """World poses [n, 3] (x right, z forward in metres, yaw in degrees) -> Doom (x, y, degrees)."""
     x, z, yaw = np.moveaxis(np.asarray(poses, dtype=np.float64), -1, 0)

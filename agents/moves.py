@@ -1,0 +1,86 @@
+"""A few whole moves instead of a continuous action: what learners and planners choose from.
+
+One step of a world moves up to four latents (3 m or 60 degrees in the freedoom world). Half moves and half turns are
+what arriving within a success radius of half a step needs; arcs walk and turn at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+MOVES: dict[str, tuple[float, float, float]] = {
+    # name: (forward, right, yaw) of the continuous action space
+    "forward": (1.0, 0.0, 0.0),
+    "half_forward": (0.5, 0.0, 0.0),
+    "arc_left": (1.0, 0.0, -0.5),
+    "arc_right": (1.0, 0.0, 0.5),
+    "turn_left": (0.0, 0.0, -1.0),
+    "turn_right": (0.0, 0.0, 1.0),
+    "half_turn_left": (0.0, 0.0, -0.5),
+    "half_turn_right": (0.0, 0.0, 0.5),
+}
+
+STOP = len(MOVES)
+"""Index of ``stop``, the last move where the task has it."""
+
+
+class Moves:
+    """The moves of one action space.
+
+    Args:
+        space: a ``continuous`` action space of this package, with or without pitch.
+        can_stop: whether its last number is ``stop``.
+
+    Attributes:
+        table: [moves, numbers] float32, the continuous action of every move.
+        space: the choice between them.
+    """
+
+    def __init__(self, space: spaces.Space[Any], can_stop: bool) -> None:
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise ValueError(f"action space {space} is not usable; allowed: action_space='continuous'")
+        self.table = np.zeros((len(MOVES) + can_stop, *space.shape), dtype=np.float32)
+        self.table[: len(MOVES), :3] = list(MOVES.values())
+        if can_stop:
+            self.table[-1, -1] = 1.0
+        self.space = spaces.Discrete(len(self.table))
+
+    def mirrored(self) -> np.ndarray:
+        """[moves] int: what every move is in a mirror, left and right exchanged."""
+        other = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MOVES]
+        return np.array([*map(list(MOVES).index, other), *range(len(MOVES), len(self.table))])
+
+    def actions(self, choices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Continuous actions of chosen moves."""
+        return [self.table[int(choice)].copy() for choice in choices]
+
+
+class MoveVecEnv(VecEnvWrapper):
+    """An SB3 vector environment with the moves as its action space.
+
+    Args:
+        venv: with ``continuous`` actions.
+        moves: of its action space.
+    """
+
+    def __init__(self, venv: VecEnv, moves: Moves) -> None:
+        super().__init__(venv, action_space=moves.space)
+        self._moves = moves
+
+    def reset(self) -> VecEnvObs:
+        """Start episodes."""
+        return self.venv.reset()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Translate and pass on."""
+        self.venv.step_async(self._moves.table[actions])
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Pass back."""
+        return self.venv.step_wait()

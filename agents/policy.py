@@ -1,0 +1,119 @@
+"""A policy network as an agent: build it, store it, load it, let it act."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import VecTransposeImage
+
+from li_env.agents.agent import View
+from li_env.agents.moves import Moves
+from li_env.agents.networks import GoalFeatures
+
+POLICY = "policy.safetensors"
+"""Name of the weights in an agent's folder."""
+
+
+def policy_arguments() -> dict[str, Any]:
+    """Of the policy network."""
+    return {"features_extractor_class": GoalFeatures, "net_arch": [128], "activation_fn": torch.nn.ReLU}
+
+
+class PolicyAgent:
+    """A trained policy that acts.
+
+    Args:
+        policy: over frames and sensors, with the moves as actions.
+        moves: of the action space.
+        seed: of the draws; ``None`` takes the most likely move instead of drawing.
+    """
+
+    def __init__(self, policy: ActorCriticPolicy, moves: Moves, seed: int | None = 0) -> None:
+        self.policy, self._moves = policy, moves
+        self._rng = None if seed is None else np.random.default_rng(seed)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        observation_space: spaces.Space[Any],
+        moves: Moves,
+        seed: int | None = 0,
+        device: str = "cpu",
+        weights: str = "policy.safetensors",
+    ) -> PolicyAgent:
+        """Load what `train` left in ``folder``; ``weights`` may name a snapshot.
+
+        Raises:
+            ValueError: no such file, or weights of another task or network.
+        """
+        path = Path(folder) / weights
+        if not path.is_file():
+            raise ValueError(f"agent={str(folder)!r} has no {weights}; allowed: a folder that li-env train agent made")
+        policy = build_policy(observation_space, moves)
+        try:
+            policy.load_state_dict(load_file(path))
+        except (RuntimeError, OSError, ValueError) as error:
+            raise ValueError(f"{path} does not fit this task: {str(error).splitlines()[0]}") from None
+        return cls(policy.to(device).eval(), moves, seed)
+
+    def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
+        """See `li_env.agents.agent.Agent`; without memory."""
+        batch = stack_observations([view.observation for view in views])
+        with torch.inference_mode():
+            tensors, _ = self.policy.obs_to_tensor(batch)
+            chances = _chances(self.policy, tensors).double().cpu().numpy()
+        if self._rng is None:
+            return self._moves.actions(chances.argmax(1)), [None] * len(views)
+        draws = self._rng.random((len(views), 1))
+        choices = np.minimum((draws >= np.cumsum(chances, 1)).sum(1), chances.shape[1] - 1)
+        return self._moves.actions(choices), [None] * len(views)
+
+
+def _chances(policy: ActorCriticPolicy, observations: Any) -> torch.Tensor:
+    """Probability [n, moves] of every move."""
+    chosen = policy.get_distribution(observations).distribution
+    assert isinstance(chosen, torch.distributions.Categorical)
+    return chosen.probs
+
+
+def build_policy(observation_space: spaces.Space[Any], moves: Moves) -> MultiInputActorCriticPolicy:
+    """A policy as `train` makes it, untrained, for observations as the environment gives them.
+
+    Raises:
+        ValueError: observations without a goal sensor or with several frames.
+    """
+    if not isinstance(observation_space, spaces.Dict) or not is_image_space(observation_space["rgb"]):
+        raise ValueError("learning agents need a goal task and observation='frame'")
+    turned = spaces.Dict(
+        {
+            name: VecTransposeImage.transpose_space(space)
+            if isinstance(space, spaces.Box) and is_image_space(space)
+            else space
+            for name, space in observation_space.spaces.items()
+        }
+    )
+    return MultiInputActorCriticPolicy(turned, moves.space, lambda _: 0.0, **policy_arguments())
+
+
+def stack_observations(observations: Sequence[Any]) -> dict[str, np.ndarray]:
+    """A batch of Dict observations, frames channels first."""
+    batch = {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
+    return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in batch.items()}
+
+
+def store_policy(policy: torch.nn.Module, path: Path) -> None:
+    """Write the weights as safetensors, complete or not at all."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    # the actor and the critic share their eyes: equal tensors are written once each
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in policy.state_dict().items()}, temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,296 @@
+"""PPO (Stable-Baselines3) on pixels and the goal sensor, in any world: train, go on, store, act.
+
+A trained agent is a folder: ``agent.json`` (how it was trained and how far), ``policy.safetensors``, ``optimizer.pt``
+(tensors only), ``log.jsonl``, and ``snapshots/`` with the policy along the way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from gymnasium.vector import AutoresetMode
+from safetensors.torch import load_file
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+from li_env.accel.world import WorldModel
+from li_env.agents.agent import ACTION_SPACE
+from li_env.agents.cloning import CloningConfig, clone
+from li_env.agents.expert import Expert
+from li_env.agents.moves import STOP, Moves, MoveVecEnv
+from li_env.agents.policy import POLICY, policy_arguments, store_policy
+from li_env.agents.sb3 import SB3VecEnv
+from li_env.errors import check_keys
+from li_env.tasks import EpisodeDataset
+from li_env.tasks.navigation import Navigation
+from li_env.vector_env import LightInteractionVectorEnv
+
+_RARELY = -3.0  # logit of stop before any training: about one step in 160
+_ARRIVAL = 0.8  # the expert stops at this share of the success radius
+
+WATCHED = ("success", "spl", "soft_spl")
+"""Measures of ended episodes that the log shows."""
+
+_SHOWN = {"r": "return", "l": "length", **{name: name for name in WATCHED}}
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """How an agent is trained; the same keys in YAML.
+
+    Attributes:
+        task: ``pointgoal`` or ``imagegoal``.
+        world: by name.
+        preset: acceleration preset.
+        steps: environment steps in all, over all worlds; a step is one chunk of frames.
+        cloning_steps: the first of them, in which the agent imitates shortest ways (`li_env.agents.cloning`) instead of
+            learning from reward; needs a dataset that names its maps.
+        worlds: that step together.
+        horizon: steps per world between two updates.
+        batch_size: of a gradient step.
+        epochs: over the steps of an update.
+        learning_rate: at the start; falls linearly to 0.
+        gamma, gae_lambda, clip_range, entropy: of PPO.
+        max_episode_steps: until an episode is cut.
+        snapshots: how often the policy is stored along the way.
+        seed: of the policy and the episodes.
+    """
+
+    task: str = "pointgoal"
+    world: str = "freedoom"
+    preset: str = "off"
+    steps: int = 100_000
+    cloning_steps: int = 0
+    worlds: int = 64
+    horizon: int = 32
+    batch_size: int = 512
+    epochs: int = 4
+    learning_rate: float = 5e-4
+    gamma: float = 0.97
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    entropy: float = 0.01
+    max_episode_steps: int = 32
+    snapshots: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "worlds", "horizon", "batch_size", "epochs", "max_episode_steps", "snapshots"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r} is not allowed; use a whole number from 1 up")
+        if isinstance(self.cloning_steps, bool) or not isinstance(self.cloning_steps, int) or self.cloning_steps < 0:
+            raise ValueError(f"cloning_steps={self.cloning_steps!r} is not allowed; use a whole number from 0 up")
+        for name in ("learning_rate", "gamma", "gae_lambda", "clip_range", "entropy"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ValueError(f"{name}={value!r} is not allowed; use a number from 0 to 1")
+        if self.worlds * self.horizon < 2:
+            raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")
+
+    @classmethod
+    def read(cls, path: str | Path) -> PPOConfig:
+        """Read YAML.
+
+        Raises:
+            ValueError: not a file or not YAML, an unknown key or a value that is not allowed.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"config={str(path)!r} is not a file; for instance configs/agents/pointgoal.yaml")
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"config={str(path)!r} is not YAML: {error}") from None
+        if not isinstance(data, dict):
+            raise ValueError(f"config={str(path)!r} is not a mapping of keys to values")
+        check_keys(f"{path.name}:", data, [item.name for item in fields(cls)])
+        return cls(**data)
+
+
+def train(
+    config: PPOConfig,
+    out: str | Path,
+    dataset: str | Path | EpisodeDataset | None = None,
+    world: WorldModel | None = None,
+    device: str = "auto",
+    on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
+) -> Path:
+    """Train into folder ``out``, or go on where a training there was interrupted.
+
+    A resumed training has the weights, the optimiser and the step count; its worlds begin new episodes.
+
+    Args:
+        config: as in `PPOConfig`.
+        out: made if needed.
+        dataset: of navigation episodes; the world's own by default.
+        world: a loaded world instead of ``config.world`` by name.
+        device: of the world and of the policy: ``auto``, ``cpu`` or ``cuda``.
+        on_update: called with every line of the log.
+
+    Raises:
+        ValueError: ``out`` holds an agent of another configuration, or what the environment says.
+    """
+    folder = Path(out)
+    done = _resumable(folder, config)
+    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
+    inner = LightInteractionVectorEnv(
+        config.worlds,
+        max_episode_steps=config.max_episode_steps,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        world=config.world if world is None else world,
+        preset=config.preset,
+        action_space=ACTION_SPACE,
+        observation="frame",
+        device=device,
+        task=config.task,
+        dataset=dataset,
+    )
+    moves = Moves(inner.single_action_space, inner.episodes.task.can_stop)
+    venv: VecEnv = VecMonitor(MoveVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
+    model = PPO(
+        MultiInputActorCriticPolicy,
+        venv,
+        learning_rate=lambda left: config.learning_rate * left,
+        n_steps=config.horizon,
+        batch_size=min(config.batch_size, config.worlds * config.horizon),
+        n_epochs=config.epochs,
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        clip_range=config.clip_range,
+        ent_coef=config.entropy,
+        policy_kwargs=policy_arguments(),
+        tensorboard_log=str(folder / "tensorboard") if find_spec("tensorboard") else None,
+        # Another seed for what follows an interruption: the same episodes again would be learned twice.
+        seed=config.seed + done,
+        device=device,
+    )
+    policy = model.policy
+    keeper = _Keeper(config, folder, inner.world.spec.chunk_frames, on_update)
+    if done:
+        model.policy.load_state_dict(load_file(folder / POLICY))
+        state = torch.load(folder / "optimizer.pt", weights_only=True, map_location=model.device)
+        model.policy.optimizer.load_state_dict(state)
+        model.num_timesteps = done
+    elif moves.table.shape[0] > STOP:
+        # An agent that stops by chance never learns where walking leads.
+        with torch.no_grad():
+            policy.action_net.get_parameter("bias")[STOP] = _RARELY
+    try:
+        if not done and config.cloning_steps:
+            model.num_timesteps = _imitate(config, policy, moves, inner, keeper)
+            _save(folder, config, policy, model.num_timesteps)
+        if model.num_timesteps < config.steps:
+            model.learn(config.steps - model.num_timesteps, keeper, reset_num_timesteps=not model.num_timesteps)
+    finally:
+        venv.close()
+    return folder
+
+
+def _imitate(
+    config: PPOConfig,
+    policy: ActorCriticPolicy,
+    moves: Moves,
+    env: LightInteractionVectorEnv,
+    keeper: _Keeper,
+) -> int:
+    """Clone the expert; returns the steps it took."""
+    task = env.episodes.task
+    if not isinstance(task, Navigation) or task.dataset is None:
+        raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
+    steps = 0
+
+    def told(entry: dict[str, Any]) -> None:
+        nonlocal steps
+        steps = int(entry.pop("steps"))
+        keeper.note(steps, policy, entry)
+
+    settings = CloningConfig(
+        config.cloning_steps,
+        config.worlds,
+        config.horizon,
+        config.epochs,
+        config.batch_size,
+        config.learning_rate,
+        config.max_episode_steps,
+        config.seed,
+    )
+    teacher = Expert(moves, task.dataset, _ARRIVAL * task.rules.success_radius)
+    clone(policy, moves, env.episodes, teacher, settings, told)
+    return steps
+
+
+class _Keeper(BaseCallback):
+    """Writes the log after every update, snapshots now and then, and what a resumed training needs."""
+
+    def __init__(
+        self, config: PPOConfig, folder: Path, frames_per_step: int, on_update: Callable[[dict[str, Any]], None]
+    ) -> None:
+        super().__init__()
+        self._config, self._folder, self._frames = config, folder, frames_per_step
+        self._on_update, self._began, self._next = on_update, time.perf_counter(), 0
+
+    def note(self, steps: int, policy: torch.nn.Module, entry: dict[str, Any]) -> None:
+        """Add a line to the log, and a snapshot if it is time for one."""
+        seconds = time.perf_counter() - self._began
+        entry = {"steps": steps, "frames": steps * self._frames, "seconds": seconds, **entry}
+        with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        if steps >= self._next:
+            store_policy(policy, self._folder / "snapshots" / f"{steps:09d}.safetensors")
+            self._next = steps + max(1, self._config.steps // self._config.snapshots)
+        self._on_update(entry)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_start(self) -> None:
+        self._next = max(self._next, self.num_timesteps)
+
+    def _on_rollout_end(self) -> None:
+        # The policy is that of the update before, which is what made the episodes in the log.
+        recent = list(self.model.ep_info_buffer or [])
+        means = {name: float(np.mean([info[key] for info in recent])) for key, name in _SHOWN.items() if recent}
+        self.note(self.num_timesteps, self.model.policy, {"episodes": len(recent), **means})
+        _save(self._folder, self._config, self.model.policy, self.num_timesteps)
+
+    def _on_training_end(self) -> None:
+        store_policy(self.model.policy, self._folder / "snapshots" / f"{self.num_timesteps:09d}.safetensors")
+        _save(self._folder, self._config, self.model.policy, self.num_timesteps)
+
+
+def _save(folder: Path, config: PPOConfig, policy: BasePolicy, steps: int) -> None:
+    """What acting and going on need."""
+    store_policy(policy, folder / POLICY)
+    temporary = folder / "optimizer.pt.tmp"
+    torch.save(policy.optimizer.state_dict(), temporary)
+    os.replace(temporary, folder / "optimizer.pt")
+    # Last: a training is resumable once this file is there.
+    temporary = folder / "agent.json.tmp"
+    temporary.write_text(json.dumps({"steps": steps, "config": asdict(config)}, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / "agent.json")
+
+
+def _resumable(folder: Path, config: PPOConfig) -> int:
+    """Steps that were made already; 0 in a new folder."""
+    path = folder / "agent.json"
+    if not path.is_file():
+        return 0
+    state = json.loads(path.read_text(encoding="utf-8"))
+    before = PPOConfig(**state["config"])
+    if replace(before, steps=config.steps, snapshots=config.snapshots) != config:
+        different = [name for name, value in asdict(before).items() if value != getattr(config, name)]
+        raise ValueError(f"out={str(folder)!r} holds an agent with another {', '.join(different)}; use another folder")
+    return int(state["steps"])

@@ -1,0 +1,85 @@
+"""``li-env evaluate agent``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Let an agent play episodes in a world and print Habitat's measures; best in the real game, freedoom_game."""
+
+    agent: str
+    """random, wanderer, seeker (walks straight to the goal), expert (sees the map), planner (tries in forks), or the
+    folder of a trained agent."""
+    world: str = "freedoom_game"
+    """World by name (see li-env worlds)."""
+    task: str = "pointgoal"
+    """explore, pointgoal or imagegoal."""
+    dataset: Path | None = None
+    """File of navigation episodes; the world's own by default."""
+    episodes: int = 64
+    """Number of episodes: the first ones of the dataset, or drawn from the seed in a task without one."""
+    max_steps: int = 32
+    """Steps until an episode is cut."""
+    preset: str = "off"
+    """Acceleration preset."""
+    seed: int = 0
+    """Of noise and choices."""
+    greedy: bool = False
+    """Trained agents take the most likely move instead of drawing."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    out: Path | None = None
+    """JSON file for the measures of every episode and their summary."""
+
+
+def run(arguments: Arguments) -> None:
+    """Play, print, write."""
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from li_env.accel.report import write_json
+    from li_env.agents.agent import ACTION_SPACE
+    from li_env.agents.evaluation import evaluate, summarise
+    from li_env.agents.playing import make_agent
+    from li_env.episodes import open_episodes
+    from li_env.errors import check_folder
+    from li_env.tasks.navigation import Navigation
+    from li_env.worlds.registry import resolve_device
+
+    for name, least in (("episodes", 1), ("max_steps", 1), ("seed", 0)):
+        if getattr(arguments, name) < least:
+            raise ValueError(f"{name}={getattr(arguments, name)} is not allowed; use a whole number from {least} up")
+    if arguments.out is not None:
+        check_folder("out", arguments.out.parent)
+    device = resolve_device(arguments.device)
+    rules = open_episodes(
+        arguments.world, arguments.preset, ACTION_SPACE, "frame", device, task=arguments.task, dataset=arguments.dataset
+    )
+    agent = make_agent(arguments.agent, rules, arguments.seed, arguments.greedy, device)
+    count = arguments.episodes
+    options: list[dict[str, Any]] = [{}] * count
+    if isinstance(rules.task, Navigation) and rules.task.dataset is not None:
+        count = min(count, len(rules.task.dataset.episodes))
+        options = [{"episode": index} for index in range(count)]
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("episodes", total=count)
+        rows = evaluate(
+            rules, agent, options, arguments.max_steps, arguments.seed, on_episodes=lambda n: bars.advance(task, n)
+        )
+    summary = summarise(rows)
+    table = Table("measure", "mean", "95 % interval", caption=f"{count} episodes in {arguments.world}")
+    for name in rows[0]:
+        low, high = summary[name]["interval"]
+        table.add_row(name, f"{summary[name]['mean']:.3f}", f"{low:.3f} to {high:.3f}")
+    Console().print(table)
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.out, {"agent": arguments.agent, "world": arguments.world, "task": arguments.task,
+                                   "preset": arguments.preset, "seed": arguments.seed, "summary": summary,
+                                   "episodes": rows})  # fmt: skip
+        print(f"wrote {arguments.out}")

@@ -1,0 +1,71 @@
+"""``li-env train agent``: PPO in a world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train an agent with PPO in a world, the learned one or the real game; again with the same folder to go on."""
+
+    config: Path
+    """YAML file with the settings, such as configs/agents/pointgoal.yaml."""
+    out: Path
+    """Folder for policy.safetensors, snapshots, log.jsonl and TensorBoard files (if it is installed)."""
+    dataset: Path | None = None
+    """File of navigation episodes (li-env build episodes); the world's own by default."""
+    world: str | None = None
+    """Another world than the configuration's: freedoom or freedoom_game."""
+    preset: str | None = None
+    """Another acceleration preset than the configuration's."""
+    steps: int | None = None
+    """Another number of environment steps than the configuration's; a step is one chunk of frames."""
+    seed: int | None = None
+    """Another seed than the configuration's."""
+    device: str = "auto"
+    """auto, cpu or cuda, for the world and the agent."""
+    workers: int = 0
+    """Processes that render the game (world freedoom_game); 0 renders in this one."""
+
+
+def run(arguments: Arguments) -> None:
+    """Train, with a progress bar."""
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from li_env.accel.config import AccelConfig
+    from li_env.agents.ppo import PPOConfig, train
+    from li_env.errors import check_folder
+    from li_env.tasks import EpisodeDataset
+    from li_env.worlds.registry import load_world, world_entry
+
+    given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
+    config = replace(
+        PPOConfig.read(arguments.config), **{name: value for name, value in given.items() if value is not None}
+    )
+    if config.seed < 0:
+        raise ValueError(f"seed={config.seed} is negative; allowed: 0 or more")
+    if arguments.workers and config.world != "freedoom_game":
+        raise ValueError(f"workers={arguments.workers} is of use in world 'freedoom_game' only; allowed here: 0")
+    check_folder("out", arguments.out)
+    world_entry(config.world)
+    AccelConfig.preset(config.preset)
+    dataset = None if arguments.dataset is None else EpisodeDataset.read(arguments.dataset)
+    options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
+    world = load_world(config.world, device=arguments.device, **options)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task(f"{config.task} in {config.world}", total=config.steps)
+
+        def show(entry: dict[str, Any]) -> None:
+            bars.update(task, completed=entry["steps"])
+            shown = {name: entry[name] for name in ("agreement", "return", "success", "spl") if name in entry}
+            console.print(f"{entry['steps']:>9} steps  " + "  ".join(f"{k} {v:.3f}" for k, v in shown.items()))
+
+        train(config, arguments.out, dataset, world, arguments.device, show)
+    print(f"agent for --agent: {arguments.out}")

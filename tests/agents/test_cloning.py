@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from li_env.agents.cloning import CloningConfig, _mirror, clone
+from li_env.agents.policy import build_policy
+
+
+class Compass:
+    """Turns until the goal is ahead, then walks: all it needs is in the sensor."""
+
+    def choose(self, view) -> int:
+        distance, bearing = view.observation["pointgoal"]
+        if distance < 0.7:
+            return 8
+        if abs(bearing) > 0.6:
+            return 4 if bearing < 0 else 5
+        return 1
+
+
+def test_the_learner_comes_to_agree_with_its_teacher(room, moves):
+    torch.manual_seed(0)
+    policy = build_policy(room.observation_space, moves)
+    rounds = []
+    config = CloningConfig(steps=8 * 16 * 4, worlds=8, horizon=16, epochs=8, batch_size=32, learning_rate=1e-3)
+    clone(policy, moves, room, Compass(), config, rounds.append)
+    assert [entry["steps"] for entry in rounds] == [128, 256, 384, 512]
+    assert rounds[-1]["loss"] < 0.5 * rounds[0]["loss"]
+    assert rounds[-1]["agreement"] > 0.5 > rounds[0]["agreement"] + 0.2
+
+
+def test_a_mirrored_batch_is_what_a_mirrored_world_would_show():
+    rng = np.random.default_rng(0)
+    batch = {
+        "rgb": rng.integers(0, 255, (2, 3, 4, 6), np.uint8),
+        "pointgoal": rng.normal(size=(2, 2)).astype(np.float32),
+    }
+    twice = _mirror(_mirror(batch))
+    for name, array in batch.items():
+        np.testing.assert_array_equal(twice[name], array)
+        assert not np.array_equal(_mirror(batch)[name], array)
+        assert _mirror(batch)[name].dtype == array.dtype
+    np.testing.assert_array_equal(_mirror(batch)["pointgoal"][:, 0], batch["pointgoal"][:, 0])

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from li_env.agents.agent import View
+from li_env.agents.evaluation import evaluate, summarise
+from li_env.agents.expert import Expert
+from li_env.agents.moves import Moves
+from li_env.agents.scripted import GoalSeeker
+from li_env.episodes import open_episodes
+from li_env.tasks import NavigationRules
+
+
+def test_it_goes_around_what_a_straight_line_runs_into():
+    pytest.importorskip("vizdoom")
+    from li_env.tasks.build import build_episodes
+
+    rules = NavigationRules(1.5, 2.5, -0.01, (8.0, 20.0))
+    data = build_episodes(range(20_100_000, 20_100_008), 2, 2, rules=rules, detour=1.4)
+    game = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=data)
+    options = [{"episode": index} for index in range(len(data.episodes))]
+    expert = summarise(evaluate(game, Expert(Moves(game.actions.space, True), data, 1.2), options, 32))
+    straight = summarise(evaluate(game, GoalSeeker(game.spec, 4, 1.2), options, 32))
+    assert expert["success"]["mean"] > 0.85
+    assert expert["spl"]["mean"] > straight["spl"]["mean"] + 0.2
+
+
+def test_an_episode_without_a_map_is_refused(room, moves):
+    (moment,) = room.start([np.random.default_rng(0)], [{"episode": 1}])
+    expert = Expert(moves, room.task.dataset, 0.5)
+    with pytest.raises(ValueError, match="episode 1 names no map; allowed: episodes with a map_seed"):
+        expert.choose(View(room.observation(moment), room.info(moment), moment))
