@@ -10,6 +10,7 @@ Speed does not depend on the values of weights and latents. One process measures
   trajectories; stage times by events on the device, peak memory of transformer and caches, and the floor: operations
   (specification, section 8) over the measured ceilings of an H200;
 - ``kernels``: time by kernel class of one chunk of ``off`` and one of ``all``;
+- ``feed_forward``: a layer with the activation inside its first product and apart;
 - ``rollouts``: 253 frames through the engine for ``off`` and ``all``;
 - ``long``: many chunks of ``all``: time and memory must not grow;
 - ``end_to_end``: frames per second of ``all`` with a decoder of the published sizes (needs einops); decoding alone is
@@ -25,14 +26,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-from torch.profiler import ProfilerActivity, profile
+from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchronize
 
 from li_env.accel.camera import CameraMotion, follow, parse_trajectory
 from li_env.accel.config import AccelConfig
@@ -46,6 +47,7 @@ from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.parts import BlockCodec, Parts, random_parts
 from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayScene, HYWorldPlayWorld
+from li_env.worlds.inference import feed_forward
 
 TRAJECTORIES = ("left-31, right-32", "w-31, s-32")
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
@@ -54,52 +56,6 @@ GEMM_CEILING, ATTENTION_CEILING = 690.0, 565.0
 
 UPSTREAM = {"dense": 6210.0, "release exploring": 2910.0, "release revisiting": 2340.0}
 """Milliseconds per steady chunk, measured on an H200."""
-
-KERNEL_CLASSES = (
-    ("sparse attention", ("block_sparse_attention", "hopper_attention")),
-    ("dense attention", ("flash", "fmha", "sdpa", "cudnn", "scaled_dot_product", "attention")),
-    ("heads of both branches", ("split_branches", "join_branches")),
-    ("norm, gate, modulation", ("gated_norm",)),
-    ("tile choice", ("tile_means", "block_select")),
-    ("matrix products", ("gemm", "nvjet", "cutlass", "xmma", "addmm", "splitk", "cublas", "gemv", "aten::mm")),
-    ("copies", ("memcpy", "copy", "elementwise", "catarray", "fill", "index")),
-)
-
-
-@dataclass
-class Stopwatch:
-    """Milliseconds of stages by events on the device, read after everything has run."""
-
-    device: torch.device
-    marks: list[tuple[str, Any, Any]] = field(default_factory=list)
-
-    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, timed as stage ``name``."""
-
-        def timed(*arguments: Any, **options: Any) -> Any:
-            began = self._mark()
-            result = function(*arguments, **options)
-            self.marks.append((name, began, self._mark()))
-            return result
-
-        return timed
-
-    def read(self) -> dict[str, list[float]]:
-        """Times by stage in order of their calls; starts afresh."""
-        synchronize(self.device)
-        times: dict[str, list[float]] = {}
-        for name, began, ended in self.marks:
-            taken = began.elapsed_time(ended) if self.device.type == "cuda" else 1000 * (ended - began)
-            times.setdefault(name, []).append(round(taken, 3))
-        self.marks = []
-        return times
-
-    def _mark(self) -> Any:
-        if self.device.type != "cuda":
-            return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
 
 
 @dataclass(frozen=True)
@@ -152,12 +108,6 @@ class Bench:
         )
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 @contextmanager
 def watched(device: torch.device) -> Iterator[Stopwatch]:
     """The world's context passes and denoising calls are timed inside."""
@@ -165,18 +115,6 @@ def watched(device: torch.device) -> Iterator[Stopwatch]:
     context, denoise = (watch.wrap(name, getattr(world_module, name)) for name in ("context_pass", "denoise"))
     with mock.patch.multiple(world_module, context_pass=context, denoise=denoise), torch.inference_mode():
         yield watch
-
-
-def peak(device: torch.device, run: Callable[[], Any]) -> float | None:
-    """GiB at most while ``run`` runs, with everything that was there before."""
-    if device.type != "cuda":
-        run()
-        return None
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    run()
-    synchronize(device)
-    return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
 
 
 def chunk_times(bench: Bench, requests: list[ChunkRequest]) -> dict[str, Any]:
@@ -233,7 +171,7 @@ def measure_calls(bench: Bench, contexts: list[int]) -> list[dict[str, Any]]:
             request = bench.request(scene, plan, poses)
             times = chunk_times(bench, [request])
             work = operations(bench, plan, len(scene.text))
-            memory = peak(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
+            memory = peak_gib(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
             floor = floor_ms(work)
             rows.append({"context": count, "attention": name, **times, "floor_ms": floor, "peak_gib": memory})
             print(rows[-1], flush=True)
@@ -255,7 +193,7 @@ def measure_steady(bench: Bench) -> list[dict[str, Any]]:
                 done.add(kind)
                 request = bench.request(scene, plan, poses)
                 times = chunk_times(bench, [request])
-                memory = peak(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
+                memory = peak_gib(bench.device, lambda request=request: bench.world.generate([request]))  # type: ignore[misc]
                 row = {
                     "preset": preset,
                     "trajectory": trajectory,
@@ -277,30 +215,24 @@ def measure_kernels(bench: Bench, preset: str) -> dict[str, float]:
     """Milliseconds by kernel class of one chunk near the end of the second trajectory."""
     plan = bench.plans(preset, TRAJECTORIES[1])[-2]
     request = bench.request(bench.scene(), plan, bench.poses(TRAJECTORIES[1]))
-    cuda = bench.device.type == "cuda"
-    activities = [ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]
     with torch.inference_mode():
-        bench.world.generate([request])
-        synchronize(bench.device)
-        began = time.perf_counter()
-        with profile(activities=activities) as record:
-            bench.world.generate([request])
-            synchronize(bench.device)
-        whole = 1000 * (time.perf_counter() - began)
-    times: dict[str, float] = {}
-    for event in record.key_averages():
-        taken = event.self_device_time_total if cuda else event.self_cpu_time_total
-        if taken > 0:
-            name = kernel_class(event.key)
-            times[name] = times.get(name, 0.0) + taken / 1000
-    result = {name: round(taken, 2) for name, taken in sorted(times.items(), key=lambda item: -item[1])}
-    return {**result, "all kernels": round(sum(times.values()), 2), "wall, profiled": round(whole, 2)}
+        return kernel_times(bench.device, lambda: bench.world.generate([request]))
 
 
-def kernel_class(name: str) -> str:
-    """What a kernel is for, by its name."""
-    lower = name.lower()
-    return next((kind for kind, words in KERNEL_CLASSES if any(word in lower for word in words)), "other")
+def measure_feed_forward(bench: Bench) -> dict[str, list[float]]:
+    """Milliseconds of one feed-forward layer, activation inside the first product and apart, by number of tokens."""
+    layers = bench.world.parts.model.double_blocks[0].img_mlp
+    rows, columns = bench.world.spec.token_grid
+    times = {}
+    for latents in (4, 20):
+        y = torch.randn(1, latents * rows * columns, layers.fc1.in_features, device=bench.device)
+        y = y.to(layers.fc1.weight.dtype)
+        taken = []
+        for function in (lambda y=y: feed_forward(layers, y), lambda y=y: layers(y)):
+            with torch.inference_mode():
+                taken.append(milliseconds(bench.device, function, 20))
+        times[str(y.shape[1])] = taken
+    return times
 
 
 def roll_out(bench: Bench, preset: str, trajectory: str, chunks: int | None = None) -> list[dict[str, Any]]:
@@ -338,7 +270,7 @@ def measure_rollouts(bench: Bench) -> list[dict[str, Any]]:
     for trajectory in TRAJECTORIES:
         for preset in ("off", "all"):
             chunks: list[dict[str, Any]] = []
-            memory = peak(bench.device, lambda: chunks.extend(roll_out(bench, preset, trajectory)))  # noqa: B023
+            memory = peak_gib(bench.device, lambda: chunks.extend(roll_out(bench, preset, trajectory)))  # noqa: B023
             total = {key: round(sum(chunk[key] for chunk in chunks) / 1000, 2) for key in ("plan_ms", "generate_ms")}
             row = {
                 "trajectory": trajectory,
@@ -402,7 +334,7 @@ def measure_end_to_end(bench: Bench, tiny: bool) -> dict[str, Any] | str:
     parts = Parts(old.model, Codec(old.model.sizes.latent_channels, bench.device), old.remember)
     whole = replace(bench, world=HYWorldPlayWorld(parts, bench.device, bench.world.spec.token_grid))
     rows: list[dict[str, Any]] = []
-    memory = peak(bench.device, lambda: rows.extend(roll_out(whole, "all", TRAJECTORIES[0])))
+    memory = peak_gib(bench.device, lambda: rows.extend(roll_out(whole, "all", TRAJECTORIES[0])))
     later = rows[5:] or rows
     total = sum(row["plan_ms"] + row["generate_ms"] + row["decode_ms"] for row in later)
     return {
@@ -447,7 +379,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tiny", action="store_true", help="a toy model, for a CPU")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--long", type=int, default=64, help="chunks of the long run; 0 leaves it out")
     parser.add_argument("--only", nargs="+", help="measure only these parts")
     parser.add_argument("--out", type=Path)
@@ -459,6 +391,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "first_use": lambda: first_use(bench),
         "calls": lambda: measure_calls(bench, contexts),
         "steady": lambda: measure_steady(bench),
+        "feed_forward": lambda: measure_feed_forward(bench),
         "kernels": lambda: {preset: measure_kernels(bench, preset) for preset in ("off", "all")},
         "rollouts": lambda: measure_rollouts(bench),
         "long": lambda: measure_long(bench, arguments.long) if arguments.long else "left out",

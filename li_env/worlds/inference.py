@@ -188,7 +188,7 @@ def _run(
             shift1, scale1, gate1, shift2, scale2, gate2 = blocks[index + 1].img_mod(vector).chunk(6, dim=-1)
         else:
             shift1, scale1 = model.final_layer.adaLN_modulation(base).chunk(2, dim=-1)
-        y = gated_norm(z, (_feed_forward(block.img_mlp, y),), gate, shift1, scale1, tables.frames)
+        y = gated_norm(z, (feed_forward(block.img_mlp, y),), gate, shift1, scale1, tables.frames)
     return y
 
 
@@ -224,7 +224,7 @@ def _project(layer: nn.Linear, y: torch.Tensor, out: torch.Tensor | None) -> tor
     return out
 
 
-def _feed_forward(layers: FeedForward, y: torch.Tensor) -> torch.Tensor:
+def feed_forward(layers: FeedForward, y: torch.Tensor) -> torch.Tensor:
     """``layers(y)``; on a GPU the activation is part of the first product."""
     if y.device.type != "cuda":
         result: torch.Tensor = layers(y)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -13,19 +15,19 @@ PATH = Path(__file__).parents[3] / "benchmarks" / "hy_worldplay_h200.py"
 
 
 @pytest.fixture(scope="module")
-def benchmark_module() -> ModuleType:
-    import sys
-
+def benchmark_module() -> Iterator[ModuleType]:
+    """The script, with its folder in front of the path as when it is run."""
     spec = spec_from_file_location("hy_worldplay_h200", PATH)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PATH.parent))
+        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        yield module
 
 
-def test_toy_run(benchmark_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(PATH.parent))  # as when it is run as a script
+def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     benchmark_module.main(["--tiny", "--device", "cpu", "--long", "12", "--out", str(out)])
     report = json.loads(out.read_text(encoding="utf-8"))
@@ -38,6 +40,7 @@ def test_toy_run(benchmark_module: ModuleType, tmp_path: Path, monkeypatch: pyte
     for row in report["rollouts"]:
         assert len(row["chunks"]) == 8 and row["generate_s"] > 0
     assert report["kernels"]["off"]["matrix products"] > 0 and report["kernels"]["off"]["dense attention"] > 0
+    assert all(fused > 0 and apart > 0 for fused, apart in report["feed_forward"].values())
     assert report["long"]["chunks"] == 12 and report["long"]["generate_ms_first_and_second_half"]
     assert report["end_to_end"]["frames_per_second"] > 0 and report["end_to_end"]["median_ms"]["decode_ms"] > 0
     assert report["first_use"].keys() == {"start", "off", "all"}
@@ -79,4 +82,4 @@ def test_operations_are_those_of_the_specification(benchmark_module: ModuleType)
     ],
 )
 def test_kernel_classes(benchmark_module: ModuleType, name: str, kind: str) -> None:
-    assert benchmark_module.kernel_class(name) == kind
+    assert sys.modules["on_device"].kernel_class(name) == kind
