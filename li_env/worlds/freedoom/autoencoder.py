@@ -20,7 +20,7 @@ class AutoencoderConfig:
     latent_channels: int = 32
     encoder: tuple[int, int, int] = (64, 128, 224)
     decoder: tuple[int, int, int, int] = (48, 96, 160, 256)
-    decoder_blocks: tuple[int, int, int, int] = (4, 4, 2, 1)
+    decoder_blocks: tuple[int, int, int, int] = (2, 2, 2, 1)
 
 
 class ResidualBlock(nn.Module):

@@ -71,11 +71,11 @@ def checked(path: Path, expected: str) -> Path:
 def export_weights(run: Path, folder: Path) -> None:
     """Write what a training run left in ``run`` as shippable weights (bf16, manifest last) into ``folder``.
 
-    The refined dynamics and decoder are taken where the run has them.
+    The refined dynamics are taken where the run has them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sharpened, refined = run / "decoder.safetensors", run / "refine.safetensors"
-    autoencoder = load_file(sharpened if sharpened.exists() else run / "autoencoder.safetensors")
+    refined = run / "refine.safetensors"
+    autoencoder = load_file(run / "autoencoder.safetensors")
     dynamics = load_file(refined if refined.exists() else run / "dynamics.safetensors")
     motion = load_file(run / "motion.safetensors")
     manifest = {}

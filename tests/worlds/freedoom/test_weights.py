@@ -27,8 +27,8 @@ def test_exported_weights_load_and_are_bfloat16(folder: Path) -> None:
     assert b"BF16" in data and not list(folder.glob("*.tmp"))
 
 
-def test_refined_stages_replace_plain_ones(tmp_path: Path) -> None:
-    for name, value in (("autoencoder", 1), ("decoder", 2), ("dynamics", 3), ("refine", 4), ("motion", 5)):
+def test_refined_dynamics_replace_plain_ones(tmp_path: Path) -> None:
+    for name, value in (("autoencoder", 2), ("dynamics", 3), ("refine", 4), ("motion", 5)):
         tensors = {"weight": torch.full((2, 3), float(value)), "bias": torch.zeros(2)}
         save_file(tensors, tmp_path / f"{name}.safetensors")
     weights.export_weights(tmp_path, tmp_path / "out")

@@ -4,6 +4,9 @@ Three forces on one model. (1) Flow matching on real chunks keeps what stage 2 l
 real chunk from a context that the model generated itself teaches it to recover from its own errors. (3) A discriminator
 looks at chunks sampled with few steps, gradients running through the whole sampler, so that unseen places are sampled
 sharply instead of being averaged to fog.
+
+The result is a mean of the weights before and after: between the two, sharpness of unseen places trades smoothly against
+PSNR of seen ones.
 """
 
 from __future__ import annotations
@@ -33,11 +36,11 @@ BUDGETS: tuple[tuple[int, int], ...] = ((12, 8), (4, 4), (4, 8), (8, 4))
 class RefineStage:
     """Settings of the stage.
 
-    ``adversarial_share``: size of the adversarial gradient relative to the flow-matching gradient. ``own_share``: share
-    of the flow-matching batch whose context is generated.
+    ``adversarial_share``: size of the adversarial gradient relative to the flow-matching gradient. ``blend``: weight of
+    the refined parameters in the result, the rest is the model that came in.
     """
 
-    steps: int = 4000
+    steps: int = 600
     max_seconds: float | None = None
     batch: int = 64
     chunks: int = 8
@@ -45,12 +48,13 @@ class RefineStage:
     adam_rate: float = 2e-4
     judge_rate: float = 1e-4
     adversarial_share: float = 0.2
-    warmup: int = 300
+    warmup: int = 150
     smoothness: float = 1.0
     smoothness_noise: float = 0.05
     label: float = 0.0
-    ema: float = 0.998
-    measure_every: int = 500
+    ema: float = 0.995
+    blend: float = 0.55
+    measure_every: int = 150
     schedules: tuple[tuple[float, ...], ...] = ((1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0))
 
 
@@ -157,6 +161,7 @@ def train_refine(
     optimizer = Optimizer(model, stage.muon_rate, stage.adam_rate)
     judge_optimizer = Optimizer(judge, None, stage.judge_rate, momentum=0.0)
     ema = Ema(model, stage.ema)
+    before = [value.clone() for value in ema.values]
     progress = Progress(stage.steps, stage.max_seconds)
     if state_path.exists():
         state = checkpoint.load(state_path, str(device))
@@ -234,6 +239,8 @@ def train_refine(
             )
         if progress.done % stage.measure_every == 0:
             log({"step": progress.done} | averaged(model, ema, evaluate))
+    torch._foreach_lerp_(before, ema.values, stage.blend)
+    ema.values = before
     ema.copy_to(model)
     log({"step": progress.done, "final": 1.0} | evaluate(model))
     return model

@@ -23,9 +23,8 @@ from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
 from li_env.worlds.freedoom.model import DynamicsModel
 from li_env.worlds.freedoom.motion import MotionHead
-from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, measure, train_autoencoder
+from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
-from li_env.worlds.freedoom.training.decoder import DecoderStage, train_decoder
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
@@ -34,7 +33,7 @@ from li_env.worlds.freedoom.training.store import LatentStore
 
 Log = Callable[[dict[str, Any]], None]
 
-STAGES = ("autoencoder", "dynamics", "motion", "refine", "decoder")
+STAGES = ("autoencoder", "dynamics", "motion", "refine")
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
@@ -51,7 +50,6 @@ class TrainConfig:
     dynamics: DynamicsStage = field(default_factory=DynamicsStage)
     motion: MotionStage = field(default_factory=MotionStage)
     refine: RefineStage = field(default_factory=RefineStage)
-    decoder: DecoderStage = field(default_factory=DecoderStage)
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
@@ -128,7 +126,6 @@ def train_world(
     store, held_out_store = (
         LatentStore(encode_all(autoencoder, part.frames), part.poses) for part in (training, validation)
     )
-    frames = training.frames if "decoder" in todo else None
     del training.frames
     log({"stage": "encode", "latents": list(store.latents.shape)})
 
@@ -155,22 +152,6 @@ def train_world(
         train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1)
         write(model, out / "refine.safetensors")
         state.unlink(missing_ok=True)
-    if frames is not None:
-        refined = out / "refine.safetensors"
-        read(model, refined if refined.exists() else out / "dynamics.safetensors")
-        held_out = validation.frames[:32, ::4].flatten(0, 1)
-
-        def both() -> dict[str, float]:
-            return measure(autoencoder, held_out) | evaluate(model)
-
-        def plain() -> None:
-            write(autoencoder, out / "decoder_plain.safetensors")
-
-        log_decoder = tagged(log, "decoder")
-        train_decoder(
-            autoencoder, model, store, frames, config.decoder, log_decoder, both, plain, config.seed + 2
-        )
-        write(autoencoder, out / "decoder.safetensors")
 
 
 def render(

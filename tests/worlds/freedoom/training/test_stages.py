@@ -24,9 +24,7 @@ Entry = dict[str, float]
 
 def small_model() -> DynamicsModel:
     torch.manual_seed(0)
-    return DynamicsModel(
-        TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared")
-    )
+    return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
 
 
 def store() -> LatentStore:
@@ -76,6 +74,19 @@ def test_refinement_runs_and_changes_the_model(tmp_path: Path) -> None:
     assert entries[-1]["step"] == 3
     assert any(not torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_refinement_blends_with_the_model_that_came_in(tmp_path: Path) -> None:
+    def refined(blend: float) -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        model = small_model()
+        stage = RefineStage(steps=2, batch=2, chunks=2, warmup=1, blend=blend)
+        state = tmp_path / f"{blend}.safetensors"
+        train_refine(model, store(), stage, DynamicsStage(draws=1), lambda _: None, lambda _: {}, state)
+        return [parameter.detach() for parameter in model.parameters()]
+
+    for came_in, half, whole in zip(small_model().parameters(), refined(0.5), refined(1.0), strict=True):
+        torch.testing.assert_close(half, (came_in + whole) / 2)
 
 
 def test_motion_head_learns_a_wall() -> None:
