@@ -43,9 +43,10 @@ from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planner import Planner
 from li_env.accel.report import device_name, versions, write_json
 from li_env.accel.world import ChunkRequest
+from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
-from li_env.worlds.hy_worldplay.parts import BlockCodec, Parts, random_parts
+from li_env.worlds.hy_worldplay.parts import Parts, random_parts
 from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayScene, HYWorldPlayWorld
 from li_env.worlds.inference import feed_forward
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.model import HYWorldPlayModel
 from li_env.worlds.hy_worldplay.text import TextCache
-from li_env.worlds.streaming import DecodeStream, VideoCodec
-
-PIXELS = 16
-"""Pixels per latent place along each side."""
+from li_env.worlds.streaming import VideoCodec
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,33 +28,6 @@ class Parts:
     model: HYWorldPlayModel
     codec: VideoCodec
     remember: Callable[[str, np.ndarray], TextCache]
-
-
-class BlockCodec:
-    """Stands in for the autoencoder where there are no weights: shows latent channels 0 to 2 as blocks of colour."""
-
-    def __init__(self, channels: int, device: torch.device) -> None:
-        self._channels, self._device = channels, device
-
-    def encode_image(self, image: np.ndarray) -> torch.Tensor:
-        """See `VideoCodec.encode_image`."""
-        height, width = image.shape[0] // PIXELS, image.shape[1] // PIXELS
-        blocks = torch.from_numpy(image).float().view(height, PIXELS, width, PIXELS, 3).mean(dim=(1, 3)) / 127.5 - 1
-        latent = torch.zeros(self._channels, height, width)
-        latent[:3] = blocks.permute(2, 0, 1)
-        return latent.to(self._device)
-
-    def decode_batch(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream | None]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """See `VideoCodec.decode_batch`."""
-        return [self._frames(*each) for each in zip(latents, streams, strict=True)], [DecodeStream(())] * len(streams)
-
-    def _frames(self, latents: torch.Tensor, stream: DecodeStream | None) -> np.ndarray:
-        counts = torch.tensor([1 if stream is None and index == 0 else 4 for index in range(len(latents))])
-        colours = ((latents[:, :3].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-        blocks = colours.permute(0, 2, 3, 1).repeat_interleave(counts, dim=0).numpy()
-        return blocks.repeat(PIXELS, axis=1).repeat(PIXELS, axis=2)
 
 
 def random_parts(

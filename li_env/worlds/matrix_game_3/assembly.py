@@ -8,9 +8,10 @@ from typing import get_args
 import torch
 
 from li_env.errors import check_choice
+from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, PUBLISHED, MatrixGame3Config
 from li_env.worlds.matrix_game_3.model import PATCH, MatrixGame3Model
-from li_env.worlds.matrix_game_3.stand_ins import BlockCodec, HashedStates
+from li_env.worlds.matrix_game_3.stand_ins import HashedStates
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
 from li_env.worlds.matrix_game_3.world import MatrixGame3World, clip_bytes, world_spec
 
@@ -26,6 +27,7 @@ def load(
     clip_frames: int = ClipSizes.later,
     frame_size: tuple[int, int] = FRAME_SIZE,
     random_weights: bool = False,
+    tiny_decoder: str | Path | None = None,
 ) -> MatrixGame3World:
     """Load the world: bfloat16 on a GPU, float32 on a CPU.
 
@@ -38,6 +40,8 @@ def load(
         frame_size: (height, width) in pixels, multiples of 32; the model was trained at 704 x 1280.
         random_weights: the published sizes without the published numbers, and stand-ins for autoencoder and text
             encoder: for measuring speed.
+        tiny_decoder: a checkpoint of the TAEHV kind for Wan2.2's latents (``taew2_2.pth``): rougher frames in a few
+            milliseconds.
 
     Raises:
         ValueError: frames that the model cannot make, or what is wrong with the weights.
@@ -46,8 +50,9 @@ def load(
     grid = _latent_grid(frame_size)
     where = torch.device(device)
     if random_weights:
-        if weights is not None:
-            raise ValueError(f"weights={str(weights)!r} contradicts random_weights; allowed: one of the two")
+        for name, given in (("weights", weights), ("tiny_decoder", tiny_decoder)):
+            if given is not None:
+                raise ValueError(f"{name}={str(given)!r} contradicts random_weights; allowed: one of the two")
         return random_world(where, PUBLISHED, grid, sizes)
     from li_env.worlds.matrix_game_3.loader import Decoder, load_parts
 
@@ -58,6 +63,7 @@ def load(
         where,
         decoder,  # type: ignore[arg-type]
         lambda config: clip_bytes(config, world_spec(config, grid, sizes), element),
+        tiny_decoder,
     )
     return MatrixGame3World(parts.model, parts.vae, parts.encoder, where, grid, sizes)
 

@@ -14,8 +14,9 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
 from li_env.accel.views import BallOverlap
 from li_env.accel.world import ChunkRequest
+from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
-from li_env.worlds.hy_worldplay.parts import BlockCodec, Parts
+from li_env.worlds.hy_worldplay.parts import Parts
 from li_env.worlds.hy_worldplay.sampler import noise_levels
 from li_env.worlds.hy_worldplay.world import HYWorldPlayScene, HYWorldPlayWorld
 from tests.worlds.hy_worldplay.tiny import tiny_config, tiny_model

@@ -21,10 +21,10 @@ from li_env.accel.planner import Planner
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world, register_world, registry, world_entry
+from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.matrix_game_3.assembly import load, random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, MatrixGame3Config
 from li_env.worlds.matrix_game_3.controls import MOTION
-from li_env.worlds.matrix_game_3.stand_ins import BlockCodec
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
 from li_env.worlds.matrix_game_3.world import MatrixGame3World, world_spec
 from tests.worlds.matrix_game_3.stored import stored, tiny_model
