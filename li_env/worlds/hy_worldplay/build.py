@@ -16,7 +16,12 @@ TEXT_TOKENS = 1100
 """More text tokens than most prompts and an image make."""
 
 
-def load(device: str = "cpu", weights: str | Path | None = None, random_weights: bool = False) -> HYWorldPlayWorld:
+def load(
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    random_weights: bool = False,
+    tiny_decoder: str | Path | None = None,
+) -> HYWorldPlayWorld:
     """The published model; on a GPU in bfloat16, on a CPU in float32.
 
     Args:
@@ -24,15 +29,18 @@ def load(device: str = "cpu", weights: str | Path | None = None, random_weights:
         weights: folder of the checkpoint; ``None`` takes the environment variable ``LI_ENV_HY_WORLDPLAY``.
         random_weights: the published shape with random weights, no encoders and blocks of colour for frames. For
             measuring: speed does not depend on the values.
+        tiny_decoder: a checkpoint of the TAEHV kind for this autoencoder's latents (``taehv1_5.pth``): rougher frames
+            in a few milliseconds.
 
     Raises:
-        ValueError: missing or other weights, too little memory, or ``weights`` together with ``random_weights``.
+        ValueError: missing or other weights, too little memory, or files together with ``random_weights``.
     """
     place = torch.device(device)
     if not random_weights:
-        return published_world(weights, place)
-    if weights is not None:
-        raise ValueError(f"weights={str(weights)!r} and random_weights=True exclude each other")
+        return published_world(weights, place, tiny_decoder)
+    for name, given in (("weights", weights), ("tiny_decoder", tiny_decoder)):
+        if given is not None:
+            raise ValueError(f"{name}={str(given)!r} and random_weights=True exclude each other")
     return random_world(HYWorldPlayConfig(), place, GRID)
 
 
@@ -42,12 +50,14 @@ def random_world(config: HYWorldPlayConfig, device: torch.device, grid: tuple[in
     return HYWorldPlayWorld(random_parts(config, device, dtype), device, grid, start_frames=_noise(grid))
 
 
-def published_world(weights: str | Path | None, device: torch.device) -> HYWorldPlayWorld:
+def published_world(
+    weights: str | Path | None, device: torch.device, tiny_decoder: str | Path | None = None
+) -> HYWorldPlayWorld:
     """A world from a checkpoint folder."""
     from li_env.worlds.hy_worldplay.loader import load_parts
 
     itemsize = 2 if device.type == "cuda" else 4
-    loaded = load_parts(weights, device, lambda config: working_bytes(config, GRID, itemsize))
+    loaded = load_parts(weights, device, lambda config: working_bytes(config, GRID, itemsize), tiny_decoder)
 
     def remember(prompt: str, image: np.ndarray) -> TextCache:
         return loaded.model.text_cache(loaded.conditioner(prompt, image))

@@ -40,6 +40,7 @@ from li_env.worlds.hy_worldplay.encoders import Conditioner, load_conditioner
 from li_env.worlds.hy_worldplay.model import HYWorldPlayModel
 from li_env.worlds.hy_worldplay.vae import StreamingVAE, diffusers_name
 from li_env.worlds.pretrained import load_frozen, require_libraries, without_weights
+from li_env.worlds.tiny_decoder import TinyDecoder
 
 WORLD = "hy_worldplay"
 VARIABLE = "LI_ENV_HY_WORLDPLAY"
@@ -69,7 +70,7 @@ class HYWorldPlayParts:
     """What the checkpoint gives: the transformer (text stream on the CPU), the autoencoder and the encoders."""
 
     model: HYWorldPlayModel
-    vae: StreamingVAE
+    vae: StreamingVAE | TinyDecoder
     conditioner: Conditioner
 
 
@@ -77,6 +78,7 @@ def load_parts(
     weights: str | Path | None,
     device: torch.device,
     working_bytes: Callable[[HYWorldPlayConfig], int] = lambda config: 0,
+    tiny_decoder: str | Path | None = None,
 ) -> HYWorldPlayParts:
     """Load everything: bfloat16 (autoencoder and encoders float16) on a GPU, float32 on a CPU.
 
@@ -87,6 +89,7 @@ def load_parts(
         weights: the checkpoint folder; ``None`` takes the environment variable ``LI_ENV_HY_WORLDPLAY``.
         device: where the world runs.
         working_bytes: what a model of these sizes will need on ``device`` besides its weights.
+        tiny_decoder: checkpoint of a small decoder (`TinyDecoder`) to take the place of the published one.
 
     Raises:
         ValueError: files are missing, belong to another variant or do not fit, or the memory is too small.
@@ -116,7 +119,7 @@ def load_parts(
     text_names = {name for name, parameter in model.named_parameters() if id(parameter) in text}
     what = "the distilled action model of HY-WorldPlay 8B"
     load_into(model, file, what, device, dtype, lambda name: CPU if name in text_names else device)
-    streaming = StreamingVAE(
+    codec: StreamingVAE | TinyDecoder = StreamingVAE(
         load_frozen(
             lambda: build_vae(vae_config),
             TensorFile(vae_weights, diffusers_name),
@@ -125,11 +128,13 @@ def load_parts(
             small,
         )
     )
+    if tiny_decoder is not None:
+        codec = TinyDecoder(Path(tiny_decoder), codec, device, small, model.sizes.latent_channels)
     room = free_memory(device) if gpu else None
     runs_on = device if room is not None and room > language_bytes + working else CPU
     conditioner = load_conditioner(folder, runs_on, CPU, small)
     check_widths(model.sizes, conditioner)
-    return HYWorldPlayParts(model.eval().requires_grad_(False), streaming, conditioner)
+    return HYWorldPlayParts(model.eval().requires_grad_(False), codec, conditioner)
 
 
 def read_config(folder: Path, file: TensorFile) -> HYWorldPlayConfig:

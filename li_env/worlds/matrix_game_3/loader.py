@@ -36,6 +36,7 @@ from li_env.worlds.matrix_game_3.encoder import PromptEncoder, load_encoder
 from li_env.worlds.matrix_game_3.model import MatrixGame3Model
 from li_env.worlds.matrix_game_3.vae import LATENT_MEAN, LATENT_STD, StreamingVAE, diffusers_name
 from li_env.worlds.pretrained import load_frozen, require_libraries, without_weights
+from li_env.worlds.tiny_decoder import TinyDecoder
 
 WORLD = "matrix_game_3"
 VARIABLE = "LI_ENV_MATRIX_GAME_3"
@@ -59,7 +60,7 @@ class MatrixGame3Parts:
     """What the checkpoint gives."""
 
     model: MatrixGame3Model
-    vae: StreamingVAE
+    vae: StreamingVAE | TinyDecoder
     encoder: PromptEncoder
 
 
@@ -68,6 +69,7 @@ def load_parts(
     device: torch.device,
     decoder: Decoder = "full",
     working_bytes: Callable[[MatrixGame3Config], int] = lambda config: 0,
+    tiny_decoder: str | Path | None = None,
 ) -> MatrixGame3Parts:
     """Load everything: bfloat16 on a GPU, float32 on a CPU.
 
@@ -79,6 +81,7 @@ def load_parts(
         device: where the world runs.
         decoder: ``"full"``, or ``"light"`` or ``"lighter"`` at half or a quarter of its width.
         working_bytes: what a model of these sizes will need on ``device`` besides its weights.
+        tiny_decoder: checkpoint of a small decoder (`TinyDecoder`) to take the place of the published one.
 
     Raises:
         ValueError: files are missing, belong to another variant or do not fit, or the memory is too small.
@@ -108,11 +111,13 @@ def load_parts(
     what = "the distilled model of Matrix-Game-3.0"
     transformer = load_frozen(lambda: MatrixGame3Model(config), TensorFile(found[0]), what, device, dtype)
     what = f"the video autoencoder of Matrix-Game-3.0 ({decoder})"
-    streaming = StreamingVAE(
+    codec: StreamingVAE | TinyDecoder = StreamingVAE(
         load_frozen(lambda: build_vae(vae_file), vae_file, what, device, dtype),
         # The light decoders were made for Matrix-Game's own rule, the full one is Wan2.2's.
         first_latent="bypass" if decoder == "full" else "double",
     )
+    if tiny_decoder is not None:
+        codec = TinyDecoder(Path(tiny_decoder), codec, device, dtype, config.in_dim)
     room = free_memory(device) if gpu else None
     runs_on = device if room is not None and room > text_bytes + working_bytes(config) else CPU
     texts = load_encoder(folder, runs_on, CPU, dtype, config.text_len)
@@ -120,7 +125,7 @@ def load_parts(
         raise ValueError(
             f"{found[3]} gives {texts.width} values per token; allowed: {config.text_dim}, as in {found[1]}"
         )
-    return MatrixGame3Parts(transformer, streaming, texts)
+    return MatrixGame3Parts(transformer, codec, texts)
 
 
 def check_variant(folder: Path) -> None:

@@ -18,7 +18,9 @@ pytest.importorskip("transformers")
 from li_env.worlds import checkpoints
 from li_env.worlds.checkpoints import CheckpointError
 from li_env.worlds.hy_worldplay.loader import HYWorldPlayParts, load_parts, read_config
+from li_env.worlds.tiny_decoder import TinyDecoder
 from tests.worlds.hy_worldplay.tiny_checkpoint import TINY, write_checkpoint
+from tests.worlds.test_tiny_decoder import write_tiny_decoder
 
 CPU = torch.device("cpu")
 TRANSFORMER = Path("ar_distilled_action_model") / "diffusion_pytorch_model.safetensors"
@@ -63,6 +65,18 @@ def test_parts_fit_together(parts: HYWorldPlayParts) -> None:
     latent = parts.vae.encode_image(image)
     assert latent.shape == (TINY.latent_channels, 2, 3)
     assert parts.vae.decode(latent[None], None)[0].shape == (1, 32, 48, 3)
+
+
+def test_a_tiny_decoder_takes_the_place_of_the_published_one(
+    written: tuple[Path, dict[str, Any]], parts: HYWorldPlayParts, tmp_path: Path
+) -> None:
+    write_tiny_decoder(tmp_path / "taehv1_5.pth", TINY.latent_channels)
+    small = load_parts(written[0], CPU, tiny_decoder=tmp_path / "taehv1_5.pth").vae
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    latent = small.encode_image(image)
+    assert torch.equal(latent, parts.vae.encode_image(image))
+    assert small.decode(latent[None], None)[0].shape == (1, 32, 48, 3)
+    assert isinstance(small, TinyDecoder)
 
 
 def test_folder_from_the_environment(written: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,9 @@ from li_env.worlds import checkpoints
 from li_env.worlds.checkpoints import CheckpointError
 from li_env.worlds.matrix_game_3.config import MatrixGame3Config
 from li_env.worlds.matrix_game_3.loader import load_parts
+from li_env.worlds.tiny_decoder import TinyDecoder
 from tests.worlds.matrix_game_3.tiny_checkpoint import CONFIG, write_checkpoint
+from tests.worlds.test_tiny_decoder import write_tiny_decoder
 
 CPU = torch.device("cpu")
 TRANSFORMER = Path("base_distilled_model") / "diffusion_pytorch_model.safetensors"
@@ -63,6 +65,16 @@ def test_parts_work_together(written: tuple[Path, dict[str, Any]], monkeypatch: 
     states = parts.encoder("a room")
     assert states.shape == (len("a room") + 1, CONFIG["text_dim"])
     assert len(parts.model.embed_text(states[None])) == CONFIG["num_layers"]
+
+
+def test_a_tiny_decoder_takes_the_place_of_the_published_one(
+    written: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    write_tiny_decoder(tmp_path / "taew2_2.pth", 48)
+    codec = load_parts(written[0], CPU, tiny_decoder=tmp_path / "taew2_2.pth").vae
+    assert isinstance(codec, TinyDecoder)
+    latent = codec.encode_image(np.zeros((32, 48, 3), dtype=np.uint8))
+    assert codec.decode(latent[None], None)[0].shape == (1, 32, 48, 3)
 
 
 def test_without_a_folder_the_downloads_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
