@@ -13,9 +13,10 @@ from torch.profiler import ProfilerActivity, profile
 
 KERNEL_CLASSES = (
     ("sparse attention", ("block_sparse_attention", "hopper_attention")),
+    ("attention along time", ("time_attention",)),
     ("dense attention", ("flash", "fmha", "sdpa", "cudnn", "scaled_dot_product", "attention")),
-    ("heads of both branches", ("split_branches", "join_branches")),
-    ("norm, gate, modulation", ("gated_norm",)),
+    ("heads and rotation", ("split_branches", "join_branches", "rms_rotary")),
+    ("norm, gate, modulation", ("gated_norm", "residual_norm")),
     ("tile choice", ("tile_means", "block_select")),
     ("matrix products", ("gemm", "nvjet", "cutlass", "xmma", "addmm", "splitk", "cublas", "gemv", "aten::mm")),
     ("copies", ("memcpy", "copy", "elementwise", "catarray", "fill", "index")),

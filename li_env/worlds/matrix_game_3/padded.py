@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import layer_norm, pad
+from torch import nn
+from torch.nn.functional import layer_norm, linear, pad
 
 from li_env.kernels.attention import attend_joined
+from li_env.kernels.rms_rotary import rms_rotary
 from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.model import ClipConditions, MatrixGame3Model
 from li_env.worlds.matrix_game_3.rotation import sequence_rotation, slot_rotation
@@ -32,6 +34,7 @@ def padded_velocity(
     layout: TokenLayout,
     frames: int = PADDED_LATENTS,
     attention: PaddedAttention | None = None,
+    wide: bool = False,
 ) -> torch.Tensor:
     """Velocity of all latents but memory.
 
@@ -44,6 +47,8 @@ def padded_velocity(
         layout: dense, of the T latents.
         frames: latents that the sequence is filled up to.
         attention: self-attention; by default dense over the real keys.
+        wide: compute the self-attention's projections and the head in float32, as the original does under its autocast,
+            weights cast anew in every call.
 
     Returns:
         float32 [B, T - memory, C, h, w].
@@ -63,14 +68,22 @@ def padded_velocity(
         shift1, scale1, gate1, shift2, scale2, gate2 = (block.modulation.float() + time).unbind(dim=1)
         z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale1) + shift1).to(dtype)
         # Zero tokens stand at no position: they are left unrotated.
-        parts = [(z[:, :real], rotation), (z[:, real:], None)]
-        query = torch.cat([block.self_attn.query(*part) for part in parts], dim=2)
-        keys, values = zip(*(block.self_attn.key_value(*part) for part in parts), strict=True)
+        parts = ((slice(0, real), rotation), (slice(real, None), None))
+        own = block.self_attn
+        q, k, v = (_project(layer, z, wide) for layer in (own.q, own.k, own.v))
+        heads = model.config.num_heads
+        query, key = (
+            torch.cat(
+                [rms_rotary(x[:, tokens], heads, norm.weight, at, eps) for tokens, at in parts], dim=2
+            ).to(dtype)
+            for x, norm in ((q, own.norm_q), (k, own.norm_k))
+        )  # fmt: skip
+        value = v.unflatten(-1, (heads, -1)).transpose(1, 2).to(dtype)
         if attention is None:
-            mixed = attend_joined(query, keys[0], values[0])
+            mixed = attend_joined(query, key[:, :, :real], value[:, :, :real])
         else:
-            mixed = attention(query, torch.cat(keys, dim=2), torch.cat(values, dim=2))
-        stream = stream + block.self_attn.output(mixed) * gate1
+            mixed = attention(query, key, value)
+        stream = stream + _project(own.o, mixed.transpose(1, 2).flatten(2), wide) * gate1
         scale, shift = block.camera(p)
         stream = (1 + scale.float()) * stream + shift.float()
         weight, bias = block.norm3.weight.float(), block.norm3.bias.float()
@@ -80,12 +93,19 @@ def padded_velocity(
         if block.action_model is not None:
             module = block.action_model
             actions = module.prepare(conditions.mouse, conditions.keyboard, shape.memory, slots)
-            own = stream[:, :real].to(dtype)
-            own = own + module.mouse(own, actions, layout, slots)
-            own = own + module.keyboard(own, actions, of_tokens)
-            stream = torch.cat((own.float(), stream[:, real:]), dim=1)
+            seen = stream[:, :real].to(dtype)
+            seen = seen + module.mouse(seen, actions, layout, slots)
+            seen = seen + module.keyboard(seen, actions, of_tokens)
+            stream = torch.cat((seen.float(), stream[:, real:]), dim=1)
         z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale2) + shift2).to(dtype)
         stream = stream + block.ffn(z) * gate2
     shift, scale = (model.head.modulation.float() + e[:, None]).unbind(dim=1)
     z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale) + shift).to(dtype)
-    return model.unpatch(model.head.head(z[:, :real]).float(), grid)[:, shape.memory :]
+    return model.unpatch(_project(model.head.head, z[:, :real], wide).float(), grid)[:, shape.memory :]
+
+
+def _project(layer: nn.Linear, z: torch.Tensor, wide: bool) -> torch.Tensor:
+    if not wide:
+        out: torch.Tensor = layer(z)
+        return out
+    return linear(z.float(), layer.weight.float(), layer.bias.float())

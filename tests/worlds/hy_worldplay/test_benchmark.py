@@ -76,7 +76,7 @@ def test_operations_are_those_of_the_specification(benchmark_module: ModuleType)
         ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop", "dense attention"),
         ("block_sparse_attention_kernel", "sparse attention"),
         ("gated_norm_kernel", "norm, gate, modulation"),
-        ("split_branches_kernel", "heads of both branches"),
+        ("split_branches_kernel", "heads and rotation"),
         ("void at::native::elementwise_kernel", "copies"),
         ("something_else", "other"),
     ],

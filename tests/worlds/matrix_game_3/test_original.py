@@ -96,13 +96,14 @@ def test_attention_of_the_release(name: str) -> None:
     torch.testing.assert_close(output, tensors[f"{name}.out"], atol=2e-5, rtol=0)
 
 
-def test_filling_up_changes_nothing() -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_filling_up_changes_nothing(wide: bool) -> None:
     """The original's zero tokens are masked: leaving them out is exact."""
     actions = stored()[0]["rollout"]["actions"][:2]
     text = stored()[1]["rollout.context"][None]
 
     def filled(x: torch.Tensor, time: float, conditions: ClipConditions, layout: TokenLayout) -> torch.Tensor:
-        return padded_velocity(tiny_model(), x, time, conditions, text, layout)
+        return padded_velocity(tiny_model(), x, time, conditions, text, layout, wide=wide)
 
     for ours, theirs in zip(clips(episode(3), actions), clips(episode(3, velocity=filled), actions), strict=True):
         torch.testing.assert_close(ours.latents, theirs.latents, atol=2e-5, rtol=0)
