@@ -395,7 +395,7 @@ def main() -> None:
             for cut in options.cuts:
                 case = make_case(kind, latents, cut, None, torch.bfloat16)
                 # One context case is enough: each costs a compilation.
-                flex = cut == options.cuts[0] and latents in options.flex and (kind == "decode" or latents == 12)
+                flex = not options.no_flex and cut == options.cuts[0] and (kind == "decode" or latents == 12)
                 entry = measure(case, working, options.samples, flex)
                 entry["no_sync"] = waits_for_nothing(case, working[0])
                 report["cases"].append(entry)

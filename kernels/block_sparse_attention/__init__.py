@@ -6,7 +6,7 @@ import torch
 
 from li_env.kernels.backend import uses_triton
 from li_env.kernels.block_select import TileLists
-from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
+from li_env.kernels.block_sparse_attention.configs import CONFIGS, FALLBACK, default_config
 from li_env.kernels.block_sparse_attention.gathered import gathered_block_sparse_attention
 from li_env.kernels.block_sparse_attention.naive import naive_block_sparse_attention
 from li_env.kernels.checks import check_rows
@@ -86,7 +86,7 @@ def run_config(
 
         if gluon_fits(query, key, value, layout):
             return gluon_block_sparse_attention(query, key, value, layout, lists, scale, config)
-        config = CONFIGS["descriptor-128x128"]
+        config = CONFIGS[FALLBACK]
     from li_env.kernels.block_sparse_attention.triton import triton_block_sparse_attention
 
     return triton_block_sparse_attention(query, key, value, layout, lists, scale, config)

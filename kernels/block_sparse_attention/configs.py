@@ -44,12 +44,17 @@ CONFIGS: dict[str, KernelConfig] = {
 }
 """Named variants: what `default_config` chooses from and what the benchmark compares."""
 
+FALLBACK = "descriptor-128x64-pair"
+"""For Hopper where blocks are not of the size that the specialised kernel takes."""
+
 
 def default_config(capability: tuple[int, int], width: int, dtype: torch.dtype) -> str:
     """Name of the variant for a compute capability, head width and type."""
     if dtype == torch.float32:
         return "exact-32x32"  # true float32 products: no matrix units, small blocks
-    if capability[0] in (9, 10):
+    if capability == (9, 0):
+        return "hopper-2"
+    if capability[0] == 10:
         return "descriptor-128x128"
     if capability in ((8, 0), (8, 7)):
         return "pointer-128x64"

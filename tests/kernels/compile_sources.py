@@ -14,8 +14,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from li_env.kernels.block_select.triton import block_select_kernel, tile_means_kernel
-from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
+from li_env.kernels.block_select.triton import block_scores_kernel, block_select_kernel, tile_means_kernel
+from li_env.kernels.block_sparse_attention.configs import CONFIGS, FALLBACK, default_config
 from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
 from li_env.kernels.branches.triton import join_branches_kernel, split_branches_kernel
 from li_env.kernels.extended_frames.triton import extended_frames_kernel
@@ -149,6 +149,8 @@ def main() -> None:
         chip = divmod(capability, 10)
         for dtype, kind, width in CASES:
             name = default_config(chip, width, dtype)
+            if CONFIGS[name].specialized:
+                name = FALLBACK  # the Gluon kernel is compiled below
             made, options = attention_source(name, width, kind)
             report(f"attention-{name}-{width}-{kind}", capability, triton.compile(made, target=target, options=options))
         means = source(
@@ -158,14 +160,19 @@ def main() -> None:
             {"WIDTH": 128, "PADDED_WIDTH": 128, "BLOCK": 128},
         )
         report("tile_means", capability, triton.compile(means, target=target, options={"num_warps": 4}))
+        scores = source(
+            ASTSource,
+            block_scores_kernel,
+            {"query_means": "*fp32", "key_means": "*fp32", "scores": "*fp32", "scale": "fp32"},
+            {"WIDTH": 128, "PADDED_WIDTH": 128, "STEP": 16, "ROWS": 32, "COLUMNS": 64},
+        )
+        report("block_scores", capability, triton.compile(scores, target=target, options={"num_warps": 4}))
         select = source(
             ASTSource, block_select_kernel,
-            {"query_means": "*fp32", "key_means": "*fp32", "kept": "*i32", "protected": "*u8", "indices": "*i32",
-             "packed": "*i32", "scale": "fp32"},
-            {"WIDTH": 128, "PADDED_WIDTH": 128, "STEP": 16, "ROWS": 16, "COLUMNS": 128, "BLOCK": 128,
-             "PROTECTED": True},
+            {"all_scores": "*fp32", "kept": "*i32", "protected": "*u8", "indices": "*i32", "packed": "*i32"},
+            {"COLUMNS": 128, "BLOCK": 128, "PROTECTED": True},
         )  # fmt: skip
-        report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 4}))
+        report("block_select", capability, triton.compile(select, target=target, options={"num_warps": 1}))
         for name, made in token_sources():
             report(name, capability, triton.compile(made, target=target, options={"num_warps": 4}))
     for capability in (90, 100):

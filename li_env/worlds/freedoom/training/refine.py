@@ -5,8 +5,8 @@ real chunk from a context that the model generated itself teaches it to recover 
 looks at chunks sampled with few steps, gradients running through the whole sampler, so that unseen places are sampled
 sharply instead of being averaged to fog.
 
-The result is a mean of the weights before and after: between the two, sharpness of unseen places trades smoothly against
-PSNR of seen ones.
+The result is a mean of the weights before and after: between the two, sharpness of unseen places trades smoothly
+against PSNR of seen ones.
 """
 
 from __future__ import annotations
