@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,26 +58,35 @@ class EpisodeState:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkResult:
-    """One finished chunk of one episode.
+class ChunkPath:
+    """What is known of a chunk before a frame of it exists.
 
     Attributes:
-        frames: uint8 [T, H, W, 3] RGB; an array, or a tensor if the engine keeps frames on the device.
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, one per latent.
-        motions: the motions that really happened (one per latent after the first of the episode).
+        motions: the motions that really happen (one per latent after the first of the episode).
         commanded: the motions asked for.
-        latents: [n, C, h, w], finite.
-        degenerated: whether latents or motions had to be repaired because they were not finite.
-        milliseconds: wall time by stage (`STAGES`): this episode's equal share of the time of its batch, so that the
-            results of a step add up to the time of the step.
     """
 
-    frames: Frames
     plan: ChunkPlan
     poses: np.ndarray
     motions: tuple[CameraMotion, ...]
     commanded: tuple[CameraMotion, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkResult(ChunkPath):
+    """One finished chunk of one episode.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3] RGB; an array, or a tensor if the engine keeps frames on the device.
+        latents: [n, C, h, w], finite.
+        degenerated: whether latents or motions had to be repaired because they were not finite.
+        milliseconds: time by stage (`STAGES`): this episode's equal share of the time of its batch. On a GPU the time
+            of ``generate`` and ``decode`` is the device's own, so that work of the host beside it does not count.
+    """
+
+    frames: Frames
     latents: torch.Tensor
     degenerated: bool
     milliseconds: dict[str, float]
@@ -91,8 +101,7 @@ class Engine:
             like `camera.follow`, that is how its camera moves.
         config: the acceleration settings.
         device_frames: frames stay on the world's device, as tensors. A world that can decode without going to the host
-            has a method ``decode_on_device``, like ``decode`` but for that. The time of ``decode`` is then only that of
-            handing the work over.
+            has a method ``decode_on_device``, like ``decode`` but for that.
     """
 
     def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
@@ -138,6 +147,7 @@ class Engine:
         states: Sequence[EpisodeState],
         motions: Sequence[Sequence[CameraMotion]],
         plans: Sequence[ChunkPlan] | None = None,
+        meanwhile: Callable[[Sequence[ChunkPath]], None] | None = None,
     ) -> tuple[list[EpisodeState], list[ChunkResult]]:
         """Make the next chunk of every episode; the episodes may be at different chunks.
 
@@ -146,6 +156,8 @@ class Engine:
             motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0,
                 whose first latent is the start frame.
             plans: one per episode to carry out instead of the planner's own, for example from a stored report.
+            meanwhile: called once with what is known of the chunks while a GPU makes them, for work that needs no
+                frames.
 
         Raises:
             ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
@@ -153,29 +165,33 @@ class Engine:
         commanded = self._check_motions(states, motions)
         if plans is not None:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
-        clock = _Clock(len(states))
+        clock = _Clock(len(states), self.world.device)
         with torch.inference_mode():
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
             if plans is None:
                 plans = self.planner.plan([state.history for state in states], poses)
             clock.stop("plan")
-            latents, repaired, changes = self._generate(states, plans, poses, feasible)
-            clock.stop("generate")
+            paths = [ChunkPath(*each) for each in zip(plans, poses, feasible, commanded, strict=True)]
+            made, latents = self._generate(states, paths)
+            clock.mark("generate")
             frames, streams = self._decode(latents, [state.stream for state in states])
-            clock.stop("decode")
+            clock.mark("decode")
+            if meanwhile is not None:
+                meanwhile(paths)
+            # The first question to the device: until here a GPU has worked beside the host.
+            finite, changes = examine(made, [state.history.last_chunk for state in states])
+            frames = frames if self.device_frames else _on_host(frames)
+            clock.finish()
         results = [
             ChunkResult(
+                *(path.plan, path.poses, path.motions, path.commanded),
                 frames[index],
-                plans[index],
-                poses[index],
-                feasible[index],
-                commanded[index],
                 latents[index],
-                broken[index] or repaired[index],
+                broken[index] or not finite[index],
                 dict(clock.milliseconds),
             )
-            for index in range(len(states))
+            for index, path in enumerate(paths)
         ]
         following = [
             replace(
@@ -241,48 +257,41 @@ class Engine:
         return paths
 
     def _generate(
-        self,
-        states: Sequence[EpisodeState],
-        plans: Sequence[ChunkPlan],
-        poses: Sequence[np.ndarray],
-        motions: Sequence[tuple[CameraMotion, ...]],
-    ) -> tuple[list[torch.Tensor], list[bool], list[float | None]]:
-        """Finite latents per episode, whether they had to be repaired, and how much they differ from the last chunk."""
-        contexts = [plan.context for plan in plans]
-        given = zip(
-            states, plans, poses, motions, contexts, self._gather(states, contexts), self._noise(states), strict=True
-        )
+        self, states: Sequence[EpisodeState], paths: Sequence[ChunkPath]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Latents per episode, as the world made them and repaired where they are not finite."""
+        contexts = [path.plan.context for path in paths]
+        given = zip(states, paths, contexts, self._gather(states, contexts), self._noise(states), strict=True)
         requests = [
             ChunkRequest(
                 scene=state.scene,
-                plan=plan,
-                poses=chunk_poses,
-                motions=moves,
+                plan=path.plan,
+                poses=path.poses,
+                motions=path.motions,
                 context=context,
                 context_poses=state.history.poses[list(indices)],
                 noise=noise,
                 context_motions=state.history.motions_to(indices),
-                origin=state.history.poses[0] if len(state.history) else chunk_poses[0],
+                origin=state.history.poses[0] if len(state.history) else path.poses[0],
             )
-            for state, plan, chunk_poses, moves, indices, context, noise in given
+            for state, path, indices, context, noise in given
         ]
-        latents = [_compact(chunk) for chunk in self.world.generate(requests)]
-        finite, changes = examine(latents, [state.history.last_chunk for state in states])
-        for index, chunk in enumerate(latents):
-            if not finite[index]:
-                latents[index] = torch.nan_to_num(chunk, nan=0.0, posinf=0.0, neginf=0.0)
-        return latents, [not good for good in finite], changes
+        made = list(self.world.generate(requests))
+        if not made:
+            return [], []
+        finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
+        return made, [_compact(chunk) for chunk in finite.split([len(chunk) for chunk in made])]
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[Sequence[Frames], list[DecodeStream]]:
-        if not self.device_frames:
-            return self.world.decode(latents, streams)
         on_device = getattr(self.world, "decode_on_device", None)
         if on_device is not None:
             tensors, following = on_device(latents, streams)
             return tensors, following
         frames, following = self.world.decode(latents, streams)
+        if not self.device_frames:
+            return frames, following
         return [torch.from_numpy(each).to(self.world.device) for each in frames], following
 
     def _gather(self, states: Sequence[EpisodeState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
@@ -340,21 +349,54 @@ class Engine:
 
 
 class _Clock:
-    """Wall time between stages, shared equally by the episodes of a batch."""
+    """Time between stages, shared equally by the episodes of a batch."""
 
-    def __init__(self, episodes: int) -> None:
+    def __init__(self, episodes: int, device: torch.device) -> None:
         self.milliseconds: dict[str, float] = {}
         self._episodes, self._last = max(1, episodes), time.perf_counter()
+        self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+        self._events: list[tuple[str, torch.cuda.Event]] = []
 
     def stop(self, stage: str) -> None:
-        # No device synchronisation is needed: each stage ends with values on the CPU (motions, plans, the check for
-        # finite latents, frames).
+        """The end of a stage that ends with values on the host."""
         now = time.perf_counter()
         self.milliseconds[stage] = 1000.0 * (now - self._last) / self._episodes
         self._last = now
+        self._record(stage)
+
+    def mark(self, stage: str) -> None:
+        """The end of handing a stage to the device, which carries it out when it gets there."""
+        if self._stream is None:
+            self.stop(stage)
+        self._record(stage)
+
+    def finish(self) -> None:
+        """The device has done everything that was marked."""
+        for (_, before), (stage, after) in pairwise(self._events):
+            if stage not in self.milliseconds:
+                after.synchronize()
+                self.milliseconds[stage] = before.elapsed_time(after) / self._episodes
+
+    def _record(self, stage: str) -> None:
+        if self._stream is not None:
+            event = torch.cuda.Event(enable_timing=True)
+            event.record(self._stream)
+            self._events.append((stage, event))
 
 
 def _compact(latents: torch.Tensor) -> torch.Tensor:
     """The same values without a larger tensor behind them: a history must not keep whole batches alive."""
     kept = latents.numel() * latents.element_size()
     return latents if latents.untyped_storage().nbytes() <= kept else latents.clone()
+
+
+def _on_host(frames: Sequence[Frames]) -> Sequence[Frames]:
+    """Arrays of tensors, in one copy; from a GPU through pinned memory, at several times the speed of a plain copy."""
+    if not frames or not isinstance(frames[0], torch.Tensor):
+        return frames
+    joined = torch.cat(tuple(frames))
+    host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=joined.is_cuda)
+    host.copy_(joined, non_blocking=True)
+    if joined.is_cuda:
+        torch.cuda.current_stream(joined.device).synchronize()
+    return np.split(host.numpy(), np.cumsum([len(each) for each in frames])[:-1])

@@ -16,13 +16,14 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.engine import ChunkPath, Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys
 from li_env.images import fit_image
 from li_env.state import SavedState, StepRecord, check_pose, fixed_frames, read_only
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
+from li_env.tasks.task import TaskState
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -149,15 +150,22 @@ class Episodes:
         ]
         if not motions:
             return following
-        episodes, results = self.engine.step([moments[index].episode for index in motions], list(motions.values()))
-        for index, episode, result in zip(motions, episodes, results, strict=True):
-            following[index] = self._follow(moments[index], episode, result)
-        return following
+        tasks: list[TaskState] = []
 
-    def _follow(self, now: SavedState, episode: EpisodeState, result: ChunkResult) -> SavedState:
-        frames = fixed_frames(result.frames, self.spec.chunk_frames, now.frames[0])
-        record = StepRecord.of(result, self.spec.chunk_latents)
-        return SavedState(self.spec, episode, self.task.advance(now.task, result), frames, now.start_index, record)
+        def advance(paths: Sequence[ChunkPath]) -> None:
+            tasks.extend(
+                self.task.advance(moments[index].task, path) for index, path in zip(motions, paths, strict=True)
+            )
+
+        episodes, results = self.engine.step(
+            [moments[index].episode for index in motions], list(motions.values()), meanwhile=advance
+        )
+        for index, episode, result, task in zip(motions, episodes, results, tasks, strict=True):
+            now = moments[index]
+            frames = fixed_frames(result.frames, self.spec.chunk_frames, now.frames[0])
+            record = StepRecord.of(result, self.spec.chunk_latents)
+            following[index] = SavedState(self.spec, episode, task, frames, now.start_index, record)
+        return following
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and combinations that contradict each other.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.engine import ChunkResult
+from li_env.accel.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 from li_env.seen_area import SeenArea, ViewWedge
 from li_env.tasks.task import Opening
@@ -49,7 +49,7 @@ class Explore:
         """The view of the start frame counts as seen."""
         return ExploreState(SeenArea(self.wedge).look(pose[None])[0], 0)
 
-    def advance(self, state: ExploreState, result: ChunkResult | None) -> ExploreState:
+    def advance(self, state: ExploreState, result: ChunkPath | None) -> ExploreState:
         """Add the views of a chunk."""
         assert result is not None, "Explore has no stop"
         return ExploreState(*state.seen.look(result.poses))

@@ -19,7 +19,7 @@ import yaml
 from gymnasium import spaces
 
 from li_env.accel.camera import CameraMotion, move
-from li_env.accel.engine import ChunkResult
+from li_env.accel.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 from li_env.errors import check_keys
 from li_env.images import fit_image
@@ -154,7 +154,7 @@ class Navigation:
             raise ValueError(f"goal={list(goal.position)} cannot be reached from the start")
         return NavigationState(goal, np.array(pose, dtype=np.float64), distance, distance)
 
-    def advance(self, state: NavigationState, result: ChunkResult | None) -> NavigationState:
+    def advance(self, state: NavigationState, result: ChunkPath | None) -> NavigationState:
         """After a chunk, or after ``stop``."""
         if result is None:
             return replace(state, closer=0.0, steps=state.steps + 1, stopped=True)

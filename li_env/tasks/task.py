@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.engine import ChunkResult
+from li_env.accel.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 
 TaskState = Any
@@ -65,7 +65,7 @@ class Task(Protocol):
         """
         ...
 
-    def advance(self, state: TaskState, result: ChunkResult | None) -> TaskState:
+    def advance(self, state: TaskState, result: ChunkPath | None) -> TaskState:
         """The state after a chunk, or after ``stop`` (``None``)."""
         ...
 

@@ -13,7 +13,7 @@ import torch
 
 from li_env.accel.camera import STILL, CameraMotion, follow, parse_trajectory
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import STAGES, ChunkResult, Engine, EpisodeState
+from li_env.accel.engine import STAGES, ChunkPath, ChunkResult, Engine, EpisodeState
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.views import FrustumSampler
 from li_env.accel.world import ChunkRequest, MotionRequest
@@ -379,3 +379,40 @@ def test_bad_input_is_named(call: Callable[[Engine], Any], message: str) -> None
     with pytest.raises(ValueError, match=f"^{message}") as error:
         call(engine())
     assert "\n" not in str(error.value)
+
+
+def test_work_beside_the_device_sees_the_paths_before_the_frames() -> None:
+    order: list[str] = []
+
+    class Watched(AnalyticWorld):
+        def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
+            order.append("generate")
+            return super().generate(requests)
+
+    machine = engine(Watched())
+    seen: list[ChunkPath] = []
+
+    def meanwhile(paths: Sequence[ChunkPath]) -> None:
+        order.append("meanwhile")
+        seen.extend(paths)
+
+    _, results = machine.step(begin(machine, 1, 2), [part(0)] * 2, meanwhile=meanwhile)
+    assert order == ["generate", "meanwhile"]
+    for path, result in zip(seen, results, strict=True):
+        assert (path.plan, path.motions, path.commanded) == (result.plan, result.motions, result.commanded)
+        assert path.poses is result.poses
+
+
+def test_frames_may_stay_on_the_device() -> None:
+    class OnDevice(AnalyticWorld):
+        def decode_on_device(self, latents, streams):
+            frames, following = self.decode(latents, streams)
+            return [torch.from_numpy(each) for each in frames], following
+
+    (expected,) = engine().step(begin(engine(), 1), [part(0)])[1]
+    for world in (AnalyticWorld(), OnDevice()):
+        for kept in (True, False):
+            machine = Engine(world, AccelConfig.preset("off"), device_frames=kept)
+            (result,) = machine.step(begin(machine, 1), [part(0)])[1]
+            assert isinstance(result.frames, torch.Tensor if kept else np.ndarray)
+            np.testing.assert_array_equal(np.asarray(result.frames), expected.frames)

@@ -22,7 +22,7 @@ def path(motions: list[CameraMotion]) -> np.ndarray:
 def rollout(frames: np.ndarray, poses: np.ndarray, first: int = 4) -> list[ChunkResult]:
     plan = ChunkPlan(0, "warmup", 0.0, (), (), (1.0, 0.0), AttentionPlan(), "")
     pieces = zip(np.split(frames, range(first, len(frames), 4)), np.split(poses, range(4, len(poses), 4)), strict=True)
-    return [ChunkResult(f, plan, p, (), (), torch.zeros(len(p), 1), False, {}) for f, p in pieces]
+    return [ChunkResult(plan, p, (), (), f, torch.zeros(len(p), 1), False, {}) for f, p in pieces]
 
 
 def noise(count: int, seed: int = 0) -> np.ndarray:
