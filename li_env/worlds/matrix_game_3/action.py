@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, linear
 
-from li_env.kernels.attention import attend_joined
+from li_env.kernels.attention import attend
 from li_env.kernels.rms_rotary import RotaryTables, rms_rotary
 from li_env.kernels.time_attention import time_attention
 from li_env.worlds.matrix_game_3.config import ActionConfig
@@ -116,7 +116,7 @@ class ActionModule(nn.Module):
     def keyboard(self, z: torch.Tensor, cache: ActionCache, slots: RotaryTables) -> torch.Tensor:
         """What the keyboard adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
         query = rms_rotary(self.mouse_attn_q(z), self.config.heads_num, tables=slots, per_head=True)
-        mixed = attend_joined(query, cache.key, cache.value)
+        mixed = attend(query, [cache.key], [cache.value])
         return self.proj_keyboard(mixed.transpose(1, 2).flatten(2))
 
     def _windows(self, rows: torch.Tensor) -> torch.Tensor:

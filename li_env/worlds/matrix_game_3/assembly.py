@@ -78,7 +78,7 @@ def random_world(
     """A world of these sizes with random weights, latents of ``grid`` = (rows, columns) and stand-ins for the rest."""
     with torch.device("meta"):
         model = MatrixGame3Model(config)
-    model = model.to_empty(device=device).to(torch.bfloat16 if device.type == "cuda" else torch.float32)
+    model = model.to(torch.bfloat16 if device.type == "cuda" else torch.float32).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(seed)
     for name, parameter in model.named_parameters():
         norm = parameter.ndim == 1 and name.endswith("weight")
