@@ -52,3 +52,9 @@ class BlockCodec:
             pictures = pictures.repeat_interleave(PIXELS, dim=axis)
         frames = pictures.repeat_interleave(FRAMES, dim=0)
         return frames[FRAMES - 1 if first else 0 :].cpu().numpy()
+
+
+def coloured_blocks(grid: tuple[int, int]) -> np.ndarray:
+    """Two start frames uint8 [2, H, W, 3] of random colours, one per place of a latent of this ``grid``."""
+    blocks = np.random.default_rng(0).integers(0, 256, (2, *grid, COLOURS), dtype=np.uint8)
+    return blocks.repeat(PIXELS, axis=1).repeat(PIXELS, axis=2)

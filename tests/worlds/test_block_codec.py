@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from li_env.worlds.block_codec import FRAMES, PIXELS, BlockCodec
+from li_env.worlds.block_codec import FRAMES, PIXELS, BlockCodec, coloured_blocks
 from li_env.worlds.streaming import VideoCodec
 
 
@@ -18,3 +18,10 @@ def test_pictures_of_blocks_come_back() -> None:
     assert np.abs(first[1:].astype(int) + image - 255).max() <= 1  # minus the colour is its negative
     (later,), _ = codec.decode_batch([latents], streams)
     assert later.shape == (2 * FRAMES, *image.shape) and np.array_equal(later[0], later[FRAMES - 1])
+
+
+def test_coloured_blocks_are_frames_of_that_grid():
+    frames = coloured_blocks((3, 5))
+    assert frames.shape == (2, 3 * PIXELS, 5 * PIXELS, 3) and frames.dtype == np.uint8
+    assert (frames[:, :PIXELS, :PIXELS] == frames[:, :1, :1]).all() and frames.std() > 50
+    assert np.array_equal(frames, coloured_blocks((3, 5)))

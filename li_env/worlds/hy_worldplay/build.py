@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from li_env.worlds.block_codec import coloured_blocks
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.parts import Parts, random_parts
 from li_env.worlds.hy_worldplay.text import TextCache
@@ -47,7 +48,7 @@ def load(
 def random_world(config: HYWorldPlayConfig, device: torch.device, grid: tuple[int, int]) -> HYWorldPlayWorld:
     """A world with random weights of these sizes that starts on frames of coloured noise."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return HYWorldPlayWorld(random_parts(config, device, dtype), device, grid, start_frames=_noise(grid))
+    return HYWorldPlayWorld(random_parts(config, device, dtype), device, grid, start_frames=coloured_blocks(grid))
 
 
 def published_world(
@@ -76,9 +77,3 @@ def working_bytes(config: HYWorldPlayConfig, grid: tuple[int, int], itemsize: in
     everything = context + spec.chunk_latents * grid[0] * grid[1] + TEXT_TOKENS
     rows = 2 * config.depth * (context + TEXT_TOKENS) + 4 * everything + (6 + config.mlp_ratio) * context
     return int(itemsize * config.hidden_size * rows)
-
-
-def _noise(grid: tuple[int, int]) -> np.ndarray:
-    """Two start frames uint8 [2, H, W, 3] of coloured blocks."""
-    blocks = np.random.default_rng(0).integers(0, 256, (2, *grid, 3), dtype=np.uint8)
-    return blocks.repeat(16, axis=1).repeat(16, axis=2)

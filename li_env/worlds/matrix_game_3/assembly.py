@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 
 from li_env.errors import check_choice
-from li_env.worlds.block_codec import BlockCodec
+from li_env.worlds.block_codec import BlockCodec, coloured_blocks
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, PUBLISHED, MatrixGame3Config
 from li_env.worlds.matrix_game_3.model import PATCH, MatrixGame3Model
 from li_env.worlds.matrix_game_3.stand_ins import HashedStates
@@ -75,7 +75,10 @@ def random_world(
     sizes: ClipSizes | None = None,
     seed: int = 0,
 ) -> MatrixGame3World:
-    """A world of these sizes with random weights, latents of ``grid`` = (rows, columns) and stand-ins for the rest."""
+    """A world of these sizes with random weights, latents of ``grid`` = (rows, columns) and stand-ins for the rest.
+
+    It begins on frames of coloured blocks.
+    """
     with torch.device("meta"):
         model = MatrixGame3Model(config)
     model = model.to(torch.bfloat16 if device.type == "cuda" else torch.float32).to_empty(device=device)
@@ -88,7 +91,8 @@ def random_world(
     model.eval().requires_grad_(False)
     shape = grid or _latent_grid(FRAME_SIZE)
     codec = BlockCodec(config.in_dim, device)
-    return MatrixGame3World(model, codec, HashedStates(config.text_len, config.text_dim), device, shape, sizes)
+    states = HashedStates(config.text_len, config.text_dim)
+    return MatrixGame3World(model, codec, states, device, shape, sizes, coloured_blocks(shape))
 
 
 def _latent_grid(frame_size: tuple[int, int]) -> tuple[int, int]:

@@ -109,6 +109,7 @@ class MatrixGame3World:
         device: where the parts run.
         grid: rows and columns of a latent.
         sizes: frames per clip.
+        start_frames: uint8 [n, H, W, 3] to begin episodes with; without them every episode needs an image.
     """
 
     def __init__(
@@ -119,7 +120,9 @@ class MatrixGame3World:
         device: torch.device,
         grid: tuple[int, int] = GRID,
         sizes: ClipSizes | None = None,
+        start_frames: np.ndarray | None = None,
     ) -> None:
+        self.start_frames = start_frames
         self.model, self.codec, self.prompt_states, self.device = model, codec, prompt_states, device
         self.spec = world_spec(model.config, grid, sizes)
         self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
