@@ -65,18 +65,23 @@ def measure_kernel(
     extended: Tensor, weight: Tensor, bias: Tensor, device: torch.device, repeats: int
 ) -> dict[str, float]:
     """Milliseconds of the kernel by block shape, and how far it is from torch."""
-    from li_env.kernels.frame_conv.triton import NARROW, WIDE, triton_frame_conv
+    from li_env.kernels.frame_conv.triton import NARROW, PICTURE, SLIM, WIDE, triton_frame_conv
 
     configs = {
         "wide": WIDE,
         "narrow": NARROW,
+        "slim": SLIM,
+        "picture": PICTURE,
         "square": replace(NARROW, pixels=128, stages=5),
         "deep": replace(NARROW, pixels=128, depth=128, stages=3),
     }
     expected = naive_frame_conv(extended, weight, bias, None).float()
     out: dict[str, float] = {}
     for name, config in configs.items():
-        if len(weight) % config.channels or extended.shape[-1] % config.depth:
+        picture = len(weight) <= PICTURE.channels
+        if picture != (config is PICTURE) or extended.shape[-1] % config.depth:
+            continue
+        if not picture and len(weight) % config.channels:
             continue
         found = triton_frame_conv(extended, weight, bias, None, config).float()
         out[f"error_{name}"] = float((found - expected).norm() / expected.norm())

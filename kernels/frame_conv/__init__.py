@@ -50,4 +50,5 @@ def fits_triton(extended: torch.Tensor, weight: torch.Tensor) -> bool:
     Those have bulk loads and the 192 KiB of shared memory per program that the kernel needs.
     """
     major = torch.cuda.get_device_capability(extended.device)[0] if extended.is_cuda else 0
-    return major in (9, 10) and extended.element_size() == 2 and extended.shape[-1] % 64 == 0 and len(weight) % 128 == 0
+    whole = extended.shape[-1] % 64 == 0 and (len(weight) % 64 == 0 or len(weight) <= 16)
+    return major in (9, 10) and extended.element_size() == 2 and whole

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
+from torch.nn.functional import pad
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 
@@ -30,11 +31,16 @@ class ConvConfig:
 
 WIDE = ConvConfig(pixels=128, channels=256)
 NARROW = ConvConfig(pixels=256, channels=128)
+SLIM = ConvConfig(pixels=256, channels=64)
+PICTURE = ConvConfig(pixels=256, channels=16)
+"""For the few channels of a picture, filled up with zeros."""
 
 
 def default_config(out_channels: int) -> ConvConfig:
-    """The block shape for a number of output channels (a multiple of 128)."""
-    return WIDE if out_channels % WIDE.channels == 0 else NARROW
+    """The block shape for a number of output channels: a multiple of 64, or at most 16."""
+    if out_channels <= PICTURE.channels:
+        return PICTURE
+    return next(config for config in (WIDE, NARROW, SLIM) if out_channels % config.channels == 0)
 
 
 @triton.jit
@@ -88,13 +94,17 @@ def triton_frame_conv(
 ) -> torch.Tensor:
     """See `li_env.kernels.frame_conv.frame_conv`; the result is a view into bordered frames."""
     batch, frames, height, width, channels = extended.shape
-    outputs = len(weight)
-    config = config or default_config(outputs)
+    config = config or default_config(len(weight))
+    missing = -len(weight) % config.channels
+    outputs = len(weight) + missing
     out = extended.new_empty(batch, frames - 2, height, width, outputs)
-    added = out if residual is None else residual
     rows = (frames - 2) * height * width
     depth = min(config.depth, channels)
-    flat = weight.permute(0, 2, 3, 4, 1).reshape(outputs, 27 * channels)
+    flat = weight.permute(0, 2, 3, 4, 1).reshape(len(weight), 27 * channels)
+    if missing:
+        flat, bias = pad(flat, (0, 0, 0, missing)), pad(bias, (0, missing))
+        residual = None if residual is None else pad(residual, (0, missing))
+    added = out if residual is None else residual
     grid = (triton.cdiv(rows, config.pixels) * (outputs // config.channels), batch)
     frame_conv_kernel[grid](
         TensorDescriptor.from_tensor(extended.view(-1, channels), [config.pixels, depth]),
@@ -105,4 +115,4 @@ def triton_frame_conv(
         GROUP=config.group, RESIDUAL=residual is not None,
         num_warps=config.warps, num_stages=config.stages,
     )  # fmt: skip
-    return out[:, :, : height - 2, : width - 2]
+    return out[:, :, : height - 2, : width - 2, : len(weight)]

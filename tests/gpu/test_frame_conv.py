@@ -28,7 +28,7 @@ def test_extended_frames(height, width, channels, dtype, begun, edge):
 
 @pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize(("channels", "outputs"), [(64, 128), (128, 512), (256, 256)])
+@pytest.mark.parametrize(("channels", "outputs"), [(64, 128), (128, 512), (256, 256), (128, 64), (128, 3)])
 def test_frame_conv(channels, outputs, dtype, added):
     from li_env.kernels.frame_conv.triton import triton_frame_conv
 

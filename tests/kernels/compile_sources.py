@@ -118,7 +118,7 @@ def frame_sources(kind: str) -> Iterator[tuple[str, Any, dict[str, int]]]:
     for zero in (False, True):
         made = source(ASTSource, extended_frames_kernel, types, {**options, "ZERO": zero})
         yield f"extended_frames-{zero}", made, {"num_warps": 4}
-    for outputs in (128, 512):
+    for outputs in (16, 64, 128, 512):
         config = default_conv_config(outputs)
         for name, rows in (("pixels_blocks", config.pixels), ("weight_blocks", config.channels)):
             types[name] = f"tensordesc<{kind}[{rows},{config.depth}]>"

@@ -132,7 +132,9 @@ def load_parts(
         codec = TinyDecoder(Path(tiny_decoder), codec, device, small, model.sizes.latent_channels)
     room = free_memory(device) if gpu else None
     runs_on = device if room is not None and room > language_bytes + working else CPU
-    conditioner = load_conditioner(folder, runs_on, CPU, small)
+    # Processors compute in bfloat16 much faster than in float16.
+    encoders_dtype = torch.bfloat16 if gpu and runs_on == CPU else small
+    conditioner = load_conditioner(folder, runs_on, CPU, encoders_dtype)
     check_widths(model.sizes, conditioner)
     return HYWorldPlayParts(model.eval().requires_grad_(False), codec, conditioner)
 

@@ -50,6 +50,28 @@ def test_triton_against_float64(batch, frames, height, width, channels, outputs,
         assert error < (1e-6 if dtype == torch.float32 else 1e-3)
 
 
+@pytest.mark.parametrize("added", [False, True])
+def test_picture_channels_are_filled_up(added, dtype, device):
+    pytest.importorskip("triton")
+    from li_env.kernels.frame_conv.triton import ConvConfig, triton_frame_conv
+
+    extended, weight, bias, residual = problem(1, 2, 4, 5, 16, 3, dtype, device)
+    residual = residual if added else None
+    config = ConvConfig(pixels=32, channels=16, depth=16, warps=4, stages=2, group=2)
+    found = triton_frame_conv(extended, weight, bias, residual, config)
+    expected = exact(extended, weight, bias, residual)
+    assert found.shape == expected.shape and found.stride(-1) == 1
+    assert (found.double() - expected).norm() / expected.norm() < (1e-6 if dtype == torch.float32 else 1e-3)
+
+
+@pytest.mark.parametrize(("outputs", "channels"), [(1024, 256), (384, 128), (64, 64), (3, 16), (12, 16)])
+def test_block_shapes(outputs, channels):
+    pytest.importorskip("triton")
+    from li_env.kernels.frame_conv.triton import default_config
+
+    assert default_config(outputs).channels == channels
+
+
 def test_kernel_only_for_whole_blocks_of_16_bit_values():
     extended, weight, *_ = problem(1, 1, 2, 2, 64, 128, torch.float16, "cpu")
     assert not fits_triton(extended, weight)  # no such chip
