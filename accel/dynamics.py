@@ -22,17 +22,20 @@ def examine(
     if not latents:
         return [], []
     pairs = [(new, old) for new, old in zip(latents, before, strict=True) if old is not None]
-    shared = [min(len(new), len(old)) for new, old in pairs]
+    shared = [min(new.shape[0], old.shape[0]) for new, old in pairs]
     answers = [torch.cat(tuple(latents)).flatten(1).isfinite().all(dim=1).double()]
     if pairs:
-        newest = torch.cat([new[-size:] for (new, _), size in zip(pairs, shared, strict=True)]).float()
-        oldest = torch.cat([old[-size:] for (_, old), size in zip(pairs, shared, strict=True)]).float()
+        newest, oldest = (
+            torch.cat([_last(pair[side], size) for pair, size in zip(pairs, shared, strict=True)]).float()
+            for side in (0, 1)
+        )
         answers.append((newest - oldest).square().flatten(1).mean(dim=1).double())
     numbers = torch.cat(answers).tolist()
     finite, start = [], 0
     for chunk in latents:
-        finite.append(all(number == 1.0 for number in numbers[start : start + len(chunk)]))
-        start += len(chunk)
+        size = chunk.shape[0]
+        finite.append(sum(numbers[start : start + size]) == size)
+        start += size
     changes: list[float | None] = []
     sizes = iter(shared)
     for old in before:
@@ -44,6 +47,10 @@ def examine(
         start += size
         changes.append(change if math.isfinite(change) else None)
     return finite, changes
+
+
+def _last(latents: torch.Tensor, size: int) -> torch.Tensor:
+    return latents if latents.shape[0] == size else latents[-size:]
 
 
 def smoothed(previous: float | None, newest: float | None, weight: float) -> float | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -194,8 +194,8 @@ class Engine:
             for index, path in enumerate(paths)
         ]
         following = [
-            replace(
-                state,
+            EpisodeState(
+                scene=state.scene,
                 history=state.history.append(
                     result.latents,
                     result.poses,
@@ -203,6 +203,7 @@ class Engine:
                     smoothed(state.history.dynamics, change, self.config.window_smoothing),
                 ),
                 stream=stream,
+                seed=state.seed,
                 pose=result.poses[-1].copy(),
                 chunk=state.chunk + 1,
                 degenerated=state.degenerated or result.degenerated,
@@ -228,7 +229,7 @@ class Engine:
         for state, moves, shown, latents in zip(states, commanded, places, recent, strict=True):
             requests.append(MotionRequest(state.scene, state.pose, moves, latents, state.history.poses[list(shown)]))
         feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
-        broken = [not all(move.is_finite() for move in moves) for moves in feasible]
+        broken = [not all(move.is_finite() for move in _distinct(moves)) for moves in feasible]
         feasible = [
             tuple(move if move.is_finite() else STILL for move in moves) if bad else moves
             for moves, bad in zip(feasible, broken, strict=True)
@@ -280,7 +281,7 @@ class Engine:
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
-        return made, [_compact(chunk) for chunk in finite.split([len(chunk) for chunk in made])]
+        return made, [_compact(chunk) for chunk in finite.split([chunk.shape[0] for chunk in made])]
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
@@ -324,7 +325,7 @@ class Engine:
             expected = self.world.spec.latents_in_chunk(state.chunk) - (1 if state.chunk == 0 else 0)
             if len(moves) != expected:
                 raise ValueError(f"motions[{index}]: {len(moves)} given; chunk {state.chunk} needs {expected}")
-            for move in moves:
+            for move in _distinct(moves):
                 if not move.is_finite():
                     raise ValueError(f"motions[{index}]: {move} is not allowed; use finite numbers")
         return [tuple(moves) for moves in motions]
@@ -384,6 +385,11 @@ class _Clock:
             self._events.append((stage, event))
 
 
+def _distinct(moves: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
+    """The objects among ``moves``: an action that is held is one."""
+    return {id(move): move for move in moves}.values()
+
+
 def _compact(latents: torch.Tensor) -> torch.Tensor:
     """The same values without a larger tensor behind them: a history must not keep whole batches alive."""
     kept = latents.numel() * latents.element_size()
@@ -399,4 +405,4 @@ def _on_host(frames: Sequence[Frames]) -> Sequence[Frames]:
     host.copy_(joined, non_blocking=True)
     if joined.is_cuda:
         torch.cuda.current_stream(joined.device).synchronize()
-    return np.split(host.numpy(), np.cumsum([len(each) for each in frames])[:-1])
+    return np.split(host.numpy(), np.cumsum([each.shape[0] for each in frames])[:-1])

@@ -89,6 +89,11 @@ class _SharedList(Generic[Item]):
             raise IndexError(index)
         return self._items[index]
 
+    @property
+    def items(self) -> list[Item]:
+        """The list behind it, which may go on beyond the end of this one. For reading only."""
+        return self._items
+
     def extend(self, items: Iterable[Item]) -> _SharedList[Item]:
         kept = self._items if len(self._items) == self._length else self._items[: self._length]
         kept.extend(items)
@@ -137,7 +142,10 @@ class History:
         Raises:
             IndexError: an index outside the history.
         """
-        return tuple(self._motions[index - 1] if index else STILL for index in indices)
+        if any(not 0 <= index <= len(self._motions) for index in indices):
+            raise IndexError(f"indices: {indices!r} reach outside the history of {len(self)} latents")
+        items = self._motions.items
+        return tuple([items[index - 1] if index else STILL for index in indices])
 
     @property
     def last_chunk(self) -> torch.Tensor | None:
@@ -186,21 +194,20 @@ class History:
         Raises:
             IndexError: an index outside the history.
         """
-        length = len(self)
-        first = self._chunks[0].shape[0] if self.chunks else 0
-        size = self._chunks[1].shape[0] if self.chunks > 1 else 1
-        runs: list[list[int]] = []  # [chunk, start, stop]: neighbours inside a chunk are taken as one slice
-        for index in indices:
+        length, chunks = len(self.track), self._chunks.items
+        first = chunks[0].shape[0] if length else 0
+        size = chunks[1].shape[0] if len(self._chunks) > 1 else 1
+        parts: list[torch.Tensor] = []
+        place, count = 0, len(indices)
+        while place < count:  # neighbours inside a chunk are taken as one slice
+            index = indices[place]
             if not 0 <= index < length:
                 raise IndexError(f"indices: {index} is outside the history of {length} latents")
-            chunk, offset = (0, index) if index < first else divmod(index - first, size)
-            chunk += index >= first
-            if runs and runs[-1][0] == chunk and runs[-1][2] == offset:
-                runs[-1][2] += 1
-            else:
-                runs.append([chunk, offset, offset + 1])
-        parts = []
-        for chunk, start, stop in runs:
-            latents = self._chunks[chunk]
-            parts.append(latents if stop - start == latents.shape[0] else latents[start:stop])
+            chunk, start = (0, index) if index < first else divmod(index - first + size, size)
+            latents, stop = chunks[chunk], start + 1
+            begin, most = place, latents.shape[0]
+            place += 1
+            while place < count and stop < most and indices[place] == index + place - begin:
+                place, stop = place + 1, stop + 1
+            parts.append(latents if stop - start == most else latents[start:stop])
         return parts

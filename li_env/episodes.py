@@ -150,21 +150,22 @@ class Episodes:
         ]
         if not motions:
             return following
-        tasks: list[TaskState] = []
+        ahead: list[tuple[TaskState, StepRecord]] = []
 
         def advance(paths: Sequence[ChunkPath]) -> None:
-            tasks.extend(
-                self.task.advance(moments[index].task, path) for index, path in zip(motions, paths, strict=True)
-            )
+            for index, path in zip(motions, paths, strict=True):
+                task = self.task.advance(moments[index].task, path)
+                ahead.append((task, StepRecord.of(path, self.spec.chunk_latents)))
 
         episodes, results = self.engine.step(
             [moments[index].episode for index in motions], list(motions.values()), meanwhile=advance
         )
-        for index, episode, result, task in zip(motions, episodes, results, tasks, strict=True):
+        for index, episode, result, (task, record) in zip(motions, episodes, results, ahead, strict=True):
             now = moments[index]
             frames = fixed_frames(result.frames, self.spec.chunk_frames, now.frames[0])
-            record = StepRecord.of(result, self.spec.chunk_latents)
-            following[index] = SavedState(self.spec, episode, task, frames, now.start_index, record)
+            following[index] = SavedState(
+                self.spec, episode, task, frames, now.start_index, record, result.milliseconds
+            )
         return following
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -235,7 +236,7 @@ class Episodes:
         if now.last is not None:
             info["accel"] = {**now.last.plan, "attention": dict(now.last.plan["attention"])}
             if self._timings:
-                info["accel"]["milliseconds"] = dict(now.last.milliseconds)
+                info["accel"]["milliseconds"] = dict(now.milliseconds)
         return info
 
     def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:

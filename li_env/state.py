@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from li_env.accel.camera import motion_table
-from li_env.accel.engine import ChunkResult, EpisodeState, Frames
+from li_env.accel.engine import ChunkPath, EpisodeState, Frames
 from li_env.accel.world import WorldSpec
 from li_env.tasks.task import TaskState
 
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """What `info` tells about one step, without frames and latents."""
+    """What `info` tells about one step, without frames, latents and times."""
 
     plan: Mapping[str, Any]
-    milliseconds: Mapping[str, float]
     latent_poses: np.ndarray
     motion: np.ndarray
     blocked: float
 
     @classmethod
-    def of(cls, result: ChunkResult, latents: int) -> StepRecord:
+    def of(cls, result: ChunkPath, latents: int) -> StepRecord:
         """Condense a chunk; arrays get exactly ``latents`` rows (the last ones, or padded in front)."""
         commanded = sum(math.hypot(m.right, m.forward) for m in result.commanded)
         done = sum(math.hypot(m.right, m.forward) for m in result.motions)
         return cls(
             plan=result.plan.to_dict(),
-            milliseconds=result.milliseconds,
             latent_poses=fixed_rows(result.poses, latents, result.poses[0]),
             motion=fixed_rows(motion_table([result.motions])[0], latents, np.zeros(4)),
             blocked=min(1.0, max(0.0, 1 - done / commanded)) if commanded > 0 else 0.0,
@@ -55,6 +53,7 @@ class SavedState:
             world's device that nobody may write to.
         start_index: which of the world's start frames the episode began with, -1 for another image.
         last: what the last step made; ``None`` right after a reset or a ``stop``.
+        milliseconds: what it took by stage.
     """
 
     spec: WorldSpec
@@ -63,6 +62,7 @@ class SavedState:
     frames: Frames
     start_index: int
     last: StepRecord | None
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ class FreedoomWorld:
         """Commanded motions, shortened or bent where the motion head sees a wall."""
         out: list[tuple[CameraMotion, ...]] = [tuple(request.motions) for request in requests]
         waiting: list[tuple[list[int], torch.Tensor]] = []
-        for group in _groups([(len(request.recent), len(request.motions)) for request in requests]):
+        for group in _groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
             if not out[group[0]]:
                 continue
             for count, run in blocks(group, block_size(len(requests), self.device)):
@@ -149,7 +149,7 @@ class FreedoomWorld:
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """See `WorldModel.generate`; requests with equal context lengths, schedules and attention share blocks."""
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        kinds = [(len(request.context), request.plan.sigmas, request.plan.attention) for request in requests]
+        kinds = [(request.context.shape[0], request.plan.sigmas, request.plan.attention) for request in requests]
         for group in _groups(kinds):
             for count, run in blocks(group, block_size(len(requests), self.device)):
                 latents = self._generate([requests[index] for index in run])
@@ -168,7 +168,7 @@ class FreedoomWorld:
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
         """`decode`, but the frames stay on the device: views of one tensor."""
-        return list(self._decode(latents).split([len(chunk) for chunk in latents])), [None] * len(streams)
+        return list(self._decode(latents).split([chunk.shape[0] for chunk in latents])), [None] * len(streams)
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
@@ -188,10 +188,10 @@ class FreedoomWorld:
     def _feasible(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
         """(yaw in radians, right, forward) [B, M, 3] that can be done, of equally many frames and motions."""
         latents = torch.stack(
-            [request.recent if len(request.recent) else request.scene.start[None] for request in requests]
+            [request.recent if request.recent.shape[0] else request.scene.start[None] for request in requests]
         )
         now = np.stack([request.pose for request in requests])
-        poses = [request.recent_poses if len(request.recent) else request.pose[None] for request in requests]
+        poses = [request.recent_poses if len(request.recent_poses) else request.pose[None] for request in requests]
         commands = motion_table([request.motions for request in requests])[..., [0, 2, 3]]
         commands[..., 0] = np.radians(commands[..., 0])
         return self._run("motion", self._head, latents, self._planar(np.stack(poses), now), self._tensor(commands))
