@@ -13,7 +13,7 @@ from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, PUBLISHED, MatrixG
 from li_env.worlds.matrix_game_3.model import PATCH, MatrixGame3Model
 from li_env.worlds.matrix_game_3.stand_ins import HashedStates
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
-from li_env.worlds.matrix_game_3.world import MatrixGame3World, clip_bytes, world_spec
+from li_env.worlds.matrix_game_3.world import MatrixGame3World, working_bytes, world_spec
 
 FRAME_SIZE = (704, 1280)
 TOKEN_PIXELS = LATENT_PIXELS * PATCH
@@ -62,7 +62,7 @@ def load(
         weights,
         where,
         decoder,  # type: ignore[arg-type]
-        lambda config: clip_bytes(config, world_spec(config, grid, sizes), element),
+        lambda config: working_bytes(config, world_spec(config, grid, sizes), element),
         tiny_decoder,
     )
     return MatrixGame3World(parts.model, parts.vae, parts.encoder, where, grid, sizes)

@@ -36,6 +36,9 @@ VIEW_THRESHOLD = 0.45
 SPARSE_MIN_CONTEXT = PAST_LATENTS
 """A sequence of 14 latents is long enough: its dense attention takes a third of a model call."""
 
+BATCH_TOKENS = 2**14
+"""Most tokens of a model call with several clips: one published clip keeps a GPU busy, more only take more memory."""
+
 PromptStates = Callable[[str], torch.Tensor]
 """Prompt -> text states [n, text_dim]."""
 
@@ -85,18 +88,29 @@ class _Kind:
     attention: AttentionPlan
 
 
-def clip_bytes(config: MatrixGame3Config, spec: WorldSpec, element: int) -> int:
-    """Memory that the longest clip takes beside the weights: camera scales and shifts of all blocks, activations.
+def clip_tokens(spec: WorldSpec) -> int:
+    """Tokens of the longest clip."""
+    rows, columns = spec.token_grid
+    return max(spec.first_chunk_latents, spec.context_latents + spec.chunk_latents) * rows * columns
+
+
+def working_bytes(config: MatrixGame3Config, spec: WorldSpec, element: int, worlds: int = 1) -> int:
+    """Memory that episodes take beside weights, latents and decoder.
+
+    The text of every episode, and for those of one model call the camera scales and shifts of all blocks and the
+    activations.
 
     Args:
         config: of the model.
         spec: of the world.
         element: bytes per number of the model's type.
+        worlds: episodes.
     """
-    rows, columns = spec.token_grid
-    latents = max(spec.first_chunk_latents, spec.context_latents + spec.chunk_latents)
+    text = 2 * config.num_layers * config.dim * config.text_len
+    clip = clip_tokens(spec)
+    tokens = max(clip, min(worlds * clip, BATCH_TOKENS))
     per_token = 2 * config.num_layers * config.dim + 2 * config.ffn_dim + 12 * config.dim
-    return latents * rows * columns * per_token * element
+    return element * (worlds * text + tokens * per_token)
 
 
 class MatrixGame3World:
@@ -128,8 +142,8 @@ class MatrixGame3World:
         self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
 
     def working_bytes(self, worlds: int) -> int:
-        """Memory that clips of so many episodes take beside the weights."""
-        return worlds * clip_bytes(self.model.config, self.spec, self.model.dtype.itemsize)
+        """Memory that so many episodes take to generate, see `working_bytes`."""
+        return working_bytes(self.model.config, self.spec, self.model.dtype.itemsize, worlds)
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[MatrixGame3Scene]:
         """See `WorldModel.start`; equal prompts share their text."""
@@ -151,14 +165,18 @@ class MatrixGame3World:
         return follow_motions(pose, [possible_motion(motion) for motion in motions])
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; clips of one shape, schedule and kind of attention share a batch."""
+        """See `WorldModel.generate`; clips of one shape, schedule and kind of attention share model calls."""
         batches: dict[_Kind, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
             batches[self._kind(request)].append(index)
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
         for kind, members in batches.items():
-            for index, latents in zip(members, self._generate(kind, [requests[i] for i in members]), strict=True):
-                out[index] = latents
+            rows, columns = self.spec.token_grid
+            size = max(1, BATCH_TOKENS // (kind.shape.latents * rows * columns))
+            for first in range(0, len(members), size):
+                part = members[first : first + size]
+                for index, latents in zip(part, self._generate(kind, [requests[i] for i in part]), strict=True):
+                    out[index] = latents
         return out
 
     def decode(

@@ -23,13 +23,14 @@ from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world, register_world, registry, world_entry
 from li_env.worlds.block_codec import BlockCodec
+from li_env.worlds.matrix_game_3 import world as world_module
 from li_env.worlds.matrix_game_3.assembly import load, random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.controls import MOTION
 from li_env.worlds.matrix_game_3.kinematics import MOUSE
 from li_env.worlds.matrix_game_3.original import KEY_TOKENS, MOUSE_TOKENS
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
-from li_env.worlds.matrix_game_3.world import MatrixGame3World, world_spec
+from li_env.worlds.matrix_game_3.world import MatrixGame3World, working_bytes, world_spec
 from tests.worlds.matrix_game_3.stored import stored, tiny_model
 from tests.worlds.matrix_game_3.tiny_checkpoint import write_checkpoint
 
@@ -282,5 +283,23 @@ def test_bad_input() -> None:
         env.step(np.array([0, 0, 0, 0, 1.2, 0], np.float32))
 
 
-def test_memory_grows_with_the_number_of_worlds(world: MatrixGame3World) -> None:
-    assert world.working_bytes(3) == 3 * world.working_bytes(1) > 0
+def test_many_clips_take_several_model_calls(world: MatrixGame3World, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, states = start(world, AccelConfig.preset("off"), [1, 2, 3])
+    together, expected = engine.step(states, [(HELD["j"],) * 14] * 3)
+    monkeypatch.setattr(world_module, "BATCH_TOKENS", 2 * 15 * 32)
+    calls: list[int] = []
+    forward = world.model.forward
+    monkeypatch.setattr(world.model, "forward", lambda x, *rest: calls.append(len(x)) or forward(x, *rest))
+    _, results = engine.step(states, [(HELD["j"],) * 14] * 3)
+    assert calls == [2, 2, 2, 1, 1, 1]
+    for one, other in zip(results, expected, strict=True):
+        torch.testing.assert_close(one.latents, other.latents, atol=2e-5, rtol=0)
+    assert len(together) == 3
+
+
+def test_memory_for_worlds() -> None:
+    """Published sizes in bfloat16: 6.2 GB of camera scales and shifts for one clip, 0.19 GB of text per episode."""
+    spec = world_spec(PUBLISHED)
+    one, two = (working_bytes(PUBLISHED, spec, 2, worlds) for worlds in (1, 2))
+    assert 8e9 < one < 10e9
+    assert two - one == 2 * 2 * 30 * 3072 * 512, "one clip fills a model call, so only the text is added"
