@@ -136,17 +136,23 @@ def clip_times(bench: Bench, request: ChunkRequest) -> dict[str, float]:
     with watched(bench.world) as watch, torch.inference_mode():
         clip = milliseconds(bench.device, lambda: bench.world.generate([request]), bench.repeats)
         stages = watch.read()
+        with mock.patch.object(bench.world.model, "prepare", wraps=bench.world.model.prepare) as prepare:
+            bench.world.generate([request])
     frames = bench.world.spec.chunk_frames
     return {
         "clip_ms": round(clip, 1),
         "prepare_ms": round(statistics.median(stages["prepare"]), 1),
         "step_ms": round(statistics.median(stages["step"]), 1),
         "frames_per_second": round(1000 * frames / clip, 1),
+        "views": len(prepare.call_args.args[0].camera),
     }
 
 
-def operations(world: MatrixGame3World, plan: ChunkPlan) -> dict[str, float]:
-    """TFLOP of a clip: of linear layers, and of attention for the tiles that it looks at."""
+def operations(world: MatrixGame3World, plan: ChunkPlan, views: int) -> dict[str, float]:
+    """TFLOP of a clip: of linear layers, and of attention for the tiles that it looks at.
+
+    ``views`` is the number of different relative poses, for which camera scales and shifts are made.
+    """
     config, action, (rows, columns) = world.model.config, world.model.config.action_config, world.spec.token_grid
     new = world.spec.chunk_latents * rows * columns
     tokens = (len(plan.slots or plan.memory) + len(plan.temporal)) * rows * columns + new
@@ -155,7 +161,7 @@ def operations(world: MatrixGame3World, plan: ChunkPlan) -> dict[str, float]:
     block = full * (4 * width**2 + 2 * width * config.ffn_dim) + 2 * width**2 * tokens * depth
     mouse, keys = action.mouse_hidden_dim, action.keyboard_hidden_dim
     acts = len(action.blocks) * tokens * (2 * width * mouse + 4 * mouse**2 + 2 * width * keys)
-    cameras = tokens * (4 * width**2 * depth + 2 * width**2 + 6144 * width)
+    cameras = views * rows * columns * (4 * width**2 * depth + 2 * width**2 + 6144 * width)
     cross = 2 * full * config.text_len * width
     sparse = plan.attention.kind == "block_sparse"
     dense = 0 if not sparse else 1 if plan.attention.dense_first_block else 0
@@ -185,8 +191,8 @@ def measure_original(bench: Bench) -> list[dict[str, Any]]:
     layout = token_layout(shape, shape.memory, AttentionPlan(), spec.tile_shape, 1, bench.device)
     frames, tokens = 4 * (shape.given + shape.new), spec.token_grid[0] * spec.token_grid[1]
     latents = torch.tensor([[10, 10, 10, 10, 1, *range(61, 61 + shape.given + shape.new)]])
-    camera = random(1, shape.latents, tokens, 6144)
-    conditions = ClipConditions(latents, camera, random(1, frames, 2), random(1, frames, 6), ())
+    camera, views = random(shape.latents, tokens, 6144), torch.arange(shape.latents)[None]
+    conditions = ClipConditions(latents, camera, views, random(1, frames, 2), random(1, frames, 6), ())
     x, text = random(1, shape.latents, *spec.latent_shape), random(1, model.config.text_len, model.config.text_dim)
     rows = []
     for products in ("bfloat16", "float32 where the original has it"):
@@ -228,7 +234,7 @@ def measure_steady(bench: Bench) -> list[dict[str, Any]]:
                     "steps": plan.steps,
                     "attention": plan.attention.kind,
                     **times,
-                    "floor_ms": floor_ms(operations(bench.world, plan)),
+                    "floor_ms": floor_ms(operations(bench.world, plan, int(times["views"]))),
                     "peak_gib": memory,
                 }
                 rows.append(row)

@@ -54,6 +54,7 @@ def add_camera_norm(
     delta: torch.Tensor,
     gate: torch.Tensor,
     camera: tuple[torch.Tensor, torch.Tensor],
+    places: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
     known: int,
@@ -64,7 +65,8 @@ def add_camera_norm(
 
     Args:
         x, delta, gate, known, dtype, eps: as in `add_modulated_norm`.
-        camera: scale and shift of every token, [B, S, C] of any float type.
+        camera: scales and shifts, [R, C] of any float type.
+        places: int32 [B, S], which of them each token takes.
         weight, bias: [C].
 
     Returns:
@@ -72,13 +74,15 @@ def add_camera_norm(
     """
     _check(x, delta, gate, ())
     for name, vectors in zip(("camera scale", "camera shift"), camera, strict=True):
-        if vectors.shape != x.shape:
-            raise ValueError(f"{name}: shape {tuple(vectors.shape)}: {tuple(x.shape)} is needed")
+        if vectors.shape != (len(camera[0]), x.shape[2]):
+            raise ValueError(f"{name}: shape {tuple(vectors.shape)}: {(len(camera[0]), x.shape[2])} is needed")
+    if places.shape != x.shape[:2] or places.dtype != torch.int32:
+        raise ValueError(f"places: {places.dtype} {tuple(places.shape)}: int32 {tuple(x.shape[:2])} is needed")
     if uses_triton(x.device):
         from li_env.kernels.residual_norm.triton import triton_residual_norm
 
-        return triton_residual_norm(x, delta, gate, camera, (weight, bias), known, dtype, eps)
-    x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, weight, bias, eps)
+        return triton_residual_norm(x, delta, gate, camera, (weight, bias), known, dtype, eps, places)
+    x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, places, weight, bias, eps)
     return x, x.to(dtype)
 
 

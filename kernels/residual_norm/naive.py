@@ -30,10 +30,11 @@ def naive_camera_norm(
     x: torch.Tensor,
     scale: torch.Tensor,
     shift: torch.Tensor,
+    places: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
     eps: float,
 ) -> torch.Tensor:
-    """``LN((1 + scale) x + shift) * weight + bias``, float32."""
-    moved = (1 + scale.float()) * x + shift.float()
+    """``LN((1 + scale) x + shift) * weight + bias`` with scale and shift of each token's place, float32."""
+    moved = (1 + scale[places.long()].float()) * x + shift[places.long()].float()
     return layer_norm(moved, x.shape[-1:], weight.float(), bias.float(), eps)

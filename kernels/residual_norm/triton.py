@@ -10,13 +10,13 @@ CAST, MODULATED, CAMERA = 0, 1, 2
 """What follows the addition."""
 
 
-@triton.jit(do_not_specialize=["known", "x_stride_b", "delta_stride_b", "camera_stride_b"])
+@triton.jit(do_not_specialize=["known", "x_stride_b", "delta_stride_b", "places_stride_b"])
 def residual_norm_kernel(
-    x, delta, gate, first, second, weight, bias, z,
-    known, x_stride_b, delta_stride_b, camera_stride_b, z_stride_b, gate_stride, first_stride, second_stride, eps,
+    x, delta, gate, first, second, places, weight, bias, z,
+    known, x_stride_b, delta_stride_b, places_stride_b, z_stride_b, gate_stride, first_stride, second_stride, eps,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, DELTA: tl.constexpr, GATED: tl.constexpr, NORM: tl.constexpr,
 ):  # fmt: skip
-    """One program per (token, world); ``first`` and ``second`` are scale and shift, per border side or per token."""
+    """One program per (token, world); ``first`` and ``second`` are scale and shift, by side or by place."""
     token = tl.program_id(0)
     world = tl.program_id(1).to(tl.int64)
     side = (token >= known).to(tl.int32)
@@ -31,7 +31,7 @@ def residual_norm_kernel(
             update = update * tl.load(gate + side * gate_stride + channel, mask=inside, other=0.0)
         value = value + update
     if NORM == 2:
-        camera = world * camera_stride_b + place
+        camera = tl.load(places + world * places_stride_b + token).to(tl.int64) * WIDTH + channel
         factor = tl.load(first + camera, mask=inside, other=0.0).to(tl.float32)
         offset = tl.load(second + camera, mask=inside, other=0.0).to(tl.float32)
         value = (1.0 + factor) * value + offset
@@ -60,8 +60,9 @@ def triton_residual_norm(
     known: int,
     dtype: torch.dtype,
     eps: float,
+    places: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``x`` is overwritten. With ``affine`` the ``vectors`` are the camera's, per token; without, those of the norm."""
+    """``x`` is overwritten. With ``affine`` the ``vectors`` are the camera's, by place; without, those of the norm."""
     worlds, tokens, width = x.shape
     x = _rows(x)
     delta = None if delta is None else _rows(delta)
@@ -69,14 +70,13 @@ def triton_residual_norm(
     norm = CAST if vectors is None else MODULATED if affine is None else CAMERA
     first, second = (x, x) if vectors is None else vectors
     if norm == CAMERA:
-        first, second = _rows(first), _rows(second)
-        if second.stride(0) != first.stride(0):
-            first, second = first.contiguous(), second.contiguous()
+        first, second = first.contiguous(), second.contiguous()
+    given = [each if each is not None else x for each in (delta, gate, places)]
+    strides = [0 if each is None else each.stride(0) for each in (delta, gate, places)]
     weight, bias = (x, x) if affine is None else affine
     residual_norm_kernel[(tokens, worlds)](
-        x, x if delta is None else delta, x if gate is None else gate, first, second, weight, bias, z,
-        known, x.stride(0), 0 if delta is None else delta.stride(0), first.stride(0), z.stride(0),
-        0 if gate is None else gate.stride(0), first.stride(0), second.stride(0), eps,
+        x, given[0], given[1], first, second, given[2], weight, bias, z,
+        known, x.stride(0), strides[0], strides[2], z.stride(0), strides[1], first.stride(0), second.stride(0), eps,
         WIDTH=width, PADDED_WIDTH=triton.next_power_of_2(width), DELTA=delta is not None, GATED=gate is not None,
         NORM=norm, num_warps=4 if width <= 2048 else 8,
     )  # fmt: skip

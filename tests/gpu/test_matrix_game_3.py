@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 DEVICE = torch.device("cuda")
 BF16 = torch.bfloat16
-SHAPE = ClipShape((22, 40), 5, 4, 10)
+GRID = (11, 20)
+SHAPE = ClipShape(GRID, 5, 4, 10)
 CONFIG = MatrixGame3Config(
     in_dim=48, out_dim=48, dim=512, ffn_dim=1024, freq_dim=64, num_heads=4, num_layers=3, text_len=40, text_dim=64,
     action_config=ActionConfig((0, 1), 4, 16, 6, 256, 2, 256, (8, 28, 28)),
@@ -48,14 +49,14 @@ def test_residual_kernels() -> None:
     tokens, width, known = 2000, 3072, 700
     x, delta = random(1, tokens, width, dtype=torch.float32), random(1, tokens, width)
     gate, scale, shift = random(2, 6, width, dtype=torch.float32).unbind(1)[:3]
-    camera = random(1, tokens, width), random(1, tokens, width)
+    camera, places = (random(50, width), random(50, width)), torch.randint(0, 50, (1, tokens), device=DEVICE).int()
     weight, bias = random(width), random(width)
     added = naive_add(x, delta, gate, known)
     for ours, expected in (
         (add_modulated_norm(x.clone(), delta, gate, scale, shift, known, BF16),
          (added, naive_modulated_norm(added, scale, shift, known, 1e-6))),
-        (add_camera_norm(x.clone(), delta, gate, camera, weight, bias, known, BF16),
-         (naive_camera_norm(added, *camera, weight, bias, 1e-6),) * 2),
+        (add_camera_norm(x.clone(), delta, gate, camera, places, weight, bias, known, BF16),
+         (naive_camera_norm(added, *camera, places, weight, bias, 1e-6),) * 2),
         (add_cast(x.clone(), delta, BF16), (naive_add(x, delta, None, 0),) * 2),
     ):  # fmt: skip
         assert relative_rms(ours[0], expected[0]) < 1e-6
@@ -96,15 +97,18 @@ def call(model: MatrixGame3Model, device: torch.device, dtype: torch.dtype, atte
 
     text = model.embed_text(given(1, 20, CONFIG.text_dim))
     latents = torch.tensor([[7, 30, 2, 2, 1, *range(400, 414)]])
-    conditions = ClipConditions(latents, 0.5 * given(1, 19, 880, 6144), given(1, 56, 2), given(1, 56, 6), text)
+    views = torch.tensor([[0, 1, 0, 1, 2, *[3] * 4, *[2] * 10]], device=device)
+    conditions = ClipConditions(
+        latents, 0.5 * given(4, GRID[0] * GRID[1], 6144), views, given(1, 56, 2), given(1, 56, 6), text
+    )
     cache: ClipCache = model.prepare(conditions, places)
-    return model(given(1, 19, 48, 44, 80), 908.0, cache)
+    return model(given(1, 19, 48, 2 * GRID[0], 2 * GRID[1]), 908.0, cache)
 
 
 @pytest.mark.parametrize("attention", [AttentionPlan(), AttentionPlan("block_sparse", 1.0, dense_first_block=False)])
 def test_model_call_against_float32(attention: AttentionPlan) -> None:
     """Both kinds of attention, in bfloat16 through the kernels, against dense float32 in plain torch on the CPU."""
-    model = random_world(torch.device("cpu"), CONFIG, (44, 80)).model
+    model = random_world(torch.device("cpu"), CONFIG, (2 * GRID[0], 2 * GRID[1])).model
     exact = call(model, torch.device("cpu"), torch.float32, AttentionPlan())
     ours = call(model.to(DEVICE, BF16), DEVICE, BF16, attention).cpu()
     assert relative_rms(ours, exact) < 3e-2

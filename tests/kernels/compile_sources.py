@@ -92,7 +92,8 @@ def token_sources() -> Iterator[tuple[str, Any]]:
 def bidirectional_sources() -> Iterator[tuple[str, Any]]:
     """The same for the bidirectional transformer with a float32 residual stream."""
     vectors = dict.fromkeys(("gate", "first", "second"), "*fp32")
-    types = dict.fromkeys(("delta", "weight", "bias", "z"), "*bf16") | vectors | {"x": "*fp32", "eps": "fp32"}
+    types = dict.fromkeys(("delta", "weight", "bias", "z"), "*bf16") | vectors
+    types |= {"x": "*fp32", "places": "*i32", "eps": "fp32"}
     for norm in (0, 1, 2):
         options = {"WIDTH": 3072, "PADDED_WIDTH": 4096, "DELTA": True, "GATED": norm > 0, "NORM": norm}
         camera = {"first": "*bf16", "second": "*bf16"} if norm == 2 else {}

@@ -16,20 +16,31 @@ from li_env.worlds.matrix_game_3.config import CAMERA_CHANNELS, LATENT_PIXELS
 SAME_PLACE = 1e-5
 """Metres below which a memory view counts as taken from the place of its reference."""
 
+SAME_VIEW = 1e-6
+"""Step in which relative poses are told apart: far below what the model's type resolves."""
+
 _TOKEN_PIXELS = 2 * LATENT_PIXELS
 
 
-def clip_poses(poses: np.ndarray) -> np.ndarray:
+def clip_poses(poses: np.ndarray, original: bool = False) -> np.ndarray:
     """Poses of a clip's latents [F, 4, 4], each relative to the one before; the longest step becomes 1.
 
     The first is the identity. How fast the camera really moves is lost: so the model was trained.
+
+    Args:
+        poses: camera-to-world [F, 4, 4].
+        original: round them to float32 first, and take every step above 0 for one.
     """
-    poses = np.asarray(poses, dtype=np.float32).astype(np.float64)
+    if original:
+        poses = np.asarray(poses, dtype=np.float32)
+    poses = np.asarray(poses, dtype=np.float64)
     relative = np.tile(np.eye(4), (len(poses), 1, 1))
     relative[1:] = np.linalg.inv(poses[:-1]) @ poses[1:]
     longest = np.linalg.norm(relative[:, :3, 3], axis=-1).max()
-    if longest > 0:
+    if longest > (0.0 if original else SAME_PLACE):
         relative[:, :3, 3] /= longest
+    elif not original:
+        relative[:, :3, 3] = 0.0
     return relative
 
 
@@ -50,6 +61,21 @@ def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = Fals
     elif not original:
         relative[:3, 3] = 0.0
     return relative
+
+
+def distinct_views(relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relative poses without repetitions: while a key is held, most of a clip's are the same.
+
+    Args:
+        relative: [n, 4, 4].
+
+    Returns:
+        (the different ones [K, 4, 4] in order of appearance, the number of each pose's own [n]).
+    """
+    rounded = np.rint(relative.reshape(len(relative), -1) / SAME_VIEW).astype(np.int64)
+    _, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return relative[first[order]], np.argsort(order)[inverse.reshape(-1)]
 
 
 def camera_values(relative: np.ndarray | torch.Tensor, grid: tuple[int, int], device: torch.device) -> torch.Tensor:

@@ -36,13 +36,15 @@ class ClipConditions:
 
     Attributes:
         latents: integers [B, T], absolute latent indices in the order of the sequence: memory, given, new.
-        camera: [B, T, n, 6144], the camera map of every token.
+        camera: [K, n, 6144], the camera map of every token of K different views.
+        views: integers [B, T], the view of every latent.
         mouse, keyboard: [B, N, 2] and [B, N, 6], rows of the clip's frames.
         text: from `MatrixGame3Model.embed_text`.
     """
 
     latents: torch.Tensor
     camera: torch.Tensor
+    views: torch.Tensor
     mouse: torch.Tensor
     keyboard: torch.Tensor
     text: TextCache
@@ -50,7 +52,7 @@ class ClipConditions:
 
 @dataclass(frozen=True, eq=False)
 class BlockCache:
-    """What one block needs in all steps of a clip: scale and shift [B, S, C] of the camera, actions and text."""
+    """What one block needs in all steps of a clip: camera scales and shifts [K * n, C], actions and text."""
 
     camera: tuple[torch.Tensor, torch.Tensor]
     actions: ActionCache | None
@@ -64,12 +66,14 @@ class ClipCache:
     Attributes:
         layout: of the tokens.
         rotation: of all tokens in the self-attention.
+        camera_places: int32 [B, S], the camera scale and shift of every token.
         slots, token_slots: rotation in the action modules, of the T slots and of all tokens.
         blocks: what each block needs.
     """
 
     layout: TokenLayout
     rotation: RotaryTables
+    camera_places: torch.Tensor
     slots: RotaryTables
     token_slots: RotaryTables
     blocks: tuple[BlockCache, ...]
@@ -137,7 +141,7 @@ class Block(nn.Module):
         return (self.modulation.float() + time).unbind(dim=1)
 
     def camera(self, p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scale and shift of every token from the camera embedding ``p`` [B, S, C]."""
+        """Scales and shifts [R, C] from camera embeddings ``p`` [R, C]."""
         g = self.cam_injector_layer2(silu(self.cam_injector_layer1(p))) + p
         return self.cam_scale_layer(g), self.cam_shift_layer(g)
 
@@ -173,9 +177,8 @@ class Block(nn.Module):
         query = self.self_attn.query(z[:, kept], clip.rotation.of_tokens(kept) if kept.start else clip.rotation)
         key, value = self.self_attn.key_value(z, clip.rotation)
         mixed = self.self_attn.output(layout.attend(self._number, query, key, value))
-        scale, shift = own.camera
         x, z = add_camera_norm(
-            x[:, kept], mixed, gate, (scale[:, kept], shift[:, kept]),
+            x[:, kept], mixed, gate, own.camera, clip.camera_places[:, kept],
             self.norm3.weight, self.norm3.bias, known, dtype, self._eps,
         )  # fmt: skip
         text = attend_joined(self.cross_attn.query(z), *own.text)
@@ -237,7 +240,10 @@ class MatrixGame3Model(nn.Module):
         """What all steps of a clip share."""
         rotation = sequence_rotation(self.config, conditions.latents, layout)
         slots = slot_rotation(self.config, layout)
-        p = self.embed_camera(layout.to_sequence(conditions.camera.flatten(1, 2), 1))
+        p = self.embed_camera(conditions.camera.flatten(0, 1))
+        rows, columns = layout.shape.grid
+        own = layout.places[:, 1] * columns + layout.places[:, 2]
+        views = conditions.views.to(own.device).index_select(1, layout.frames)
         blocks = []
         for block, text in zip(self.transformer_blocks, conditions.text, strict=True):
             actions = None
@@ -245,10 +251,17 @@ class MatrixGame3Model(nn.Module):
                 memory = layout.shape.memory
                 actions = block.action_model.prepare(conditions.mouse, conditions.keyboard, memory, slots)
             blocks.append(BlockCache(block.camera(p), actions, text))
-        return ClipCache(layout, rotation, slots, slots.of_tokens(layout.frames), tuple(blocks))
+        return ClipCache(
+            layout,
+            rotation,
+            (views * (rows * columns) + own).int(),
+            slots,
+            slots.of_tokens(layout.frames),
+            tuple(blocks),
+        )
 
     def embed_camera(self, camera: torch.Tensor) -> torch.Tensor:
-        """Camera map of tokens [B, S, 6144] -> their embedding [B, S, C], the same for all blocks."""
+        """Camera map of tokens [..., 6144] -> their embedding [..., C], the same for all blocks."""
         p = self.patch_embedding_wancamctrl(camera.to(self.dtype))
         return p + self.c2ws_hidden_states_layer2(silu(self.c2ws_hidden_states_layer1(p)))
 

@@ -128,12 +128,13 @@ class OriginalRollout:
         latents, poses = self._views(clip, cameras, memory, slots)
         height, width = self._latents.shape[-2:]
         grid = height // PATCH, width // PATCH
-        camera = camera_values(poses, grid, torch.device("cpu"))[None]
+        camera = camera_values(poses, grid, torch.device("cpu"))
         frames = slice(clip.first_frame, clip.end_frame)
         rows = self._mouse[frames], self._keyboard[frames]
         conditions = ClipConditions(
             torch.tensor([[*latents, *range(clip.first_latent, clip.end_latent)]]),
             camera,
+            torch.arange(len(camera))[None],
             torch.from_numpy(rows[0])[None],
             torch.from_numpy(rows[1])[None],
             self._text,
@@ -160,7 +161,7 @@ class OriginalRollout:
         self._latents = torch.cat((self._latents, new))
         made = new if self._clips else self._latents
         self._clips += 1
-        return OriginalClip(made, clip, memory, tuple(latents), sigmas, *rows, camera[0])
+        return OriginalClip(made, clip, memory, tuple(latents), sigmas, *rows, camera)
 
     def _walk(self, mouse: np.ndarray, keyboard: np.ndarray) -> None:
         poses, self._next = follow_rows(self._next, mouse, keyboard, original=True)
@@ -172,12 +173,13 @@ class OriginalRollout:
         self, clip: Clip, cameras: np.ndarray, memory: OriginalMemory | None, slots: Sequence[int]
     ) -> tuple[list[int], np.ndarray]:
         """Memory latents, and relative poses [T, 4, 4] of the whole sequence."""
-        own = clip_poses(cameras[[pose_frame(latent) for latent in range(clip.first_latent, clip.end_latent)]])
+        latents = range(clip.first_latent, clip.end_latent)
+        own = clip_poses(cameras[[pose_frame(latent) for latent in latents]], original=True)
         if memory is None:
             return [], own
-        latents = [latent_of(memory.frames[slot]) for slot in slots]
+        found = [latent_of(memory.frames[slot]) for slot in slots]
         seen = [
             memory_pose(cameras[pose_frame(latent)], cameras[memory.references[slot]], original=True)
-            for latent, slot in zip(latents, slots, strict=True)
+            for latent, slot in zip(found, slots, strict=True)
         ]
-        return latents, np.concatenate((np.stack(seen), own))
+        return found, np.concatenate((np.stack(seen), own))

@@ -63,7 +63,9 @@ def padded_velocity(
     e, time = model.embed_time(times)
     rotation, slots = sequence_rotation(model.config, conditions.latents, layout), slot_rotation(model.config, layout)
     of_tokens = slots.of_tokens(layout.frames)
-    p = model.embed_camera(pad(conditions.camera.flatten(1, 2), fill))
+    # [B, T, n, 6144]: a view for every latent, seen before or not.
+    camera = conditions.camera[conditions.views.to(x.device)]
+    p = model.embed_camera(pad(camera.flatten(1, 2), fill))
     for block, words in zip(model.transformer_blocks, model.embed_text(text), strict=True):
         shift1, scale1, gate1, shift2, scale2, gate2 = (block.modulation.float() + time).unbind(dim=1)
         z = (layer_norm(stream, stream.shape[-1:], eps=eps) * (1 + scale1) + shift1).to(dtype)

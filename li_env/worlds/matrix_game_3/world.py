@@ -13,7 +13,7 @@ from li_env.accel.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.views import FrustumSampler
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldSpec
-from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, memory_pose
+from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.clip import generate_clip
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, MatrixGame3Config
 from li_env.worlds.matrix_game_3.controls import MOTION, action_rows, follow_motions, possible_motion
@@ -200,11 +200,11 @@ class MatrixGame3World:
         clips = [_Clip.of(request, self._references(request)) for request in requests]
         rows = [_rows(request) for request in requests]
         texts = zip(*(request.scene.text for request in requests), strict=True)
+        views, numbers = distinct_views(np.concatenate([clip.poses for clip in clips]))
         conditions = ClipConditions(
             latents=torch.tensor([clip.latents for clip in clips]),
-            camera=torch.stack(
-                [camera_values(clip.poses, shape.grid, self.device).to(self.model.dtype) for clip in clips]
-            ),
+            camera=camera_values(views, shape.grid, self.device).to(self.model.dtype),
+            views=torch.from_numpy(numbers).view(len(clips), -1),
             mouse=torch.from_numpy(np.stack([mouse for mouse, _ in rows])).to(self.device),
             keyboard=torch.from_numpy(np.stack([keyboard for _, keyboard in rows])).to(self.device),
             text=tuple(_joined(block) for block in texts),

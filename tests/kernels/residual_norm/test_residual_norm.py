@@ -25,8 +25,9 @@ def problem(tokens: int, width: int, worlds: int, dtype: torch.dtype, device: st
         "gate": vectors[0],
         "scale": vectors[1],
         "shift": vectors[2],
-        "camera_scale": random(worlds, tokens, width).to(dtype),
-        "camera_shift": random(worlds, tokens, width).to(dtype),
+        "camera_scale": random(4, width).to(dtype),
+        "camera_shift": random(4, width).to(dtype),
+        "places": torch.randint(0, 4, (worlds, tokens), generator=generator, dtype=torch.int32).to(device),
         "weight": random(width).to(dtype),
         "bias": random(width).to(dtype),
     }
@@ -43,7 +44,8 @@ def exact(given: dict[str, torch.Tensor], known: int, kind: str, eps: float) -> 
     if kind == "cast":
         return x, x
     if kind == "camera":
-        x = (1 + values["camera_scale"]) * x + values["camera_shift"]
+        places = given["places"].long()
+        x = (1 + values["camera_scale"][places]) * x + values["camera_shift"][places]
     centred = x - x.mean(-1, keepdim=True)
     normed = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
     if kind == "camera":
@@ -58,7 +60,8 @@ def torch_way(given: dict[str, torch.Tensor], known: int, kind: str, dtype: torc
         return add_cast(x, delta, dtype)
     if kind == "camera":
         camera = given["camera_scale"], given["camera_shift"]
-        return add_camera_norm(x, delta, gate, camera, given["weight"], given["bias"], known, dtype, eps)
+        affine = given["weight"], given["bias"]
+        return add_camera_norm(x, delta, gate, camera, given["places"], *affine, known, dtype, eps)
     delta, gate = (None, None) if kind == "norm" else (delta, gate if kind == "gated" else None)
     return add_modulated_norm(x, delta, gate, given["scale"], given["shift"], known, dtype, eps)
 
@@ -73,7 +76,7 @@ def triton_way(given: dict[str, torch.Tensor], known: int, kind: str, dtype: tor
         vectors, affine = (given["camera_scale"], given["camera_shift"]), (given["weight"], given["bias"])
     elif kind != "cast":
         vectors = given["scale"], given["shift"]
-    return triton_residual_norm(given["x"].clone(), delta, gate, vectors, affine, known, dtype, eps)
+    return triton_residual_norm(given["x"].clone(), delta, gate, vectors, affine, known, dtype, eps, given["places"])
 
 
 @pytest.mark.parametrize("kind", ["norm", "added", "gated", "camera", "cast"])
@@ -95,7 +98,7 @@ def test_worlds_may_be_apart(dtype, device):
     """The last tokens of each world alone, as views: the others stay as they are."""
     pytest.importorskip("triton")
     given = problem(9, 32, 2, dtype, device)
-    tail = {name: value[:, 4:] if value.ndim == 3 else value for name, value in given.items()}
+    tail = {name: value[:, 4:] if name in ("x", "delta", "places") else value for name, value in given.items()}
     for kind in ("gated", "camera"):
         expected = exact(tail, 2, kind, 1e-6)
         from li_env.kernels.residual_norm.triton import triton_residual_norm
@@ -104,7 +107,9 @@ def test_worlds_may_be_apart(dtype, device):
         camera = kind == "camera"
         vectors = (tail["camera_scale"], tail["camera_shift"]) if camera else (tail["scale"], tail["shift"])
         affine = (tail["weight"], tail["bias"]) if camera else None
-        x, z = triton_residual_norm(whole[:, 4:], tail["delta"], tail["gate"], vectors, affine, 2, dtype, 1e-6)
+        x, z = triton_residual_norm(
+            whole[:, 4:], tail["delta"], tail["gate"], vectors, affine, 2, dtype, 1e-6, tail["places"]
+        )
         assert relative_rms(x, expected[0]) < 1e-6 and relative_rms(z, expected[1]) < 2e-3
         assert torch.equal(whole[:, :4], given["x"][:, :4])
 
@@ -126,10 +131,18 @@ def test_bad_input(change, message):
         add_modulated_norm(**{name: {**given, **change}[name] for name in names}, known=1, dtype=torch.float32)
 
 
-def test_bad_camera():
-    given = problem(6, 16, 1, torch.float32, "cpu")
-    camera = given["camera_scale"], given["camera_shift"][:, :5]
-    with pytest.raises(ValueError, match=r"camera shift: shape \(1, 5, 16\): \(1, 6, 16\) is needed"):
-        add_camera_norm(
-            given["x"], given["delta"], given["gate"], camera, given["weight"], given["bias"], 1, torch.float32
-        )
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"camera_shift": torch.zeros(5, 16)}, r"camera shift: shape \(5, 16\): \(4, 16\) is needed"),
+        ({"camera_scale": torch.zeros(4, 8)}, r"camera scale: shape \(4, 8\): \(4, 16\) is needed"),
+        ({"places": torch.zeros(1, 5, dtype=torch.int32)}, r"places: torch.int32 \(1, 5\): int32 \(1, 6\) is needed"),
+        ({"places": torch.zeros(1, 6)}, r"places: torch.float32 \(1, 6\): int32"),
+    ],
+)
+def test_bad_camera(change, message):
+    given = {**problem(6, 16, 1, torch.float32, "cpu"), **change}
+    camera = given["camera_scale"], given["camera_shift"]
+    affine = given["weight"], given["bias"]
+    with pytest.raises(ValueError, match=message):
+        add_camera_norm(given["x"], given["delta"], given["gate"], camera, given["places"], *affine, 1, torch.float32)

@@ -53,10 +53,10 @@ def test_operations_are_those_of_the_specification(benchmark_module: ModuleType)
     world = SimpleNamespace(model=SimpleNamespace(config=PUBLISHED), spec=spec)
     slots = tuple((10, view) for view in range(5))
     plan = ChunkPlan(5, "explore", 0.0, (51, 52, 53, 54), (10,), spec.sigmas, AttentionPlan(), "", slots)
-    dense = benchmark_module.operations(world, plan)
+    dense = benchmark_module.operations(world, plan, 19)
     assert 0.96 * 819 < sum(dense.values()) < 0.995 * 819
     sparse = replace(plan, attention=AttentionPlan("block_sparse", 0.2, dense_first_block=False))
-    share = benchmark_module.operations(world, sparse)
+    share = benchmark_module.operations(world, sparse, 19)
     # Specification 11: 103.1 TFLOP of self-attention per call become 27.2, which counts filled-up tiles.
     assert 0.75 < (dense["attention"] - share["attention"]) / 3 / (103.1 * 0.8) < 1.02
     assert share["linear"] == dense["linear"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, memory_pose
+from li_env.accel.camera import CameraMotion
+from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
+from li_env.worlds.matrix_game_3.controls import follow_motions
 from li_env.worlds.matrix_game_3.time_axis import latent_of, pose_frame
 from tests.worlds.matrix_game_3.stored import camera_tokens, stored, token_grid
 
@@ -18,7 +21,8 @@ def cameras() -> np.ndarray:
     return stored()[1][f"kin.{name}.extrinsics"].numpy()
 
 
-def test_first_and_later_clip() -> None:
+@pytest.mark.parametrize("original", [True, False])
+def test_first_and_later_clip(original: bool) -> None:
     tensors = stored()[1]
     first = tensors["plucker.first_clip.out"]
     following, start = tensors["plucker.next_clip.out"], int(tensors["plucker.next_clip.start"])
@@ -26,7 +30,7 @@ def test_first_and_later_clip() -> None:
         (first, [pose_frame(latent) for latent in range(first.shape[2])]),
         (following, [start + 3 + 4 * latent for latent in range(following.shape[2])]),
     ):
-        ours = camera_values(clip_poses(cameras()[frames]), token_grid(), CPU)
+        ours = camera_values(clip_poses(cameras()[frames], original), token_grid(), CPU)
         torch.testing.assert_close(ours, camera_tokens(expected)[0], atol=1e-5, rtol=0)
 
 
@@ -61,3 +65,23 @@ def test_the_original_picture_size() -> None:
     ray = values[0, 0].view(6, 16, 16, 2, 2)[3:, 0, 0, 0, 0]
     expected = torch.tensor([0.5 / 640 - 1, 0.5 / 352 - 1, 1.0])
     torch.testing.assert_close(ray, expected / expected.norm(), atol=1e-6, rtol=0)
+
+
+def test_views_of_a_held_key_are_one_view() -> None:
+    """14 latents of walking and turning 10 km away: the identity, and the same step 13 times."""
+    start = np.eye(4)
+    start[:3, 3] = 7000.0, -3.0, 7000.0
+    motions = (CameraMotion(yaw=6.0, forward=0.494),) * 13
+    poses = np.concatenate([start[None], follow_motions(start, motions)])
+    views, numbers = distinct_views(clip_poses(poses))
+    assert numbers.tolist() == [0] + [1] * 13
+    assert np.array_equal(views[0], np.eye(4)) and np.linalg.norm(views[1][:3, 3]) == pytest.approx(1)
+    again = views[numbers]
+    np.testing.assert_allclose(again, clip_poses(poses), atol=1e-6)
+    assert len(distinct_views(clip_poses(poses, original=True))[0]) > 5, "rounded poses differ"
+
+
+def test_views_keep_their_order() -> None:
+    poses = np.stack([np.eye(4) * scale for scale in (3.0, 1.0, 3.0, 2.0, 1.0)])
+    views, numbers = distinct_views(poses)
+    assert views[:, 0, 0].tolist() == [3.0, 1.0, 2.0] and numbers.tolist() == [0, 1, 0, 2, 1]

@@ -44,7 +44,8 @@ def inputs(name: str, model: MatrixGame3Model, layout: TokenLayout) -> tuple[tor
         latents = torch.cat((tensors["memory_latent_idx"][None], latents), dim=1)
     camera = camera_tokens(tensors["plucker_emb"])
     text = model.embed_text(tensors["context"][None])
-    conditions = ClipConditions(latents, camera, tensors["mouse_cond"], tensors["keyboard_cond"], text)
+    views = torch.arange(camera.shape[1])[None]
+    conditions = ClipConditions(latents, camera[0], views, tensors["mouse_cond"], tensors["keyboard_cond"], text)
     return x.transpose(1, 2), float(tensors["t"].max()), model.prepare(conditions, layout)
 
 
@@ -101,7 +102,7 @@ def test_steps_inside() -> None:
         expected = tensors[f"{name}.inter.{key}"]
         if key in last:
             expected = expected[:, layout.dropped :]
-        torch.testing.assert_close(seen[key], expected, atol=2e-5, rtol=0)
+        torch.testing.assert_close(seen[key].view_as(expected), expected, atol=2e-5, rtol=0)
     e, _ = model.embed_time(torch.tensor([0.0, float(tensors[f"{name}.in.t"].max())]))
     per_token = tensors[f"{name}.inter.time_embedding"][0]
     torch.testing.assert_close(e[0], per_token[0], atol=2e-5, rtol=0)
