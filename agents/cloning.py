@@ -16,6 +16,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from li_env.agents.agent import View
+from li_env.agents.history import HISTORY, mirrored_history, no_memory, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
 from li_env.episodes import Episodes
@@ -101,18 +102,27 @@ class _Play:
         self._generators = [np.random.default_rng([config.seed, world]) for world in range(config.worlds)]
         self._moments: list[SavedState] = rules.start(self._generators, [{}] * config.worlds)
         self._steps = [0] * config.worlds
+        self._memories = [no_memory(moves)] * config.worlds
 
     def round(self, teacher: Teacher, student: PolicyAgent | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """(observations of all states met, the teacher's moves there); the teacher plays where there is no student."""
         seen: list[dict[str, np.ndarray]] = []
         told: list[int] = []
         for _ in range(self._config.horizon):
-            views = [View(self._rules.observation(now), self._rules.info(now), now) for now in self._moments]
-            choices = [teacher.choose(view) for view in views]
-            seen.append(stack_observations([view.observation for view in views]))
-            told += choices
-            actions = self._moves.actions(choices) if student is None else student.act(views)[0]
-            self._advance(actions)
+            views = [
+                View(self._rules.observation(now), self._rules.info(now), now, memory)
+                for now, memory in zip(self._moments, self._memories, strict=True)
+            ]
+            lessons = [teacher.choose(view) for view in views]
+            made = lessons if student is None else student.choose(views).tolist()
+            shown: list[dict[str, Any]] = [
+                {**view.observation, HISTORY: view.memory.ravel()}  # type: ignore[dict-item]
+                for view in views
+            ]
+            seen.append(stack_observations(shown))
+            told += lessons
+            self._memories = [remember(*pair) for pair in zip(self._memories, shown, made, strict=True)]
+            self._advance(self._moves.actions(made))
         return _joined(seen), np.array(told)
 
     def _advance(self, actions: list[np.ndarray]) -> None:
@@ -127,7 +137,7 @@ class _Play:
         ]
         fresh = self._rules.start([self._generators[world] for world in ended], [{}] * len(ended)) if ended else []
         for world, now in zip(ended, fresh, strict=True):
-            self._moments[world], self._steps[world] = now, 0
+            self._moments[world], self._steps[world], self._memories[world] = now, 0, no_memory(self._moves)
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -163,8 +173,8 @@ def _fit(
             rows = order[first : first + config.batch_size]
             batch, target = {name: array[rows] for name, array in seen.items()}, told[rows]
             if rng.random() < 0.5:
-                batch, target = _mirror(batch), mirrored[target]
-            tensors, _ = policy.obs_to_tensor(batch)
+                batch, target = _mirror(batch, moves), mirrored[target]
+            tensors, _ = policy.obs_to_tensor({name: np.ascontiguousarray(array) for name, array in batch.items()})
             chances = policy.get_distribution(tensors).log_prob(torch.as_tensor(target, device=policy.device))
             loss = -chances.mean()
             optimiser.zero_grad()
@@ -174,9 +184,9 @@ def _fit(
     return float(np.mean(losses))
 
 
-def _mirror(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Frames [n, 3, H, W] and the bearing of the goal, left and right exchanged."""
-    return {
-        name: array * np.array([1, -1], array.dtype) if name == "pointgoal" else np.ascontiguousarray(array[..., ::-1])
-        for name, array in batch.items()
-    }
+def _mirror(batch: dict[str, np.ndarray], moves: Moves) -> dict[str, np.ndarray]:
+    """Frames [n, 3, H, W], the bearing of the goal and the history, left and right exchanged."""
+    turned = {name: array[..., ::-1] for name, array in batch.items() if array.ndim == 4}
+    if "pointgoal" in batch:
+        turned["pointgoal"] = batch["pointgoal"] * np.array([1, -1], np.float32)
+    return {**turned, HISTORY: mirrored_history(batch[HISTORY], moves)}

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 MOVES: dict[str, tuple[float, float, float]] = {
     # name: (forward, right, yaw) of the continuous action space
@@ -59,28 +57,3 @@ class Moves:
     def actions(self, choices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Continuous actions of chosen moves."""
         return [self.table[int(choice)].copy() for choice in choices]
-
-
-class MoveVecEnv(VecEnvWrapper):
-    """An SB3 vector environment with the moves as its action space.
-
-    Args:
-        venv: with ``continuous`` actions.
-        moves: of its action space.
-    """
-
-    def __init__(self, venv: VecEnv, moves: Moves) -> None:
-        super().__init__(venv, action_space=moves.space)
-        self._moves = moves
-
-    def reset(self) -> VecEnvObs:
-        """Start episodes."""
-        return self.venv.reset()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Translate and pass on."""
-        self.venv.step_async(self._moves.table[actions])
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """Pass back."""
-        return self.venv.step_wait()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
+
+from li_env.agents.history import HISTORY
 
 DISTANCE_SCALE = 10.0
 """Length units that make a goal distance of 1 for the network."""
 
 
 class GoalFeatures(BaseFeaturesExtractor):
-    """Features of a Dict observation: frames (``rgb``, ``imagegoal``; channels first) and ``pointgoal``.
+    """Features of a Dict observation: frames (``rgb``, ``imagegoal``; channels first), ``pointgoal``, ``history``.
 
     Args:
         observation_space: the Dict space, frames as SB3 turns them: uint8 [3, H, W].
@@ -22,7 +25,8 @@ class GoalFeatures(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Dict, size: int = 256) -> None:
         self.pictures = [name for name in ("rgb", "imagegoal") if name in observation_space.spaces]
         self.has_place = "pointgoal" in observation_space.spaces
-        super().__init__(observation_space, size * len(self.pictures) + 4 * self.has_place)
+        memory = int(np.prod(observation_space[HISTORY].shape or ()))
+        super().__init__(observation_space, size * len(self.pictures) + 4 * self.has_place + memory)
         shape = observation_space["rgb"].shape
         assert shape is not None
         self.look = nn.ModuleDict({name: _eye(shape, size) for name in self.pictures})
@@ -34,7 +38,7 @@ class GoalFeatures(BaseFeaturesExtractor):
             distance, bearing = observations["pointgoal"].unbind(-1)
             near = torch.exp(-distance)  # whether to stop is decided in the last metres
             features.append(torch.stack([distance / DISTANCE_SCALE, near, bearing.sin(), bearing.cos()], -1))
-        return torch.cat(features, -1)
+        return torch.cat([*features, observations[HISTORY]], -1)
 
 
 def _eye(shape: tuple[int, ...], size: int) -> nn.Sequential:

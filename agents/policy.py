@@ -16,6 +16,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from li_env.agents.agent import View
+from li_env.agents.history import HISTORY, history_space, no_memory, remember
 from li_env.agents.moves import Moves
 from li_env.agents.networks import GoalFeatures
 
@@ -67,16 +68,28 @@ class PolicyAgent:
         return cls(policy.to(device).eval(), moves, seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """See `li_env.agents.agent.Agent`; without memory."""
-        batch = stack_observations([view.observation for view in views])
+        """See `li_env.agents.agent.Agent`; the memory is that of `li_env.agents.history`."""
+        choices = self.choose(views)
+        remembered = [
+            remember(self.memory(view), view.observation, choice)  # type: ignore[arg-type]
+            for view, choice in zip(views, choices.tolist(), strict=True)
+        ]
+        return self._moves.actions(choices), remembered
+
+    def memory(self, view: View) -> np.ndarray:
+        """What is remembered of an episode."""
+        return no_memory(self._moves) if view.memory is None else view.memory
+
+    def choose(self, views: Sequence[View]) -> np.ndarray:
+        """Indices [n] of the moves to make."""
+        batch = stack_observations([{**view.observation, HISTORY: self.memory(view).ravel()} for view in views])
         with torch.inference_mode():
             tensors, _ = self.policy.obs_to_tensor(batch)
             chances = _chances(self.policy, tensors).double().cpu().numpy()
         if self._rng is None:
-            return self._moves.actions(chances.argmax(1)), [None] * len(views)
+            return chances.argmax(1)
         draws = self._rng.random((len(views), 1))
-        choices = np.minimum((draws >= np.cumsum(chances, 1)).sum(1), chances.shape[1] - 1)
-        return self._moves.actions(choices), [None] * len(views)
+        return np.minimum((draws >= np.cumsum(chances, 1)).sum(1), chances.shape[1] - 1)
 
 
 def _chances(policy: ActorCriticPolicy, observations: Any) -> torch.Tensor:
@@ -99,7 +112,7 @@ def build_policy(observation_space: spaces.Space[Any], moves: Moves) -> MultiInp
             name: VecTransposeImage.transpose_space(space)
             if isinstance(space, spaces.Box) and is_image_space(space)
             else space
-            for name, space in observation_space.spaces.items()
+            for name, space in {**observation_space.spaces, HISTORY: history_space(moves)}.items()
         }
     )
     return MultiInputActorCriticPolicy(turned, moves.space, lambda _: 0.0, **policy_arguments())

@@ -29,9 +29,10 @@ from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE
 from li_env.agents.cloning import CloningConfig, clone
 from li_env.agents.expert import Expert
-from li_env.agents.moves import STOP, Moves, MoveVecEnv
+from li_env.agents.moves import STOP, Moves
 from li_env.agents.policy import POLICY, policy_arguments, store_policy
 from li_env.agents.sb3 import SB3VecEnv
+from li_env.agents.sb3_moves import MoveVecEnv
 from li_env.errors import check_keys
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation

@@ -22,40 +22,52 @@ DEFAULT_PRESET = "off"
 
 
 class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
-    """Explore a generated world: ``LightInteraction/Explore-v0``.
+    """A generated world with a task: ``LightInteraction/Explore-v0``, ``/PointGoal-v0``, ``/ImageGoal-v0``.
 
     One step makes one chunk of video: the action is held for every latent of the chunk, a planner decides what the
     model looks back at, the model generates the frames.
 
-    **Action space.** ``discrete``, ``continuous`` or ``keyboard_mouse``; one table for all in `li_env.actions`.
+    **Action space.** ``discrete``, ``continuous`` or ``keyboard_mouse``; one table for all in `li_env.actions`. In
+    PointGoal and ImageGoal it has ``stop``, which makes no chunk: the frames stay those of the step before.
 
     **Observation space.** ``chunk``: uint8 [T, H, W, 3], RGB, the frames of the step, T fixed per world. Where a first
     chunk has fewer new frames it is padded in front with the start frame, where it has more the last T count; a reset
-    shows the start frame T times. ``frame``: uint8 [H, W, 3], the last frame.
+    shows the start frame T times. ``frame``: uint8 [H, W, 3], the last frame. Goal tasks have a Dict of these frames as
+    ``rgb`` and a sensor: ``pointgoal``, float32 [2], distance in length units and bearing in radians, positive to the
+    right; or ``imagegoal``, uint8 [H, W, 3].
 
-    **Reward.** Newly seen area in units of one full view:
+    **Reward of Explore.** Newly seen area in units of one full view:
     ``reward = cells covered for the first time in this step / cells of one view wedge``. Cells are squares of
     ``view_distance / 16`` on the floor plan; a view covers the cells whose centres lie within the horizontal field of
     view and ``view_distance``; the wedge holds ``fov / 2 * 16**2`` cells (fov in radians). The view of the start frame
     counts as seen. Occlusion is not known to a video model and ignored (`li_env.seen_area`).
 
-    **End.** Never ``terminated``. ``truncated`` by the time limit (64 steps as registered) or when the world
-    degenerated (NaN or infinity in the latents; ``info["degenerated"]`` is then True).
+    **Reward of goals.** How much shorter the way to the goal became (length units; along corridors in a known map, else
+    straight), a slack reward per step and a success reward: `li_env.tasks.navigation`, ``configs/tasks``. Success is
+    ``stop`` within the success radius.
+
+    **End.** ``terminated`` after ``stop``, never in Explore. ``truncated`` by the time limit (64 steps as registered,
+    32 in goal tasks) or when the world degenerated (NaN or infinity in the latents; ``info["degenerated"]`` is then
+    True).
 
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped),
     ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes), ``start`` (index of one of the world's start frames;
     drawn from the seed otherwise), ``state`` (a `SavedState`; excludes the others and leaves the noise of the
-    episode as it was saved).
+    episode as it was saved). Goal tasks: ``episode`` (index in the dataset; drawn from the seed otherwise; excludes the
+    others), ``goal`` (x, z in the axes of the poses) and, in ImageGoal, ``goal_image`` with it. Without a dataset a
+    goal is drawn inside the first view.
 
     **Determinism.** Same seed and actions, same frames bit for bit, on one device.
 
     **Info.** New objects in every call, arrays of fixed shape: ``pose`` float64 [4, 4] camera-to-world (OpenCV axes),
     ``latent_poses`` float64 [n, 4, 4] and ``motion`` float64 [n, 4] (yaw and pitch in degrees, right and forward in
     length units, as it really happened) for the n latents of a chunk, ``blocked`` (share of the commanded way that
-    walls refused), ``seen_area`` (square length units), ``new_cells``, ``chunk`` (chunks made), ``start_index``,
-    ``episode_seed``, ``degenerated``, and after a step ``accel``: the chunk's plan as a dictionary. Measured times
-    differ from run to run, which Gymnasium's checker forbids, so ``accel["milliseconds"]`` (by stage) is there only
-    with ``timings=True``.
+    walls refused), ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``, and after a step that
+    made a chunk ``accel``: its plan as a dictionary. Measured times differ from run to run, which Gymnasium's checker
+    forbids, so ``accel["milliseconds"]`` (by stage) is there only with ``timings=True``. Explore adds ``seen_area``
+    (square length units) and ``new_cells``; goal tasks add Habitat's measures as if the episode ended now:
+    ``distance_to_goal``, ``success``, ``spl``, ``soft_spl``, ``path_length``, ``collisions``, ``num_steps``, and
+    ``start_distance``, ``goal`` (x, z), ``episode_index``.
 
     **Pickling** stores the constructor's arguments and never weights or episodes: the copy starts afresh.
 
@@ -69,6 +81,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         device: ``auto``, ``cpu`` or ``cuda``; ignored when ``world`` is a `WorldModel`.
         weights: folder with weights instead of the shipped ones; only with a world's name.
         timings: put measured milliseconds into ``info["accel"]``.
+        task: ``explore``, ``pointgoal`` or ``imagegoal`` (the ids bring theirs), or a `li_env.tasks.Task`.
+        dataset: file of navigation episodes for a goal task, or an `EpisodeDataset`; the worlds ``freedoom`` and
+            ``freedoom_game`` have one of their own, on held-out maps.
 
     Raises:
         ValueError: any argument, option or action that is not allowed; the message names it, its value and what is.

@@ -49,9 +49,10 @@ class RecordAllFrames(gymnasium.Wrapper[np.ndarray, Any, np.ndarray, Any], Recor
         return observation, info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Step and keep the frames."""
+        """Step and keep the frames, if it made any: ``stop`` does not."""
         outcome = self.env.step(action)
-        self._frames.append(self._inner.last_frames())
+        if self._inner.save_state().last is not None:
+            self._frames.append(self._inner.last_frames())
         return outcome
 
     def close(self) -> None:

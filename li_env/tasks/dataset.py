@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,24 @@ class EpisodeDataset:
         if not path.is_file():
             raise ValueError(f"dataset={str(path)!r} is not a file; allowed: a YAML or JSON file of episodes")
         return _Reader(path).dataset()
+
+    @classmethod
+    def join(cls, parts: Sequence[EpisodeDataset]) -> EpisodeDataset:
+        """The episodes of several datasets, all with or all without the same kinds of frames."""
+        kinds = {frozenset(part.frames) for part in parts}
+        if len(kinds) != 1:
+            raise ValueError("datasets with different kinds of frames cannot be joined")
+        episodes: list[EpisodeRecord] = []
+        shift = dict.fromkeys(FRAMES, 0)
+        for part in parts:
+            for episode in part.episodes:
+                goal = None if episode.goal_frame is None else episode.goal_frame + shift["goal"]
+                episodes.append(replace(episode, start=episode.start + shift["start"], goal_frame=goal))
+            for name, frames in part.frames.items():
+                shift[name] += len(frames)
+        return cls(
+            tuple(episodes), {name: np.concatenate([part.frames[name] for part in parts]) for name in parts[0].frames}
+        )
 
     def write(self, path: str | Path) -> None:
         """Write ``path`` (JSON, one episode per line) and, if there are frames, ``<name>.safetensors`` beside it."""

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from li_env.agents.cloning import CloningConfig, _mirror, clone
+from li_env.agents.history import mirrored_history, no_memory, remember
+from li_env.agents.moves import MOVES
 from li_env.agents.policy import build_policy
 
 
@@ -30,15 +32,16 @@ def test_the_learner_comes_to_agree_with_its_teacher(room, moves):
     assert rounds[-1]["agreement"] > 0.5 > rounds[0]["agreement"] + 0.2
 
 
-def test_a_mirrored_batch_is_what_a_mirrored_world_would_show():
+def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(moves):
     rng = np.random.default_rng(0)
-    batch = {
-        "rgb": rng.integers(0, 255, (2, 3, 4, 6), np.uint8),
-        "pointgoal": rng.normal(size=(2, 2)).astype(np.float32),
-    }
-    twice = _mirror(_mirror(batch))
+    frames, places = rng.integers(0, 255, (2, 3, 4, 6), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
+    batch = {"rgb": frames, "pointgoal": places, "history": rng.normal(size=(2, 48)).astype(np.float32)}
+    once, twice = _mirror(batch, moves), _mirror(_mirror(batch, moves), moves)
     for name, array in batch.items():
         np.testing.assert_array_equal(twice[name], array)
-        assert not np.array_equal(_mirror(batch)[name], array)
-        assert _mirror(batch)[name].dtype == array.dtype
-    np.testing.assert_array_equal(_mirror(batch)["pointgoal"][:, 0], batch["pointgoal"][:, 0])
+        assert not np.array_equal(once[name], array)
+        assert once[name].dtype == array.dtype
+    np.testing.assert_array_equal(once["pointgoal"][:, 0], places[:, 0])
+    left = remember(no_memory(moves), {"pointgoal": np.array([3.0, -0.5])}, list(MOVES).index("turn_left"))
+    right = remember(no_memory(moves), {"pointgoal": np.array([3.0, 0.5])}, list(MOVES).index("turn_right"))
+    np.testing.assert_allclose(mirrored_history(left.reshape(1, -1), moves)[0], right.ravel())

@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from li_env.agents.agent import View
+from li_env.agents.history import no_memory, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent
 from li_env.agents.ppo import PPOConfig, train
+from li_env.agents.sb3 import SB3VecEnv
+from li_env.agents.sb3_moves import MoveVecEnv
 from li_env.episodes import open_episodes
+from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
 
 TINY = PPOConfig(
@@ -55,6 +59,34 @@ def test_the_agent_acts_as_the_policy_that_was_trained(trained):
     assert all(action in rules.actions.space for action in [*first, *greedy])
     alone = [agents[2].act([view])[0][0] for view in views]
     np.testing.assert_array_equal(alone, greedy)
+
+
+def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):
+    """The memory in the vector environment and the one that `PolicyAgent` hands around are the same numbers."""
+    inner = LightInteractionVectorEnv(
+        2,
+        max_episode_steps=3,
+        autoreset_mode="SameStep",
+        world=AnalyticWorld(),
+        action_space="continuous",
+        observation="frame",
+        task="pointgoal",
+    )
+    moves = Moves(inner.single_action_space, True)
+    venv = MoveVecEnv(SB3VecEnv(inner), moves)
+    venv.seed(0)
+    shown = venv.reset()
+    memories = [no_memory(moves)] * 2
+    for step, choices in enumerate(([0, 4], [5, 1], [2, 2], [0, 0])):
+        before = [{"pointgoal": shown["pointgoal"][world]} for world in range(2)]
+        shown, _, dones, infos = venv.step(np.array(choices))
+        memories = [remember(*triple) for triple in zip(memories, before, choices, strict=True)]
+        assert dones.all() == (step == 2)
+        if step == 2:
+            for world in range(2):
+                np.testing.assert_array_equal(infos[world]["terminal_observation"]["history"], memories[world].ravel())
+            memories = [no_memory(moves)] * 2
+        np.testing.assert_array_equal(shown["history"], [memory.ravel() for memory in memories])
 
 
 def test_a_training_goes_on_where_it_stopped(trained, tmp_path):

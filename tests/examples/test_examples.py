@@ -17,12 +17,18 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_none_is_forgotten():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"step_env.py", "custom_image.py", "save_restore.py"}
+    names = {"step_env.py", "custom_image.py", "save_restore.py", "point_goal.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == names
 
 
 @pytest.mark.parametrize(
     ("name", "output"),
-    [("step_env", "step_env/episode-0.mp4"), ("custom_image", "custom_image.png"), ("save_restore", None)],
+    [
+        ("step_env", "step_env/episode-0.mp4"),
+        ("custom_image", "custom_image.png"),
+        ("save_restore", None),
+        ("point_goal", None),
+    ],
 )
 def test_runs_from_top_to_bottom(name, output, tmp_path, monkeypatch, capsys):
     entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device), "stand-in")

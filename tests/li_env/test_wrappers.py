@@ -27,6 +27,16 @@ def test_every_frame_of_every_episode_is_written(tmp_path, world_name, observati
     assert len(read_video(tmp_path / "episode-1.mp4")) == 1 + env.unwrapped.world.spec.chunk_frames
 
 
+def test_stop_adds_no_frames(tmp_path):
+    env = RecordAllFrames(gymnasium.make("LightInteraction/PointGoal-v0", world="analytic"), tmp_path)
+    env.reset(seed=0)
+    env.step(1)
+    env.step(9)
+    env.close()
+    frames = read_video(tmp_path / "episode-0.mp4")
+    assert len(frames) == 1 + env.unwrapped.world.spec.chunk_frames
+
+
 def test_an_episode_without_steps_leaves_no_file(tmp_path, world_name):
     env = RecordAllFrames(gymnasium.make("LightInteraction/Explore-v0", world=world_name), tmp_path / "videos")
     env.reset(seed=0)

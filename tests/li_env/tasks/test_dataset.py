@@ -51,6 +51,29 @@ def test_what_is_written_is_read_back(tmp_path):
         np.testing.assert_array_equal(data.frames[name], array)
 
 
+def test_joined_datasets_keep_their_pictures():
+    rng = np.random.default_rng(0)
+    parts = [
+        EpisodeDataset(
+            (EpisodeRecord(0, (0, 0, 0), (1, 1, 0), goal_frame=0), EpisodeRecord(1, (k, 0, 0), (1, 1, 0))),
+            {
+                "start": rng.integers(0, 256, (2, 6, 8, 3), np.uint8),
+                "goal": rng.integers(0, 256, (1, 6, 8, 3), np.uint8),
+            },
+        )
+        for k in (0.0, 1.0)
+    ]
+    joined = EpisodeDataset.join(parts)
+    originals = [(part, episode) for part in parts for episode in part.episodes]
+    for episode, (part, original) in zip(joined.episodes, originals, strict=True):
+        np.testing.assert_array_equal(joined.frames["start"][episode.start], part.frames["start"][original.start])
+        assert (episode.goal_frame is None) == (original.goal_frame is None)
+        if episode.goal_frame is not None:
+            np.testing.assert_array_equal(joined.frames["goal"][episode.goal_frame], part.frames["goal"][0])
+    with pytest.raises(ValueError, match="different kinds of frames"):
+        EpisodeDataset.join([parts[0], EpisodeDataset(parts[0].episodes, {})])
+
+
 @pytest.mark.parametrize(
     ("change", "line", "message"),
     [

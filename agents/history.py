@@ -1,0 +1,52 @@
+"""A short memory in the observation: where the goal was and what the agent did in the last steps.
+
+A policy that sees only the present frame walks into the same wall again and again. A few steps of goal readings and
+moves tell it that it is stuck and which way it was going round. Memories are arrays [steps, numbers], never changed in
+place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from li_env.agents.moves import Moves
+
+STEPS = 4
+"""How far back it goes."""
+
+_PLACE = 3  # numbers for the goal: distance, sine and cosine of the bearing
+_FAR = 10.0  # length units that make a distance of 1
+
+HISTORY = "history"
+"""Its name in the observation, float32 [numbers]; zeros where an episode has not lasted that long."""
+
+
+def no_memory(moves: Moves) -> np.ndarray:
+    """At the start of an episode."""
+    return np.zeros((STEPS, _PLACE + len(moves.table)), np.float32)
+
+
+def remember(memory: np.ndarray, observation: dict[str, Any], choice: int) -> np.ndarray:
+    """After making move ``choice`` at ``observation``."""
+    row = np.zeros((1, memory.shape[1]), np.float32)
+    if "pointgoal" in observation:
+        distance, bearing = observation["pointgoal"]
+        row[0, :_PLACE] = distance / _FAR, np.sin(bearing), np.cos(bearing)
+    row[0, _PLACE + choice] = 1.0
+    return np.concatenate([memory[1:], row])
+
+
+def history_space(moves: Moves) -> spaces.Box:
+    """Of the observation's part."""
+    return spaces.Box(-np.inf, np.inf, (no_memory(moves).size,), np.float32)
+
+
+def mirrored_history(history: np.ndarray, moves: Moves) -> np.ndarray:
+    """Histories [n, numbers] with left and right exchanged."""
+    rows = history.reshape(len(history), STEPS, -1).copy()
+    rows[..., 1] *= -1
+    rows[..., _PLACE:] = rows[..., _PLACE + moves.mirrored()]
+    return rows.reshape(history.shape)
