@@ -35,8 +35,8 @@ def load(
         device: ``cpu`` or ``cuda``.
         weights: the checkpoint folder; ``None`` takes the environment variable ``LI_ENV_MATRIX_GAME_3``.
         decoder: ``full``, or ``light`` or ``lighter`` at half or a quarter of its width.
-        first_clip_frames: frames of an episode's first step, 4 n + 1 up to 57.
-        clip_frames: frames of every later step, 4 n up to 40.
+        first_clip_frames: frames of an episode's first step, 4 n + 1 from 17 to 57.
+        clip_frames: frames of every later step, 4 n from 16 to 40.
         frame_size: (height, width) in pixels, multiples of 32; the model was trained at 704 x 1280.
         random_weights: the published sizes without the published numbers, and stand-ins for autoencoder and text
             encoder: for measuring speed.

@@ -60,7 +60,7 @@ class ClipSizes:
 
     Attributes:
         first: frames of the first clip, 4 n + 1.
-        later: new frames of every later clip, 4 n.
+        later: new frames of every later clip, 4 n; as many latents at least as the next clip begins with.
 
     Raises:
         ValueError: numbers of frames that the model cannot make.
@@ -70,10 +70,10 @@ class ClipSizes:
     later: int = CLIP_FRAMES
 
     def __post_init__(self) -> None:
-        least = LATENT_FRAMES * PAST_LATENTS + 1
+        least = LATENT_FRAMES * PAST_LATENTS
         for key, value, low, high, rest in (
-            ("first_clip_frames", self.first, least, FIRST_CLIP_FRAMES, 1),
-            ("clip_frames", self.later, LATENT_FRAMES, CLIP_FRAMES, 0),
+            ("first_clip_frames", self.first, least + 1, FIRST_CLIP_FRAMES, 1),
+            ("clip_frames", self.later, least, CLIP_FRAMES, 0),
         ):
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole or not low <= value <= high or value % LATENT_FRAMES != rest:

@@ -23,9 +23,11 @@ def test_frames_and_latents() -> None:
     assert all(latent_of(pose_frame(latent)) == latent for latent in range(50))
 
 
-@pytest.mark.parametrize("value", [38, 41, 0, 44, 4.0, True, -4])
+@pytest.mark.parametrize("value", [38, 41, 0, 12, 44, 16.0, True, -4])
 def test_frames_that_cannot_be_made(value: object) -> None:
-    with pytest.raises(ValueError, match=f"clip_frames={value!r} is not possible: the model makes 4, 8, ... 40 frames"):
+    with pytest.raises(
+        ValueError, match=f"clip_frames={value!r} is not possible: the model makes 16, 20, ... 40 frames"
+    ):
         ClipSizes(later=value)  # type: ignore[arg-type]
 
 
@@ -38,7 +40,7 @@ def test_first_frames_that_cannot_be_made(value: object) -> None:
 
 
 def test_shorter_clips() -> None:
-    sizes = ClipSizes(first=25, later=8)
-    assert (sizes.first_latents, sizes.later_latents) == (7, 2)
+    sizes = ClipSizes(first=25, later=16)
+    assert (sizes.first_latents, sizes.later_latents) == (7, 4)
     assert sizes.clip(0) == Clip(0, 25, 0, 7, 1)
-    assert sizes.clip(1) == Clip(9, 33, 3, 9, 4)
+    assert sizes.clip(1) == Clip(9, 41, 3, 11, 4)

@@ -45,7 +45,7 @@ AHEAD = (CameraMotion(forward=MOTION.translation),) * 10
 
 
 def small_world(device: str = "cpu", weights: str | None = None) -> MatrixGame3World:
-    return random_world(torch.device(device), SMALL, (4, 8), ClipSizes(25, 8))
+    return random_world(torch.device(device), SMALL, (4, 8), ClipSizes(25, 16))
 
 
 register_world("matrix_game_3_small", small_world, "tiny random weights, for these tests")
@@ -218,7 +218,7 @@ def test_environment() -> None:
     assert np.array_equal(first, other)
     action = np.array([1, 0, 0, 0, 0.5, 0], np.float32)
     observation, _, _, _, info = env.step(action)
-    assert observation.shape == (8, 64, 128, 3)
+    assert observation.shape == (16, 64, 128, 3)
     assert info["motion"][-1].tolist() == pytest.approx([3.0, 0.0, 0.0, MOTION.translation])
     state = env.unwrapped.save_state()
     ahead = env.step(action)[0]
@@ -234,16 +234,16 @@ def test_a_checkpoint_folder_becomes_an_environment(
     for library in ("diffusers", "transformers", "ftfy"):
         pytest.importorskip(library)
     write_checkpoint(tmp_path)
-    small = partial(load, frame_size=(64, 96), clip_frames=8, first_clip_frames=17, decoder=decoder)
+    small = partial(load, frame_size=(64, 96), clip_frames=16, first_clip_frames=17, decoder=decoder)
     entry = replace(world_entry("matrix_game_3"), loader=small)
     monkeypatch.setitem(registry._entries(), "matrix_game_3", entry)
     env = gymnasium.make("LightInteraction/Explore-v0", world="matrix_game_3", weights=str(tmp_path), device="cpu")
     image = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
     first, _ = env.reset(seed=0, options={"image": image, "prompt": "a street in the rain"})
-    assert first.shape == (8, 64, 96, 3)
+    assert first.shape == (16, 64, 96, 3)
     for action in (1, 6, 5):
         observation, _, _, truncated, info = env.step(action)
-        assert observation.shape == (8, 64, 96, 3) and observation.std() > 0 and not truncated
+        assert observation.shape == (16, 64, 96, 3) and observation.std() > 0 and not truncated
     assert info["accel"]["slots"]
 
 
@@ -267,7 +267,7 @@ def test_action_spaces(action_space: str) -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match=r"clip_frames=41 is not possible: the model makes 4, 8, ... 40 frames"):
+    with pytest.raises(ValueError, match=r"clip_frames=41 is not possible: the model makes 16, 20, ... 40 frames"):
         load(clip_frames=41)
     with pytest.raises(ValueError, match=r"first_clip_frames=60 is not possible: the model makes 17, 21, ... 57 fr"):
         load(first_clip_frames=60)
