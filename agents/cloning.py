@@ -51,9 +51,9 @@ class CloningConfig:
     steps: int
     worlds: int = 64
     horizon: int = 32
-    epochs: int = 4
-    batch_size: int = 512
-    learning_rate: float = 5e-4
+    epochs: int = 6
+    batch_size: int = 256
+    learning_rate: float = 1e-3
     max_episode_steps: int = 32
     seed: int = 0
 

@@ -222,11 +222,8 @@ def _imitate(
         config.cloning_steps,
         config.worlds,
         config.horizon,
-        config.epochs,
-        config.batch_size,
-        config.learning_rate,
-        config.max_episode_steps,
-        config.seed,
+        max_episode_steps=config.max_episode_steps,
+        seed=config.seed,
     )
     teacher = Expert(moves, task.dataset, _ARRIVAL * task.rules.success_radius)
     clone(policy, moves, env.episodes, teacher, settings, told)

@@ -238,3 +238,21 @@ def test_a_fork_shares_nothing_that_changes():
     np.testing.assert_equal(env.step(STOP)[1:], ended[1:])
     env.unwrapped.restore_state(saved)
     assert env.step(TURN_RIGHT)[2] is False
+
+
+def test_worlds_of_a_vector_environment_stop_one_by_one():
+    goals = {"each": [ahead(3.0), ahead(2.0, 90.0), ahead(2.25)]}
+    kwargs = {"world": "analytic", "observation": "frame", "autoreset_mode": "SameStep"}
+    venv = gymnasium.make_vec(ID, 3, vectorization_mode="vector_entry_point", **kwargs)
+    shown, _ = venv.reset(seed=0, options=goals)
+    np.testing.assert_allclose(shown["pointgoal"][:, 0], [3.0, 2.0, 2.25], atol=1e-6)
+    assert shown["rgb"].shape == (3, 96, 128, 3)
+    venv.step(np.array([FORWARD, TURN_RIGHT, FORWARD]))
+    after, rewards, terminations, _, infos = venv.step(np.array([STOP, TURN_RIGHT, STOP]))
+    np.testing.assert_array_equal(terminations, [True, False, True])
+    np.testing.assert_allclose(rewards, [2.49, -0.01, 2.49], atol=1e-9)
+    np.testing.assert_array_equal(infos["final_info"]["success"], [1.0, 0.0, 1.0])
+    np.testing.assert_allclose(infos["final_obs"][2]["pointgoal"][0], 0.0, atol=1e-6)
+    np.testing.assert_allclose(after["pointgoal"][1], [2.0, np.radians(90 - 45 - 60)], atol=1e-6)
+    assert (after["pointgoal"][[0, 2], 0] >= 4).all(), "new episodes with goals of their own"
+    venv.close()
