@@ -20,6 +20,9 @@ MAX_CANDIDATES = 32
 MAX_SEARCHED = 1024
 """Groups (or latents) among which `nearest_groups` and the planner search: the most recent ones."""
 
+_BLOCK = 64
+"""Worlds searched together, so that what they need does not grow with their number."""
+
 MAX_QUERIES = 4
 """Poses of the coming chunk that are compared; evenly spaced if it has more."""
 
@@ -97,13 +100,13 @@ class NearestView:
 
     def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
         """See `MemoryPolicy.choose`."""
-        candidates = [self._candidates(request) for request in requests]
+        candidates = self._candidates(requests)
         similarities = self._similarities(requests, candidates)
         return [self._choice(*each) for each in zip(requests, candidates, similarities, strict=True)]
 
-    def _candidates(self, request: MemoryRequest) -> np.ndarray:
+    def _candidates(self, requests: Sequence[MemoryRequest]) -> list[np.ndarray]:
         count = max(MAX_CANDIDATES, 2 * self._groups)
-        return nearest_groups(request, self._spec.memory_group, self._spec.view_distance, count)
+        return nearest_groups_of(requests, self._spec.memory_group, self._spec.view_distance, count)
 
     def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
         best = float(similarity.max(initial=0.0))
@@ -111,7 +114,7 @@ class NearestView:
         reason = f"Similarity {best:.2f} {'reaches' if best >= limit else 'stays below'} {limit:.2f}"
         if request.before <= self._latents:
             return MemoryChoice(tuple(range(request.before)), best, best >= limit, reason, complete=True)
-        ranked = [int(group) for group in groups[np.argsort(-similarity, kind="stable")]]
+        ranked = groups[np.argsort(-similarity, kind="stable")[: self._groups + 1]].tolist()
         if self._keeps_start and request.before >= self._spec.memory_group:
             ranked = [0, *(group for group in ranked if group != 0)]
         return MemoryChoice(self._latents_of(ranked[: self._groups]), best, best >= limit, reason)
@@ -150,11 +153,11 @@ class FovGate(NearestView):
     candidate, so that walking ahead counts as coming back; `coverage` does better.
     """
 
-    def _candidates(self, request: MemoryRequest) -> np.ndarray:
-        if request.before < self._latents:
-            return np.zeros(0, dtype=int)
-        groups = super()._candidates(request)
-        return groups[groups != 0] if self._keeps_start else groups
+    def _candidates(self, requests: Sequence[MemoryRequest]) -> list[np.ndarray]:
+        asked = [request for request in requests if request.before >= self._latents]
+        found = iter(super()._candidates(asked))
+        candidates = [np.zeros(0, dtype=int) if each.before < self._latents else next(found) for each in requests]
+        return [groups[groups != 0] for groups in candidates] if self._keeps_start else candidates
 
     def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
         if request.before < self._latents:
@@ -175,13 +178,41 @@ def nearest_groups(request: MemoryRequest, size: int, view_distance: float, coun
     of a coming pose. Near centres mean near positions and like directions, so this keeps what overlaps most at the
     price of one subtraction per group.
     """
-    groups = np.arange(max(0, request.before // size - MAX_SEARCHED), request.before // size)
-    if len(groups) <= count:
-        return groups
-    middle = request.track.poses[groups[0] * size + size // 2 : groups[-1] * size + size : size]
-    away = view_centres(queries_of(request.next_poses), view_distance)[:, None] - view_centres(middle, view_distance)
-    distance = np.einsum("qgi,qgi->qg", away, away).min(axis=0).round(9)  # rounded: of equal places the oldest first
-    return groups[np.sort(np.argsort(distance, kind="stable")[:count])]
+    return nearest_groups_of([request], size, view_distance, count)[0]
+
+
+def nearest_groups_of(
+    requests: Sequence[MemoryRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
+) -> list[np.ndarray]:
+    """`nearest_groups` for many worlds."""
+    found, kinds = [], dict[int, list[int]]()
+    for index, request in enumerate(requests):
+        end = request.before // size
+        found.append(np.arange(max(0, end - MAX_SEARCHED), end))
+        if len(found[-1]) > count:
+            kinds.setdefault(len(request.next_poses), []).append(index)
+    for members in kinds.values():
+        for start in range(0, len(members), _BLOCK):
+            block = members[start : start + _BLOCK]
+            near = _nearest([requests[i] for i in block], [found[i] for i in block], size, view_distance, count)
+            for index, columns in zip(block, near, strict=True):
+                found[index] = found[index][columns]
+    return found
+
+
+def _nearest(
+    requests: Sequence[MemoryRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
+) -> np.ndarray:
+    """Columns [w, ``count``] of each world's ``groups``, increasing; every world has more than ``count``."""
+    views = np.full((len(requests), max(map(len, groups)), 3, 2), np.inf)  # direction, position
+    for row, (request, own) in enumerate(zip(requests, groups, strict=True)):
+        middle = slice(own[0] * size + size // 2, own[-1] * size + size, size)
+        views[row, : len(own)] = request.track.poses[middle, :3, 2:]
+    wanted = view_centres(np.stack([queries_of(request.next_poses) for request in requests]), view_distance)
+    away = wanted[:, :, None] - (views[..., 1] + 0.5 * view_distance * views[..., 0])[:, None]
+    # Rounded: of equal places the oldest first.
+    distance = np.einsum("wqgi,wqgi->wqg", away, away).min(axis=1).round(9)
+    return np.sort(np.argsort(distance, axis=1, kind="stable")[:, :count], axis=1)
 
 
 def view_centres(poses: np.ndarray, view_distance: float) -> np.ndarray:
