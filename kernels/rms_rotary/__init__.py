@@ -18,6 +18,7 @@ def rms_rotary(
     tables: RotaryTables | None = None,
     eps: float = 1e-6,
     per_head: bool = False,
+    interleaved: bool = False,
 ) -> torch.Tensor:
     """``x / sqrt(mean(x^2) + eps) * weight``, cut into heads, adjacent channel pairs of each head rotated.
 
@@ -28,9 +29,11 @@ def rms_rotary(
         tables: angles of the first pairs of each head; the other channels stay. None rotates nothing.
         eps: added to the mean square.
         per_head: the mean is over the D channels of a head instead of over all H * D.
+        interleaved: keep the heads of a token beside each other in memory, as in ``x``; dense attention then gives its
+            result in that order too, so that it is joined again without a copy.
 
     Returns:
-        [B, H, S, D] contiguous in the type of ``x``; arithmetic in float32.
+        [B, H, S, D] in the type of ``x``, contiguous or a view of [B, S, H, D]; arithmetic in float32.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -50,5 +53,5 @@ def rms_rotary(
     if uses_triton(x.device):
         from li_env.kernels.rms_rotary.triton import triton_rms_rotary
 
-        return triton_rms_rotary(x, heads, weight, tables, eps, per_head)
-    return naive_rms_rotary(x, heads, weight, tables, eps, per_head)
+        return triton_rms_rotary(x, heads, weight, tables, eps, per_head, interleaved)
+    return naive_rms_rotary(x, heads, weight, tables, eps, per_head, interleaved)

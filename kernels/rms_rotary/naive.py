@@ -14,6 +14,7 @@ def naive_rms_rotary(
     tables: RotaryTables | None,
     eps: float,
     per_head: bool,
+    interleaved: bool = False,
 ) -> torch.Tensor:
     """See `li_env.kernels.rms_rotary.rms_rotary`; float32 arithmetic."""
     values = x.float().unflatten(-1, (heads, -1))  # [B, S, H, D]
@@ -29,7 +30,8 @@ def naive_rms_rotary(
         first, second = values[..., : 2 * rotated].unflatten(-1, (-1, 2)).unbind(-1)
         turned = torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
         values = torch.cat((turned, values[..., 2 * rotated :]), dim=-1)
-    return values.to(x.dtype).contiguous()
+    values = values.to(x.dtype)
+    return values.transpose(1, 2).contiguous().transpose(1, 2) if interleaved else values.contiguous()
 
 
 def _per_token(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from li_env.kernels.rms_rotary.tables import RotaryTables
 @triton.jit(do_not_specialize=["tokens", "heads"])
 def rms_rotary_kernel(
     x, weight, cos, sin, places, axes, out,
-    tokens, heads, x_stride_b, x_stride_t, table_stride_b, eps,
+    tokens, heads, x_stride_b, x_stride_t, out_stride_h, out_stride_t, table_stride_b, eps,
     WIDTH: tl.constexpr, HEADS: tl.constexpr, PADDED_PAIRS: tl.constexpr, AXES: tl.constexpr,
     ROTATED: tl.constexpr, TABLE_HEADS: tl.constexpr, WEIGHTED: tl.constexpr, PER_HEAD: tl.constexpr,
 ):  # fmt: skip
@@ -44,7 +44,8 @@ def rms_rotary_kernel(
         c = tl.load(cos + world * table_stride_b + angle, mask=known, other=1.0)
         s = tl.load(sin + world * table_stride_b + angle, mask=known, other=0.0)
         values = tl.reshape(tl.join(first * c - second * s, first * s + second * c), (HEADS, 2 * PADDED_PAIRS))
-    target = out + ((world * heads + head[:, None]) * tokens + token) * WIDTH + channel[None, :]
+    target = out + (world * tokens * heads * WIDTH + token.to(tl.int64) * out_stride_t)
+    target = target + head[:, None].to(tl.int64) * out_stride_h + channel[None, :]
     tl.store(target, values.to(out.dtype.element_ty), mask=inside)
 
 
@@ -55,18 +56,21 @@ def triton_rms_rotary(
     tables: RotaryTables | None,
     eps: float,
     per_head: bool,
+    interleaved: bool = False,
 ) -> torch.Tensor:
     """See `li_env.kernels.rms_rotary.rms_rotary`."""
     if x.stride(2) != 1:
         x = x.contiguous()
     worlds, tokens, channels = x.shape
     width = channels // heads
-    out = torch.empty((worlds, heads, tokens, width), dtype=x.dtype, device=x.device)
+    shape = (worlds, tokens, heads, width) if interleaved else (worlds, heads, tokens, width)
+    out = torch.empty(shape, dtype=x.dtype, device=x.device)
+    out = out.transpose(1, 2) if interleaved else out
     cos, sin, places, axes = (x, x, x, x) if tables is None else (tables.cos, tables.sin, tables.places, tables.axes)
     shared = tables is None or cos.shape[0] == 1
     rms_rotary_kernel[(tokens, worlds)](
         x, x if weight is None else weight, cos, sin, places, axes, out,
-        tokens, heads, x.stride(0), x.stride(1), 0 if shared else cos.stride(0), eps,
+        tokens, heads, x.stride(0), x.stride(1), out.stride(1), out.stride(2), 0 if shared else cos.stride(0), eps,
         WIDTH=width, HEADS=triton.next_power_of_2(heads),
         PADDED_PAIRS=triton.next_power_of_2(width // 2), AXES=1 if tables is None else places.shape[1],
         ROTATED=0 if tables is None else cos.shape[3], TABLE_HEADS=1 if tables is None else cos.shape[2],

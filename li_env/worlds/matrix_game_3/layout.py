@@ -94,6 +94,10 @@ class TokenLayout:
         """The tokens after ``dropped`` back into (frame, row, column) order."""
         return x if self.back is None else x.index_select(dim, self.back[self.dropped :] - self.dropped)
 
+    def is_dense(self, block: int) -> bool:
+        """Whether everything attends to everything in transformer block number ``block``."""
+        return self.tiles is None or (block == 0 and self.tiles.dense_first_block)
+
     def attend(self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention of transformer block number ``block``.
 
@@ -105,7 +109,7 @@ class TokenLayout:
         Returns:
             Like ``query``.
         """
-        if self.tiles is None or (block == 0 and self.tiles.dense_first_block):
+        if self.is_dense(block) or self.tiles is None:
             return attend_joined(query, key, value)
         plan = self.tiles.every if query.shape[2] == key.shape[2] else self.tiles.kept
         means = tile_means(query, plan.layout.queries), tile_means(key, plan.layout.keys)

@@ -100,9 +100,9 @@ class Attention(nn.Module):
         self.norm_q = RMSNorm(config.dim)
         self.norm_k = RMSNorm(config.dim)
 
-    def query(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> torch.Tensor:
-        """[B, S, C] -> [B, H, S, D]."""
-        return rms_rotary(self.q(z), self._heads, self.norm_q.weight, rotation, self._eps)
+    def query(self, z: torch.Tensor, rotation: RotaryTables | None = None, interleaved: bool = True) -> torch.Tensor:
+        """[B, S, C] -> [B, H, S, D], ``interleaved`` as in `rms_rotary`."""
+        return rms_rotary(self.q(z), self._heads, self.norm_q.weight, rotation, self._eps, interleaved=interleaved)
 
     def key_value(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """[B, S, C] -> twice [B, H, S, D]; the values are a view."""
@@ -174,7 +174,8 @@ class Block(nn.Module):
         """
         layout, dtype = clip.layout, z.dtype
         known = max(0, layout.known - (kept.start or 0))
-        query = self.self_attn.query(z[:, kept], clip.rotation.of_tokens(kept) if kept.start else clip.rotation)
+        rotation = clip.rotation.of_tokens(kept) if kept.start else clip.rotation
+        query = self.self_attn.query(z[:, kept], rotation, layout.is_dense(self._number))
         key, value = self.self_attn.key_value(z, clip.rotation)
         mixed = self.self_attn.output(layout.attend(self._number, query, key, value))
         x, z = add_camera_norm(

@@ -64,6 +64,10 @@ def test_triton_against_float64(weighted, per_head, heads, width, pairs, table_h
     )
     errors = [relative_rms(each, expected) for each in (ours, plain)]
     assert ours.dtype == dtype and ours.is_contiguous() and ours.shape == (worlds, heads, tokens, width)
+    for function in (triton_rms_rotary, naive_rms_rotary):
+        view = function(x, heads, weight, made, 1e-6, per_head, interleaved=True)
+        assert view.transpose(1, 2).is_contiguous()
+        torch.testing.assert_close(view, function(x, heads, weight, made, 1e-6, per_head), atol=0, rtol=0)
     assert errors[0] <= 2 * errors[1] + 1e-7
     assert errors[1] < (1e-6 if dtype == torch.float32 else 1e-3)
 
