@@ -115,7 +115,8 @@ class ActionModule(nn.Module):
 
     def keyboard(self, z: torch.Tensor, cache: ActionCache, slots: RotaryTables) -> torch.Tensor:
         """What the keyboard adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
-        query = rms_rotary(self.mouse_attn_q(z), self.config.heads_num, tables=slots, per_head=True)
+        heads = self.config.heads_num
+        query = rms_rotary(self.mouse_attn_q(z), heads, tables=slots, per_head=True, interleaved=True)
         mixed = attend(query, [cache.key], [cache.value])
         return self.proj_keyboard(mixed.transpose(1, 2).flatten(2))
 
