@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from li_env.agents.agent import View
+from li_env.agents.cloning import Lesson
 from li_env.agents.moves import MOVES, STOP, Moves
-from li_env.tasks import EpisodeDataset
+from li_env.tasks import EpisodeDataset, EpisodeRecord
 from li_env.worlds.freedoom.doom.geodesic import known_map, map_distance
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.worlds.freedoom.doom.walking import doom_places, level_places
@@ -17,6 +18,8 @@ from li_env.worlds.freedoom.doom.walking import doom_places, level_places
 _NAMES = list(MOVES)
 _LOOK = np.arange(-180.0, 180.0, 15.0)
 _AHEAD = 3.0  # metres
+_RAYS = np.linspace(-40.0, 40.0, 9)  # degrees, inside the view
+_SIGHT = 6.0  # metres
 
 
 class Expert:
@@ -34,15 +37,26 @@ class Expert:
     def __init__(self, moves: Moves, dataset: EpisodeDataset, arrival: float) -> None:
         self._moves, self._dataset, self._arrival = moves, dataset, arrival
 
+    def teach(self, view: View) -> Lesson:
+        """The move to make, and the free way along nine rays of the view (1 is 6 m).
+
+        Raises:
+            ValueError: the map of the episode is not known.
+        """
+        record = self._record(view)
+        ((x, y, angle),) = doom_places(level_places(view.info["pose"][None]))
+        space, limit = known_map(int(record.map_seed or 0)).space, _SIGHT * MAP_UNITS_PER_METRE
+        rays = space.clear_lengths((x, y), np.radians(angle - _RAYS), limit) / limit
+        return Lesson(self.choose(view), rays.astype(np.float32))
+
     def choose(self, view: View) -> int:
         """Index of the move to make.
 
         Raises:
             ValueError: the map of the episode is not known.
         """
-        record = self._dataset.episodes[int(view.info["episode_index"])]
-        if record.map_seed is None:
-            raise ValueError(f"episode {view.info['episode_index']} names no map; allowed: episodes with a map_seed")
+        record = self._record(view)
+        assert record.map_seed is not None
         if view.info["distance_to_goal"] < self._arrival:
             return STOP
         pose, space = view.info["pose"], known_map(record.map_seed).space
@@ -60,6 +74,12 @@ class Expert:
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """See `li_env.agents.agent.Agent`."""
         return self._moves.actions([self.choose(view) for view in views]), [None] * len(views)
+
+    def _record(self, view: View) -> EpisodeRecord:
+        record = self._dataset.episodes[int(view.info["episode_index"])]
+        if record.map_seed is None:
+            raise ValueError(f"episode {view.info['episode_index']} names no map; allowed: episodes with a map_seed")
+        return record
 
     def _move(self, turn: float, way: float) -> int:
         side = "left" if turn < 0 else "right"

@@ -39,6 +39,7 @@ from li_env.tasks.navigation import Navigation
 from li_env.vector_env import LightInteractionVectorEnv
 
 _RARELY = -3.0  # logit of stop before any training: about one step in 160
+_CHANGE = 0.03  # of the policy in one update, which ends when it is reached: a cloned policy has an untrained critic
 _ARRIVAL = 0.8  # the expert stops at this share of the success radius
 
 WATCHED = ("success", "spl", "soft_spl")
@@ -172,6 +173,7 @@ def train(
         gae_lambda=config.gae_lambda,
         clip_range=config.clip_range,
         ent_coef=config.entropy,
+        target_kl=_CHANGE,
         policy_kwargs=policy_arguments(),
         tensorboard_log=str(folder / "tensorboard") if find_spec("tensorboard") else None,
         # Another seed for what follows an interruption: the same episodes again would be learned twice.
