@@ -18,7 +18,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from li_env.agents.agent import View
-from li_env.agents.history import HISTORY, mirrored_history, no_memory, remember
+from li_env.agents.history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
 from li_env.episodes import Episodes
@@ -131,15 +131,16 @@ class _Play:
                 View(self._rules.observation(now), self._rules.info(now), now, memory)
                 for now, memory in zip(self._moments, self._memories, strict=True)
             ]
+            memories = [recall(view.memory, view.info["blocked"]) for view in views]
             lessons = [teacher.teach(view) for view in views]
             made = [lesson.move for lesson in lessons] if student is None else student.choose(views).tolist()
             shown: list[dict[str, Any]] = [
-                {**view.observation, HISTORY: view.memory.ravel()}  # type: ignore[dict-item]
-                for view in views
+                {**view.observation, HISTORY: memory.ravel()}  # type: ignore[dict-item]
+                for view, memory in zip(views, memories, strict=True)
             ]
             seen.append(stack_observations(shown))
             told += lessons
-            self._memories = [remember(*pair) for pair in zip(self._memories, shown, made, strict=True)]
+            self._memories = [remember(*each) for each in zip(memories, shown, made, strict=True)]
             self._advance(self._moves.actions(made))
         return _joined(seen), told
 

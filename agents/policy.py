@@ -16,7 +16,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from li_env.agents.agent import View
-from li_env.agents.history import HISTORY, history_space, no_memory, remember
+from li_env.agents.history import HISTORY, history_space, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.networks import GoalFeatures
 
@@ -78,7 +78,7 @@ class PolicyAgent:
 
     def memory(self, view: View) -> np.ndarray:
         """What is remembered of an episode."""
-        return no_memory(self._moves) if view.memory is None else view.memory
+        return no_memory(self._moves) if view.memory is None else recall(view.memory, view.info["blocked"])
 
     def choose(self, views: Sequence[View]) -> np.ndarray:
         """Indices [n] of the moves to make."""

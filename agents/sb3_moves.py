@@ -9,7 +9,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from li_env.agents.history import HISTORY, history_space, no_memory, remember
+from li_env.agents.history import HISTORY, history_space, no_memory, recall, remember
 from li_env.agents.moves import Moves
 
 
@@ -45,7 +45,8 @@ class MoveVecEnv(VecEnvWrapper):
         observations, rewards, dones, infos = self.venv.step_wait()
         for world, done in enumerate(dones.tolist()):
             before = {name: array[world] for name, array in self._before.items() if name == "pointgoal"}
-            self._memories[world] = remember(self._memories[world], before, int(self._choices[world]))
+            made = remember(self._memories[world], before, int(self._choices[world]))
+            self._memories[world] = recall(made, infos[world]["blocked"])
             if done:
                 last = infos[world]["terminal_observation"]
                 infos[world]["terminal_observation"] = {**last, HISTORY: self._memories[world].ravel()}

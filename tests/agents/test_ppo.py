@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from li_env.agents.agent import View
-from li_env.agents.history import no_memory, remember
+from li_env.agents.history import no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent
 from li_env.agents.ppo import PPOConfig, train
@@ -76,17 +76,20 @@ def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):
     venv = MoveVecEnv(SB3VecEnv(inner), moves)
     venv.seed(0)
     shown = venv.reset()
-    memories = [no_memory(moves)] * 2
-    for step, choices in enumerate(([0, 4], [5, 1], [2, 2], [0, 0])):
+    memories, bumps = [no_memory(moves)] * 2, []
+    for step, choices in enumerate(([0, 4], [0, 1], [0, 2], [0, 0])):
         before = [{"pointgoal": shown["pointgoal"][world]} for world in range(2)]
         shown, _, dones, infos = venv.step(np.array(choices))
-        memories = [remember(*triple) for triple in zip(memories, before, choices, strict=True)]
+        made = [remember(*triple) for triple in zip(memories, before, choices, strict=True)]
+        memories = [recall(memory, info["blocked"]) for memory, info in zip(made, infos, strict=True)]
+        bumps += [info["blocked"] for info in infos]
         assert dones.all() == (step == 2)
         if step == 2:
             for world in range(2):
                 np.testing.assert_array_equal(infos[world]["terminal_observation"]["history"], memories[world].ravel())
             memories = [no_memory(moves)] * 2
         np.testing.assert_array_equal(shown["history"], [memory.ravel() for memory in memories])
+    assert max(bumps) > 0.3
 
 
 def test_a_training_goes_on_where_it_stopped(trained, tmp_path):
