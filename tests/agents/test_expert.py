@@ -9,7 +9,9 @@ from li_env.agents.expert import Expert
 from li_env.agents.moves import Moves
 from li_env.agents.scripted import GoalSeeker
 from li_env.episodes import open_episodes
-from li_env.tasks import NavigationRules
+from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules
+from li_env.tasks.navigation import pose_at
+from li_env.worlds.freedoom.doom.geodesic import known_map
 
 
 def test_it_goes_around_what_a_straight_line_runs_into():
@@ -31,3 +33,17 @@ def test_an_episode_without_a_map_is_refused(room, moves):
     expert = Expert(moves, room.task.dataset, 0.5)
     with pytest.raises(ValueError, match="episode 1 names no map; allowed: episodes with a map_seed"):
         expert.choose(View(room.observation(moment), room.info(moment), moment))
+
+
+def test_rays_tell_the_free_way_from_left_to_right(room, moves):
+
+    space, (x, y) = known_map(3).space, known_map(3).start
+    here = (-y / 32, x / 32, 20.0)  # yaw 20 degrees is Doom's angle -20
+    data = EpisodeDataset((EpisodeRecord(0, here, (here[0], here[1], 0.0), map_seed=3),), {})
+    view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 0.0}, None)
+    rays = Expert(moves, data, 0.5).teach(view).rays
+    assert rays.shape == (9,)
+    for ray, turn in zip(rays, range(-40, 41, 10), strict=True):
+        expected = space.clear_lengths((x, y), np.radians([-20.0 - turn]), 192.0)[0] / 192
+        assert ray == pytest.approx(expected, abs=0.05)
+    assert rays.min() < rays.max()
