@@ -37,7 +37,8 @@ def test_an_episode_without_a_map_is_refused(room, moves):
 
 def test_rays_tell_the_free_way_from_left_to_right(room, moves):
 
-    space, (x, y) = known_map(3).space, known_map(3).start
+    space = known_map(3).space
+    x, y = space.sample(np.random.default_rng(1))
     here = (-y / 32, x / 32, 20.0)  # yaw 20 degrees is Doom's angle -20
     data = EpisodeDataset((EpisodeRecord(0, here, (here[0], here[1], 0.0), map_seed=3),), {})
     view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 0.0}, None)
