@@ -12,8 +12,8 @@ Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at ste
 steps per episode: ``detour``, goals 8 to 20 m of shortest way off, at least 1.3 times the straight line, so that a wall
 is in the way; ``open``, goals 4 to 12 m off wherever they are. Training mixes easy and blocked goals of 5 to 20 m.
 
-The agent. The first half of the steps imitates shortest ways in the maps (dataset aggregation), the second half is PPO
-on the task's reward (way gained along the shortest way, 2.5 for success).
+The agent. The first 70 % of the steps imitate shortest ways in the maps (dataset aggregation), the others are PPO on
+the task's reward (way gained along the shortest way, 2.5 for success).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def jobs(arguments: argparse.Namespace, folder: Path, training: Path) -> list[Jo
     """One per arm and seed; those of the game render with the cores that are left."""
     base = PPOConfig(
         steps=arguments.steps,
-        cloning_steps=arguments.steps // 2,
+        cloning_steps=round(arguments.cloning * arguments.steps),
         worlds=arguments.worlds,
         horizon=arguments.horizon,
         learning_rate=3e-4,
@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/agents_pointgoal"), help="without suffix")
     parser.add_argument("--steps", type=int, default=40_960, help="environment steps per training, four frames each")
+    parser.add_argument("--cloning", type=float, default=0.7, help="share of the steps that imitate, before PPO")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--worlds", type=int, default=64)
     parser.add_argument("--horizon", type=int, default=32)

@@ -6,12 +6,12 @@ import pytest
 from li_env.agents.agent import View
 from li_env.agents.evaluation import evaluate, summarise
 from li_env.agents.expert import Expert
-from li_env.agents.moves import Moves
+from li_env.agents.moves import MOVES, Moves
 from li_env.agents.scripted import GoalSeeker
 from li_env.episodes import open_episodes
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules
 from li_env.tasks.navigation import pose_at
-from li_env.worlds.freedoom.doom.geodesic import known_map
+from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls
 
 
 def test_it_goes_around_what_a_straight_line_runs_into():
@@ -48,3 +48,19 @@ def test_rays_tell_the_free_way_from_left_to_right(room, moves):
         expected = space.clear_lengths((x, y), np.radians([-20.0 - turn]), 192.0)[0] / 192
         assert ray == pytest.approx(expected, abs=0.05)
     assert rays.min() < rays.max()
+
+
+def test_against_a_wall_it_does_not_lean_on_it(moves):
+    rng, walls, space = np.random.default_rng(0), known_walls(3), known_map(3).space
+    which = np.zeros(1, dtype=int)
+    for _ in range(20):
+        place = np.array([space.sample(rng)], dtype=float)
+        goal = space.sample(rng)
+        angle = rng.uniform(0, 360)
+        ahead = 24 * np.array([[np.cos(np.radians(angle)), np.sin(np.radians(angle))]])
+        for _ in range(100):
+            place = walls.slide(which, place, ahead)  # into the corner where sliding ends
+        here = (-place[0, 1] / 32, place[0, 0] / 32, -angle)
+        data = EpisodeDataset((EpisodeRecord(0, here, (-goal[1] / 32, goal[0] / 32, 0.0), map_seed=3),), {})
+        view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 9.0}, None)
+        assert list(MOVES)[Expert(moves, data, 0.5).choose(view)].startswith(("turn", "half_turn"))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from li_env.accel.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.errors import MissingExtraError
 from li_env.worlds.freedoom.doom.collision import Walls
-from li_env.worlds.freedoom.doom.geodesic import known_map
+from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls
 from li_env.worlds.freedoom.doom.renderer import require_vizdoom
 from li_env.worlds.freedoom.doom.screens import LocalScreens, ScreenPool, Screens
 from li_env.worlds.freedoom.doom.walking import doom_places, doom_poses, level_places, walk
@@ -131,14 +130,9 @@ class FreedoomGame:
         order, walls = self._maps
         if walls is None or not order.keys() >= set(map_seeds):
             seeds = list(dict.fromkeys([*map_seeds, *order]))[: max(_MAPS, len(map_seeds))]
-            order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([_map_walls(s) for s in seeds])
+            order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([known_walls(s) for s in seeds])
             self._maps = order, walls
         return walls, np.array([order[seed] for seed in map_seeds])
-
-
-@lru_cache(maxsize=4096)
-def _map_walls(map_seed: int) -> Walls:
-    return Walls([known_map(map_seed).segments])
 
 
 def _inside(map_seed: int, position: np.ndarray) -> bool:

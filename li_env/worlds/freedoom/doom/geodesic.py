@@ -13,6 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from li_env.worlds.freedoom.doom.collision import Walls
 from li_env.worlds.freedoom.doom.maps import DoomMap, generate_map
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.worlds.freedoom.doom.space import FreeSpace
@@ -129,6 +130,12 @@ def _floor(map_seed: int) -> _Floor:
 def known_map(map_seed: int) -> DoomMap:
     """`generate_map`, remembered."""
     return generate_map(map_seed)
+
+
+@lru_cache(maxsize=4096)
+def known_walls(map_seed: int) -> Walls:
+    """The walls of a generated map, remembered."""
+    return Walls([known_map(map_seed).segments])
 
 
 @lru_cache(maxsize=4096)
