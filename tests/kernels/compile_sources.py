@@ -22,6 +22,7 @@ from li_env.kernels.extended_frames.triton import extended_frames_kernel
 from li_env.kernels.frame_conv.triton import default_config as default_conv_config
 from li_env.kernels.frame_conv.triton import frame_conv_kernel
 from li_env.kernels.gated_norm.triton import gated_norm_kernel
+from li_env.kernels.group_norm.triton import group_norm_silu_kernel
 from li_env.kernels.residual_norm.triton import residual_norm_kernel
 from li_env.kernels.rms_rotary.triton import rms_rotary_kernel
 from li_env.kernels.time_attention.triton import time_attention_kernel
@@ -86,6 +87,9 @@ def token_sources() -> Iterator[tuple[str, Any]]:
     for branches in (0, 2):
         options = {"WIDTH": 2048, "PADDED_WIDTH": 2048, "BRANCHES": branches}
         yield f"gated_norm-{branches}", source(ASTSource, gated_norm_kernel, types, options)
+    types = dict.fromkeys(("x", "weight", "bias", "offset", "out"), "*bf16") | {"offset": "*fp32", "eps": "fp32"}
+    options = {"GROUPS": 3, "WIDTH": 16, "PADDED_WIDTH": 16, "PIXELS": 256, "MOVED": True}
+    yield "group_norm_silu", source(ASTSource, group_norm_silu_kernel, types, options)
     yield from bidirectional_sources()
 
 

@@ -15,7 +15,8 @@ import torch
 from li_env.accel.camera import CameraMotion, motion_table
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.errors import check_choice
-from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
+from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
+from li_env.worlds.freedoom.decoding import FusedDecoder
 from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
@@ -107,6 +108,9 @@ class FreedoomWorld:
         self._denoiser: DynamicsModel | FusedDynamics = (
             self.dynamics if execution == "plain" else FusedDynamics(self.dynamics)
         )
+        self._decoder: Decoder | FusedDecoder = (
+            self.autoencoder.decoder if execution == "plain" else FusedDecoder(self.autoencoder.decoder)
+        )
         self._graphs = Graphs(device) if execution == "graphs" else None
         states = StartStates.load(packaged_folder())
         self.start_states = states
@@ -181,9 +185,7 @@ class FreedoomWorld:
         return torch.cat(frames)
 
     def _pictures(self, latents: torch.Tensor) -> torch.Tensor:
-        if self.execution != "plain":
-            latents = latents.to(memory_format=torch.channels_last)
-        return self.autoencoder.decode(latents)
+        return to_frames(self._decoder(latents.to(self.dtype)))
 
     def _feasible(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
         """(yaw in radians, right, forward) [B, M, 3] that can be done, of equally many frames and motions."""
