@@ -146,4 +146,4 @@ def triton_join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames:
 
 def heads_each(heads: int) -> int:
     """Heads per program: enough to use the tokens' tables again, few enough to keep a GPU busy with a short chunk."""
-    return next(count for count in (4, 2, 1) if heads % count == 0)
+    return next(count for count in (4, 3, 2, 1) if heads % count == 0)

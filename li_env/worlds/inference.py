@@ -5,7 +5,8 @@
 - Keys and values of a block lie behind each other in one buffer, [text | context | own], written in place. The buffer
   is shared by all blocks.
 - A context keeps the projections of its tokens, not the four tensors that its two branches make of them: half of the
-  memory. A block's branches are made again for every call, two reads and four writes of its context.
+  memory. A block's branches are made again for every call, two reads and four writes of its context, unless the context
+  is told to keep them.
 - Residual update and the next modulated norm are one pass; so are head norm, rotation and camera matrices.
 
 For inference only: buffers are overwritten and nothing can be differentiated.
@@ -15,7 +16,7 @@ Source: specification of HY-WorldPlay, sections 3.5, 3.8 and 10 (9 to 14 and 18)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -77,11 +78,21 @@ class Tables:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a context pass leaves behind: key and value projections of all blocks [depth, B, S, C], and tables."""
+    """What a context pass leaves behind.
+
+    Attributes:
+        keys, values: projections of all blocks [depth, B, S, C].
+        tables: of its tokens.
+        keep: whether the buffers of the first `denoise` stay, so that later calls of the same shape, model and prefix
+            write only their own tokens there: ``depth`` times the memory of one block's keys and values.
+        kept: those buffers by block.
+    """
 
     keys: torch.Tensor
     values: torch.Tensor
     tables: Tables
+    keep: bool = False
+    kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         """Number of tokens."""
@@ -97,12 +108,13 @@ def context_pass(
     prefix: Prefix | None = None,
     action: torch.Tensor | None = None,
     tiles: TilePass | None = None,
+    keep: bool = False,
 ) -> Context:
-    """`VideoTransformer.context_pass`; its arguments, and a text prefix without branches."""
+    """`VideoTransformer.context_pass`; its arguments, a text prefix without branches, and `Context.keep`."""
     places = Tables.of(tables, tiles)
     weight = model.final_layer.linear.weight
     shape = (len(model.double_blocks), x.shape[0], len(places.frames), model.config.hidden_size)
-    context = Context(weight.new_empty(shape), weight.new_empty(shape), places)
+    context = Context(weight.new_empty(shape), weight.new_empty(shape), places, keep)
     _run(model, x, time, places, prefix, None, action, tiles, record=context)
     return context
 
@@ -125,7 +137,10 @@ def denoise(
 
 
 class _Buffer:
-    """Keys and values of one block at a time, [2 * B, H, text + context + own, D]."""
+    """Keys and values of one block at a time, [2 * B, H, text + context + own, D], from the first `fill` on."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(
         self, model: VideoTransformer, batch: int, tables: Tables, prefix: Prefix | None, context: Context | None
@@ -134,19 +149,35 @@ class _Buffer:
         self._text = 0 if prefix is None else prefix.keys.shape[2]
         self._own = self._text + (0 if context is None else len(context))
         config = model.config
-        shape = (2 * batch, config.heads, self._own + len(tables.frames), config.head_dim)
-        weight = model.final_layer.linear.weight
-        self.keys, self.values = weight.new_empty(shape), weight.new_empty(shape)
+        self._shape = (2 * batch, config.heads, self._own + len(tables.frames), config.head_dim)
+        self._like = model.final_layer.linear.weight
+        self._shared: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def fill(self, index: int, block: Block, key: torch.Tensor, value: torch.Tensor) -> None:
         """All keys and values that block number ``index`` sees; ``key`` and ``value`` [B, S, C] are its own."""
-        if self._prefix is not None:
+        seen_before = self._choose(index)
+        if self._prefix is not None and not seen_before:
             self.keys[:, :, : self._text] = self._prefix.keys[index]
             self.values[:, :, : self._text] = self._prefix.values[index]
-        if self._context is not None:
+        if self._context is not None and not seen_before:
             place = slice(self._text, self._own)
             self._write(block, self._context.keys[index], self._context.values[index], self._context.tables, place)
         self._write(block, key, value, self._tables, slice(self._own, None))
+
+    def _choose(self, index: int) -> bool:
+        """Take the buffers for block number ``index``; whether its context lies there already."""
+        if self._context is not None and self._context.keep:
+            kept = self._context.kept.get(index)
+            found = kept is not None and kept[0].shape == self._shape
+            self.keys, self.values = kept if kept is not None and found else self._empty()
+            self._context.kept[index] = self.keys, self.values
+            return found
+        self._shared = self._empty() if self._shared is None else self._shared
+        self.keys, self.values = self._shared
+        return False
+
+    def _empty(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._like.new_empty(self._shape), self._like.new_empty(self._shape)
 
     def _write(self, block: Block, key: torch.Tensor, value: torch.Tensor, tables: Tables, place: slice) -> None:
         weight = block.img_attn_k_norm.weight

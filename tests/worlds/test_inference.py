@@ -150,6 +150,30 @@ def test_a_context_holds_two_projections_and_is_not_changed_by_using_it() -> Non
     assert torch.equal(context.keys, before[0]) and torch.equal(context.values, before[1])
 
 
+@pytest.mark.parametrize("text", [0, TEXT])
+def test_kept_branches_change_no_bit(model: VideoTransformer, text: int) -> None:
+    """Calls with one context, the last of them of another shape."""
+    given = Given(2, text)
+    contexts = [
+        context_pass(model, given.history, given.labels, given.history_tables, given.words, given.action, keep=keep)
+        for keep in (False, True)
+    ]
+    own = given.current_tables
+    short = CameraTables(
+        *(table[:, :, : GRID[0] * GRID[1]] for table in (own.cos, own.sin)),
+        *(table[:, :1] for table in (own.query_matrices, own.key_matrices, own.output_matrices)),
+    )
+    for frames, seed in ((CURRENT, 0), (CURRENT, 1), (1, 2)):
+        noise = torch.randn(given.current[:, :frames].shape, generator=torch.Generator().manual_seed(seed))
+        tables = own if frames == CURRENT else short
+        made = [
+            denoise(model, noise, given.time[:, :frames], tables, context, given.words, given.action[:, :frames])
+            for context in contexts
+        ]
+        assert torch.equal(*made)
+    assert not contexts[0].kept and len(contexts[1].kept) == DEPTH
+
+
 def test_means_of_another_context_are_never_taken(model: VideoTransformer) -> None:
     """One `SparseAttention` with two contexts in turn."""
     first, second = Given(1, 0, seed=5), Given(1, 0)

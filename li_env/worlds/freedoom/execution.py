@@ -34,7 +34,8 @@ class FusedDynamics:
     ) -> Context:
         """See `DynamicsModel.context_pass`."""
         tokens, tiles = self._model.tokens(latents, cameras), None if sparse is None else sparse.context
-        return context_pass(self._model.transformer, tokens, sigma * 1000, cameras.tables, tiles=tiles)
+        # Branches of the context are made once for all denoising calls: in a world this small they cost memory it has.
+        return context_pass(self._model.transformer, tokens, sigma * 1000, cameras.tables, tiles=tiles, keep=True)
 
     def __call__(
         self,

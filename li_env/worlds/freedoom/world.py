@@ -55,7 +55,7 @@ SPEC = WorldSpec(
     sparse_min_context=SPARSE_MIN_CONTEXT,
 )
 
-WORKING_BYTES = 160 * 2**20
+WORKING_BYTES = 216 * 2**20
 """What one world of a block takes while its chunk is made: in float32, with the full context."""
 
 CONTEXT_NOISE = 0.0
