@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(
-    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "plain"
+    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "auto"
 ) -> FreedoomWorld:
     """Load the world (see `li_env.worlds.freedoom.world.load`); imported late, so that the data tools stay light."""
     from li_env.worlds.freedoom.world import load as load_world

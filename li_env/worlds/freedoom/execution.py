@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
+from li_env.kernels.backend import uses_triton
 from li_env.worlds.freedoom.model import Cameras, DynamicsModel
 from li_env.worlds.inference import Context, context_pass, denoise
 from li_env.worlds.sparse import SparseAttention
@@ -91,6 +92,11 @@ class Graphs:
             out = function(*places)
         self._pool = graph.pool()
         return graph, places, out
+
+
+def is_fast(device: torch.device) -> bool:
+    """Whether this is a GPU that has bfloat16 and runs the Triton kernels (compute capability 8.0 or newer)."""
+    return device.type == "cuda" and uses_triton(device)
 
 
 def block_size(count: int, device: torch.device) -> int:

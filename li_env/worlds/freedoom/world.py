@@ -17,7 +17,7 @@ from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionR
 from li_env.errors import check_choice
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.decoding import FusedDecoder
-from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks
+from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.motion import MotionHead
@@ -78,9 +78,11 @@ class FreedoomWorld:
     Args:
         device: where to run.
         folder: weights, as written by `weights.export_weights`.
-        dtype: ``float32``, ``bfloat16`` or ``auto`` (float32 on a CPU, bfloat16 on a GPU).
-        execution: ``plain``, ``fused`` (passes with fewer, larger kernels) or ``graphs`` (fused, replayed as CUDA
-            graphs: the first chunk of every shape takes seconds, the others no time on the host).
+        dtype: ``float32``, ``bfloat16`` or ``auto`` (bfloat16 on a GPU of compute capability 8.0 or newer, else
+            float32).
+        execution: ``plain``, ``fused`` (passes with fewer, larger kernels), ``graphs`` (fused, replayed as CUDA
+            graphs: the first chunk of every shape takes seconds, the others no time on the host) or ``auto`` (graphs
+            where ``dtype="auto"`` is bfloat16, else plain).
 
     Raises:
         ValueError: missing or damaged weights, another dtype or execution, or graphs without a GPU.
@@ -88,14 +90,18 @@ class FreedoomWorld:
 
     spec = SPEC
 
-    def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "plain") -> None:
+    def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "auto") -> None:
         self.device = device
         names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-        names["auto"] = names["bfloat16" if device.type == "cuda" else "float32"]
+        fast = is_fast(device)
+        names["auto"] = names["bfloat16" if fast else "float32"]
         self.dtype = names[check_choice("dtype", dtype, names)]
-        self.execution = check_choice("execution", execution, EXECUTIONS)
+        check_choice("execution", execution, (*EXECUTIONS, "auto"))
+        if execution == "auto":
+            execution = "graphs" if fast else "plain"
+        self.execution = execution
         if execution == "graphs" and device.type != "cuda":
-            raise ValueError(f"execution='graphs' needs a CUDA device, not {device}; allowed here: plain, fused")
+            raise ValueError(f"execution='graphs' needs a CUDA device, not {device}; allowed here: plain, fused, auto")
         self.autoencoder = Autoencoder(AutoencoderConfig())
         self.dynamics = DynamicsModel()
         self.motion = MotionHead()
@@ -291,9 +297,14 @@ def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def load(
-    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "plain"
+    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "auto"
 ) -> FreedoomWorld:
     """Load the world; ``weights`` is a folder, by default the one shipped with the package.
+
+    Args:
+        device: a torch device.
+        weights: folder.
+        dtype, execution: see `FreedoomWorld`.
 
     Raises:
         ValueError: as `FreedoomWorld`.

@@ -9,7 +9,7 @@ import torch
 
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import MotionRequest
-from li_env.worlds.freedoom.execution import GPU_BLOCKS, block_size, blocks
+from li_env.worlds.freedoom.execution import GPU_BLOCKS, block_size, blocks, is_fast
 from li_env.worlds.freedoom.world import CameraMotion, FreedoomWorld, load
 from tests.worlds.freedoom.test_world import relative, request
 
@@ -33,6 +33,17 @@ def test_blocks_have_one_size_and_the_last_is_filled_up() -> None:
     assert [block_size(count, cuda) for count in (1, 8, 9, 33, 512)] == [8, 8, 32, 64, 64]
     assert block_size(512, torch.device("cpu")) == 1
     assert list(GPU_BLOCKS) == sorted(GPU_BLOCKS)
+
+
+def test_by_default_only_a_gpu_with_kernels_leaves_the_plain_model(plain, monkeypatch) -> None:
+    assert (plain.execution, plain.dtype) == ("plain", torch.float32)
+    for there in (True, False):
+        monkeypatch.setattr("li_env.worlds.freedoom.execution.uses_triton", lambda device, there=there: there)
+        assert is_fast(torch.device("cuda")) is there
+        assert not is_fast(torch.device("cpu"))
+    monkeypatch.setattr("li_env.worlds.freedoom.world.is_fast", lambda device: True)
+    with pytest.raises(ValueError, match="execution='graphs' needs a CUDA device, not cpu"):
+        load("cpu")
 
 
 @pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
