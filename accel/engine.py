@@ -179,6 +179,10 @@ class Engine:
             clock.mark("decode")
             if meanwhile is not None:
                 meanwhile(paths)
+            longer = [
+                state.history.append(chunk, path.poses, path.motions)
+                for state, chunk, path in zip(states, latents, paths, strict=True)
+            ]
             # The first question to the device: until here a GPU has worked beside the host.
             finite, changes = examine(made, [state.history.last_chunk for state in states])
             frames = frames if self.device_frames else _on_host(frames)
@@ -196,19 +200,14 @@ class Engine:
         following = [
             EpisodeState(
                 scene=state.scene,
-                history=state.history.append(
-                    result.latents,
-                    result.poses,
-                    result.motions,
-                    smoothed(state.history.dynamics, change, self.config.window_smoothing),
-                ),
+                history=history.with_dynamics(smoothed(state.history.dynamics, change, self.config.window_smoothing)),
                 stream=stream,
                 seed=state.seed,
                 pose=result.poses[-1].copy(),
                 chunk=state.chunk + 1,
                 degenerated=state.degenerated or result.degenerated,
             )
-            for state, stream, result, change in zip(states, streams, results, changes, strict=True)
+            for state, stream, result, history, change in zip(states, streams, results, longer, changes, strict=True)
         ]
         return following, results
 

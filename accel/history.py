@@ -152,16 +152,19 @@ class History:
         """Latents [n, C, h, w] of the newest chunk; None at the start."""
         return self._chunks[self.chunks - 1] if self.chunks else None
 
+    def with_dynamics(self, dynamics: float | None) -> History:
+        """The same history with another value of ``dynamics``."""
+        return History(self.track, dynamics, self._chunks, self._motions)
+
     def append(
         self,
         latents: torch.Tensor,
         poses: np.ndarray,
         motions: Sequence[CameraMotion],
-        dynamics: float | None = None,
     ) -> History:
         """This history followed by one chunk: ``latents`` [n, C, h, w], ``poses`` [n, 4, 4]; amortised O(n).
 
-        ``dynamics`` is the new value of the attribute.
+        ``dynamics`` stays as it is.
 
         Raises:
             ValueError: lengths differ from each other or from the earlier chunks after the first.
@@ -175,7 +178,7 @@ class History:
         if len(motions) != expected:
             raise ValueError(f"motions: {len(motions)} given, {expected} lead to the poses of this chunk")
         chunks, together = self._chunks.extend([latents]), self._motions.extend(motions)
-        return History(self.track.append(poses), dynamics, chunks, together)
+        return History(self.track.append(poses), self.dynamics, chunks, together)
 
     def latents(self, indices: Sequence[int]) -> torch.Tensor:
         """The latents [m, C, h, w] with these indices, in this order.

@@ -109,7 +109,7 @@ def test_last_chunk_and_dynamics() -> None:
     empty = History()
     assert (empty.last_chunk, empty.dynamics) == (None, None)
     first = extended(empty, 3)
-    second = first.append(chunk(3, 4), numbered(3, 4), [STILL] * 4, dynamics=0.25)
+    second = first.append(chunk(3, 4), numbered(3, 4), [STILL] * 4).with_dynamics(0.25)
     assert first.last_chunk is not None
     assert second.last_chunk is not None
     assert (first.last_chunk[:, 0, 0, 0].tolist(), first.dynamics) == ([0, 1, 2], None)
@@ -150,3 +150,11 @@ def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int
             if model:
                 assert history.latents(range(len(model)))[:, 0, 0, 0].tolist() == model
                 assert [motion.forward for motion in history.motions] == model[1:]
+
+
+def test_another_value_of_dynamics_leaves_everything_else() -> None:
+    before = History().append(torch.zeros(2, 1, 1, 1), np.stack([np.eye(4)] * 2), [CameraMotion()])
+    after = before.with_dynamics(0.25)
+    assert (before.dynamics, after.dynamics) == (None, 0.25)
+    assert len(after) == 2 and after.last_chunk is before.last_chunk and after.motions == before.motions
+    assert np.shares_memory(after.poses, before.poses)
