@@ -71,6 +71,8 @@ def run_job(job: Job) -> float:
     options: dict[str, Any] = {"workers": job.workers} if job.config.world == "freedoom_game" else {}
     world = load_world(job.config.world, device=job.device, **options)
     train(job.config, job.folder, job.dataset, world, job.device)
+    if job.config.world == "freedoom_game":
+        world.close()  # type: ignore[attr-defined]
     return time.perf_counter() - began
 
 

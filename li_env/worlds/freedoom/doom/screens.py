@@ -7,6 +7,8 @@ of its own (18 MB) until others need the room.
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import sys
 import tempfile
 import weakref
 from collections import OrderedDict
@@ -139,6 +141,8 @@ class ScreenPool:
 
 def _serve(pipe: Connection, engines: int) -> None:
     """Answer every request with a mistake in words or ``None``, and the frames' bytes in the second case."""
+    # A process that ends by the default of this signal leaves its engines running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     screens = LocalScreens(engines)
     try:
         while True:
