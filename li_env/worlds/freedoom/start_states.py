@@ -52,9 +52,7 @@ class StartStates:
         )
 
 
-def write_start_states(
-    folder: Path, frames: np.ndarray, map_seeds: Sequence[int], map_poses: np.ndarray
-) -> None:
+def write_start_states(folder: Path, frames: np.ndarray, map_seeds: Sequence[int], map_poses: np.ndarray) -> None:
     """Write frames uint8 [n, 96, 128, 3] with their map seeds and poses [n, 3] (metres, metres, degrees)."""
     count = len(frames)
     padded = np.zeros((-(-count // COLUMNS) * COLUMNS, 96, 128, 3), dtype=np.uint8)

@@ -9,9 +9,7 @@ from li_env.accel.camera import CameraMotion, follow
 from li_env.worlds.freedoom.geometry import planar_poses
 from li_env.worlds.freedoom.motion import MotionHead, commanded_path
 
-steps = st.lists(
-    st.tuples(st.floats(-15, 15), st.floats(-0.75, 0.75), st.floats(-0.75, 0.75)), min_size=1, max_size=4
-)
+steps = st.lists(st.tuples(st.floats(-15, 15), st.floats(-0.75, 0.75), st.floats(-0.75, 0.75)), min_size=1, max_size=4)
 
 
 @given(steps)

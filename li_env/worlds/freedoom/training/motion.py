@@ -91,9 +91,7 @@ def train_motion(
     return model
 
 
-def motion_loss(
-    model: MotionHead, batch: MotionBatch, stage: MotionStage, generator: torch.Generator
-) -> torch.Tensor:
+def motion_loss(model: MotionHead, batch: MotionBatch, stage: MotionStage, generator: torch.Generator) -> torch.Tensor:
     """Blocked or not (binary cross-entropy) plus the displacement of blocked motions (smooth L1, metres)."""
     latents = batch.latents.float()
     level = stage.latent_noise * torch.rand(len(latents), 1, 1, 1, device=latents.device, generator=generator)

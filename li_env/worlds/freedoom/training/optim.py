@@ -117,9 +117,7 @@ class Progress:
 
 
 @torch.no_grad()
-def averaged(
-    model: ModelT, ema: Ema, evaluate: Callable[[ModelT], dict[str, float]]
-) -> dict[str, float]:
+def averaged(model: ModelT, ema: Ema, evaluate: Callable[[ModelT], dict[str, float]]) -> dict[str, float]:
     """``evaluate`` with the averaged weights, the live ones put back afterwards."""
     live = [parameter.clone() for parameter in model.parameters()]
     ema.copy_to(model)
@@ -130,9 +128,7 @@ def averaged(
 
 
 @torch.no_grad()
-def combine_gradients(
-    parameters: list[nn.Parameter], flow: list[torch.Tensor | None], share: float
-) -> torch.Tensor:
+def combine_gradients(parameters: list[nn.Parameter], flow: list[torch.Tensor | None], share: float) -> torch.Tensor:
     """Set each gradient to flow + adversarial, the latter scaled to ``share`` of the flow gradient's norm."""
     own = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     base = [g if g is not None else torch.zeros_like(p) for g, p in zip(flow, parameters, strict=True)]

@@ -54,9 +54,7 @@ class LatentStore:
         """Draw ``size`` chunks at random places with their contexts."""
         earliest = max(window.context, 0)
         track = torch.randint(self.count, (size,), device=self.device, generator=generator)
-        start = torch.randint(
-            earliest, self.length - GROUP + 1, (size,), device=self.device, generator=generator
-        )
+        start = torch.randint(earliest, self.length - GROUP + 1, (size,), device=self.device, generator=generator)
         return self.gather(track, start, window, generator)
 
     def gather(
