@@ -50,7 +50,8 @@ class Coverage:
     - *Uncovered*: the share of the coming views that no frame of the recent window shows.
     - *Memory*: the group that adds most to it, then the next. A group must add at least ``memory_threshold`` of what is
       uncovered, so that slow cameras, for which little is new in any chunk, are treated like fast ones. Near groups go
-      before far ones that show the same, since they show it in more detail. No group adds the same thing twice.
+      before far ones that show the same, since they show it in more detail. No group adds the same thing twice. A
+      world may ask for ``fewest_memory_groups``: where too few add enough, the nearest views fill up.
     - *Similarity*: of what the last chunk does not show, the share that the rest of the context shows. A chunk is a
       revisit if that reaches ``revisit_similarity``: walking ahead, what comes into view is new to all frames.
 
@@ -89,6 +90,7 @@ class Coverage:
         points = covered.shape[1]
         uncovered = points - covered.sum(axis=1)
         least = np.maximum(self._least * uncovered, MIN_SHARE * points)
+        closeness = np.where(groups >= 0, closeness, 0.0)
         picks, known = self._pick(seen.groups, closeness, covered, least)
         new = points - seen.newest.sum(axis=1)
         remembered = (known & ~seen.newest).sum(axis=1)
@@ -162,11 +164,17 @@ class Coverage:
         """Columns of the greedily chosen groups, [w, picks], -1 for none, and all points then known, bool [w, p]."""
         picks: list[np.ndarray] = []
         rows = np.arange(len(groups))
-        for _ in range(min(self._groups, groups.shape[1])):
+        for number in range(min(self._groups, groups.shape[1])):
             gain = (groups & ~covered[:, None]).sum(axis=2)
             # Rounded, so that of equals the first, the oldest, is taken whatever the rounding of distances.
-            best = np.where(gain >= least[:, None], gain * closeness, 0.0).round(6).argmax(axis=1)
-            enough = gain[rows, best] >= least
+            worth = np.where(gain >= least[:, None], gain * closeness, 0.0).round(6)
+            if number < self._spec.fewest_memory_groups:
+                free = closeness.copy()
+                for pick in picks:
+                    free[rows[pick >= 0], pick[pick >= 0]] = 0.0
+                worth = np.where(worth.any(axis=1, keepdims=True), worth, free.round(6))
+            best = worth.argmax(axis=1)
+            enough = worth[rows, best] > 0
             if not enough.any():
                 break
             picks.append(np.where(enough, best, -1))

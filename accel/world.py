@@ -65,6 +65,8 @@ class WorldSpec:
             (`memory.NearestView`), or ``slots``, each for one coming view (`slots.ViewSlots`).
         view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings that leave it to
             the world.
+        fewest_memory_groups: groups that policy ``coverage`` always retrieves, the nearest views if none adds enough.
+            Small models lose the thread of what they invented with the recent window alone.
     """
 
     name: str
@@ -88,6 +90,7 @@ class WorldSpec:
     sparse_min_context: int = 8
     memory_rule: Literal["groups", "slots"] = "groups"
     view_threshold: float = 0.7
+    fewest_memory_groups: int = 0
 
     @property
     def chunk_frames(self) -> int:

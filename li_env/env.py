@@ -18,7 +18,7 @@ from li_env.state import SavedState
 from li_env.tasks import EpisodeDataset, Task
 from li_env.window import Window
 
-DEFAULT_PRESET = "off"
+DEFAULT_PRESET = "all"
 
 
 class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):

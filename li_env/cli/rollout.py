@@ -24,7 +24,7 @@ class Arguments:
     """Folder for the results; made if needed, files of the same name are replaced."""
     world: str = "freedoom"
     """World by name (see li-env worlds)."""
-    preset: str = "off"
+    preset: str = "all"
     """Acceleration preset."""
     compare: str | None = None
     """A second preset for the same rollout: adds compare.mp4 (both side by side) and PSNR in dB to the report."""

@@ -215,3 +215,25 @@ def test_spread() -> None:
     assert long.shape == (1, MAX_RECENT)
     assert (long[0, 0], long[0, -1]) == (0, 99)
     assert _spread(np.array([0, 0])).shape == (2, 0)
+
+
+def test_a_world_may_ask_for_some_memory_always() -> None:
+    poses = walk("w-40")
+    asked = ask(poses, 32)
+    config = CONFIG.replace(memory_threshold=1.0)
+    none, one, two = (
+        Coverage(replace(SPEC, fewest_memory_groups=fewest), config).choose([asked])[0] for fewest in (0, 1, 2)
+    )
+    assert none.memory == ()
+    assert one.memory == (24, 25, 26, 27)  # walking straight ahead, the nearest views are those just before the window
+    assert len(set(two.memory)) == 8 and set(one.memory) < set(two.memory)
+    assert not one.revisit
+
+
+def test_what_adds_enough_goes_before_what_is_near() -> None:
+    poses = walk("right-24, w-4, s-4, right-12")
+    few = Coverage(replace(SPEC, fewest_memory_groups=1), CONFIG)
+    for length in range(8, 40, 4):
+        asked = ask(poses, length)
+        wanted, found = Coverage(SPEC, CONFIG).choose([asked])[0], few.choose([asked])[0]
+        assert found.memory == wanted.memory or not wanted.memory

@@ -53,6 +53,7 @@ SPEC = WorldSpec(
     length_unit="metre",
     supports_block_sparse=True,
     sparse_min_context=SPARSE_MIN_CONTEXT,
+    fewest_memory_groups=1,
 )
 
 WORKING_BYTES = 216 * 2**20
