@@ -14,6 +14,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.world import WorldModel
 from li_env.episodes import Observation, open_episodes
 from li_env.errors import check_choice
+from li_env.images import fit_note
 from li_env.state import SavedState
 from li_env.tasks import EpisodeDataset, Task
 from li_env.window import Window
@@ -50,12 +51,12 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     32 in goal tasks) or when the world degenerated (NaN or infinity in the latents; ``info["degenerated"]`` is then
     True).
 
-    **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped),
-    ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes), ``start`` (index of one of the world's start frames;
-    drawn from the seed otherwise), ``state`` (a `SavedState`; excludes the others and leaves the noise of the
-    episode as it was saved). Goal tasks: ``episode`` (index in the dataset; drawn from the seed otherwise; excludes the
-    others), ``goal`` (x, z in the axes of the poses) and, in ImageGoal, ``goal_image`` with it. Without a dataset a
-    goal is drawn inside the first view.
+    **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
+    ``info["image_note"]`` of this reset then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
+    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`;
+    excludes the others and leaves the noise of the episode as it was saved). Goal tasks: ``episode`` (index in the
+    dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses) and, in
+    ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
 
     **Determinism.** Same seed and actions, same frames bit for bit, on one device.
 
@@ -130,7 +131,10 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.episodes.check_options(options)
         self._now = options["state"] if "state" in options else self.episodes.start([self.np_random], [options])[0]
         self._show()
-        return self.episodes.observation(self._now), self.episodes.info(self._now)
+        info = self.episodes.info(self._now)
+        if "image" in options and (note := fit_note(options["image"], self.world.spec.frame_size)):
+            info["image_note"] = note
+        return self.episodes.observation(self._now), info
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""

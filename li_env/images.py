@@ -50,3 +50,14 @@ def fit_image(image: Any, size: tuple[int, int]) -> np.ndarray:
     resized = cv2.resize(image, covering, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     top, left = (resized.shape[0] - height) // 2, (resized.shape[1] - width) // 2
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def fit_note(image: np.ndarray, size: tuple[int, int]) -> str | None:
+    """What `fit_image` does to ``image``, in words; None if it already has ``size``."""
+    if image.shape[:2] == size:
+        return None
+    height, width = image.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    what = f"image of {height} x {width} scaled by {scale:.3f} to cover {size[0]} x {size[1]}"
+    same_shape = height * size[1] == width * size[0]
+    return what if same_shape else f"{what} and cropped around its centre"

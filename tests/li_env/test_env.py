@@ -171,7 +171,9 @@ def test_an_image_of_any_size_is_covered_and_cropped(world_name):
     observation, info = env.reset(options={"image": exact})
     np.testing.assert_array_equal(observation[0], exact)
     assert info["start_index"] == -1
-    observation, _ = env.reset(options={"image": np.full((50, 300, 3), 77, np.uint8)})
+    assert "image_note" not in info
+    observation, info = env.reset(options={"image": np.full((50, 300, 3), 77, np.uint8)})
+    assert "image of 50 x 300 scaled by" in info["image_note"] and "cropped" in info["image_note"]
     assert np.all(observation == 77)
 
 
