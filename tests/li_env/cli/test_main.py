@@ -35,7 +35,7 @@ def test_every_command_explains_itself(command, capsys):
 def test_help_of_rollout_tells_units_and_defaults(capsys):
     main(["rollout", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for expected in ("latents", "(default: freedoom)", "(default: off)", "(default: 0)", "dB", "--trajectory STR"):
+    for expected in ("latents", "(default: freedoom)", "(default: all)", "(default: 0)", "dB", "--trajectory STR"):
         assert expected in text
 
 
