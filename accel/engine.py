@@ -169,11 +169,13 @@ class Engine:
         with torch.inference_mode():
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
+            # Asked for now: a GPU draws it while the host plans.
+            noise = self._noise(states)
             if plans is None:
                 plans = self.planner.plan([state.history for state in states], poses)
             clock.stop("plan")
             paths = [ChunkPath(*each) for each in zip(plans, poses, feasible, commanded, strict=True)]
-            made, latents = self._generate(states, paths)
+            made, latents = self._generate(states, paths, noise)
             clock.mark("generate")
             frames, streams = self._decode(latents, [state.stream for state in states])
             clock.mark("decode")
@@ -257,11 +259,11 @@ class Engine:
         return paths
 
     def _generate(
-        self, states: Sequence[EpisodeState], paths: Sequence[ChunkPath]
+        self, states: Sequence[EpisodeState], paths: Sequence[ChunkPath], noises: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Latents per episode, as the world made them and repaired where they are not finite."""
         contexts = [path.plan.context for path in paths]
-        given = zip(states, paths, contexts, self._gather(states, contexts), self._noise(states), strict=True)
+        given = zip(states, paths, contexts, self._gather(states, contexts), noises, strict=True)
         requests = [
             ChunkRequest(
                 scene=state.scene,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from li_env.accel.camera import CameraMotion, motion_table
+from li_env.accel.transfer import upload
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.errors import check_choice
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
@@ -266,7 +267,7 @@ class FreedoomWorld:
         return self._tensor(planar_poses(poses, references[:, None]))
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array.astype(np.float32)).to(self.device)
+        return upload(torch.from_numpy(array.astype(np.float32)), self.device)
 
 
 def _tokens(latents: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,16 @@
+"""Small inputs on their way to a device."""
+
+from __future__ import annotations
+
+import torch
+
+
+def upload(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values`` from the host on ``device``, without waiting for it.
+
+    A plain copy to a GPU waits until the GPU has done everything asked of it before, so that the host could never
+    work ahead. From pinned memory the copy joins the queue; torch keeps that memory until it is done.
+    """
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from li_env.accel.transfer import upload
+
+VALUES = torch.arange(6.0).reshape(2, 3)
+
+
+def test_values_arrive():
+    arrived = upload(VALUES, torch.device("cpu"))
+    assert torch.equal(arrived, VALUES)
+    assert arrived.device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_not_waited_for():
+    device = torch.device("cuda")
+    busy = torch.randn(8192, 8192, device=device)
+    torch.cuda.synchronize()
+    upload(VALUES, device)  # the pinned memory is there from now on
+    done = torch.cuda.Event()
+    for _ in range(20):
+        busy = busy @ busy
+    done.record()
+    arrived = upload(VALUES, device)
+    assert not done.query()
+    assert torch.equal(arrived.cpu(), VALUES)
