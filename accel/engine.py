@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,7 @@ from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
 from li_env.accel.replay import check_plans
+from li_env.accel.transfer import compact
 from li_env.accel.views import ViewOverlap
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
 
@@ -32,6 +33,9 @@ Frames = Any
 
 STAGES = ("motion", "plan", "generate", "decode")
 """Keys of `ChunkResult.milliseconds`, in the order in which the stages run."""
+
+PLANNED_TOGETHER = 128
+"""Episodes planned at a time: where a world takes them as they come, a GPU begins with the first ones meanwhile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +87,8 @@ class ChunkResult(ChunkPath):
         latents: [n, C, h, w], finite.
         degenerated: whether latents or motions had to be repaired because they were not finite.
         milliseconds: time by stage (`STAGES`): this episode's equal share of the time of its batch. On a GPU the time
-            of ``generate`` and ``decode`` is the device's own, so that work of the host beside it does not count.
+            of ``generate`` and ``decode`` is the device's own, so that work of the host beside it does not count;
+            planning is the host's, most of it beside the device in a large batch.
     """
 
     frames: Frames
@@ -98,10 +103,11 @@ class Engine:
     Args:
         world: the model. If it has an attribute ``view_overlap``, that is the view similarity it was trained with, and
             the planner uses it instead of the frustum given by its spec. If it has a method ``follow(pose, motions)``
-            like `camera.follow`, that is how its camera moves.
+            like `camera.follow`, that is how its camera moves. If it has a method ``generate_stream(requests, count)``,
+            like ``generate`` for an iterator of so many requests, it may begin while later ones are still planned.
         config: the acceleration settings.
-        device_frames: frames stay on the world's device, as tensors. A world that can decode without going to the host
-            has a method ``decode_on_device``, like ``decode`` but for that.
+        device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one. A world that
+            can decode without going to the host has a method ``decode_on_device``, like ``decode`` but for that.
     """
 
     def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
@@ -171,13 +177,13 @@ class Engine:
             clock.stop("motion")
             # Asked for now: a GPU draws it while the host plans.
             noise = self._noise(states)
-            if plans is None:
-                plans = self.planner.plan([state.history for state in states], poses)
-            clock.stop("plan")
-            paths = [ChunkPath(*each) for each in zip(plans, poses, feasible, commanded, strict=True)]
-            made, latents = self._generate(states, paths, noise)
+            paths: list[ChunkPath] = []
+            ahead = self._requests(states, zip(poses, feasible, commanded, strict=True), plans, noise, paths, clock)
+            made, latents = self._generate(ahead, len(states))
             clock.mark("generate")
             frames, streams = self._decode(latents, [state.stream for state in states])
+            if self.device_frames:
+                frames = [compact(each) for each in frames]
             clock.mark("decode")
             if meanwhile is not None:
                 meanwhile(paths)
@@ -258,31 +264,53 @@ class Engine:
                 paths[index] = path
         return paths
 
-    def _generate(
-        self, states: Sequence[EpisodeState], paths: Sequence[ChunkPath], noises: Sequence[torch.Tensor]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def _requests(
+        self,
+        states: Sequence[EpisodeState],
+        moves: Iterable[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
+        plans: Sequence[ChunkPlan] | None,
+        noises: Sequence[torch.Tensor],
+        paths: list[ChunkPath],
+        clock: _Clock,
+    ) -> Iterator[ChunkRequest]:
+        """Plan part by part, so that a device can begin with the first one; what was decided goes into ``paths``.
+
+        ``moves`` are (poses, feasible motions, commanded motions) of every episode.
+        """
+        moves = list(moves)
+        for start in range(0, max(1, len(states)), PLANNED_TOGETHER):
+            part = slice(start, start + PLANNED_TOGETHER)
+            own, began = states[part], time.perf_counter()
+            if plans is None:
+                decided = self.planner.plan([state.history for state in own], [poses for poses, _, _ in moves[part]])
+            else:
+                decided = list(plans[part])
+            clock.add("plan", began)
+            new = [ChunkPath(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
+            paths += new
+            contexts = [path.plan.context for path in new]
+            given = zip(own, new, contexts, self._gather(own, contexts), noises[part], strict=True)
+            for state, path, indices, context, noise in given:
+                yield ChunkRequest(
+                    scene=state.scene,
+                    plan=path.plan,
+                    poses=path.poses,
+                    motions=path.motions,
+                    context=context,
+                    context_poses=state.history.poses[list(indices)],
+                    noise=noise,
+                    context_motions=state.history.motions_to(indices),
+                    origin=state.history.poses[0] if len(state.history) else path.poses[0],
+                )
+
+    def _generate(self, requests: Iterator[ChunkRequest], count: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Latents per episode, as the world made them and repaired where they are not finite."""
-        contexts = [path.plan.context for path in paths]
-        given = zip(states, paths, contexts, self._gather(states, contexts), noises, strict=True)
-        requests = [
-            ChunkRequest(
-                scene=state.scene,
-                plan=path.plan,
-                poses=path.poses,
-                motions=path.motions,
-                context=context,
-                context_poses=state.history.poses[list(indices)],
-                noise=noise,
-                context_motions=state.history.motions_to(indices),
-                origin=state.history.poses[0] if len(state.history) else path.poses[0],
-            )
-            for state, path, indices, context, noise in given
-        ]
-        made = list(self.world.generate(requests))
+        stream = getattr(self.world, "generate_stream", None)
+        made = list(self.world.generate(list(requests)) if stream is None else stream(requests, count))
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
-        return made, [_compact(chunk) for chunk in finite.split([chunk.shape[0] for chunk in made])]
+        return made, [compact(chunk) for chunk in finite.split([chunk.shape[0] for chunk in made])]
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
@@ -366,6 +394,14 @@ class _Clock:
         self._last = now
         self._record(stage)
 
+    def add(self, stage: str, began: float) -> None:
+        """A part of a stage of the host that is cut into parts and lies in between others."""
+        spent = time.perf_counter() - began
+        if stage not in self.milliseconds:
+            self._record(stage)
+        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + 1000.0 * spent / self._episodes
+        self._last += spent
+
     def mark(self, stage: str) -> None:
         """The end of handing a stage to the device, which carries it out when it gets there."""
         if self._stream is None:
@@ -389,12 +425,6 @@ class _Clock:
 def _distinct(moves: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
     """The objects among ``moves``: an action that is held is one."""
     return {id(move): move for move in moves}.values()
-
-
-def _compact(latents: torch.Tensor) -> torch.Tensor:
-    """The same values without a larger tensor behind them: a history must not keep whole batches alive."""
-    kept = latents.numel() * latents.element_size()
-    return latents if latents.untyped_storage().nbytes() <= kept else latents.clone()
 
 
 def _on_host(frames: Sequence[Frames]) -> Sequence[Frames]:

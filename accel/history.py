@@ -201,16 +201,22 @@ class History:
         first = chunks[0].shape[0] if length else 0
         size = chunks[1].shape[0] if len(self._chunks) > 1 else 1
         parts: list[torch.Tensor] = []
-        place, count = 0, len(indices)
-        while place < count:  # neighbours inside a chunk are taken as one slice
-            index = indices[place]
+        wanted, place = tuple(indices), 0
+        while place < len(wanted):
+            index = wanted[place]
             if not 0 <= index < length:
                 raise IndexError(f"indices: {index} is outside the history of {length} latents")
             chunk, start = (0, index) if index < first else divmod(index - first + size, size)
-            latents, stop = chunks[chunk], start + 1
-            begin, most = place, latents.shape[0]
+            latents = chunks[chunk]
+            most, stop = latents.shape[0], start + 1
+            # Nearly always it is a whole chunk; else neighbours inside a chunk are taken as one slice.
+            if start == 0 and wanted[place : place + most] == tuple(range(index, index + most)):
+                parts.append(latents)
+                place += most
+                continue
+            begin = place
             place += 1
-            while place < count and stop < most and indices[place] == index + place - begin:
+            while place < len(wanted) and stop < most and wanted[place] == index + place - begin:
                 place, stop = place + 1, stop + 1
-            parts.append(latents if stop - start == most else latents[start:stop])
+            parts.append(latents[start:stop])
         return parts

@@ -1,4 +1,4 @@
-"""Small inputs on their way to a device."""
+"""Tensors on their way to a device, and out of the batch they were made in."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ def upload(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def compact(values: torch.Tensor) -> torch.Tensor:
+    """The same values without a larger tensor behind them: what is kept must not keep whole batches alive."""
+    kept = values.numel() * values.element_size()
+    return values if values.untyped_storage().nbytes() <= kept else values.clone()

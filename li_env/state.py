@@ -12,6 +12,7 @@ import torch
 
 from li_env.accel.camera import motion_table
 from li_env.accel.engine import ChunkPath, EpisodeState, Frames
+from li_env.accel.transfer import compact
 from li_env.accel.world import WorldSpec
 from li_env.tasks.task import TaskState
 
@@ -82,7 +83,7 @@ def fixed_frames(frames: Frames, count: int, padding: Frames) -> Frames:
         return rows
     missing = count - len(frames)
     if missing <= 0:
-        return frames[-missing:].clone()  # not a view, which would keep the frames of all worlds
+        return compact(frames[-missing:])  # a view would keep the frames of all worlds
     front = torch.as_tensor(padding, device=frames.device).expand(missing, *frames.shape[1:])
     return torch.cat((front, frames))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, 
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.motion import MotionHead
+from li_env.worlds.freedoom.schedules import row_steps, sample_rows
 from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.waiting import Block, WaitingRoom
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 from li_env.worlds.sparse import ChunkShape, SparseAttention
 
@@ -159,14 +161,27 @@ class FreedoomWorld:
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; requests with equal context lengths, schedules and attention share blocks."""
-        out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        kinds = [(request.context.shape[0], request.plan.sigmas, request.plan.attention) for request in requests]
-        for group in _groups(kinds):
-            for count, run in blocks(group, block_size(len(requests), self.device)):
-                latents = self._generate([requests[index] for index in run])
-                for index, chunk in zip(run[:count], latents[:count], strict=True):
-                    out[index] = chunk
+        """See `WorldModel.generate`; requests with equal context lengths and attention share blocks."""
+        return self.generate_stream(requests, len(requests))
+
+    def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
+        """`generate` for ``count`` requests that may still be in the making: a block begins as soon as it is full."""
+        out: list[torch.Tensor] = [torch.empty(0)] * count
+        size = block_size(count, self.device)
+        waiting = WaitingRoom(size)
+
+        def carry_out(block: Block) -> None:
+            run = [request for _, request in block]
+            latents = self._generate(run + run[-1:] * (size - len(run)))
+            for (number, _), chunk in zip(block, latents, strict=False):
+                out[number] = chunk
+
+        for number, request in enumerate(requests):
+            full = waiting.add(number, request)
+            if full is not None:
+                carry_out(full)
+        for block in waiting.rest():
+            carry_out(block)
         return out
 
     def decode(
@@ -210,7 +225,7 @@ class FreedoomWorld:
         return self.motion.feasible(_tokens(latents).to(self.dtype), planar, commands)
 
     def _generate(self, requests: Sequence[ChunkRequest]) -> torch.Tensor:
-        """One block of equal shape: latents [B, T, C, h, w] float32."""
+        """One block of equal shape, whose schedules are part of the longest: latents [B, T, C, h, w] float32."""
         first = requests[0]
         poses = np.stack([request.poses for request in requests])
         noise = torch.stack([request.noise for request in requests])
@@ -220,18 +235,22 @@ class FreedoomWorld:
             return self._run(first.plan.sigmas, opening, noise, self._planar(poses, poses[:, 0]), known)
         # The context is in time order and always ends with the newest latent: that camera is the reference.
         seen = np.stack([request.context_poses for request in requests])
-        inputs = (
+        inputs: tuple[torch.Tensor, ...] = (
             noise,
             self._planar(poses, seen[:, -1]),
             torch.stack([request.context for request in requests]),
             self._planar(seen, seen[:, -1]),
         )
+        schedules = [request.plan.sigmas for request in requests]
+        longest = max(schedules, key=len)
+        if len(set(schedules)) > 1:
+            inputs = (*inputs, self._tensor(row_steps(schedules, longest)))
         if first.plan.attention.kind == "block_sparse":
             count = len(first.context)
             shape = ChunkShape(self.spec.token_grid, self.spec.tile_shape, count, len(first.poses), len(requests))
             sparse = SparseAttention(first.plan.attention, shape, self.device)
-            return self._continuation(first.plan.sigmas, sparse, *inputs)
-        return self._run(first.plan.sigmas, partial(self._continuation, first.plan.sigmas, None), *inputs)
+            return self._continuation(longest, sparse, *inputs)
+        return self._run(longest, partial(self._continuation, longest, None), *inputs)
 
     def _opening(
         self, sigmas: tuple[float, ...], noise: torch.Tensor, planar: torch.Tensor, start: torch.Tensor
@@ -250,15 +269,18 @@ class FreedoomWorld:
         planar: torch.Tensor,
         context: torch.Tensor,
         context_planar: torch.Tensor,
+        steps: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Any other chunk."""
+        """Any other chunk; with ``steps`` every row has its own schedule (see `sample_rows`)."""
         count = context.shape[1]
         levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
         cameras = Cameras.of(context_planar, torch.arange(-count, 0, device=self.device))
         cache: Any = self._denoiser.context_pass(_tokens(context).to(self.dtype), levels, cameras, sparse)
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
-        clean = sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), None, sigmas, cameras, cache, sparse)
-        return _latents(clean)
+        tokens = _tokens(noise).to(self.dtype)
+        if steps is None:
+            return _latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse))
+        return _latents(sample_rows(self._denoiser, tokens, sigmas, steps, cameras, cache, sparse))
 
     def _run(self, kind: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
         return function(*inputs) if self._graphs is None else self._graphs.run(kind, function, *inputs)
