@@ -4,7 +4,7 @@ import gc
 import json
 import pickle
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -416,3 +416,43 @@ def test_frames_may_stay_on_the_device() -> None:
             (result,) = machine.step(begin(machine, 1), [part(0)])[1]
             assert isinstance(result.frames, torch.Tensor if kept else np.ndarray)
             np.testing.assert_array_equal(np.asarray(result.frames), expected.frames)
+
+
+def test_planning_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that takes requests as they come has begun before the last episode is planned."""
+    taken: list[int] = []
+    planned: list[int] = []
+
+    class Streaming(AnalyticWorld):
+        def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
+            made = []
+            for request in requests:
+                taken.append(sum(planned))
+                made += self.generate([request])
+            assert len(made) == count
+            return made
+
+    for preset in ("off", "all"):
+        whole, parts = (Engine(world, AccelConfig.preset(preset)) for world in (AnalyticWorld(), Streaming()))
+        states = [run(whole, state, age)[0] for age, state in enumerate(begin(whole, *range(9)))]
+        moves = [part(state.chunk) for state in states]
+        _, expected = whole.step(states, moves)
+        with monkeypatch.context() as patched:
+            patched.setattr("li_env.accel.engine.PLANNED_TOGETHER", 4)
+            plan = parts.planner.plan
+
+            def counted(histories: Sequence[Any], poses: Sequence[Any]) -> list[ChunkPlan]:
+                planned.append(len(histories))
+                return plan(histories, poses)  # noqa: B023
+
+            patched.setattr(parts.planner, "plan", counted)
+            following, results = parts.step(states, moves)
+            _, stored = parts.step(states, moves, plans=[result.plan for result in expected])
+        assert planned == [4, 4, 1]
+        assert taken[:9] == [4] * 4 + [8] * 4 + [9]
+        assert [state.chunk for state in following] == [state.chunk + 1 for state in states]
+        for one, two, three in zip(results, expected, stored, strict=True):
+            assert same(one, two) and same(one, three)
+            assert tuple(one.milliseconds) == STAGES
+        planned.clear()
+        taken.clear()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from li_env.accel.transfer import upload
+from li_env.accel.transfer import compact, upload
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -25,3 +25,11 @@ def test_a_gpu_is_not_waited_for():
     arrived = upload(VALUES, device)
     assert not done.query()
     assert torch.equal(arrived.cpu(), VALUES)
+
+
+def test_compact_values_keep_no_batch_alive():
+    batch = torch.arange(12.0).reshape(3, 4)
+    own = compact(batch[1])
+    assert torch.equal(own, batch[1])
+    assert own.untyped_storage().nbytes() == 16
+    assert compact(own) is own
