@@ -7,9 +7,9 @@ Every cell: warm-up until the context is full (timed apart: kernels are compiled
 with seeded random actions in the discrete space. ``stages`` are milliseconds per step as the engine measures them;
 ``environment`` is the rest of the step: rewards, infos and observations, as far as no GPU works beside them. On a GPU
 ``plan`` is mostly beside it too: only the part before the first block is taken off that rest. ``parts`` times the
-device work of the largest number of worlds piece by piece. ``checks`` compares what the chosen execution makes with the plain
-model in float32, batches with single worlds, and batches of different sizes: the lowest PSNR of any frame and the PSNR
-of all frames together. The file is written after every cell.
+device work of the largest number of worlds piece by piece. ``checks`` compares what the chosen execution makes with the
+plain model in float32, batches with single worlds, and batches of different sizes: the lowest PSNR of any frame and the
+PSNR of all frames together. The file is written after every cell.
 """
 
 from __future__ import annotations
