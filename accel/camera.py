@@ -62,8 +62,8 @@ def follow(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
 
 def motion_table(motions: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
     """(yaw, pitch, right, forward) of the motions of w worlds, n each: [w, n, 4] float64."""
-    numbers = [x for world in motions for each in world for x in (each.yaw, each.pitch, each.right, each.forward)]
-    return np.array(numbers, dtype=np.float64).reshape(len(motions), -1, 4)
+    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in world] for world in motions]
+    return np.array(rows, dtype=np.float64).reshape(len(motions), -1, 4)
 
 
 def follow_many(poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
