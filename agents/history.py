@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from li_env.agents.moves import Moves
 
-STEPS = 4
+STEPS = 8
 """How far back it goes."""
 
 _BUMP = 3  # after the numbers for the goal: distance, sine and cosine of the bearing

@@ -50,6 +50,7 @@ ARMS = {"freedoom off": ("freedoom", "off"), "freedoom all": ("freedoom", "all")
 BASELINES = ("random", "seeker", "expert")
 MEASURES = ("success", "spl", "soft_spl", "collisions", "steps")
 MAX_STEPS = 32
+PART = 16  # maps that one process builds episodes for
 
 
 @dataclass(frozen=True)
@@ -76,24 +77,40 @@ def run_job(job: Job) -> float:
     return time.perf_counter() - began
 
 
+def build_part(seeds: range, near: float, far: float, detour: float, starts: int) -> EpisodeDataset | None:
+    """Episodes on a few maps; None if no goal fits."""
+    rules = replace(NavigationRules.default(), goal_distance=(near, far))
+    try:
+        return build_episodes(seeds, 2, starts, 0, rules, detour)
+    except ValueError:
+        return None
+
+
 def datasets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
     """Training episodes on maps of the training split and two held-out sets; returns their files."""
-
-    def build(seeds: range, near: float, far: float, detour: float, starts: int) -> EpisodeDataset:
-        rules = replace(NavigationRules.default(), goal_distance=(near, far))
-        return build_episodes(seeds, 2, starts, 0, rules, detour)
-
     half = maps // 2
-    easy = build(TRAINING[:half], 5.0, 20.0, 1.0, 4)
-    blocked = build(TRAINING[half : 2 * half], 5.0, 20.0, 1.2, 4)
-    # Maps beyond those of the shipped start frames; only mazes and caves have many detours.
-    held_out = {
-        "detour": build(TEST[1000 : 1000 + episodes], 8.0, 20.0, 1.3, 2),
-        "open": build(TEST[1000 : 1000 + max(1, episodes // 4)], 4.0, 12.0, 1.0, 2),
+    # Held out are maps beyond those of the shipped start frames; only mazes and caves have many detours.
+    wanted = {
+        "easy": (TRAINING[:half], 5.0, 20.0, 1.0, 4),
+        "blocked": (TRAINING[half : 2 * half], 5.0, 20.0, 1.2, 4),
+        "detour": (TEST[1000 : 1000 + episodes], 8.0, 20.0, 1.3, 2),
+        "open": (TEST[1000 : 1000 + max(1, episodes // 4)], 4.0, 12.0, 1.0, 2),
     }
-    sets = {"training": EpisodeDataset.join([easy, blocked])}
-    for name, data in held_out.items():
-        sets[name] = EpisodeDataset(data.episodes[:episodes], data.frames)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = {
+            name: [
+                pool.submit(build_part, seeds[first : first + PART], near, far, detour, starts)
+                for first in range(0, len(seeds), PART)
+            ]
+            for name, (seeds, near, far, detour, starts) in wanted.items()
+        }
+        built = {
+            name: EpisodeDataset.join([data for future in futures if (data := future.result()) is not None])
+            for name, futures in parts.items()
+        }
+    sets = {"training": EpisodeDataset.join([built["easy"], built["blocked"]])}
+    for name in ("detour", "open"):
+        sets[name] = EpisodeDataset(built[name].episodes[:episodes], built[name].frames)
     for name, data in sets.items():
         data.write(folder / f"{name}.json")
     return {name: folder / f"{name}.json" for name in sets}
