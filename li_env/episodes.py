@@ -153,8 +153,10 @@ class Episodes:
         ahead: list[tuple[TaskState, StepRecord]] = []
 
         def advance(paths: Sequence[ChunkPath]) -> None:
-            for index, path in zip(motions, paths, strict=True):
-                task = self.task.advance(moments[index].task, path)
+            before = [moments[index].task for index in motions]
+            together = getattr(self.task, "advance_all", None)
+            tasks = map(self.task.advance, before, paths) if together is None else together(before, paths)
+            for task, path in zip(tasks, paths, strict=True):
                 ahead.append((task, StepRecord.of(path, self.spec.chunk_latents)))
 
         episodes, results = self.engine.step(

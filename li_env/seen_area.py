@@ -8,6 +8,7 @@ pitch do not matter.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,9 @@ BLOCK = 32
 
 _WIDEST = 256
 """Views further apart than this many cells share no rectangle."""
+
+_TOGETHER = 32
+"""Worlds whose views are drawn at a time: what they need stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +56,51 @@ class ViewWedge:
 
         One rectangle for all views if they are near each other, else one per view.
         """
-        poses = np.asarray(poses, dtype=np.float64)
+        return _joined(*self._windows(np.asarray(poses, dtype=np.float64)))
+
+    def canvases_of(self, tracks: Sequence[np.ndarray]) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+        """`canvases` for the views [n, 4, 4] of each of many worlds, a few worlds at a time."""
+        for first in range(0, len(tracks), _TOGETHER):
+            part = tracks[first : first + _TOGETHER]
+            corners, windows = self._windows(np.concatenate(part).astype(np.float64, copy=False))
+            ends = np.cumsum([len(poses) for poses in part]).tolist()
+            for start, end in zip([0, *ends], ends, strict=False):
+                yield _joined(corners[start:end], windows[start:end])
+
+    def _windows(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One square of cells around every view: (first cells int64 [n, 2], covered or not bool [n, side, side])."""
         around = np.arange(-CELLS_PER_VIEW_DISTANCE - 1, CELLS_PER_VIEW_DISTANCE + 2)
         position = poses[:, [0, 2], 3]
         middle = np.floor(position / self.cell).astype(np.int64)  # [n, 2]
-        delta = (middle[..., None] + around + 0.5) * self.cell - position[..., None]  # [n, 2, window]
-        x, z = delta[:, 0, :, None], delta[:, 1, None, :]
+        delta = (middle[..., None] + around + 0.5) * self.cell - position[..., None]  # [n, 2, side]
         # The right axis is horizontal at any pitch, the forward axis is not: take the heading from the former.
         right = poses[:, [0, 2], 0]
-        right = (right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9))[..., None, None]
-        ahead = z * right[:, 0] - x * right[:, 1]
-        aside = np.abs(x * right[:, 0] + z * right[:, 1])
-        inside = (aside <= ahead * np.tan(np.radians(self.angle) / 2)) & (ahead > 0)
-        inside &= x * x + z * z <= self.distance**2
-        corners = middle + around[0]
-        first = corners.min(axis=0)
-        offsets = corners - first
-        if offsets.max() > _WIDEST:
-            return list(zip(corners, inside, strict=True))
-        canvas = np.zeros(offsets.max(axis=0) + len(around), dtype=bool)
-        for (row, column), view in zip(offsets.tolist(), inside, strict=True):
-            canvas[row : row + len(around), column : column + len(around)] |= view
-        return [(first, canvas)]
+        right = right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9)
+        # A place is inside the wedge if it lies right of its left border and left of its right one: both are linear in
+        # x and z, so that a sum of two vectors decides for the whole square.
+        slope = np.tan(np.radians(self.angle) / 2) * right[:, ::-1] * (1, -1)
+        inside = _sums(delta, right - slope) >= 0
+        inside &= _sums(delta, right + slope) <= 0
+        inside &= _sums(delta * delta, np.ones_like(right)) <= self.distance**2
+        return middle + around[0], inside
+
+
+def _sums(delta: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """The first factor times x plus the second times z, for all cells: [n, side, side]."""
+    terms = delta * factors[..., None]
+    return terms[:, 0, :, None] + terms[:, 1, None, :]
+
+
+def _joined(corners: np.ndarray, windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Squares of cells as one rectangle where they are near each other."""
+    first, side = corners.min(axis=0), windows.shape[-1]
+    offsets = corners - first
+    if offsets.max() > _WIDEST:
+        return list(zip(corners, windows, strict=True))
+    canvas = np.zeros(offsets.max(axis=0) + side, dtype=bool)
+    for (row, column), view in zip(offsets.tolist(), windows, strict=True):
+        canvas[row : row + side, column : column + side] |= view
+    return [(first, canvas)]
 
 
 @dataclass(frozen=True)
@@ -90,8 +117,12 @@ class SeenArea:
 
     def look(self, poses: np.ndarray) -> tuple[SeenArea, int]:
         """Add the views at ``poses`` [n, 4, 4]: the new map and the number of cells never seen before."""
+        return self.add(self.wedge.canvases(poses))
+
+    def add(self, canvases: list[tuple[np.ndarray, np.ndarray]]) -> tuple[SeenArea, int]:
+        """`look` at what `ViewWedge.canvases` says is covered."""
         blocks = dict(self._blocks)
-        new = sum(_cover(blocks, *canvas) for canvas in self.wedge.canvases(poses))
+        new = sum(_cover(blocks, *canvas) for canvas in canvases)
         return SeenArea(self.wedge, self.cells + new, blocks), new
 
     def contains(self, cells: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Explore:
         """Add the views of a chunk."""
         assert result is not None, "Explore has no stop"
         return ExploreState(*state.seen.look(result.poses))
+
+    def advance_all(self, states: Sequence[ExploreState], results: Sequence[ChunkPath]) -> list[ExploreState]:
+        """`advance` for many episodes, at a fraction of the time."""
+        canvases = self.wedge.canvases_of([result.poses for result in results])
+        return [ExploreState(*state.seen.add(each)) for state, each in zip(states, canvases, strict=True)]
 
     def reward(self, state: ExploreState) -> float:
         """Cells first seen in the last step / cells of one view wedge."""

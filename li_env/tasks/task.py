@@ -66,7 +66,10 @@ class Task(Protocol):
         ...
 
     def advance(self, state: TaskState, result: ChunkPath | None) -> TaskState:
-        """The state after a chunk, or after ``stop`` (``None``)."""
+        """The state after a chunk, or after ``stop`` (``None``).
+
+        A task may also have ``advance_all(states, results)``, the same for chunks of many episodes at once.
+        """
         ...
 
     def reward(self, state: TaskState) -> float:

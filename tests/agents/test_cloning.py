@@ -38,7 +38,8 @@ def test_the_learner_comes_to_agree_with_its_teacher(room, moves):
 def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(moves):
     rng = np.random.default_rng(0)
     frames, places = rng.integers(0, 255, (2, 3, 4, 6), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
-    batch = {"rgb": frames, "pointgoal": places, "history": rng.normal(size=(2, no_memory(moves).size)).astype(np.float32)}
+    history = rng.normal(size=(2, no_memory(moves).size)).astype(np.float32)
+    batch = {"rgb": frames, "pointgoal": places, "history": history}
     once, twice = _mirror(batch, moves), _mirror(_mirror(batch, moves), moves)
     for name, array in batch.items():
         np.testing.assert_array_equal(twice[name], array)

@@ -95,3 +95,17 @@ def test_untouched_blocks_are_shared_however_large_the_map():
     copied = [key for key, block in following._blocks.items() if area._blocks.get(key) is not block]
     assert len(area._blocks) > 60
     assert len(copied) <= 9, "a view reaches 9 blocks at most"
+
+
+def test_many_worlds_at_once_are_the_worlds_one_by_one():
+    rng = np.random.default_rng(0)
+    tracks = [
+        np.stack([move(np.eye(4), CameraMotion(*row)) for row in rng.normal(0, 12, (int(rng.integers(1, 6)), 4))])
+        for _ in range(70)
+    ]
+    maps = [SeenArea(WEDGE).look(track[:1])[0] for track in tracks]
+    for before, track, canvases in zip(maps, tracks, WEDGE.canvases_of(tracks), strict=True):
+        (alone, few), (among, many) = before.look(track), before.add(canvases)
+        assert (few, alone.cells) == (many, among.cells)
+        np.testing.assert_array_equal(alone.contains(WEDGE.covered(track)), True)
+        np.testing.assert_array_equal(among.contains(WEDGE.covered(track)), True)
