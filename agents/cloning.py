@@ -21,8 +21,8 @@ from li_env.agents.agent import View
 from li_env.agents.history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
+from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes
-from li_env.state import SavedState
 
 _DECAY = 1e-3
 _GAINS = (0.6, 1.4)  # of each colour
@@ -117,9 +117,7 @@ class _Play:
 
     def __init__(self, rules: Episodes, config: CloningConfig, moves: Moves) -> None:
         self._rules, self._config, self._moves = rules, config, moves
-        self._generators = [np.random.default_rng([config.seed, world]) for world in range(config.worlds)]
-        self._moments: list[SavedState] = rules.start(self._generators, [{}] * config.worlds)
-        self._steps = [0] * config.worlds
+        self._stream = EpisodeStream(rules, config.worlds, config.max_episode_steps, config.seed)
         self._memories = [no_memory(moves)] * config.worlds
 
     def round(self, teacher: Teacher, student: PolicyAgent | None) -> tuple[dict[str, np.ndarray], list[Lesson]]:
@@ -129,7 +127,7 @@ class _Play:
         for _ in range(self._config.horizon):
             views = [
                 View(self._rules.observation(now), self._rules.info(now), now, memory)
-                for now, memory in zip(self._moments, self._memories, strict=True)
+                for now, memory in zip(self._stream.moments, self._memories, strict=True)
             ]
             memories = [recall(view.memory, view.info["blocked"]) for view in views]
             lessons = [teacher.teach(view) for view in views]
@@ -141,22 +139,9 @@ class _Play:
             seen.append(stack_observations(shown))
             told += lessons
             self._memories = [remember(*each) for each in zip(memories, shown, made, strict=True)]
-            self._advance(self._moves.actions(made))
+            for world in self._stream.advance(self._moves.actions(made)):
+                self._memories[world] = no_memory(self._moves)
         return _joined(seen), told
-
-    def _advance(self, actions: list[np.ndarray]) -> None:
-        self._moments = self._rules.step(self._moments, actions)
-        self._steps = [count + 1 for count in self._steps]
-        ended = [
-            world
-            for world, now in enumerate(self._moments)
-            if self._rules.terminated(now)
-            or self._rules.truncated(now)
-            or self._steps[world] == self._config.max_episode_steps
-        ]
-        fresh = self._rules.start([self._generators[world] for world in ended], [{}] * len(ended)) if ended else []
-        for world, now in zip(ended, fresh, strict=True):
-            self._moments[world], self._steps[world], self._memories[world] = now, 0, no_memory(self._moves)
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -9,18 +9,24 @@ import numpy as np
 
 from li_env.agents.agent import View
 from li_env.agents.cloning import Lesson
-from li_env.agents.moves import MOVES, STOP, Moves
+from li_env.agents.moves import STOP, Moves, move_towards
 from li_env.tasks import EpisodeDataset, EpisodeRecord
 from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls, map_distance
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.worlds.freedoom.doom.walking import doom_places, level_places
 
-_NAMES = list(MOVES)
 _LOOK = np.arange(-180.0, 180.0, 15.0)
 _AHEAD = 3.0  # metres
 _STRIDES = 4  # in which it is walked
 _RAYS = np.linspace(-40.0, 40.0, 9)  # degrees, inside the view
 _SIGHT = 6.0  # metres
+
+
+def free_ways(map_seed: int, pose: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
+    """How far [k] one can walk straight ahead, in metres up to ``reach``, at ``angles`` [k] degrees right of a pose."""
+    ((x, y, heading),) = doom_places(level_places(pose[None]))
+    lengths = known_map(map_seed).space.clear_lengths((x, y), np.radians(heading - angles), reach * MAP_UNITS_PER_METRE)
+    return lengths / MAP_UNITS_PER_METRE
 
 
 class Expert:
@@ -44,11 +50,16 @@ class Expert:
         Raises:
             ValueError: the map of the episode is not known.
         """
-        record = self._record(view)
-        ((x, y, angle),) = doom_places(level_places(view.info["pose"][None]))
-        space, limit = known_map(int(record.map_seed or 0)).space, _SIGHT * MAP_UNITS_PER_METRE
-        rays = space.clear_lengths((x, y), np.radians(angle - _RAYS), limit) / limit
+        rays = free_ways(self.map_of(view), view.info["pose"], _RAYS, _SIGHT) / _SIGHT
         return Lesson(self.choose(view), rays.astype(np.float32))
+
+    def map_of(self, view: View) -> int:
+        """Seed of the map of an episode.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        return int(self._record(view).map_seed or 0)
 
     def choose(self, view: View) -> int:
         """Index of the move to make.
@@ -75,7 +86,7 @@ class Expert:
         # ways are better.
         best = int(np.argmin(left + np.abs(_LOOK) / 90.0 + 0.25 * lost / MAP_UNITS_PER_METRE))
         ways = np.hypot(*(ends - [x, y]).T) / MAP_UNITS_PER_METRE
-        return self._move(float(_LOOK[best]), float(ways[best]))
+        return move_towards(float(_LOOK[best]), float(ways[best]))
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """See `li_env.agents.agent.Agent`."""
@@ -86,14 +97,3 @@ class Expert:
         if record.map_seed is None:
             raise ValueError(f"episode {view.info['episode_index']} names no map; allowed: episodes with a map_seed")
         return record
-
-    def _move(self, turn: float, way: float) -> int:
-        side = "left" if turn < 0 else "right"
-        if abs(turn) > 40:
-            return _NAMES.index(f"turn_{side}")
-        if abs(turn) > 20:
-            return _NAMES.index(f"half_turn_{side}")
-        # A smaller turn would only be overshot; on a long way an arc corrects it.
-        if abs(turn) > 10 and way > 2:
-            return _NAMES.index(f"arc_{side}")
-        return _NAMES.index("forward" if way > 2 else "half_forward")

@@ -27,6 +27,21 @@ MOVES: dict[str, tuple[float, float, float]] = {
 STOP = len(MOVES)
 """Index of ``stop``, the last move where the task has it."""
 
+_NAMES = list(MOVES)
+
+
+def move_towards(turn: float, way: float) -> int:
+    """Index of the move towards a direction ``turn`` degrees to the right, ``way`` length units of it free."""
+    side = "left" if turn < 0 else "right"
+    if abs(turn) > 40:
+        return _NAMES.index(f"turn_{side}")
+    if abs(turn) > 20:
+        return _NAMES.index(f"half_turn_{side}")
+    # A smaller turn would only be overshot; on a long way an arc corrects it.
+    if abs(turn) > 10 and way > 2:
+        return _NAMES.index(f"arc_{side}")
+    return _NAMES.index("forward" if way > 2 else "half_forward")
+
 
 class Moves:
     """The moves of one action space.

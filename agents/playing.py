@@ -7,9 +7,11 @@ from pathlib import Path
 from li_env.agents.agent import Agent
 from li_env.agents.cem import CrossEntropyPlanner
 from li_env.agents.expert import Expert
+from li_env.agents.mapper import Mapper
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent
 from li_env.agents.scripted import GoalSeeker, RandomAgent, Wanderer
+from li_env.agents.seeing import EYE, load_eye
 from li_env.episodes import Episodes
 from li_env.errors import check_choice
 from li_env.tasks import PointGoal
@@ -25,7 +27,7 @@ def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, 
     """An agent by name, or a trained one by its folder.
 
     Args:
-        name: one of `NAMES` or a folder that `li_env.agents.ppo.train` wrote.
+        name: one of `NAMES` or a folder that `li_env.agents.training.train` wrote.
         rules: the world and task that it will play, with ``continuous`` actions.
         seed: of its choices.
         greedy: trained agents take the most likely move instead of drawing.
@@ -36,6 +38,12 @@ def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, 
     """
     moves = Moves(rules.actions.space, rules.task.can_stop)
     size = moves.table.shape[1]
+    if (Path(name) / EYE).is_file():
+        task = rules.task
+        if not isinstance(task, PointGoal):
+            raise ValueError(f"agent={name!r} is a mapper and plays PointGoal only, not {task.name!r}")
+        eye = load_eye(Path(name) / EYE, rules.observation_space, device)
+        return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * task.rules.success_radius)
     if Path(name).is_dir():
         return PolicyAgent.load(name, rules.observation_space, moves, None if greedy else seed, device)
     check_choice("agent (no folder either)", name, NAMES)

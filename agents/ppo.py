@@ -10,14 +10,13 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from gymnasium.vector import AutoresetMode
 from safetensors.torch import load_file
 from stable_baselines3 import PPO
@@ -33,7 +32,7 @@ from li_env.agents.moves import STOP, Moves
 from li_env.agents.policy import POLICY, policy_arguments, store_policy
 from li_env.agents.sb3 import SB3VecEnv
 from li_env.agents.sb3_moves import MoveVecEnv
-from li_env.errors import check_keys
+from li_env.agents.settings import check_whole
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
 from li_env.vector_env import LightInteractionVectorEnv
@@ -89,37 +88,15 @@ class PPOConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "worlds", "horizon", "batch_size", "epochs", "max_episode_steps", "snapshots"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r} is not allowed; use a whole number from 1 up")
-        if isinstance(self.cloning_steps, bool) or not isinstance(self.cloning_steps, int) or self.cloning_steps < 0:
-            raise ValueError(f"cloning_steps={self.cloning_steps!r} is not allowed; use a whole number from 0 up")
+        names = ("steps", "worlds", "horizon", "batch_size", "epochs", "max_episode_steps", "snapshots")
+        check_whole({name: getattr(self, name) for name in names})
+        check_whole({"cloning_steps": self.cloning_steps}, 0)
         for name in ("learning_rate", "gamma", "gae_lambda", "clip_range", "entropy"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f"{name}={value!r} is not allowed; use a number from 0 to 1")
         if self.worlds * self.horizon < 2:
             raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")
-
-    @classmethod
-    def read(cls, path: str | Path) -> PPOConfig:
-        """Read YAML.
-
-        Raises:
-            ValueError: not a file or not YAML, an unknown key or a value that is not allowed.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"config={str(path)!r} is not a file; for instance configs/agents/pointgoal.yaml")
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"config={str(path)!r} is not YAML: {error}") from None
-        if not isinstance(data, dict):
-            raise ValueError(f"config={str(path)!r} is not a mapping of keys to values")
-        check_keys(f"{path.name}:", data, [item.name for item in fields(cls)])
-        return cls(**data)
 
 
 def train(

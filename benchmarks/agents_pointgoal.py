@@ -2,18 +2,19 @@
 
     python benchmarks/agents_pointgoal.py --device cuda --out benchmarks/agents_pointgoal
 
-Trains the same agent for the same number of frames (a) in the learned world under preset ``off``, (b) under ``all``,
+Trains the same agents for the same number of frames (a) in the learned world under preset ``off``, (b) under ``all``,
 and (c) in the real game, each with several seeds, on maps that the world was trained on. All are then evaluated in the
-real game on held-out maps, beside agents that learn nothing. Writes OUT.json and OUT.png and prints the table. Needs
-ViZDoom for the game.
+real game, beside agents that learn nothing. Writes OUT.json and OUT.png and prints the table. Needs ViZDoom for the
+game. With ``--keep FOLDER`` trainings that are complete there are not repeated.
 
 The task. A step is one chunk: 3 m or 60 degrees at most; agents choose among eight whole and half moves and ``stop``.
-Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at steps of 0.25 m). Two held-out sets, 32
-steps per episode: ``detour``, goals 8 to 20 m of shortest way off, at least 1.3 times the straight line, so that a wall
-is in the way; ``open``, goals 4 to 12 m off wherever they are. Training mixes easy and blocked goals of 5 to 20 m.
+Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at steps of 0.25 m). 32 steps per episode.
+Three sets: ``detour``, held-out maps, goals 8 to 20 m of shortest way off, at least 1.3 times the straight line, so
+that a wall is in the way; ``open``, held-out maps, goals 4 to 12 m off wherever they are; ``trained maps``, other
+episodes like ``detour`` in the maps of the training. Training mixes easy and blocked goals of 5 to 20 m.
 
-The agent. The first 70 % of the steps imitate shortest ways in the maps (dataset aggregation), the others are PPO on
-the task's reward (way gained along the shortest way, 2.5 for success).
+The agents. ``mapper`` learns to see (`agents/seeing.py`) and follows its own map. ``ppo`` imitates shortest ways in the
+first 70 % of the steps (dataset aggregation), then learns from the task's reward.
 """
 
 from __future__ import annotations
@@ -34,12 +35,16 @@ import numpy as np
 import torch
 
 from li_env.accel.report import versions, write_json
+from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE, Agent
 from li_env.agents.evaluation import evaluate, summarise
+from li_env.agents.mapper import Mapper
 from li_env.agents.moves import Moves
-from li_env.agents.playing import make_agent
+from li_env.agents.playing import ARRIVAL, make_agent
 from li_env.agents.policy import PolicyAgent
-from li_env.agents.ppo import PPOConfig, train
+from li_env.agents.ppo import PPOConfig
+from li_env.agents.seeing import MapperConfig, load_eye
+from li_env.agents.training import Config, train
 from li_env.episodes import Episodes, open_episodes
 from li_env.tasks import EpisodeDataset, NavigationRules
 from li_env.tasks.build import build_episodes
@@ -47,41 +52,54 @@ from li_env.worlds.freedoom.doom.splits import TEST, TRAINING
 from li_env.worlds.registry import load_world, resolve_device
 
 ARMS = {"freedoom off": ("freedoom", "off"), "freedoom all": ("freedoom", "all"), "game": ("freedoom_game", "off")}
+AGENTS = ("mapper", "ppo")
 BASELINES = ("random", "seeker", "expert")
 MEASURES = ("success", "spl", "soft_spl", "collisions", "steps")
 MAX_STEPS = 32
+SETS = ("detour", "open", "trained maps")
 PART = 16  # maps that one process builds episodes for
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training."""
+    """One training and its evaluation; ``episodes`` are files by set."""
 
+    agent: str
     arm: str
-    config: PPOConfig
+    config: Config
     folder: str
-    dataset: str
+    episodes: dict[str, str]
+    count: int
+    curve_count: int
     device: str
     workers: int
 
 
-def run_job(job: Job) -> float:
-    """Train; returns the seconds it took."""
-    began = time.perf_counter()
+def run_job(job: Job) -> dict[str, Any]:
+    """Train and play in the game: the seconds of the training, summaries by set and the learning curve."""
     torch.set_num_threads(1)
-    options: dict[str, Any] = {"workers": job.workers} if job.config.world == "freedoom_game" else {}
-    world = load_world(job.config.world, device=job.device, **options)
-    train(job.config, job.folder, job.dataset, world, job.device)
-    if job.config.world == "freedoom_game":
-        world.close()  # type: ignore[attr-defined]
-    return time.perf_counter() - began
+    began = time.perf_counter()
+    game = load_world("freedoom_game", workers=job.workers)
+    world = game if job.config.world == "freedoom_game" else load_world(job.config.world, device=job.device)
+    train(job.config, job.folder, job.episodes["training"], world, job.device)
+    seconds = time.perf_counter() - began
+    rules = {name: game_episodes(game, job.episodes[name]) for name in SETS}
+    final = {name: play(rule, trained(job, rule), job.count) for name, rule in rules.items()}
+    points = curve(job, rules["detour"], job.curve_count)
+    game.close()  # type: ignore[attr-defined]
+    return {"seconds": seconds, "final": final, "curve": points}
 
 
-def build_part(seeds: range, near: float, far: float, detour: float, starts: int) -> EpisodeDataset | None:
+def game_episodes(game: WorldModel, episodes: str) -> Episodes:
+    """PointGoal in the game."""
+    return open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=episodes)
+
+
+def build_part(seeds: range, near: float, far: float, detour: float, starts: int, seed: int) -> EpisodeDataset | None:
     """Episodes on a few maps; None if no goal fits."""
     rules = replace(NavigationRules.default(), goal_distance=(near, far))
     try:
-        return build_episodes(seeds, 2, starts, 0, rules, detour)
+        return build_episodes(seeds, 2, starts, seed, rules, detour)
     except ValueError:
         return None
 
@@ -91,34 +109,32 @@ def datasets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
     half = maps // 2
     # Held out are maps beyond those of the shipped start frames; only mazes and caves have many detours.
     wanted = {
-        "easy": (TRAINING[:half], 5.0, 20.0, 1.0, 4),
-        "blocked": (TRAINING[half : 2 * half], 5.0, 20.0, 1.2, 4),
-        "detour": (TEST[1000 : 1000 + episodes], 8.0, 20.0, 1.3, 2),
-        "open": (TEST[1000 : 1000 + max(1, episodes // 4)], 4.0, 12.0, 1.0, 2),
+        "easy": (TRAINING[:half], 5.0, 20.0, 1.0, 4, 0),
+        "blocked": (TRAINING[half : 2 * half], 5.0, 20.0, 1.2, 4, 0),
+        "detour": (TEST[1000 : 1000 + episodes], 8.0, 20.0, 1.3, 2, 0),
+        "open": (TEST[1000 : 1000 + max(1, episodes // 4)], 4.0, 12.0, 1.0, 2, 0),
+        "trained maps": (TRAINING[half : half + min(half, episodes)], 8.0, 20.0, 1.3, 2, 1),
     }
     with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
         parts = {
-            name: [
-                pool.submit(build_part, seeds[first : first + PART], near, far, detour, starts)
-                for first in range(0, len(seeds), PART)
-            ]
-            for name, (seeds, near, far, detour, starts) in wanted.items()
+            name: [pool.submit(build_part, seeds[first : first + PART], *rest) for first in range(0, len(seeds), PART)]
+            for name, (seeds, *rest) in wanted.items()
         }
         built = {
             name: EpisodeDataset.join([data for future in futures if (data := future.result()) is not None])
             for name, futures in parts.items()
         }
     sets = {"training": EpisodeDataset.join([built["easy"], built["blocked"]])}
-    for name in ("detour", "open"):
+    for name in SETS:
         sets[name] = EpisodeDataset(built[name].episodes[:episodes], built[name].frames)
     for name, data in sets.items():
         data.write(folder / f"{name}.json")
     return {name: folder / f"{name}.json" for name in sets}
 
 
-def jobs(arguments: argparse.Namespace, folder: Path, training: Path) -> list[Job]:
-    """One per arm and seed; those of the game render with the cores that are left."""
-    base = PPOConfig(
+def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) -> list[Job]:
+    """One per agent, arm and seed; those of the game render with the cores that are left."""
+    ppo = PPOConfig(
         steps=arguments.steps,
         cloning_steps=round(arguments.cloning * arguments.steps),
         worlds=arguments.worlds,
@@ -127,18 +143,29 @@ def jobs(arguments: argparse.Namespace, folder: Path, training: Path) -> list[Jo
         max_episode_steps=MAX_STEPS,
         snapshots=arguments.snapshots,
     )
+    mapper = MapperConfig(
+        steps=arguments.mapper_steps,
+        worlds=arguments.worlds,
+        rounds=arguments.snapshots,
+        updates=arguments.updates,
+    )
+    bases: dict[str, Config] = {"mapper": mapper, "ppo": ppo}
     workers = max(1, (os.cpu_count() or 1) // arguments.jobs)
     return [
         Job(
+            agent,
             arm,
-            replace(base, world=ARMS[arm][0], preset=ARMS[arm][1], seed=seed),
-            str(folder / f"{arm.replace(' ', '-')}-{seed}"),
-            str(training),
+            replace(bases[agent], world=ARMS[arm][0], preset=ARMS[arm][1], seed=seed),
+            str(folder / f"{agent}-{arm.replace(' ', '-')}-{seed}"),
+            {name: str(path) for name, path in files.items()},
+            arguments.episodes,
+            arguments.curve_episodes,
             arguments.device,
             workers,
         )
-        for arm in arguments.arms
+        for agent in arguments.agents
         for seed in range(arguments.seeds)
+        for arm in arguments.arms
     ]
 
 
@@ -150,17 +177,24 @@ def play(rules: Episodes, agent: Agent, count: int) -> dict[str, Any]:
     return {"episodes": count, **{name: summary[name] for name in MEASURES}}
 
 
-def trained(job: Job, rules: Episodes, weights: str = "policy.safetensors") -> Agent:
+def trained(job: Job, rules: Episodes, snapshot: Path | None = None) -> Agent:
     """The agent of a job, or one of its snapshots."""
+    if snapshot is None:
+        return make_agent(job.folder, rules, device=job.device)
     moves = Moves(rules.actions.space, rules.task.can_stop)
-    return PolicyAgent.load(job.folder, rules.observation_space, moves, 0, job.device, weights)
+    if job.agent == "ppo":
+        return PolicyAgent.load(
+            job.folder, rules.observation_space, moves, 0, job.device, str(snapshot.relative_to(job.folder))
+        )
+    eye = load_eye(snapshot, rules.observation_space, job.device)
+    return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
 def curve(job: Job, rules: Episodes, count: int) -> list[dict[str, float]]:
     """Success and SPL in the game after every snapshot."""
     points = []
     for path in sorted((Path(job.folder) / "snapshots").glob("*.safetensors")):
-        found = play(rules, trained(job, rules, f"snapshots/{path.name}"), count)
+        found = play(rules, trained(job, rules, path), count)
         frames = int(path.stem) * rules.spec.chunk_frames
         points.append({"frames": frames, **{name: found[name]["mean"] for name in ("success", "spl", "soft_spl")}})
     return points
@@ -179,20 +213,23 @@ def draw(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.2))
-    for arm in report["arms"]:
-        curves = [run["curve"] for run in report["runs"] if run["arm"] == arm]
-        shortest = min(len(points) for points in curves)
-        frames = [point["frames"] for point in curves[0][:shortest]]
-        values = np.array([[point["spl"] for point in points[:shortest]] for points in curves])
-        (line,) = axes.plot(frames, values.mean(0), marker="o", label=f"trained in {arm}")
-        axes.fill_between(frames, values.min(0), values.max(0), alpha=0.2, color=line.get_color())
-    for name, style in zip(BASELINES, (":", "--", "-."), strict=True):
-        axes.axhline(report["baselines"]["detour"][name]["spl"]["mean"], color="grey", linestyle=style, label=name)
-    axes.set_xlabel("frames of training")
-    axes.set_ylabel("SPL in the real game, held-out maps, blocked goals")
-    axes.set_title("PointGoal: mean over seeds, band from least to most")
-    axes.legend(fontsize=8)
+    agents = list(dict.fromkeys(run["agent"] for run in report["runs"]))
+    figure, panels = plt.subplots(1, len(agents), figsize=(6.2 * len(agents), 4.2), squeeze=False, sharey=True)
+    for agent, axes in zip(agents, panels[0], strict=True):
+        for arm in report["arms"]:
+            curves = [run["curve"] for run in report["runs"] if (run["agent"], run["arm"]) == (agent, arm)]
+            shortest = min(len(points) for points in curves)
+            frames = [point["frames"] for point in curves[0][:shortest]]
+            values = np.array([[point["spl"] for point in points[:shortest]] for points in curves])
+            (line,) = axes.plot(frames, values.mean(0), marker="o", label=f"trained in {arm}")
+            axes.fill_between(frames, values.min(0), values.max(0), alpha=0.2, color=line.get_color())
+        for name, style in zip(BASELINES, (":", "--", "-."), strict=True):
+            level = report["baselines"]["detour"][name]["spl"]["mean"]
+            axes.axhline(level, color="grey", linestyle=style, label=name)
+        axes.set_xlabel("frames of training")
+        axes.set_title(f"{agent}: mean over seeds, band from least to most")
+        axes.legend(fontsize=8)
+    panels[0][0].set_ylabel("SPL in the real game, held-out maps, blocked goals")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -201,13 +238,13 @@ def draw(report: dict[str, Any], path: Path) -> None:
 def show(report: dict[str, Any]) -> None:
     """Print the table."""
     for held_out in report["table"]:
-        print(f"\n{held_out}: real game, held-out maps")
+        print(f"\n{held_out}: real game")
         for name, found in report["baselines"][held_out].items():
             values = "  ".join(f"{key} {found[key]['mean']:.3f}" for key in MEASURES)
             print(f"  {name:<24}{values}")
         for arm, found in report["table"][held_out].items():
             values = "  ".join(f"{key} {found[key]['mean']:.3f}+-{found[key]['std']:.3f}" for key in MEASURES)
-            print(f"  {'trained in ' + arm:<24}{values}")
+            print(f"  {arm:<24}{values}")
     for name, value in report["ratios"].items():
         print(f"{name}: {value:.2f}")
 
@@ -218,6 +255,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/agents_pointgoal"), help="without suffix")
     parser.add_argument("--steps", type=int, default=40_960, help="environment steps per training, four frames each")
+    parser.add_argument("--mapper-steps", type=int, default=32_768, help="the same for the mapper")
+    parser.add_argument("--updates", type=int, default=6_400, help="gradient steps of the mapper")
     parser.add_argument("--cloning", type=float, default=0.7, help="share of the steps that imitate, before PPO")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--worlds", type=int, default=64)
@@ -228,6 +267,7 @@ def main() -> None:
     parser.add_argument("--curve-episodes", type=int, default=64, help="of them, for every point of the curves")
     parser.add_argument("--jobs", type=int, default=3, help="trainings at the same time")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS))
     parser.add_argument("--keep", type=Path, help="folder for episodes and agents; a temporary one by default")
     arguments = parser.parse_args()
     arguments.device = resolve_device(arguments.device)
@@ -241,50 +281,30 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         files = datasets(folder, arguments.maps, arguments.episodes)
         say("episodes built")
-        work = jobs(arguments, folder, files["training"])
-        with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            seconds = []
-            for job, spent in zip(work, pool.map(run_job, work), strict=True):
-                seconds.append(spent)
-                print(
-                    f"{time.perf_counter() - began:5.0f} s  {job.arm}, seed {job.config.seed}: {spent:.0f} s",
-                    flush=True,
-                )
-        game = load_world("freedoom_game", workers=os.cpu_count() or 1)
-        rules = {
-            name: open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=files[name])
-            for name in ("detour", "open")
-        }
-        baselines = {
-            held_out: {name: play(rule, make_agent(name, rule), arguments.episodes) for name in BASELINES}
-            for held_out, rule in rules.items()
-        }
+        work = jobs(arguments, folder, files)
         runs = []
-        for job, spent in zip(work, seconds, strict=True):
-            log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
-            final = {held_out: play(rule, trained(job, rule), arguments.episodes) for held_out, rule in rules.items()}
-            points = curve(job, rules["detour"], arguments.curve_episodes)
-            runs.append(
-                {
-                    "arm": job.arm,
-                    "config": asdict(job.config),
-                    "seconds": spent,
-                    "final": final,
-                    "curve": points,
-                    "log": log,
-                }
-            )
-            say(f"{job.arm}, seed {job.config.seed}: evaluated")
+        with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for job, found in zip(work, pool.map(run_job, work), strict=True):
+                log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
+                runs.append({"agent": job.agent, "arm": job.arm, "config": asdict(job.config), **found, "log": log})
+                spl = found["final"]["detour"]["spl"]["mean"]
+                say(f"{job.agent} in {job.arm}, seed {job.config.seed}: {found['seconds']:.0f} s, SPL {spl:.3f}")
+        game = load_world("freedoom_game", workers=os.cpu_count() or 1)
+        rules = {name: game_episodes(game, str(files[name])) for name in SETS}
+        baselines = {
+            name: {agent: play(rule, make_agent(agent, rule), arguments.episodes) for agent in BASELINES}
+            for name, rule in rules.items()
+        }
         game.close()  # type: ignore[attr-defined]
-    table = {
-        held_out: {arm: over_seeds([run for run in runs if run["arm"] == arm], held_out) for arm in arguments.arms}
-        for held_out in rules
-    }
-    ratios = {}
-    for held_out, found in table.items():
-        for arm in arguments.arms:
-            if arm != "game" and "game" in found and found["game"]["spl"]["mean"] > 0:
-                ratios[f"{held_out}: SPL of {arm} / game"] = found[arm]["spl"]["mean"] / found["game"]["spl"]["mean"]
+    kinds = [(agent, arm) for agent in arguments.agents for arm in arguments.arms]
+    table, ratios = {}, {}
+    for name in SETS:
+        found = {kind: over_seeds([run for run in runs if (run["agent"], run["arm"]) == kind], name) for kind in kinds}
+        table[name] = {f"{agent} in {arm}": values for (agent, arm), values in found.items()}
+        for agent, arm in kinds:
+            there = found[(agent, "game")]["spl"]["mean"] if (agent, "game") in found else 0.0
+            if arm != "game" and there > 0:
+                ratios[f"{name}: SPL of {agent} in {arm} / game"] = found[(agent, arm)]["spl"]["mean"] / there
     report = {
         "arms": arguments.arms,
         "settings": {name: str(value) for name, value in vars(arguments).items()},

@@ -1,4 +1,4 @@
-"""``li-env train agent``: PPO in a world."""
+"""``li-env train agent``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train an agent with PPO in a world, the learned one or the real game; again with the same folder to go on."""
+    """Train an agent in a world, the learned one or the real game; again with the same folder to go on."""
 
     config: Path
-    """YAML file with the settings, such as configs/agents/pointgoal.yaml."""
+    """YAML file with the settings, such as configs/agents/pointgoal.yaml (PPO) or configs/agents/mapper.yaml."""
     out: Path
-    """Folder for policy.safetensors, snapshots, log.jsonl and TensorBoard files (if it is installed)."""
+    """Folder for the weights, snapshots, log.jsonl and, of PPO, TensorBoard files (if it is installed)."""
     dataset: Path | None = None
     """File of navigation episodes (li-env build episodes); the world's own by default."""
     world: str | None = None
@@ -39,14 +39,14 @@ def run(arguments: Arguments) -> None:
     from rich.progress import Progress
 
     from li_env.accel.config import AccelConfig
-    from li_env.agents.ppo import PPOConfig, train
+    from li_env.agents.training import read_config, train
     from li_env.errors import check_folder
     from li_env.tasks import EpisodeDataset
     from li_env.worlds.registry import load_world, world_entry
 
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
     config = replace(
-        PPOConfig.read(arguments.config), **{name: value for name, value in given.items() if value is not None}
+        read_config(arguments.config), **{name: value for name, value in given.items() if value is not None}
     )
     if config.seed < 0:
         raise ValueError(f"seed={config.seed} is negative; allowed: 0 or more")
@@ -64,7 +64,7 @@ def run(arguments: Arguments) -> None:
 
         def show(entry: dict[str, Any]) -> None:
             bars.update(task, completed=entry["steps"])
-            shown = {name: entry[name] for name in ("agreement", "return", "success", "spl") if name in entry}
+            shown = {name: entry[name] for name in ("agreement", "error", "return", "success", "spl") if name in entry}
             console.print(f"{entry['steps']:>9} steps  " + "  ".join(f"{k} {v:.3f}" for k, v in shown.items()))
 
         train(config, arguments.out, dataset, world, arguments.device, show)

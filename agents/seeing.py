@@ -1,0 +1,223 @@
+"""Train the eye of a `Mapper` in any world: walk around, look, and be told how far the ways were free.
+
+A trained mapper is a folder: ``agent.json``, ``eye.safetensors``, ``log.jsonl`` and ``snapshots/`` with the eye after
+every round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from safetensors.torch import load_file, save_file
+
+from li_env.accel.world import WorldModel
+from li_env.agents.agent import ACTION_SPACE, View
+from li_env.agents.expert import Expert, free_ways
+from li_env.agents.eye import REACH, Eye, EyeTrainer, ray_angles
+from li_env.agents.moves import STOP, Moves
+from li_env.agents.settings import check_whole
+from li_env.agents.stream import EpisodeStream
+from li_env.episodes import Episodes, open_episodes
+from li_env.tasks import EpisodeDataset
+from li_env.tasks.navigation import Navigation
+
+EYE = "eye.safetensors"
+"""Name of the weights in a mapper's folder."""
+
+_ARRIVAL = 0.8  # the expert stops at this share of the success radius
+_FRAMES_TOGETHER = 512
+
+
+@dataclass(frozen=True)
+class MapperConfig:
+    """How an eye is trained; the same keys in YAML, beside ``agent: mapper``.
+
+    Attributes:
+        task: ``pointgoal``.
+        world: by name.
+        preset: acceleration preset.
+        steps: environment steps in all, over all worlds; a step is one chunk of frames and shows the eye its last one.
+        worlds: that step together.
+        rounds: into which the steps are divided: after each the eye learns from all frames so far.
+        updates: gradient steps in all.
+        batch_size: of a gradient step.
+        learning_rate: the highest.
+        random: share of moves that are drawn; the others follow shortest ways.
+        max_episode_steps: until an episode is cut. What a learned world invents far from its start frame need not be
+            what the map has there.
+        seed: of the eye, the episodes and the moves.
+    """
+
+    task: str = "pointgoal"
+    world: str = "freedoom"
+    preset: str = "off"
+    steps: int = 32_768
+    worlds: int = 64
+    rounds: int = 8
+    updates: int = 6_400
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    random: float = 0.3
+    max_episode_steps: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = ("steps", "worlds", "rounds", "updates", "batch_size", "max_episode_steps")
+        check_whole({name: getattr(self, name) for name in names})
+        for name in ("learning_rate", "random"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ValueError(f"{name}={value!r} is not allowed; use a number from 0 to 1")
+        if self.task != "pointgoal":
+            raise ValueError(f"task={self.task!r} is not allowed for a mapper; allowed: pointgoal")
+
+
+def train(
+    config: MapperConfig,
+    out: str | Path,
+    dataset: str | Path | EpisodeDataset | None = None,
+    world: WorldModel | None = None,
+    device: str = "auto",
+    on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
+) -> Path:
+    """Train into folder ``out``. Nothing happens if that is done; an interrupted training, minutes long, begins anew.
+
+    Args:
+        config: as in `MapperConfig`.
+        out: made if needed.
+        dataset: of navigation episodes that name their maps; the world's own by default.
+        world: a loaded world instead of ``config.world`` by name.
+        device: of the world and of the eye: ``auto``, ``cpu`` or ``cuda``.
+        on_update: called with every line of the log.
+
+    Raises:
+        ValueError: ``out`` holds an agent of another configuration, or episodes without maps.
+    """
+    folder = Path(out)
+    if _is_done(folder, config):
+        return folder
+    rules = open_episodes(
+        config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device,
+        task=config.task, dataset=dataset,
+    )  # fmt: skip
+    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
+    (folder / "log.jsonl").write_text("", encoding="utf-8")
+    torch.manual_seed(config.seed)
+    target = rules.world.device if device == "auto" else torch.device(device)
+    eye = Eye(rules.spec.frame_size).to(target)
+    learner = EyeTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
+    walk, began = _Walk(rules, config), time.perf_counter()
+    each = max(1, config.steps // (config.worlds * config.rounds))
+    frames, ways = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
+    for index in range(config.rounds):
+        seen, told = walk.round(each)
+        frames, ways = _joined(frames, seen), _joined(ways, told)
+        error = _error(eye, frames[-len(seen) :], ways[-len(told) :])
+        turns = (index + 1) * config.updates // config.rounds - index * config.updates // config.rounds
+        loss = learner.fit(frames, ways, turns)
+        entry = {
+            "steps": len(frames),
+            "frames": len(frames) * rules.spec.chunk_frames,
+            "seconds": time.perf_counter() - began,
+            "loss": loss,
+            "error": error,
+        }
+        with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        store_eye(eye, folder / "snapshots" / f"{len(frames):09d}.safetensors")
+        on_update(entry)
+    store_eye(eye, folder / EYE)
+    temporary = folder / "agent.json.tmp"
+    state = {"agent": "mapper", "steps": len(frames), "config": asdict(config)}
+    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / "agent.json")
+    return folder
+
+
+def store_eye(eye: Eye, path: Path) -> None:
+    """Write the weights as safetensors, complete or not at all."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in eye.state_dict().items()}, temporary)
+    os.replace(temporary, path)
+
+
+def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> Eye:
+    """Load what `store_eye` wrote.
+
+    Raises:
+        ValueError: no such file, weights of another frame size, or observations without a frame and a goal sensor.
+    """
+    if not isinstance(observation_space, spaces.Dict) or "pointgoal" not in observation_space.spaces:
+        raise ValueError("mappers need task='pointgoal' and observation='frame'")
+    shape = observation_space["rgb"].shape
+    if shape is None or len(shape) != 3:
+        raise ValueError("mappers need task='pointgoal' and observation='frame'")
+    eye = Eye((shape[0], shape[1]))
+    try:
+        eye.load_state_dict(load_file(path))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ValueError(f"{path} does not fit this world: {str(error).splitlines()[0]}") from None
+    return eye.to(device).eval()
+
+
+class _Walk:
+    """Worlds in which a teacher walks, now and then at random, and says how far the ways are free."""
+
+    def __init__(self, rules: Episodes, config: MapperConfig) -> None:
+        task = rules.task
+        if not isinstance(task, Navigation) or task.dataset is None:
+            raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
+        self._rules, self._dataset, self._random = rules, task.dataset, config.random
+        self._moves = Moves(rules.actions.space, task.can_stop)
+        self._teacher = Expert(self._moves, task.dataset, _ARRIVAL * task.rules.success_radius)
+        self._stream = EpisodeStream(rules, config.worlds, config.max_episode_steps, config.seed)
+        self._rng = np.random.default_rng([config.seed, 2])
+        self._angles = ray_angles(rules.spec.fov[0])
+
+    def round(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """(frames uint8 [n, 3, H, W], free ways [n, rays] in length units) of ``steps`` steps of all worlds."""
+        frames, ways = [], []
+        for _ in range(steps):
+            views = [View(self._rules.observation(now), self._rules.info(now), now) for now in self._stream.moments]
+            choices = []
+            for view in views:
+                frames.append(view.observation["rgb"].transpose(2, 0, 1))  # type: ignore[index]
+                map_seed = self._teacher.map_of(view)
+                ways.append(free_ways(map_seed, view.info["pose"], self._angles, REACH))
+                drawn = self._rng.random() < self._random
+                choices.append(int(self._rng.integers(STOP)) if drawn else self._teacher.choose(view))
+            self._stream.advance(self._moves.actions(choices))
+        return np.stack(frames), np.stack(ways).astype(np.float32)
+
+
+def _joined(before: torch.Tensor, new: np.ndarray) -> torch.Tensor:
+    added = torch.from_numpy(new).to(before.device)
+    return torch.cat([before, added]) if len(before) else added
+
+
+@torch.no_grad()
+def _error(eye: Eye, frames: torch.Tensor, ways: torch.Tensor) -> float:
+    """Mean error in length units, of an eye that has not learned from these frames."""
+    parts = zip(frames.split(_FRAMES_TOGETHER), ways.split(_FRAMES_TOGETHER), strict=True)
+    errors = [(eye(seen).clamp(0, 1) * REACH - told).abs().mean(1) for seen, told in parts]
+    return float(torch.cat(errors).mean())
+
+
+def _is_done(folder: Path, config: MapperConfig) -> bool:
+    path = folder / "agent.json"
+    if not path.is_file():
+        return False
+    before, now = json.loads(path.read_text(encoding="utf-8"))["config"], asdict(config)
+    different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if different:
+        raise ValueError(f"out={str(folder)!r} holds an agent with another {', '.join(different)}; use another folder")
+    return True
