@@ -285,8 +285,8 @@ def main() -> None:
             for job, found in zip(work, pool.map(run_job, work), strict=True):
                 log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
                 runs.append({"agent": job.agent, "arm": job.arm, "config": asdict(job.config), **found, "log": log})
-                spl = found["final"]["detour"]["spl"]["mean"]
-                say(f"{job.agent} in {job.arm}, seed {job.config.seed}: trained {log[-1]['seconds']:.0f} s, SPL {spl:.3f}")
+                spl, spent = found["final"]["detour"]["spl"]["mean"], log[-1]["seconds"]
+                say(f"{job.agent} in {job.arm}, seed {job.config.seed}: trained {spent:.0f} s, SPL {spl:.3f}")
         game = load_world("freedoom_game", workers=os.cpu_count() or 1)
         rules = {name: game_episodes(game, str(files[name])) for name in SETS}
         baselines = {
