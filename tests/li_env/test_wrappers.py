@@ -47,3 +47,24 @@ def test_an_episode_without_steps_leaves_no_file(tmp_path, world_name):
 def test_other_environments_are_refused(tmp_path):
     with pytest.raises(ValueError, match="env=CartPoleEnv cannot be recorded here; allowed: LightInteractionEnv"):
         RecordAllFrames(gymnasium.make("CartPole-v1"), tmp_path)
+
+
+def test_gymnasiums_own_wrappers_go_round_single_and_vector_environments(world_name):
+    own = gymnasium.wrappers
+    small = own.GrayscaleObservation(
+        own.ResizeObservation(
+            gymnasium.make("LightInteraction/Explore-v0", world=world_name, observation="frame"), (24, 32)
+        )
+    )
+    stacked = own.FrameStackObservation(small, 4)
+    observation, _ = stacked.reset(seed=0)
+    assert observation.shape == (4, 24, 32)
+    before = observation[-1]
+    observation = stacked.step(stacked.action_space.sample())[0]
+    np.testing.assert_array_equal(observation[-2], before)
+    many = gymnasium.make_vec(
+        "LightInteraction/Explore-v0", 3, vectorization_mode="vector_entry_point", world=world_name, observation="frame"
+    )
+    many = own.vector.GrayscaleObservation(own.vector.ResizeObservation(many, (24, 32)))
+    assert many.reset(seed=0)[0].shape == (3, 24, 32)
+    assert many.step(many.action_space.sample())[0].shape == (3, 24, 32)
