@@ -24,7 +24,7 @@ from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
 from li_env.accel.replay import check_plans
-from li_env.accel.transfer import compact
+from li_env.accel.transfer import apart
 from li_env.accel.views import ViewOverlap
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
 
@@ -183,7 +183,7 @@ class Engine:
             clock.mark("generate")
             frames, streams = self._decode(latents, [state.stream for state in states])
             if self.device_frames:
-                frames = [compact(each) for each in frames]
+                frames = apart(torch.cat(tuple(frames)), [len(each) for each in frames]) if frames else []
             clock.mark("decode")
             if meanwhile is not None:
                 meanwhile(paths)
@@ -310,7 +310,7 @@ class Engine:
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
-        return made, [compact(chunk) for chunk in finite.split([chunk.shape[0] for chunk in made])]
+        return made, apart(finite, [chunk.shape[0] for chunk in made])
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]

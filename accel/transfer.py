@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 
@@ -20,3 +22,10 @@ def compact(values: torch.Tensor) -> torch.Tensor:
     """The same values without a larger tensor behind them: what is kept must not keep whole batches alive."""
     kept = values.numel() * values.element_size()
     return values if values.untyped_storage().nbytes() <= kept else values.clone()
+
+
+def apart(values: torch.Tensor, sizes: Sequence[int]) -> list[torch.Tensor]:
+    """Pieces of the first dimension, each with memory of its own: what many calls of `compact` give, in one copy."""
+    pieces = [values.new_empty((size, *values.shape[1:])) for size in sizes]
+    torch.split_with_sizes_copy(values, list(sizes), out=pieces)
+    return pieces

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from li_env.accel.transfer import compact, upload
+from li_env.accel.transfer import apart, compact, upload
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -33,3 +33,17 @@ def test_compact_values_keep_no_batch_alive():
     assert torch.equal(own, batch[1])
     assert own.untyped_storage().nbytes() == 16
     assert compact(own) is own
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_pieces_are_the_parts_and_keep_no_batch_alive(device, dtype):
+    batch = torch.randint(0, 255, (7, 3, 5), generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    sizes = [1, 4, 2]
+    pieces = apart(batch, sizes)
+    for piece, part in zip(pieces, batch.split(sizes), strict=True):
+        assert torch.equal(piece, part)
+        assert piece.untyped_storage().nbytes() == part.numel() * part.element_size()
