@@ -29,6 +29,7 @@ from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes, open_episodes
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
+from li_env.worlds.registry import resolve_device
 
 EYE = "eye.safetensors"
 """Name of the weights in a mapper's folder."""
@@ -113,7 +114,7 @@ def train(
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     (folder / "log.jsonl").write_text("", encoding="utf-8")
     torch.manual_seed(config.seed)
-    target = rules.world.device if device == "auto" else torch.device(device)
+    target = torch.device(resolve_device(device))
     eye = Eye(rules.spec.frame_size).to(target)
     learner = EyeTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
     walk, began = _Walk(rules, config), time.perf_counter()
