@@ -256,7 +256,8 @@ def _save(folder: Path, config: PPOConfig, policy: BasePolicy, steps: int) -> No
     os.replace(temporary, folder / "optimizer.pt")
     # Last: a training is resumable once this file is there.
     temporary = folder / "agent.json.tmp"
-    temporary.write_text(json.dumps({"steps": steps, "config": asdict(config)}, indent=1) + "\n", encoding="utf-8")
+    state = {"agent": "ppo", "steps": steps, "config": asdict(config)}
+    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, folder / "agent.json")
 
 
@@ -266,6 +267,8 @@ def _resumable(folder: Path, config: PPOConfig) -> int:
     if not path.is_file():
         return 0
     state = json.loads(path.read_text(encoding="utf-8"))
+    if state.get("agent", "ppo") != "ppo":
+        raise ValueError(f"out={str(folder)!r} holds another kind of agent, {state['agent']}; use another folder")
     before = PPOConfig(**state["config"])
     if replace(before, steps=config.steps, snapshots=config.snapshots) != config:
         different = [name for name, value in asdict(before).items() if value != getattr(config, name)]

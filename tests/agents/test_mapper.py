@@ -13,6 +13,7 @@ from li_env.agents.eye import REACH, Eye, ray_angles
 from li_env.agents.mapper import Mapper
 from li_env.agents.moves import MOVES, Moves, move_towards
 from li_env.agents.playing import make_agent
+from li_env.agents.ppo import PPOConfig
 from li_env.agents.seeing import EYE, MapperConfig
 from li_env.agents.training import read_config, train
 from li_env.episodes import open_episodes
@@ -97,6 +98,8 @@ def test_a_complete_training_is_not_repeated_and_another_one_refused(trained, bl
     assert (folder / EYE).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="holds an agent with another seed, worlds; use another folder"):
         train(replace(CONFIG, seed=1, worlds=2), folder, blocked, device="cpu")
+    with pytest.raises(ValueError, match="holds another kind of agent, mapper; use another folder"):
+        train(PPOConfig(), folder, blocked, device="cpu")
 
 
 def test_the_folder_is_an_agent(trained, blocked):
