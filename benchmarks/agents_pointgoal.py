@@ -38,6 +38,7 @@ from li_env.accel.report import versions, write_json
 from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE, Agent
 from li_env.agents.evaluation import evaluate, summarise
+from li_env.agents.eye import Eye
 from li_env.agents.mapper import Mapper
 from li_env.agents.moves import Moves
 from li_env.agents.playing import ARRIVAL, make_agent
@@ -53,7 +54,7 @@ from li_env.worlds.registry import load_world, resolve_device
 
 ARMS = {"freedoom off": ("freedoom", "off"), "freedoom all": ("freedoom", "all"), "game": ("freedoom_game", "off")}
 AGENTS = ("mapper", "ppo")
-BASELINES = ("random", "seeker", "expert")
+BASELINES = ("random", "untrained", "seeker", "expert")
 MEASURES = ("success", "spl", "soft_spl", "collisions", "steps")
 MAX_STEPS = 32
 SETS = ("detour", "open", "trained maps")
@@ -188,6 +189,16 @@ def trained(job: Job, rules: Episodes, snapshot: Path | None = None) -> Agent:
     return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
+def baseline(name: str, rules: Episodes) -> Agent:
+    """An agent that learned nothing; ``untrained`` is a mapper whose eye has never seen a frame."""
+    if name != "untrained":
+        return make_agent(name, rules)
+    torch.manual_seed(0)
+    moves = Moves(rules.actions.space, rules.task.can_stop)
+    eye = Eye(rules.spec.frame_size).eval()
+    return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
+
+
 def curve(job: Job, rules: Episodes, count: int) -> list[dict[str, float]]:
     """Success and SPL in the game after every snapshot."""
     points = []
@@ -221,7 +232,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
             values = np.array([[point["spl"] for point in points[:shortest]] for points in curves])
             (line,) = axes.plot(frames, values.mean(0), marker="o", label=f"trained in {arm}")
             axes.fill_between(frames, values.min(0), values.max(0), alpha=0.2, color=line.get_color())
-        for name, style in zip(BASELINES, (":", "--", "-."), strict=True):
+        for name, style in zip(BASELINES, (":", (0, (1, 6)), "--", "-."), strict=True):
             level = report["baselines"]["detour"][name]["spl"]["mean"]
             axes.axhline(level, color="grey", linestyle=style, label=name)
         axes.set_xlabel("frames of training")
@@ -290,7 +301,7 @@ def main() -> None:
         game = load_world("freedoom_game", workers=os.cpu_count() or 1)
         rules = {name: game_episodes(game, str(files[name])) for name in SETS}
         baselines = {
-            name: {agent: play(rule, make_agent(agent, rule), arguments.episodes) for agent in BASELINES}
+            name: {agent: play(rule, baseline(agent, rule), arguments.episodes) for agent in BASELINES}
             for name, rule in rules.items()
         }
         game.close()  # type: ignore[attr-defined]
