@@ -25,7 +25,11 @@ def compact(values: torch.Tensor) -> torch.Tensor:
 
 
 def apart(values: torch.Tensor, sizes: Sequence[int]) -> list[torch.Tensor]:
-    """Pieces of the first dimension, each with memory of its own: what many calls of `compact` give, in one copy."""
+    """Split the first dimension into contiguous pieces, each with memory of its own, in one copy.
+
+    ``values`` may have any strides. On a GPU ``split_with_sizes_copy`` moves raw memory and ignores them, so that
+    channels-last values would come out permuted: they are made contiguous first.
+    """
     pieces = [values.new_empty((size, *values.shape[1:])) for size in sizes]
-    torch.split_with_sizes_copy(values, list(sizes), out=pieces)
+    torch.split_with_sizes_copy(values.contiguous(), list(sizes), out=pieces)
     return pieces

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.kernels.checks import check_adjacent, check_contiguous
 from li_env.kernels.branches.naive import naive_join_branches, naive_split_branches
 
 __all__ = ["join_branches", "naive_join_branches", "naive_split_branches", "split_branches"]
@@ -35,7 +36,7 @@ def split_branches(
         weight: [D], of a root-mean-square norm (eps 1e-6) over each head before both branches; None for no norm.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes or strides that do not fit.
 
     Source: specification of HY-WorldPlay, sections 3.4 to 3.7.
     """
@@ -47,6 +48,9 @@ def split_branches(
         shapes, needed = [tuple(table.shape) for table in rotation], (tokens, width // 2)
         if shapes not in ([needed] * 2, [(worlds // 2, *needed)] * 2):
             raise ValueError(f"rotation: shapes {shapes}: {needed} needed, for every world or for each")
+    check_adjacent(out=out)
+    cos, sin = (None, None) if rotation is None else rotation
+    check_contiguous(weight=weight, cos=cos, sin=sin)
     if uses_triton(x.device) and width & (width - 1) == 0:
         from li_env.kernels.branches.triton import triton_split_branches
 
@@ -67,7 +71,7 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
         [2, B, S, H * D]: branch R, branch P.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes or strides that do not fit.
 
     Source: specification of HY-WorldPlay, sections 3.5 and 3.7.
     """
@@ -75,6 +79,7 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
     if worlds % 2 or width % 4:
         raise ValueError(f"attended: shape {tuple(attended.shape)}: [2 * worlds, heads, tokens, 4 * n] is needed")
     _check_frames(matrices, frames, worlds // 2, tokens)
+    check_adjacent(attended=attended)
     if uses_triton(attended.device) and width & (width - 1) == 0:
         from li_env.kernels.branches.triton import triton_join_branches
 
@@ -87,5 +92,6 @@ def _check_frames(matrices: torch.Tensor, frames: torch.Tensor, worlds: int, tok
         raise ValueError(f"matrices: shape {tuple(matrices.shape)}: [{worlds}, frames, 4, 4] is needed")
     if matrices.dtype != torch.float32 or not matrices.is_contiguous():
         raise ValueError(f"matrices: {matrices.dtype}, strides {matrices.stride()}: contiguous float32 is needed")
+    check_contiguous(frames=frames)
     if tuple(frames.shape) != (tokens,):
         raise ValueError(f"frames: shape {tuple(frames.shape)}: [{tokens}] is needed")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.kernels.checks import check_adjacent, check_contiguous
 from li_env.kernels.gated_norm.naive import naive_gated_norm
 
 __all__ = ["gated_norm", "naive_gated_norm"]
@@ -32,7 +33,7 @@ def gated_norm(
         [B, S, C], the modulated norm (eps 1e-6, no weights), in the type of z.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes or strides that do not fit.
 
     For inference: nothing here can be differentiated.
 
@@ -49,6 +50,8 @@ def gated_norm(
             raise ValueError(f"{name}: shape {tuple(vector.shape)}: [{z.shape[0]}, frames, {z.shape[2]}] is needed")
     if tuple(frames.shape) != (z.shape[1],):
         raise ValueError(f"frames: shape {tuple(frames.shape)}: [{z.shape[1]}] is needed")
+    check_contiguous(z=z, frames=frames)
+    check_adjacent(gate=gate, shift=shift, scale=scale)
     if uses_triton(z.device):
         from li_env.kernels.gated_norm.triton import triton_gated_norm
 

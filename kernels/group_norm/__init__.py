@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.kernels.checks import check_contiguous
 from li_env.kernels.group_norm.naive import naive_group_norm_silu
 
 __all__ = ["group_norm_silu", "naive_group_norm_silu"]
@@ -31,7 +32,7 @@ def group_norm_silu(
         [N, C, H, W] in the type of x; channels-last on a GPU.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes or strides that do not fit.
 
     For inference: nothing here can be differentiated.
 
@@ -45,6 +46,7 @@ def group_norm_silu(
     for name, vector in (("weight", weight), ("bias", bias), ("offset", bias if offset is None else offset)):
         if tuple(vector.shape) != (channels,):
             raise ValueError(f"{name}: shape {tuple(vector.shape)}: [{channels}] is needed")
+    check_contiguous(weight=weight, bias=bias, offset=offset)
     if uses_triton(x.device):
         from li_env.kernels.group_norm.triton import triton_group_norm_silu
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.kernels.checks import check_adjacent, check_contiguous
 from li_env.kernels.residual_norm.naive import naive_add, naive_camera_norm, naive_modulated_norm
 
 __all__ = ["add_camera_norm", "add_cast", "add_modulated_norm"]
@@ -78,6 +79,8 @@ def add_camera_norm(
             raise ValueError(f"{name}: shape {tuple(vectors.shape)}: {(len(camera[0]), x.shape[2])} is needed")
     if places.shape != x.shape[:2] or places.dtype != torch.int32:
         raise ValueError(f"places: {places.dtype} {tuple(places.shape)}: int32 {tuple(x.shape[:2])} is needed")
+    check_adjacent(places=places)
+    check_contiguous(weight=weight, bias=bias)
     if uses_triton(x.device):
         from li_env.kernels.residual_norm.triton import triton_residual_norm
 
@@ -107,5 +110,6 @@ def _check(
     if gate is not None and delta is None:
         raise ValueError("gate: given without delta")
     for vector in (*vectors, *(() if gate is None else (gate,))):
+        check_adjacent(vectors=vector)
         if vector.shape != (2, x.shape[2]) or vector.dtype != torch.float32:
             raise ValueError(f"vectors: {vector.dtype} {tuple(vector.shape)}: float32 (2, {x.shape[2]}) is needed")

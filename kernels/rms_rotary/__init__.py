@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.kernels.checks import check_contiguous
 from li_env.kernels.rms_rotary.naive import naive_rms_rotary
 from li_env.kernels.rms_rotary.tables import RotaryTables, rotary_tables
 
@@ -44,6 +45,7 @@ def rms_rotary(
         raise ValueError(f"x: shape {tuple(x.shape)}: [worlds, tokens, channels], channels a multiple of {2 * heads}")
     if weight is not None and weight.shape != x.shape[2:]:
         raise ValueError(f"weight: shape {tuple(weight.shape)}: {tuple(x.shape[2:])} is needed")
+    check_contiguous(weight=weight)
     if tables is not None:
         worlds, _, table_heads, rotated = tables.cos.shape
         if worlds not in (1, x.shape[0]) or table_heads not in (1, heads) or 2 * rotated > x.shape[2] // heads:

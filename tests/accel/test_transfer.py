@@ -39,11 +39,25 @@ def test_compact_values_keep_no_batch_alive():
     "device",
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
 )
-@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
-def test_pieces_are_the_parts_and_keep_no_batch_alive(device, dtype):
-    batch = torch.randint(0, 255, (7, 3, 5), generator=torch.Generator().manual_seed(0)).to(device, dtype)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda batch: batch,
+        lambda batch: batch.to(memory_format=torch.channels_last),
+        lambda batch: batch.transpose(0, 3),
+        lambda batch: batch.permute(0, 2, 1, 3),
+        lambda batch: batch[..., ::2],
+        lambda batch: batch[:, :1].expand(-1, 3, -1, -1),
+    ],
+    ids=["contiguous", "channels last", "first dimension last", "permuted", "strided", "expanded"],
+)
+def test_pieces_are_the_parts_and_keep_no_batch_alive(device, dtype, layout):
+    batch = torch.randint(0, 255, (7, 3, 5, 7), generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    batch = layout(batch)
     sizes = [1, 4, 2]
     pieces = apart(batch, sizes)
     for piece, part in zip(pieces, batch.split(sizes), strict=True):
         assert torch.equal(piece, part)
+        assert piece.is_contiguous()
         assert piece.untyped_storage().nbytes() == part.numel() * part.element_size()
