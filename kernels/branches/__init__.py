@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
-from li_env.kernels.checks import check_adjacent, check_contiguous
 from li_env.kernels.branches.naive import naive_join_branches, naive_split_branches
+from li_env.kernels.checks import check_adjacent, check_contiguous
 
 __all__ = ["join_branches", "naive_join_branches", "naive_split_branches", "split_branches"]
 

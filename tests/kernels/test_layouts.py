@@ -52,9 +52,7 @@ def join(attended=lambda values: values):
 def modulated(**changed):
     given = {name: torch.randn(2, C) for name in ("gate", "scale", "shift")}
     given = {**given, **{name: change(given[name]) for name, change in changed.items()}}
-    return add_modulated_norm(
-        torch.randn(1, S, C), torch.randn(1, S, C), **given, known=1, dtype=torch.float32
-    )
+    return add_modulated_norm(torch.randn(1, S, C), torch.randn(1, S, C), **given, known=1, dtype=torch.float32)
 
 
 def camera(**changed):
