@@ -25,7 +25,7 @@ assert MAX_SEARCHED <= 1 << _INDEX_BITS
 
 
 def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: WorldSpec) -> np.ndarray:
-    """Numbers of groups [worlds, g] to look at, increasing in each row, -1 in front where a world has fewer.
+    """Numbers of groups [worlds, `MOST`] to look at, increasing in each row, -1 in front where a world has fewer.
 
     Of the groups that lie wholly before a request's ``before`` (the latest `MAX_SEARCHED` of them), those whose centre
     of view, half the view distance in front of the camera, is nearest to that of the first, the middle or the last of
@@ -36,8 +36,7 @@ def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: Worl
     ends = np.array([request.before // size for request in requests])
     starts = np.maximum(0, ends - MAX_SEARCHED)
     counts = ends - starts
-    width = min(int(counts.max()), MOST)
-    result = np.maximum(-1, np.arange(width) + (counts - width)[:, None])
+    result = np.maximum(-1, np.arange(MOST) + (counts - MOST)[:, None])
     many = np.flatnonzero(counts > MOST)
     if len(many):
         # Direction of view and position of the middle frame of each group; places not filled are never chosen.

@@ -146,14 +146,17 @@ class Coverage:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latents to look at: of the last chunk, of the window before it and of the groups, each [w, frames].
 
-        Every world takes the same number of them: short windows repeat latents, missing groups the newest one.
+        Every world takes the same number of them, whatever it and the others have: short windows repeat latents,
+        missing groups the newest one. Matrix products of another size would round differently.
         """
+        most = min(self._spec.chunk_latents, MAX_RECENT)
+        before = min(max(1, self._spec.temporal_latents - self._spec.chunk_latents), MAX_RECENT)
         lengths = np.array([len(request.track) for request in requests])
         window = lengths - [request.before for request in requests]
         chunk = np.minimum(window, self._spec.chunk_latents)
         newest = lengths[:, None] - 1
-        recent = newest - _spread(chunk)
-        older = newest - np.where(window > chunk, chunk, 0)[:, None] - _spread(window - chunk)
+        recent = newest - _spread(chunk, most)
+        older = newest - np.where(window > chunk, chunk, 0)[:, None] - _spread(window - chunk, before)
         old = groups[..., None] * self._spec.memory_group + self._looks
         old = np.where(groups[..., None] >= 0, old, newest[..., None])
         return recent, older, old.reshape(len(groups), groups.shape[1] * len(self._looks))
@@ -188,8 +191,7 @@ def _any(masks: np.ndarray, axis: int) -> np.ndarray:
     return union
 
 
-def _spread(sizes: np.ndarray) -> np.ndarray:
-    """Numbers [w, n] from 0 to below ``sizes`` [w]: all, or `MAX_RECENT` evenly spaced; short rows repeat some."""
-    count = min(int(sizes.max()), MAX_RECENT)
+def _spread(sizes: np.ndarray, count: int) -> np.ndarray:
+    """Numbers [w, count] from 0 to below ``sizes`` [w], evenly spaced; all of them, some repeated, if they are few."""
     steps = np.linspace(0.0, 1.0, count) if count > 1 else np.zeros(count)
     return np.rint(steps * np.maximum(sizes[:, None] - 1, 0)).astype(int)

@@ -19,6 +19,9 @@ _GOLDEN = np.array([0.8191725134, 0.6710436067, 0.5497004779])
 _BLOCK = 512
 """View pairs tested at a time: what they need stays in the processor's cache, however many worlds there are."""
 
+_ROWS = 64
+"""Rows of one matrix product. Their number must not depend on how many worlds there are: rounding does on it."""
+
 
 class ViewOverlap(Protocol):
     """A measure of view similarity."""
@@ -69,15 +72,17 @@ class FrustumSampler:
         """Which sample points of the current views each candidate sees: bool [..., q, m, points]."""
         to_candidate = inverse(candidates)[..., None, :, :, :] @ np.asarray(current)[..., :, None, :, :]
         planes = (self._planes @ to_candidate).astype(np.float32)  # [..., q, m, 5, 4]
-        sides = planes.reshape(-1, 5, 4).swapaxes(0, 1)
-        seen = np.empty((sides.shape[1], self._points.shape[1]), dtype=bool)
-        for start in range(0, len(seen), _BLOCK):
-            block = slice(start, start + _BLOCK)
+        count = planes[..., 0, 0].size
+        sides = np.zeros((5, -(-count // _ROWS), _ROWS, 4), dtype=np.float32)  # filled up with rows nobody asks for
+        sides.reshape(5, -1, 4)[:, :count] = planes.reshape(-1, 5, 4).swapaxes(0, 1)
+        seen = np.empty((*sides.shape[1:3], self._points.shape[1]), dtype=bool)
+        for start in range(0, len(seen), _BLOCK // _ROWS):
+            block = slice(start, start + _BLOCK // _ROWS)
             worst = sides[0, block] @ self._points
             for side in sides[1:]:
                 np.minimum(worst, side[block] @ self._points, out=worst)
             np.greater_equal(worst, -self._tolerance, out=seen[block])
-        return seen.reshape(*planes.shape[:-2], -1)
+        return seen.reshape(-1, seen.shape[-1])[:count].reshape(*planes.shape[:-2], -1)
 
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """See `ViewOverlap.overlap`."""

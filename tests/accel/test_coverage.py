@@ -190,10 +190,10 @@ def test_work_per_chunk_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(SightSampler, "sees", counted)
     poses = wander(4104, 9)
-    for length in (60, 400, 4100):
-        choose(poses, length)
-    assert len(work) == 3
-    assert work[0] == work[1] == work[2] == (4 + 2 * 12) * POINTS
+    for length, window in ((3, 4), (12, 8), (60, 4), (400, 12), (4100, 4)):
+        choose(poses, length, window)
+    # The same for all: products of another size round differently, and a short history may share a batch with a long.
+    assert work == [(4 + 8 + 2 * 12) * POINTS] * 5
 
 
 def test_other_chunks_and_groups() -> None:
@@ -210,11 +210,12 @@ def test_other_chunks_and_groups() -> None:
 
 
 def test_spread() -> None:
-    np.testing.assert_array_equal(_spread(np.array([4, 2, 0])), [[0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 0, 0]])
-    long = _spread(np.array([100]))
+    np.testing.assert_array_equal(_spread(np.array([4, 2, 0]), 4), [[0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 0, 0]])
+    long = _spread(np.array([100]), MAX_RECENT)
     assert long.shape == (1, MAX_RECENT)
     assert (long[0, 0], long[0, -1]) == (0, 99)
-    assert _spread(np.array([0, 0])).shape == (2, 0)
+    for size in range(MAX_RECENT + 1):  # few are all taken
+        assert set(_spread(np.array([size]), MAX_RECENT)[0].tolist()) == set(range(max(1, size)))
 
 
 def test_a_world_may_ask_for_some_memory_always() -> None:

@@ -33,6 +33,21 @@ def test_not_finite(bad: float) -> None:
     assert changes[2] == pytest.approx(float(((chunks[2] - noise(4, 7)) ** 2).mean()))
 
 
+def test_a_chunk_changes_alone_as_among_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)  # torch.mean adds up a single long row in parts, one per thread
+    try:
+        for size in (1, 3, 33_001, 65_536):
+            new, old = torch.randn(2, 9, 1, 1, size, 1, generator=generator).unbind(0)
+            together = examine(list(new), list(old))[1]
+            for index in range(9):
+                assert examine([new[index]], [old[index]])[1] == [together[index]]
+                assert together[index] == pytest.approx(float(((new[index] - old[index]) ** 2).mean()))
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_nothing() -> None:
     assert examine([], []) == ([], [])
 

@@ -106,8 +106,8 @@ class Walls:
     def slide(self, which: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
         """Where players at ``positions`` [b, 2] in maps ``which`` [b] end after trying ``displacements`` [b, 2].
 
-        The result keeps the radius from every wall if the start does. Raises ValueError for a displacement longer than
-        `LONGEST_STEP`.
+        A player's end is the same number for number whoever else is asked about. It keeps the radius from every wall if
+        the start does. Raises ValueError for a displacement longer than `LONGEST_STEP`.
         """
         lengths = np.sqrt((displacements * displacements).sum(1))
         if len(lengths) and lengths.max() > LONGEST_STEP + 1e-6:
@@ -124,24 +124,33 @@ class Walls:
 
 
 def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndarray, radius: float) -> np.ndarray:
-    """Short sub-steps, each followed by pushing the disc out of the wall that it entered deepest."""
-    steps = int(np.ceil(np.sqrt((displacements**2).sum(1)).max() / _SUBSTEP))
+    """Short sub-steps, each followed by pushing the disc out of the wall that it entered deepest.
+
+    Every row takes its own number of sub-steps and of pushes: where a player ends is the same alone and in any batch.
+    """
+    counts = np.ceil(np.sqrt((displacements**2).sum(1)) / _SUBSTEP).astype(int)
+    strides = displacements / counts[:, None]
     here = positions.copy()
-    rows = np.arange(len(here))
-    for _ in range(steps):
-        before = here
-        here = here + displacements / steps
-        for _ in range(_PUSHES):
-            offsets, distances = segment_distances(here[:, None], walls)
-            deepest = distances.argmin(1)
-            distance = distances[rows, deepest]
-            if (distance >= radius - 1e-9).all():
-                break
-            direction = offsets[rows, deepest] / np.maximum(distance, 1e-9)[:, None]
-            here = here + direction * np.maximum(radius - distance, 0.0)[:, None]
-        stuck = segment_distances(here[:, None], walls)[1].min(1) < radius - 1e-6
-        here = np.where(stuck[:, None], before, here)  # a narrow corner: stay where the last sub-step was free
+    for taken in range(int(counts.max())):
+        rows = np.flatnonzero(counts > taken)
+        here[rows] = _push_out(walls[rows], here[rows], here[rows] + strides[rows], radius)
     return here
+
+
+def _push_out(walls: np.ndarray, before: np.ndarray, after: np.ndarray, radius: float) -> np.ndarray:
+    """``after`` [b, 2], pushed out of walls [b, k, 4]; ``before`` where that leads nowhere."""
+    here = after.copy()
+    for _ in range(_PUSHES):
+        offsets, distances = segment_distances(here[:, None], walls)
+        deepest = distances.argmin(1)[:, None]
+        distance = np.take_along_axis(distances, deepest, 1)
+        direction = np.take_along_axis(offsets, deepest[..., None], 1)[:, 0] / np.maximum(distance, 1e-9)
+        inside = distance < radius - 1e-9
+        if not inside.any():  # only saves work: a row that is not inside stays where it is
+            break
+        here = np.where(inside, here + direction * (radius - distance), here)
+    stuck = segment_distances(here[:, None], walls)[1].min(1) < radius - 1e-6
+    return np.where(stuck[:, None], before, here)  # a narrow corner: stay where the last sub-step was free
 
 
 def slide(segments: np.ndarray, position: np.ndarray, displacement: np.ndarray) -> np.ndarray:

@@ -93,6 +93,30 @@ def _crosses(a, b, segments):
     return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), others=st.integers(9, 40))
+def test_a_walker_among_others_walks_as_alone(seed, others):
+    """Bit for bit, in whole walks into walls, with steps of all lengths, whatever maps the others are in."""
+    rng = np.random.default_rng(seed)
+    maps = [generate_map(int(entry)) for entry in rng.integers(0, 100_000, 3)]
+    parts = [Walls([entry.segments]) for entry in maps]
+    joined, which = Walls.join(parts), np.append(0, rng.integers(0, 3, others))
+    here = np.array([maps[k].sample_free_position(rng) for k in which], dtype=float)
+    alone, headings, touched = here.copy(), rng.uniform(0, 2 * np.pi, 1 + others), 0
+    for _ in range(25):
+        headings += rng.normal(0, 0.3, 1 + others)
+        ways = rng.choice([0.0, 3.0, 8.0, 8.1, 24.0, 33.9, LONGEST_STEP], 1 + others)
+        steps = ways[:, None] * np.stack([np.cos(headings), np.sin(headings)], 1)
+        here, before = joined.slide(which, here, steps), here
+        touched += (here != before + steps).any(1).sum()
+        order = rng.permutation(1 + others)
+        np.testing.assert_array_equal(joined.slide(which[order], before[order], steps[order]), here[order])
+        for row, k in enumerate(which.tolist()):
+            alone[row] = parts[k].slide(np.zeros(1, int), alone[row][None], steps[row][None])[0]
+        np.testing.assert_array_equal(alone, here)
+    assert touched > 2
+
+
 def test_joined_walls_are_those_of_the_parts():
     rng = np.random.default_rng(0)
     maps = [generate_map(seed) for seed in (1, 2, 3)]
