@@ -94,8 +94,25 @@ class WorldSpec:
 
     @property
     def chunk_frames(self) -> int:
-        """Frames of one chunk after the first: the T of the chunk observation."""
-        return self.chunk_latents * self.latent_frames
+        """Most new frames that any chunk brings: the T of the chunk observation."""
+        return max(self.new_frames(0), self.step_frames)
+
+    @property
+    def step_frames(self) -> int:
+        """New frames of every chunk after the first."""
+        return self.new_frames(1)
+
+    def new_frames(self, chunk: int) -> int:
+        """Frames that chunk ``chunk`` adds to the video; the start frame, which chunk 0 makes again, is not new."""
+        return self.new_latents(chunk) * self.latent_frames
+
+    def new_latents(self, chunk: int) -> int:
+        """Latents that chunk ``chunk`` holds beside the start frame's: one motion leads to each."""
+        return self.latents_in_chunk(chunk) - (1 if chunk == 0 else 0)
+
+    def frames_before(self, chunk: int) -> int:
+        """Frames of the video before chunk ``chunk``, the start frame not counted."""
+        return 0 if chunk == 0 else self.new_frames(0) + (chunk - 1) * self.step_frames
 
     def latents_in_chunk(self, chunk: int) -> int:
         """Number of latents that chunk ``chunk`` holds."""

@@ -158,7 +158,7 @@ def train(
         device=device,
     )
     policy = model.policy
-    keeper = _Keeper(config, folder, inner.world.spec.chunk_frames, on_update)
+    keeper = _Keeper(config, folder, inner.world.spec.step_frames, on_update)
     if done:
         model.policy.load_state_dict(load_file(folder / POLICY))
         state = torch.load(folder / "optimizer.pt", weights_only=True, map_location=model.device)

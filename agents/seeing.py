@@ -128,7 +128,7 @@ def train(
         loss = learner.fit(frames, ways, turns)
         entry = {
             "steps": len(frames),
-            "frames": len(frames) * rules.spec.chunk_frames,
+            "frames": len(frames) * rules.spec.step_frames,
             "seconds": time.perf_counter() - began,
             "loss": loss,
             "error": error,

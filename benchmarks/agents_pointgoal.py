@@ -204,7 +204,7 @@ def curve(job: Job, rules: Episodes, count: int) -> list[dict[str, float]]:
     points = []
     for path in sorted((Path(job.folder) / "snapshots").glob("*.safetensors")):
         found = play(rules, trained(job, rules, path), count)
-        frames = int(path.stem) * rules.spec.chunk_frames
+        frames = int(path.stem) * rules.spec.step_frames
         points.append({"frames": frames, **{name: found[name]["mean"] for name in ("success", "spl", "soft_spl")}})
     return points
 

@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import li_env  # noqa: F401  registers the ids
+from li_env.accel.engine import STAGES
 from li_env.accel.report import device_name, versions, write_json
 
 
@@ -38,7 +39,8 @@ def measure(preset: str, device: str, chunks: int) -> dict[str, Any]:
     for chunk in range(chunks):
         began = time.perf_counter()
         *_, info = env.step(env.action_space.sample())
-        stages = info["accel"]["milliseconds"] | {"step": 1000 * (time.perf_counter() - began)}
+        step = 1000 * (time.perf_counter() - began)
+        stages = {stage: info[f"milliseconds_{stage}"] for stage in STAGES} | {"step": step}
         for stage, value in stages.items():
             times.setdefault(stage, []).append(round(value, 3))
         if chunk % 50 == 49:

@@ -66,7 +66,7 @@ def main() -> None:
         if chunk % 25 == 24:
             memory.append(round(resident_mib(), 1))
     steady = statistics.median(seconds[6:])
-    frames = env.unwrapped.world.spec.chunk_frames  # type: ignore[attr-defined]
+    frames = env.unwrapped.world.spec.step_frames  # type: ignore[attr-defined]
     tenth = max(1, len(seconds) // 10)
     write_json(
         arguments.out,

@@ -31,6 +31,7 @@ from li_env.accel.engine import PLANNED_TOGETHER, STAGES
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.report import device_name, versions, write_json
 from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.infos import RegimeCode
 from li_env.metrics import psnr
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.freedoom import execution
@@ -79,13 +80,14 @@ def measure(world: FreedoomWorld, worlds: int, preset: str, on_device: bool, sec
     began = time.perf_counter()
     for row in path[warm_up_steps:]:
         start = time.perf_counter()
-        infos = env.step(row)[4]["accel"]
+        infos = env.step(row)[4]
         walls.append(time.perf_counter() - start)
         for name in STAGES:
-            stages[name].append(float(infos["milliseconds"][name].sum()))
-        for regime in infos["regime"]:
+            stages[name].append(float(infos[f"milliseconds_{name}"].sum()))
+        for code in infos["regime"]:
+            regime = RegimeCode(code).name.lower()
             regimes[regime] = regimes.get(regime, 0) + 1
-        contexts += [len(a) + len(b) for a, b in zip(infos["temporal"], infos["memory"], strict=True)]
+        contexts += infos["context_latents"].tolist()
         if time.perf_counter() - began > seconds and len(walls) >= 3:
             break
     synchronise(world.device)
@@ -97,10 +99,10 @@ def measure(world: FreedoomWorld, worlds: int, preset: str, on_device: bool, sec
         "worlds": worlds,
         "preset": preset,
         "observations": "device" if on_device else "host",
-        "frames_per_second": round(worlds * steps * world.spec.chunk_frames / wall, 1),
+        "frames_per_second": round(worlds * steps * world.spec.step_frames / wall, 1),
         "milliseconds_per_step": round(1000 * wall / steps, 2),
         "median_milliseconds": round(1000 * statistics.median(walls), 2),
-        "median_frames_per_second": round(worlds * world.spec.chunk_frames / statistics.median(walls), 1),
+        "median_frames_per_second": round(worlds * world.spec.step_frames / statistics.median(walls), 1),
         "stages": {**per_stage, "environment": round(1000 * wall / steps - sum(per_stage.values()) + hidden, 2)},
         "planner_microseconds_per_world": round(1000 * per_stage["plan"] / worlds, 1),
         "mean_context_latents": round(statistics.mean(contexts), 2),

@@ -138,7 +138,7 @@ def clip_times(bench: Bench, request: ChunkRequest) -> dict[str, float]:
         stages = watch.read()
         with mock.patch.object(bench.world.model, "prepare", wraps=bench.world.model.prepare) as prepare:
             bench.world.generate([request])
-    frames = bench.world.spec.chunk_frames
+    frames = bench.world.spec.step_frames
     return {
         "clip_ms": round(clip, 1),
         "prepare_ms": round(statistics.median(stages["prepare"]), 1),

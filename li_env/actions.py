@@ -103,6 +103,14 @@ class ActionMapper:
         w, s, a, d = (float(value > PRESSED) for value in values[:4])
         return self._motion(w - s, d - a, values[4], values[5] if self.limits.pitch else 0.0)
 
+    def kept(self, action: Any) -> int | np.ndarray:
+        """The action as a value that nobody can change: a whole number, or numbers float32 that are read-only."""
+        if isinstance(self.space, spaces.Discrete):
+            return int(action)
+        values = np.array(action, dtype=np.float32)
+        values.setflags(write=False)
+        return values
+
     def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:
         translation, rotation = self.limits.translation, self.limits.rotation
         return CameraMotion(

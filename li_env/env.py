@@ -31,11 +31,13 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     **Action space.** ``discrete``, ``continuous`` or ``keyboard_mouse``; one table for all in `li_env.actions`. In
     PointGoal and ImageGoal it has ``stop``, which makes no chunk: the frames stay those of the step before.
 
-    **Observation space.** ``chunk``: uint8 [T, H, W, 3], RGB, the frames of the step, T fixed per world. Where a first
-    chunk has fewer new frames it is padded in front with the start frame, where it has more the last T count; a reset
-    shows the start frame T times. ``frame``: uint8 [H, W, 3], the last frame. Goal tasks have a Dict of these frames as
-    ``rgb`` and a sensor: ``pointgoal``, float32 [2], distance in length units and bearing in radians, positive to the
-    right; or ``imagegoal``, uint8 [H, W, 3].
+    **Observation space.** ``chunk``: uint8 [T, H, W, 3], RGB, the last T frames of the episode's video, T fixed per
+    world: the most that a chunk can bring. ``info["new_frames"]`` says how many rows at the end are new, so that
+    ``chunk[-new:]`` of the reset and of every step, joined (nothing where it is 0), is every frame once and in order: 1
+    at a reset, which shows the start frame T times, 0 after ``stop``, else the frames that the step made. ``frame``:
+    uint8 [H, W, 3], the last frame. Goal tasks have a Dict of these frames as ``rgb`` and a sensor: ``pointgoal``,
+    float32 [2], distance in length units and bearing in radians, positive to the right; or ``imagegoal``, uint8
+    [H, W, 3].
 
     **Reward of Explore.** Newly seen area in units of one full view:
     ``reward = cells covered for the first time in this step / cells of one view wedge``. Cells are squares of
@@ -52,7 +54,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     True).
 
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
-    ``info["image_note"]`` of this reset then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
+    the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
     ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`;
     excludes the others and leaves the noise of the episode as it was saved). Goal tasks: ``episode`` (index in the
     dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses) and, in
@@ -60,15 +62,24 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
 
     **Determinism.** Same seed and actions, same frames bit for bit, on one device.
 
-    **Info.** New objects in every call, arrays of fixed shape: ``pose`` float64 [4, 4] camera-to-world (OpenCV axes),
-    ``latent_poses`` float64 [n, 4, 4] and ``motion`` float64 [n, 4] (yaw and pitch in degrees, right and forward in
-    length units, as it really happened) for the n latents of a chunk, ``blocked`` (share of the commanded way that
-    walls refused), ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``, and after a step that
-    made a chunk ``accel``: its plan as a dictionary. Measured times differ from run to run, which Gymnasium's checker
-    forbids, so ``accel["milliseconds"]`` (by stage) is there only with ``timings=True``. Explore adds ``seen_area``
-    (square length units) and ``new_cells``; goal tasks add Habitat's measures as if the episode ended now:
-    ``distance_to_goal``, ``success``, ``spl``, ``soft_spl``, ``path_length``, ``collisions``, ``num_steps``, and
-    ``start_distance``, ``goal`` (x, z), ``episode_index``.
+    **Info.** Flat: numbers and arrays of fixed shape and type, the same keys after a reset, a step and a ``stop``, new
+    objects in every call.
+
+    - Camera: ``pose`` float64 [4, 4] camera-to-world (OpenCV axes) of the last frame; ``frame_poses`` [T, 4, 4] of the
+      last T frames (between latents: straight line and shortest arc); ``intrinsics`` [3, 3] in pixels;
+      ``frame_times`` [T], seconds since the start frame, 0 where the start frame fills up; ``new_frames``.
+    - Motion: ``latent_poses`` [n, 4, 4] and ``motion`` [n, 4] (yaw and pitch in degrees, right and forward in length
+      units, as it really happened) of the step's latents, ``new_latents`` of them at the end, in front of them the pose
+      before and standing still; ``blocked`` (share of the commanded way that walls refused).
+    - Episode: ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``.
+    - Plan of the chunk in numbers (zeros where the step made none): ``regime`` (`li_env.infos.RegimeCode`),
+      ``similarity``, ``denoising_steps``, ``context_latents``, of these ``recent_latents`` and ``retrieved_latents``,
+      ``attention_density``. In words it is the attribute `plan`.
+    - Task: Explore adds ``seen_area`` (square length units) and ``new_cells``; goal tasks add Habitat's measures as if
+      the episode ended now: ``distance_to_goal``, ``success``, ``spl``, ``soft_spl``, ``path_length``, ``collisions``,
+      ``num_steps``, and ``start_distance``, ``goal`` (x, z), ``episode_index``.
+    - With ``timings=True`` measured milliseconds ``milliseconds_motion``, ``_plan``, ``_generate``, ``_decode``; they
+      differ from run to run, which Gymnasium's checker forbids.
 
     **Pickling** stores the constructor's arguments and never weights or episodes: the copy starts afresh.
 
@@ -77,14 +88,15 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         preset: an acceleration preset by name, or an `AccelConfig`.
         action_space: ``discrete``, ``continuous`` or ``keyboard_mouse``.
         observation: ``chunk`` or ``frame``.
-        render_mode: ``rgb_array`` (the last frame; one per step, hence ``render_fps`` = fps / T), ``human`` (a window
-            that plays all frames; extra ``[play]``) or ``None``.
+        render_mode: ``rgb_array`` (the last frame; one per step, hence ``render_fps`` = fps / frames of a step),
+            ``human`` (a window that plays all frames; extra ``[play]``) or ``None``.
         device: ``auto``, ``cpu`` or ``cuda``; ignored when ``world`` is a `WorldModel`.
         weights: folder with weights instead of the shipped ones; only with a world's name.
-        timings: put measured milliseconds into ``info["accel"]``.
+        timings: put measured milliseconds into ``info``.
         task: ``explore``, ``pointgoal`` or ``imagegoal`` (the ids bring theirs), or a `li_env.tasks.Task`.
         dataset: file of navigation episodes for a goal task, or an `EpisodeDataset`; the worlds ``freedoom`` and
             ``freedoom_game`` have one of their own, on held-out maps.
+        plan_info: put the plan in words into ``info["plan"]``, a dictionary, empty where the step made no chunk.
 
     Raises:
         ValueError: any argument, option or action that is not allowed; the message names it, its value and what is.
@@ -104,21 +116,26 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         timings: bool = False,
         task: str | Task = "explore",
         dataset: str | Path | EpisodeDataset | None = None,
+        plan_info: bool = False,
     ) -> None:
         EzPickle.__init__(
-            self, world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset
+            self,
+            *(world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset),
+            plan_info,
         )
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.episodes = open_episodes(
-            world, preset, action_space, observation, device, weights, timings, task, dataset
+            world, preset, action_space, observation, device, weights, timings, task, dataset, plan_info=plan_info
         )  # fmt: skip
         self.world, self.actions = self.episodes.world, self.episodes.actions
         spec = self.world.spec
         self.action_space = self.actions.space
         self.observation_space = self.episodes.observation_space
         self.render_mode = render_mode
-        self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.chunk_frames}
+        self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
+        self.image_note: str | None = None
+        """How the image of the last reset was made to fit; None where it was not."""
         self._now: SavedState | None = None
         self._window: Window | None = None
 
@@ -131,10 +148,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.episodes.check_options(options)
         self._now = options["state"] if "state" in options else self.episodes.start([self.np_random], [options])[0]
         self._show()
-        info = self.episodes.info(self._now)
-        if "image" in options and (note := fit_note(options["image"], self.world.spec.frame_size)):
-            info["image_note"] = note
-        return self.episodes.observation(self._now), info
+        self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
+        return self.episodes.observation(self._now), self.episodes.info(self._now)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""
@@ -145,6 +160,12 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         ended = rules.terminated(now), rules.truncated(now)
         return rules.observation(now), rules.reward(now), *ended, rules.info(now)
 
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """The plan of the last step's chunk in words, as reports have it; ``None`` where it made none."""
+        last = self._current().last
+        return None if last is None else last.plan.to_dict()
+
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """``rgb_array``: the last frame, uint8 [H, W, 3]. ``human`` draws by itself in `reset` and `step`."""
         if self.render_mode != "rgb_array":
@@ -152,7 +173,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         return self._current().frames[-1].copy()
 
     def last_frames(self) -> np.ndarray:
-        """All frames of the last step, uint8 [T, H, W, 3], whatever the observation mode."""
+        """The last T frames of the video, uint8 [T, H, W, 3], as in observation mode ``chunk``."""
         return self._current().frames.copy()
 
     def save_state(self) -> SavedState:
@@ -199,4 +220,4 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         if self._window is None:
             self._window = Window(spec.frame_size, spec.fps, f"LightInteraction: {spec.name}")
         now = self._current()
-        self._window.show(now.frames if now.last is not None else now.frames[-1:])
+        self._window.show(now.frames[-max(1, now.new_frames) :])

@@ -20,10 +20,12 @@ from li_env.accel.engine import ChunkPath, Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys
+from li_env.frames import frame_poses, fresh_frames, on_host
 from li_env.images import fit_image
-from li_env.state import SavedState, StepRecord, check_pose, fixed_frames, read_only
+from li_env.infos import describe
+from li_env.state import SavedState, StepRecord, check_pose, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
-from li_env.tasks.task import TaskState
+from li_env.tasks.task import TaskState, needs_frames
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -44,6 +46,7 @@ def open_episodes(
     task: str | Task = "explore",
     dataset: str | Path | EpisodeDataset | None = None,
     device_frames: bool = False,
+    plan_info: bool = False,
 ) -> Episodes:
     """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 
@@ -64,7 +67,7 @@ def open_episodes(
         raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
     chosen = load_task(task, model, dataset)
     actions = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
-    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen)
+    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen, plan_info)
 
 
 class Episodes:
@@ -74,8 +77,9 @@ class Episodes:
         engine: the world and its acceleration.
         actions: the action space, with ``stop`` where the task has it.
         observation: ``chunk`` or ``frame``.
-        timings: put measured milliseconds into ``info["accel"]``.
+        timings: put measured milliseconds into ``info``.
         task: Explore by default.
+        plan_info: put the plan in words into ``info``.
 
     Attributes:
         observation_space: of one episode.
@@ -85,9 +89,15 @@ class Episodes:
     """
 
     def __init__(
-        self, engine: Engine, actions: ActionMapper, observation: str, timings: bool, task: Task | None = None
+        self,
+        engine: Engine,
+        actions: ActionMapper,
+        observation: str,
+        timings: bool,
+        task: Task | None = None,
+        plan_info: bool = False,
     ) -> None:
-        self.engine, self.actions, self._timings = engine, actions, timings
+        self.engine, self.actions, self._timings, self._plan_info = engine, actions, timings, plan_info
         self.world, self.spec = engine.world, engine.world.spec
         self.observation_mode = check_choice("observation", observation, OBSERVATIONS)
         self.task: Task = Explore(self.spec) if task is None else task
@@ -117,12 +127,23 @@ class Episodes:
             seeds.append(seed if opening.seed is None else opening.seed)
             poses.append(pose)
             indices.append(index)
-            states.append(self.task.begin(opening, pose, generator))
+            states.append(self.task.begin(replace(opening, frame=read_only(image[:])), pose, generator))
         started = self.engine.start(images, prompts, seeds, poses)
-        frames = [read_only(np.repeat(image[None], self.spec.chunk_frames, axis=0)) for image in images]
+        rows = self.spec.chunk_frames
         return [
-            SavedState(self.spec, episode, state, shown, index, None)
-            for episode, state, shown, index in zip(started, states, frames, indices, strict=True)
+            SavedState(
+                self.spec,
+                episode,
+                state,
+                # The same memory for all rows, read-only: a reset costs no frames.
+                frames=np.broadcast_to(image, (rows, *image.shape)),
+                frame_poses=np.broadcast_to(episode.pose, (rows, 4, 4)),
+                new_frames=1,
+                start_index=index,
+                last=None,
+                steps=0,
+            )
+            for episode, state, image, index in zip(started, states, images, indices, strict=True)
         ]
 
     def step(self, moments: Sequence[SavedState], actions: Sequence[Any]) -> list[SavedState]:
@@ -134,7 +155,7 @@ class Episodes:
             ValueError: an action outside the space.
             ResetNeeded: an episode that is over: its task has ended or its world degenerated.
         """
-        motions = {}
+        motions, kept = {}, {}
         for index, (now, action) in enumerate(zip(moments, actions, strict=True)):
             motion = self.actions.to_motion(action)
             if now.episode.degenerated:
@@ -142,12 +163,9 @@ class Episodes:
             if self.terminated(now):
                 raise ResetNeeded("the task has ended and the episode is over: call reset() or restore_state()")
             if motion is not None:
-                count = self.spec.latents_in_chunk(now.episode.chunk) - (1 if now.episode.chunk == 0 else 0)
-                motions[index] = (motion,) * count
-        following = [
-            now if index in motions else replace(now, task=self.task.advance(now.task, None), last=None)
-            for index, now in enumerate(moments)
-        ]
+                count = self.spec.new_latents(now.episode.chunk)
+                motions[index], kept[index] = (motion,) * count, (self.actions.kept(action),) * count
+        following = [now if index in motions else self._stopped(now) for index, now in enumerate(moments)]
         if not motions:
             return following
         ahead: list[tuple[TaskState, StepRecord]] = []
@@ -156,17 +174,34 @@ class Episodes:
             before = [moments[index].task for index in motions]
             together = getattr(self.task, "advance_all", None)
             tasks = map(self.task.advance, before, paths) if together is None else together(before, paths)
-            for task, path in zip(tasks, paths, strict=True):
-                ahead.append((task, StepRecord.of(path, self.spec.chunk_latents)))
+            for index, task, path in zip(motions, tasks, paths, strict=True):
+                ahead.append((task, StepRecord.of(path, latent_rows(self.spec), kept[index])))
 
+        waiting = needs_frames(self.task)
         episodes, results = self.engine.step(
-            [moments[index].episode for index in motions], list(motions.values()), meanwhile=advance
+            [moments[index].episode for index in motions],
+            list(motions.values()),
+            meanwhile=None if waiting else advance,
         )
-        for index, episode, result, (task, record) in zip(motions, episodes, results, ahead, strict=True):
+        fresh = [fresh_frames(result) for result in results]
+        if waiting:
+            shown = [read_only(on_host(frames)[:]) for frames in fresh]
+            advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
+        for index, episode, result, frames, (task, record) in zip(
+            motions, episodes, results, fresh, ahead, strict=True
+        ):
             now = moments[index]
-            frames = fixed_frames(result.frames, self.spec.chunk_frames, now.frames[0])
             following[index] = SavedState(
-                self.spec, episode, task, frames, now.start_index, record, result.milliseconds
+                self.spec,
+                episode,
+                task,
+                frames=slide(now.frames, frames),
+                frame_poses=slide(now.frame_poses, frame_poses(self.spec, now.episode.pose, result)),
+                new_frames=len(frames),
+                start_index=now.start_index,
+                last=record,
+                steps=now.steps + 1,
+                milliseconds=result.milliseconds,
             )
         return following
 
@@ -198,7 +233,7 @@ class Episodes:
         return state
 
     def observation(self, now: SavedState, copy: bool = True) -> Observation:
-        """The frames of the last step, or the last of them, with the task's sensors if it has any: new arrays.
+        """The last frames, or the last one, with the task's sensors if it has any: new arrays.
 
         Without ``copy`` the frames may be those of the moment itself, which must not be changed.
         """
@@ -221,25 +256,13 @@ class Episodes:
         return bool(now.episode.degenerated)
 
     def info(self, now: SavedState) -> dict[str, Any]:
-        """What `li_env.env.LightInteractionEnv` documents: new objects, arrays of fixed shape."""
-        latents = self.spec.chunk_latents
-        pose = np.array(now.episode.pose, dtype=np.float64)
-        info: dict[str, Any] = {
-            "pose": pose,
-            "latent_poses": np.tile(pose, (latents, 1, 1)) if now.last is None else now.last.latent_poses.copy(),
-            "motion": np.zeros((latents, 4)) if now.last is None else now.last.motion.copy(),
-            "blocked": 0.0 if now.last is None else now.last.blocked,
-            **self.task.metrics(now.task),
-            "chunk": int(now.episode.chunk),
-            "start_index": now.start_index,
-            "episode_seed": int(now.episode.seed),
-            "degenerated": bool(now.episode.degenerated),
-        }
-        if now.last is not None:
-            info["accel"] = {**now.last.plan, "attention": dict(now.last.plan["attention"])}
-            if self._timings:
-                info["accel"]["milliseconds"] = dict(now.milliseconds)
-        return info
+        """What `li_env.env.LightInteractionEnv` documents: new objects, the same structure at every moment."""
+        metrics = self.task.metrics(now.task)
+        return describe(now, metrics, self.spec.frame_size, self._timings, self._plan_info)
+
+    def _stopped(self, now: SavedState) -> SavedState:
+        """The moment after ``stop``: the frames stay, none is new."""
+        return replace(now, task=self.task.advance(now.task, None), new_frames=0, last=None, steps=now.steps + 1)
 
     def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:
         """(start frame, pose, prompt, index of the start frame or -1); ``draw`` in [0, 1) picks one if none is asked.

@@ -12,36 +12,51 @@ import torch
 
 from li_env.accel.camera import motion_table
 from li_env.accel.engine import ChunkPath, EpisodeState, Frames
+from li_env.accel.plan import ChunkPlan
 from li_env.accel.transfer import compact
 from li_env.accel.world import WorldSpec
+from li_env.frames import on_host
 from li_env.tasks.task import TaskState
 
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """What `info` tells about one step, without frames, latents and times."""
+    """What is known of a step that made a chunk, without frames, latents and times.
 
-    plan: Mapping[str, Any]
+    Attributes:
+        plan: the planner's decisions.
+        latents: latents of the chunk, the start frame's included.
+        latent_poses: [n, 4, 4] float64, see `latent_rows`.
+        motion: [n, 4] float64: yaw and pitch in degrees, right and forward in length units.
+        blocked: share of the commanded way that walls refused.
+        actions: one action per new latent, as the agent gave them.
+    """
+
+    plan: ChunkPlan
+    latents: int
     latent_poses: np.ndarray
     motion: np.ndarray
     blocked: float
+    actions: tuple[Any, ...]
 
     @classmethod
-    def of(cls, result: ChunkPath, latents: int) -> StepRecord:
-        """Condense a chunk; arrays get exactly ``latents`` rows (the last ones, or padded in front)."""
+    def of(cls, result: ChunkPath, rows: int, actions: tuple[Any, ...]) -> StepRecord:
+        """Condense a chunk; arrays get exactly ``rows`` rows (the last ones, or padded in front)."""
         commanded = sum(math.hypot(m.right, m.forward) for m in result.commanded)
         done = sum(math.hypot(m.right, m.forward) for m in result.motions)
         return cls(
-            plan=result.plan.to_dict(),
-            latent_poses=fixed_rows(result.poses, latents, result.poses[0]),
-            motion=fixed_rows(motion_table([result.motions])[0], latents, np.zeros(4)),
+            plan=result.plan,
+            latents=len(result.poses),
+            latent_poses=fixed_rows(result.poses, rows, result.poses[0]),
+            motion=fixed_rows(motion_table([result.motions])[0], rows, np.zeros(4)),
             blocked=min(1.0, max(0.0, 1 - done / commanded)) if commanded > 0 else 0.0,
+            actions=actions,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class SavedState:
-    """A moment of an episode, complete but for the wrappers around the environment (`TimeLimit` counts on).
+    """A moment of an episode, complete: frames, latents, the task's state and the number of steps.
 
     Saving, forking and restoring are O(1): everything inside is immutable and shared. Keep it in memory; it is not made
     for files.
@@ -50,20 +65,32 @@ class SavedState:
         spec: the world it belongs to.
         episode: the engine's state.
         task: what the task knows about this moment.
-        frames: uint8 [T, H, W, 3]: the frames of the last step that made some. An array, read-only, or a tensor on the
-            world's device that nobody may write to.
+        frames: uint8 [T, H, W, 3]: the last frames of the episode's video; before there are as many, the start frame
+            stands in front of it as often as is needed. An array, read-only, or a tensor on the world's device that
+            nobody may write to.
+        frame_poses: [T, 4, 4] float64: the cameras of ``frames``.
+        new_frames: how many of them, at the end, are new since the moment before: 1 after a reset, 0 after ``stop``.
         start_index: which of the world's start frames the episode began with, -1 for another image.
         last: what the last step made; ``None`` right after a reset or a ``stop``.
-        milliseconds: what it took by stage.
+        steps: steps since the reset.
+        milliseconds: what the last step took by stage.
     """
 
     spec: WorldSpec
     episode: EpisodeState
     task: TaskState
     frames: Frames
+    frame_poses: np.ndarray
+    new_frames: int
     start_index: int
     last: StepRecord | None
+    steps: int
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def latent_rows(spec: WorldSpec) -> int:
+    """Rows of ``latent_poses`` and ``motion``: the most new latents that any chunk brings."""
+    return max(spec.new_latents(0), spec.new_latents(1))
 
 
 def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
@@ -75,17 +102,24 @@ def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
     return np.concatenate([front, array]).astype(array.dtype)
 
 
-def fixed_frames(frames: Frames, count: int, padding: Frames) -> Frames:
-    """`fixed_rows` for frames on either side; arrays are locked, so that saved states can share them."""
-    if isinstance(frames, np.ndarray):
-        rows = fixed_rows(frames, count, np.asarray(padding))
-        rows.setflags(write=False)
-        return rows
-    missing = count - len(frames)
-    if missing <= 0:
-        return compact(frames[-missing:])  # a view would keep the frames of all worlds
-    front = torch.as_tensor(padding, device=frames.device).expand(missing, *frames.shape[1:])
-    return torch.cat((front, frames))
+def slide(window: Frames, new: Frames) -> Frames:
+    """The last rows of ``window`` [T, ...] followed by ``new`` [n, ...], T in all, on the side where ``new`` is.
+
+    Never a view of ``new``, which may be a part of the frames of many worlds. Arrays are locked, so that saved states
+    can share them.
+    """
+    rows, count = len(window), len(new)
+    if isinstance(new, np.ndarray):
+        joined = new[count - rows :].copy() if count >= rows else np.concatenate([on_host(window)[count:], new])
+        return read_only(joined)
+    if count >= rows:
+        return compact(new[count - rows :])
+    return torch.cat((on_device(window[count:], new.device), new))
+
+
+def on_device(frames: Frames, device: torch.device) -> torch.Tensor:
+    """Frames as a tensor."""
+    return frames.to(device) if isinstance(frames, torch.Tensor) else torch.tensor(frames, device=device)
 
 
 def check_pose(pose: Any) -> np.ndarray:

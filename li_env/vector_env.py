@@ -112,7 +112,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         spec = self.world.spec
-        frame_rate = spec.fps / spec.chunk_frames
+        frame_rate = spec.fps / spec.step_frames
         self.metadata = {**type(self).metadata, "render_fps": frame_rate, "autoreset_mode": self.autoreset_mode}
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._seeds: list[int | None] = [None] * self.num_envs
@@ -194,6 +194,12 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         now = [world.moment for world in self._current()]
         infos = stack_infos([self.episodes.info(moment) for moment in now], range(self.num_envs), self.num_envs)
         return self._observe(now), rewards, terminations, truncations, {**final, **infos}
+
+    @property
+    def plans(self) -> tuple[dict[str, Any] | None, ...]:
+        """The plan of every world's last step in words; None for a world whose step made no chunk."""
+        lasts = [world.moment.last for world in self._current()]
+        return tuple(None if last is None else last.plan.to_dict() for last in lasts)
 
     def save_state(self, worlds: Iterable[int] | None = None) -> tuple[WorldSnapshot, ...]:
         """These worlds (all by default) at this moment, O(1) each. The environment may go on; snapshots do not change.

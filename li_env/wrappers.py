@@ -10,11 +10,12 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from li_env.env import LightInteractionEnv
+from li_env.frames import new_frames
 from li_env.recording import write_video
 
 
 class RecordAllFrames(gymnasium.Wrapper[np.ndarray, Any, np.ndarray, Any], RecordConstructorArgs):
-    """Writes every frame of every episode to ``folder/episode-<n>.mp4`` at the world's frame rate.
+    """Writes every frame of every episode, once and in order, to ``folder/episode-<n>.mp4`` at the world's frame rate.
 
     Gymnasium's ``RecordVideo`` asks for one frame per step and so shows one frame of T; this one takes them all, in any
     render or observation mode. An episode's file appears when the next one starts or the environment is closed.
@@ -45,14 +46,13 @@ class RecordAllFrames(gymnasium.Wrapper[np.ndarray, Any, np.ndarray, Any], Recor
         self._write()
         observation, info = self.env.reset(seed=seed, options=options)
         self._episode += 1
-        self._frames = [self._inner.last_frames()[-1:]]
+        self._keep()
         return observation, info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Step and keep the frames, if it made any: ``stop`` does not."""
+        """Step and keep the frames that it made."""
         outcome = self.env.step(action)
-        if self._inner.save_state().last is not None:
-            self._frames.append(self._inner.last_frames())
+        self._keep()
         return outcome
 
     def close(self) -> None:
@@ -60,8 +60,11 @@ class RecordAllFrames(gymnasium.Wrapper[np.ndarray, Any, np.ndarray, Any], Recor
         self._write()
         self.env.close()
 
+    def _keep(self) -> None:
+        self._frames += [record.frame for record in new_frames(self._inner.save_state())]
+
     def _write(self) -> None:
         if len(self._frames) > 1:
             path = self._folder / f"episode-{self._episode}.mp4"
-            write_video(path, np.concatenate(self._frames), self._inner.world.spec.fps)
+            write_video(path, self._frames, self._inner.world.spec.fps)
         self._frames = []

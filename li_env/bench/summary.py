@@ -36,8 +36,7 @@ def row(
     times, base = measured.milliseconds[:, chosen], reference.milliseconds[:, chosen]
     work = [entry for index in chosen for entry in measured.work[index][warmup:]]
     quality = [measured.quality[index] for index in chosen]
-    frames = spec.chunk_frames * times.shape[2] - (spec.chunk_latents - spec.first_chunk_latents) * spec.latent_frames
-    frames -= spec.latent_frames - 1  # the start frame's latent is one frame
+    frames = 1 + spec.frames_before(times.shape[2])  # the start frame is made too
     chunk_psnr = [entry.psnr for entry in quality if entry.psnr is not None]
     chunk_ssim = [entry.ssim for entry in quality if entry.ssim is not None]
     return {

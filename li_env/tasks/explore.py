@@ -32,6 +32,7 @@ class Explore:
 
     name = "explore"
     can_stop = False
+    needs_frames = False
     options: tuple[str, ...] = ()
 
     def __init__(self, spec: WorldSpec) -> None:

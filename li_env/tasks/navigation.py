@@ -107,6 +107,7 @@ class Navigation:
 
     name = "navigation"
     can_stop = True
+    needs_frames = False
     options: tuple[str, ...] = ("episode", "goal")
 
     def __init__(

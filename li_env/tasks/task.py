@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -24,11 +25,13 @@ class Opening:
         start: options of the start view: ``image`` or ``start``, ``pose``, ``prompt``.
         seed: of the noise; ``None`` leaves it to the seed of the reset.
         goal: what the task itself wants to remember until `Task.begin`.
+        frame: the start frame, uint8 [H, W, 3], read-only; filled in before `Task.begin`.
     """
 
     start: Mapping[str, Any]
     seed: int | None = None
     goal: Any = None
+    frame: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -39,6 +42,9 @@ class Task(Protocol):
         name: as in ``gymnasium.make(..., task=name)``.
         can_stop: whether the action space has ``stop``, which ends an episode without making a chunk.
         options: the reset options that `open` understands beside those of the start view.
+
+    A task is shown the frames of every chunk. One that does not look at them says ``needs_frames = False`` as an
+    attribute of its class: it then runs while a GPU still makes the frames.
     """
 
     name: str
@@ -68,6 +74,9 @@ class Task(Protocol):
     def advance(self, state: TaskState, result: ChunkPath | None) -> TaskState:
         """The state after a chunk, or after ``stop`` (``None``).
 
+        ``result`` is a `ChunkResult` whose ``frames`` are the new ones, uint8 [n, H, W, 3], an array on the host that
+        may not be written to; with ``needs_frames = False`` it is a `ChunkPath`, which has none.
+
         A task may also have ``advance_all(states, results)``, the same for chunks of many episodes at once.
         """
         ...
@@ -87,3 +96,11 @@ class Task(Protocol):
     def metrics(self, state: TaskState) -> dict[str, Any]:
         """Numbers for ``info``; the same keys at every moment."""
         ...
+
+
+def needs_frames(task: Task) -> bool:
+    """Whether a task waits for the frames of a chunk: unless its own class says no.
+
+    A task that passes the attributes of another one on does not thereby promise to be as blind as that one.
+    """
+    return bool(inspect.getattr_static(task, "needs_frames", True))

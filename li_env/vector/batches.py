@@ -23,7 +23,7 @@ def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
     if isinstance(first, dict):
         return {key: batch_tensors([item[key] for item in items], device) for key in first}
     if any(isinstance(item, torch.Tensor) for item in items):
-        return torch.stack([torch.as_tensor(item, device=device) for item in items])
+        return torch.stack([on_device(item, device) for item in items])
     return torch.from_numpy(np.stack(items)).to(device)
 
 
@@ -31,4 +31,5 @@ def on_device(item: Any, device: torch.device) -> Any:
     """One observation as tensors on ``device``."""
     if isinstance(item, dict):
         return {key: on_device(value, device) for key, value in item.items()}
-    return torch.as_tensor(item, device=device)
+    # A copy of an array: it may be a saved state's own, which is read-only.
+    return item.to(device) if isinstance(item, torch.Tensor) else torch.tensor(item, device=device)

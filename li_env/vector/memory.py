@@ -38,12 +38,13 @@ def check_memory(world: WorldModel, num_envs: int, max_episode_steps: int | None
 def needed_bytes(world: WorldModel, num_envs: int, max_episode_steps: int | None) -> int:
     """Bytes for ``num_envs`` worlds at the end of their episodes.
 
-    History in float32, four copies of a step's frames (decoded, kept, observed, observed before), and what the world
+    History in float32, four copies of the last frames (decoded, kept, observed, observed before), and what the world
     says it needs to generate for so many at once (its attribute ``working_bytes``, a function of their number; 0 for a
     world that does not say).
     """
     spec = world.spec
-    latents = spec.chunk_latents * (UNLIMITED_STEPS if max_episode_steps is None else max_episode_steps)
+    steps = UNLIMITED_STEPS if max_episode_steps is None else max_episode_steps
+    latents = spec.first_chunk_latents + (steps - 1) * spec.chunk_latents
     history = 4 * latents * math.prod(spec.latent_shape)
     frames = 4 * spec.chunk_frames * math.prod(spec.frame_size) * 3
     working = getattr(world, "working_bytes", None)

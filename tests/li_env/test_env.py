@@ -23,6 +23,7 @@ from li_env.accel.config import AccelConfig
 from li_env.actions import ACTION_SPACES
 from li_env.env import LightInteractionEnv
 from li_env.episodes import OBSERVATIONS
+from li_env.infos import RegimeCode
 from li_env.recording import read_video
 from li_env.state import SavedState
 from tests.analytic_world import AnalyticWorld
@@ -57,7 +58,7 @@ def test_spaces_and_metadata_follow_the_world(world_name):
     spec = env.world.spec
     assert env.observation_space.shape == (spec.chunk_frames, *spec.frame_size, 3)
     assert make(world_name, observation="frame").observation_space.shape == (*spec.frame_size, 3)
-    assert env.metadata["render_fps"] * spec.chunk_frames == pytest.approx(spec.fps)
+    assert env.metadata["render_fps"] * spec.step_frames == pytest.approx(spec.fps)
     assert LightInteractionEnv.metadata["render_fps"] == 4, "the class must not change with an instance"
 
 
@@ -106,21 +107,27 @@ def test_info_tells_poses_motion_and_plan_in_arrays_of_fixed_shape(world_name):
             pose = move(pose, CameraMotion(yaw=spec.motion.rotation))
         np.testing.assert_allclose(info["pose"], pose, atol=1e-9)
         np.testing.assert_allclose(info["latent_poses"][-1], pose, atol=1e-9)
+        np.testing.assert_allclose(info["frame_poses"][-1], pose, atol=1e-9)
         assert info["latent_poses"].shape == (spec.chunk_latents, 4, 4)
         assert info["motion"].shape == (spec.chunk_latents, 4)
         np.testing.assert_allclose(info["motion"][-count:, 0], spec.motion.rotation)
-        assert info["accel"]["chunk"] == chunk
+        assert info["new_latents"] == count
         assert info["chunk"] == chunk + 1
-        assert info["accel"]["regime"] == "warmup"
-        assert "milliseconds" not in info["accel"]
+        assert RegimeCode(info["regime"]).name == "WARMUP"
+        assert env.plan["regime"] == "warmup"
+        assert env.plan["chunk"] == chunk
+        assert info["denoising_steps"] == len(env.plan["sigmas"]) - 1
+        assert info["context_latents"] == info["recent_latents"] + info["retrieved_latents"] == 4 * chunk
 
 
 def test_measured_times_are_in_info_only_when_asked_for(world_name):
     env = make(world_name, timings=True)
-    env.reset(seed=0)
-    milliseconds = env.step(FORWARD)[4]["accel"]["milliseconds"]
-    assert milliseconds.keys() == {"motion", "plan", "generate", "decode"}
-    assert all(value >= 0 for value in milliseconds.values())
+    keys = {f"milliseconds_{stage}" for stage in ("motion", "plan", "generate", "decode")}
+    assert all(env.reset(seed=0)[1][key] == 0.0 for key in keys)
+    info = env.step(FORWARD)[4]
+    assert all(info[key] >= 0 for key in keys) and info["milliseconds_generate"] > 0
+    other = make(world_name)
+    assert keys.isdisjoint(other.reset(seed=0)[1]) and keys.isdisjoint(other.step(FORWARD)[4])
 
 
 def test_info_and_observation_are_not_views_of_the_state(world_name):
@@ -130,9 +137,10 @@ def test_info_and_observation_are_not_views_of_the_state(world_name):
     saved = env.save_state()
     observation[:] = 0
     info["pose"][:] = 0
-    info["accel"]["attention"]["kind"] = "broken"
+    info["frame_poses"][:] = 0
+    env.plan["attention"]["kind"] = "broken"
     assert saved.frames.any()
-    assert env.episodes.info(saved)["accel"]["attention"]["kind"] == "dense"
+    assert env.plan["attention"]["kind"] == "dense"
     np.testing.assert_array_equal(env.episodes.info(saved)["pose"][3], [0, 0, 0, 1])
 
 
@@ -142,7 +150,7 @@ def test_infos_stack_in_a_vector_environment(world_name):
     venv.step(np.array([0, 1]))
     _, rewards, _, _, infos = venv.step(np.array([0, TURN_RIGHT]))
     assert infos["pose"].shape == (2, 4, 4)
-    assert infos["accel"]["similarity"].shape == (2,)
+    assert infos["similarity"].shape == (2,)
     assert rewards[0] == 0 < rewards[1]
     venv.close()
 
@@ -171,10 +179,12 @@ def test_an_image_of_any_size_is_covered_and_cropped(world_name):
     observation, info = env.reset(options={"image": exact})
     np.testing.assert_array_equal(observation[0], exact)
     assert info["start_index"] == -1
-    assert "image_note" not in info
+    assert env.image_note is None
     observation, info = env.reset(options={"image": np.full((50, 300, 3), 77, np.uint8)})
-    assert "image of 50 x 300 scaled by" in info["image_note"] and "cropped" in info["image_note"]
+    assert "image of 50 x 300 scaled by" in env.image_note and "cropped" in env.image_note
     assert np.all(observation == 77)
+    env.reset(seed=0)
+    assert env.image_note is None
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_batch_of_eight_gives_the_frames_of_single_worlds(world_name):
     env = make(world_name, worlds, preset="all")
     path = actions_of(worlds, steps)
     env.reset(seed=20)
-    batch = [env.step(row) for row in path]
+    batch = [(*env.step(row), env.plans) for row in path]
     single = gymnasium.make(ID, world=world_name, preset="all")
     for world in (0, 5) if world_name == "analytic" else (5,):
         single.reset(seed=20 + world)
@@ -55,7 +55,8 @@ def test_a_batch_of_eight_gives_the_frames_of_single_worlds(world_name):
             together = torch.from_numpy(np.stack([batch[step][0][world], frames]))
             assert psnr(together[0], together[1]).min() >= 45
             assert batch[step][1][world] == pytest.approx(reward)
-            assert batch[step][4]["accel"]["reason"][world] == info["accel"]["reason"]
+            assert batch[step][5][world] == single.unwrapped.plan
+            assert batch[step][4]["similarity"][world] == info["similarity"]
             if world_name == "analytic":
                 np.testing.assert_array_equal(together[0], together[1])
                 np.testing.assert_array_equal(batch[step][4]["pose"][world], info["pose"])
@@ -138,7 +139,7 @@ def test_every_space_is_kept(action_space, observation):
         assert observations in env.observation_space
         assert (rewards.dtype, rewards.shape) == (np.float64, (2,))
         assert terminations.dtype == truncations.dtype == np.bool_
-    assert env.metadata["render_fps"] * env.world.spec.chunk_frames == pytest.approx(env.world.spec.fps)
+    assert env.metadata["render_fps"] * env.world.spec.step_frames == pytest.approx(env.world.spec.fps)
 
 
 def steps_of(env: LightInteractionVectorEnv, count: int) -> list:

@@ -22,9 +22,10 @@ def test_every_frame_of_every_episode_is_written(tmp_path, world_name, observati
     env.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["episode-0.mp4", "episode-1.mp4"]
     frames = read_video(tmp_path / "episode-0.mp4")
-    assert len(frames) == 1 + 3 * env.unwrapped.world.spec.chunk_frames
+    spec = env.unwrapped.world.spec
+    assert len(frames) == 1 + spec.frames_before(3)
     assert np.abs(frames[-1].astype(int) - last).mean() < 6
-    assert len(read_video(tmp_path / "episode-1.mp4")) == 1 + env.unwrapped.world.spec.chunk_frames
+    assert len(read_video(tmp_path / "episode-1.mp4")) == 1 + spec.frames_before(1)
 
 
 def test_stop_adds_no_frames(tmp_path):
@@ -34,7 +35,7 @@ def test_stop_adds_no_frames(tmp_path):
     env.step(9)
     env.close()
     frames = read_video(tmp_path / "episode-0.mp4")
-    assert len(frames) == 1 + env.unwrapped.world.spec.chunk_frames
+    assert len(frames) == 1 + env.unwrapped.world.spec.new_frames(0)
 
 
 def test_an_episode_without_steps_leaves_no_file(tmp_path, world_name):

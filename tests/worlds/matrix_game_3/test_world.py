@@ -201,7 +201,7 @@ def test_no_end_of_the_world(world: MatrixGame3World) -> None:
 def test_constants_of_the_published_model() -> None:
     spec = world_spec(PUBLISHED)
     assert (spec.frame_size, spec.latent_shape, spec.token_grid) == ((704, 1280), (48, 44, 80), (22, 40))
-    assert (spec.chunk_frames, spec.first_chunk_latents, spec.chunk_latents) == (40, 15, 10)
+    assert (spec.chunk_frames, spec.step_frames, spec.first_chunk_latents, spec.chunk_latents) == (56, 40, 15, 10)
     assert [round(sigma, 6) for sigma in spec.sigmas] == [0.9998, 0.908843, 0.713979, 0.0]
     assert spec.fov == pytest.approx((90.0, 90.0))
     assert world_entry("matrix_game_3").frame_size == spec.frame_size
@@ -242,9 +242,9 @@ def test_a_checkpoint_folder_becomes_an_environment(
     first, _ = env.reset(seed=0, options={"image": image, "prompt": "a street in the rain"})
     assert first.shape == (16, 64, 96, 3)
     for action in (1, 6, 5):
-        observation, _, _, truncated, info = env.step(action)
+        observation, _, _, truncated, _ = env.step(action)
         assert observation.shape == (16, 64, 96, 3) and observation.std() > 0 and not truncated
-    assert info["accel"]["slots"]
+    assert env.unwrapped.plan["slots"]
 
 
 def test_prompts_matter() -> None:
