@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -127,24 +123,3 @@ def versions() -> dict[str, str]:
     except PackageNotFoundError:  # a bare checkout
         own = "not installed"
     return {"li_env": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-
-
-def write_json(path: str | os.PathLike[str], data: Any) -> None:
-    """Write ``data`` as indented JSON; the file appears whole or not at all. Missing folders are made.
-
-    Raises:
-        ValueError: ``data`` holds a number that JSON does not have (NaN, infinity).
-        TypeError: ``data`` holds something JSON cannot express.
-    """
-    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp makes private files
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.report import versions, write_json
+from li_env.accel.report import versions
 from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE, Agent
 from li_env.agents.evaluation import evaluate, summarise
@@ -47,6 +47,7 @@ from li_env.agents.ppo import PPOConfig
 from li_env.agents.seeing import MapperConfig, load_eye
 from li_env.agents.training import Config, train
 from li_env.episodes import Episodes, open_episodes
+from li_env.files import write_json
 from li_env.tasks import EpisodeDataset, NavigationRules
 from li_env.tasks.build import build_episodes
 from li_env.worlds.freedoom.doom.splits import TEST, TRAINING

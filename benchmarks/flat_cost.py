@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 
 import li_env  # noqa: F401  registers the ids
 from li_env.accel.engine import STAGES
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
+from li_env.files import write_json
 
 
 def measure(preset: str, device: str, chunks: int) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import gymnasium
 import torch
 
 import li_env  # noqa: F401  registers the ids
-from li_env.accel.report import versions, write_json
+from li_env.accel.report import versions
+from li_env.files import write_json
 
 
 def calibrate(size: int = 1024, repeats: int = 20) -> float:

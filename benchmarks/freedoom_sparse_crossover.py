@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import versions, write_json
+from li_env.accel.report import versions
 from li_env.accel.world import ChunkRequest
+from li_env.files import write_json
 from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
 
 DENSE = AttentionPlan()

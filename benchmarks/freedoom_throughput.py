@@ -29,8 +29,9 @@ import torch
 import li_env  # noqa: F401  registers the ids
 from li_env.accel.engine import PLANNED_TOGETHER, STAGES
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
 from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.files import write_json
 from li_env.infos import RegimeCode
 from li_env.metrics import psnr
 from li_env.vector_env import LightInteractionVectorEnv

@@ -41,8 +41,9 @@ from li_env.accel.engine import Engine
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planner import Planner
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
 from li_env.accel.world import ChunkRequest
+from li_env.files import write_json
 from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig

@@ -39,8 +39,9 @@ from li_env.accel.engine import Engine
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planner import Planner
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
 from li_env.accel.world import ChunkRequest
+from li_env.files import write_json
 from li_env.worlds.matrix_game_3.assembly import random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, token_layout

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
+
+from li_env.validation import SHOWN, shown
 
 
 class MissingExtraError(DependencyNotInstalled, ImportError):
@@ -25,9 +28,9 @@ def check_choice(key: str, value: object, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if isinstance(value, str) and value in names:
         return value
-    close = get_close_matches(str(value), names, n=1)
+    close = get_close_matches(value[:SHOWN], names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise ValueError(f"{key}={value!r} is unknown{hint}; allowed: {', '.join(names)}")
+    raise ValueError(f"{key}={shown(value)} is unknown{hint}; allowed: {', '.join(names)}")
 
 
 def check_keys(what: str, mapping: Mapping[str, Any], allowed: Iterable[str]) -> None:
@@ -37,10 +40,51 @@ def check_keys(what: str, mapping: Mapping[str, Any], allowed: Iterable[str]) ->
         check_choice(f"{what} key", key, names)
 
 
-def check_folder(key: str, folder: Path) -> None:
-    """Raise a ``ValueError`` if ``folder`` cannot be made because it, or what it would lie in, is a file."""
-    for path in (folder, *folder.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise ValueError(f"{key}={str(folder)!r}: {str(path)!r} is a file; allowed: a folder, new or existing")
-            return
+def check_folder(key: str, folder: str | Path, names: Iterable[str] = ()) -> Path:
+    """Return a folder that files can be written to, existing or to be made.
+
+    Args:
+        key: name in the message.
+        folder: to write to.
+        names: of the files to be written there.
+
+    Raises:
+        ValueError: an empty name, a file where a folder has to be, a folder where a file has to be, or a place that
+            cannot be written to; nothing is made.
+    """
+    path = _present(key, folder)
+    shown_folder = f"{key}={shown(str(folder))}"
+    try:
+        there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            raise ValueError(f"{shown_folder}: {shown(str(there))} is a file; allowed: a folder, new or existing")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise ValueError(f"{shown_folder}: {shown(str(there))} cannot be written to; allowed: a folder that can")
+        for name in names:
+            if (path / name).is_dir():
+                raise ValueError(f"{shown_folder}: {name!r} in it is a folder; allowed: a folder without one")
+    except OSError as error:
+        raise ValueError(f"{shown_folder} cannot be used ({error.strerror}); allowed: a folder") from None
+    return path
+
+
+def check_file(key: str, file: str | Path) -> Path:
+    """Return the path of a file that can be written, existing or to be made.
+
+    Raises:
+        ValueError: an empty name, a folder of that name, or as `check_folder` about where it lies; nothing is made.
+    """
+    path = _present(key, file)
+    try:
+        if path.is_dir():
+            raise ValueError(f"{key}={shown(str(file))} is a folder; allowed: the name of a file")
+        check_folder(key, path.parent)
+    except OSError as error:
+        raise ValueError(f"{key}={shown(str(file))} cannot be used ({error.strerror}); allowed: a file") from None
+    return path
+
+
+def _present(key: str, path: str | Path) -> Path:
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise ValueError(f"{key}={shown(path)} is not allowed; use the name of a folder or file")
+    return Path(path)

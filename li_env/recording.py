@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,21 +11,8 @@ import av
 import cv2
 import numpy as np
 
-
-@contextmanager
-def replaced(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` with the same suffix; it takes the place of ``path`` if the block succeeds.
-
-    If the block raises, the temporary file is removed and ``path`` stays as it was.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from li_env.files import atomic_write
+from li_env.validation import check_number, shortened, shown_path
 
 
 def _check_frames(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -49,13 +35,12 @@ def write_video(path: str | Path, frames: Sequence[np.ndarray] | np.ndarray, fps
         ValueError: other frames or frame rate.
     """
     stacked = _check_frames(frames)
-    if not fps > 0:
-        raise ValueError(f"fps={fps!r}; allowed: a number above 0")
+    check_number("fps", fps, 0, 1000, above=True)
     height, width = stacked.shape[1:3]
     stacked = np.pad(stacked, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     h264 = "libx264" in av.codecs_available
     rate = Fraction(fps).limit_denominator(1000)
-    with replaced(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with _written(path) as container:
         stream = container.add_stream("libx264" if h264 else "mpeg4", rate=rate)
         stream.height, stream.width = stacked.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -68,6 +53,19 @@ def write_video(path: str | Path, frames: Sequence[np.ndarray] | np.ndarray, fps
         container.mux(stream.encode())
 
 
+@contextmanager
+def _written(path: str | Path) -> Iterator[av.container.OutputContainer]:
+    """A container that becomes the file ``path`` if the block succeeds."""
+    with atomic_write(path) as temporary:
+        try:
+            with av.open(str(temporary), "w", format="mp4") as container:
+                yield container
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"{shown_path(path)} cannot be written: {shortened(error)}") from None
+
+
 def read_video(path: str | Path) -> np.ndarray:
     """All frames of a video file: uint8 [n, H, W, 3], RGB."""
     with av.open(str(path)) as container:
@@ -78,7 +76,7 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3], RGB, as PNG."""
     _check_frames(image[None])
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with replaced(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from li_env.accel.engine import Engine
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.bench.courses import Course, batches, commanded_courses, drive
 from li_env.bench.game import has_game, played_courses
@@ -15,8 +15,8 @@ from li_env.bench.measure import Measured, measure
 from li_env.bench.plots import write_sweep
 from li_env.bench.settings import BenchSettings
 from li_env.bench.summary import row
+from li_env.files import atomic_write, write_json
 from li_env.metrics import PSNR_OF_EQUAL_FRAMES
-from li_env.recording import replaced
 
 REPORT = "bench.json"
 """Name of the report's file."""
@@ -84,7 +84,7 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
     names = []
     for sweep in settings.sweeps:
         names.append(f"sweep_{sweep.key}.png")
-        with replaced(out / names[-1]) as path:
+        with atomic_write(out / names[-1]) as path:
             write_sweep([entry for report in reports for entry in report["rows"]], sweep.key, EVERY, path)
     write_json(out / REPORT, {"command": command, "settings": settings.to_dict(), "worlds": list(reports)})
     return [REPORT, *names]

@@ -42,12 +42,12 @@ def run(arguments: Arguments) -> None:
     from rich.progress import Progress
     from rich.table import Table
 
-    from li_env.accel.report import write_json
     from li_env.agents.agent import ACTION_SPACE
     from li_env.agents.evaluation import evaluate, summarise
     from li_env.agents.playing import make_agent
     from li_env.episodes import open_episodes
     from li_env.errors import check_folder
+    from li_env.files import write_json
     from li_env.tasks.navigation import Navigation
     from li_env.worlds.registry import resolve_device
 

@@ -52,7 +52,7 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"seed={arguments.seed} is negative; allowed: 0 or more")
     presets = [name for name in (arguments.preset, arguments.compare) if name is not None]
     configs = [AccelConfig.preset(name) for name in presets]
-    check_folder("out", arguments.out)
+    check_folder("out", arguments.out, ("video.mp4", "contact_sheet.png", "report.json", "compare.mp4"))
     world = load_world(arguments.world, device=arguments.device)
     motions = parse_trajectory(arguments.trajectory, world.spec.motion)
     image, pose, start = _start_view(arguments, world)
@@ -134,19 +134,14 @@ def _report(rollouts: list[Rollout], presets: list[str], arguments: Arguments, s
 
 
 def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: float) -> None:
-    """All files into a temporary folder first; they are moved only when the last one is complete."""
-    import os
-    import tempfile
-
+    """All files, or none."""
     import numpy as np
 
-    from li_env.accel.report import write_json
+    from li_env.files import atomic_folder, write_json
     from li_env.recording import contact_sheet, write_png, write_video
 
-    folder.mkdir(parents=True, exist_ok=True)
     main = rollouts[0]
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
-        temporary = Path(name)
+    with atomic_folder(folder) as temporary:
         write_video(temporary / "video.mp4", main.frames, fps)
         # The start frame and the last frame of every chunk: the whole way on one sheet.
         shown = main.frames[[0, *[end - 1 for end in main.chunk_ends]]]
@@ -156,8 +151,6 @@ def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: f
             both = np.concatenate([rollout.frames[:length] for rollout in rollouts], axis=2)
             write_video(temporary / "compare.mp4", both, fps)
         write_json(temporary / "report.json", report)
-        for file in sorted(temporary.iterdir()):
-            os.replace(file, folder / file.name)
 
 
 def _print(report: dict[str, Any], folder: Path) -> None:

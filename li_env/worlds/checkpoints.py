@@ -5,22 +5,30 @@ Nothing large is read before names, shapes and free memory are known to fit.
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import is_zipfile
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
+
+from li_env.errors import MissingExtraError
+from li_env.files import read_json
+from li_env.tensor_files import open_tensors
+from li_env.validation import SHOWN, check_mapping, shortened, shown, shown_path
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 SHOWN_NAMES = 3
+MOST_CONFIG = 2**20
+"""Bytes of a configuration file."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ def find_folder(world: str, variable: str, weights: str | Path | None, parts: Se
         raise ValueError(
             f"world={world!r} has no shipped weights: set weights= or {variable} to a folder with {needed}"
         )
-    if not Path(given).is_dir():
-        raise ValueError(f"weights={str(given)!r} is not a folder; world {world!r} needs one with {needed}")
+    if not os.path.isdir(given):
+        raise ValueError(f"weights={shown(str(given))} is not a folder; world {world!r} needs one with {needed}")
     return Path(given)
 
 
@@ -75,8 +83,30 @@ def find_parts(folder: Path, parts: Sequence[Part]) -> list[Path]:
     """
     found = [part.find(folder) for part in parts]
     if missing := [str(part) for part, path in zip(parts, found, strict=True) if path is None]:
-        raise ValueError(f"{folder} lacks {'; '.join(missing)}")
+        raise ValueError(f"{shown_path(folder)} lacks {'; '.join(missing)}")
     return [path for path in found if path is not None]
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """The keys and values of a checkpoint's JSON file.
+
+    Raises:
+        ValueError: not a file, not JSON, or no mapping; names the file.
+    """
+    return check_mapping(f"{shown_path(path)}: config", read_json(path, "config", most=MOST_CONFIG))
+
+
+@contextmanager
+def described_by(path: Path) -> Iterator[None]:
+    """Whatever a library or a network says about sizes that ``path`` gives becomes a ``ValueError`` that names it."""
+    try:
+        yield
+    except (MissingExtraError, MemoryError, CheckpointError):
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
+        named = isinstance(error, ValueError) and path.name in text
+        raise ValueError(text if named else f"{shown_path(path)} is damaged or not usable: {shortened(text)}") from None
 
 
 class TensorFile:
@@ -118,22 +148,25 @@ class TensorFile:
 
 def _entries(path: Path) -> Iterator[tuple[str, tuple[int, ...], str, Callable[[], Tensor]]]:
     if path.name.endswith(".safetensors.index.json"):
-        index = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        index = check_mapping(shown_path(path), read_json(path, "index")).get("weight_map")
+        if not isinstance(index, dict) or not index or not all(isinstance(name, str) for name in index.values()):
+            raise ValueError(f"{shown_path(path)}: weight_map={shown(index)} is not usable; allowed: tensor to file")
         for shard in sorted(set(index.values())):
+            # A shard is a file beside its index: an index that names itself would be read for ever.
+            if Path(shard).name != shard or not shard.endswith(".safetensors"):
+                raise ValueError(f"{shown_path(path)}: weight_map={shown(shard)} is no .safetensors file beside it")
             yield from _entries(path.parent / shard)
     elif path.suffix == ".safetensors":
         yield from _safetensors(path)
     elif path.suffix in (".pt", ".pth", ".bin"):
         yield from _torch_tensors(path)
     else:
-        raise ValueError(f"{path} is not a checkpoint; allowed: .safetensors, .safetensors.index.json, .pt, .pth, .bin")
+        allowed = ".safetensors, .safetensors.index.json, .pt, .pth, .bin"
+        raise ValueError(f"{shown_path(path)} is not a checkpoint; allowed: {allowed}")
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], str, Callable[[], Tensor]]]:
-    try:
-        file = safe_open(path, framework="pt")
-    except Exception as error:  # the library has an error class of its own for a damaged header
-        raise ValueError(f"{path} cannot be read: {error}") from None
+    file = open_tensors(path)
     for name in file.keys():  # noqa: SIM118 - the file is no dictionary
         entry = file.get_slice(name)
         dtype = _DTYPES.get(entry.get_dtype(), entry.get_dtype())
@@ -144,24 +177,30 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def _torch_tensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], str, Callable[[], Tensor]]]:
+    if not path.is_file():
+        raise ValueError(f"{shown_path(path)} is not a file; allowed: a PyTorch file of tensors")
     try:
         # Only the present file format, a zip archive, can be read in parts.
-        data = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        with warnings.catch_warnings(action="ignore"):  # about a damaged file, which is refused in words
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError:
         raise ValueError(
-            f"{path} holds more than tensors and is not opened, because that could run code; "
+            f"{shown_path(path)} is damaged or holds more than tensors and is not opened, because that could run code; "
             f"allowed: plain tensors, or the same as .safetensors"
         ) from None
-    except (RuntimeError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file ends in whatever the library stumbles over: EOFError, KeyError, ...
+        said = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(f"{shown_path(path)} cannot be read, it is damaged: {shortened(said[0])}") from None
     # Training wrappers keep the model's tensors one level down.
     for wrapper in ("state_dict", "gen_model", "generator"):
         if isinstance(data, Mapping) and isinstance(data.get(wrapper), Mapping):
             data = data[wrapper]
     if not isinstance(data, Mapping):
-        raise ValueError(f"{path} holds a {type(data).__name__}; allowed: a dictionary of tensors")
+        raise ValueError(f"{shown_path(path)} holds a {type(data).__name__}; allowed: a dictionary of tensors")
     for name, value in data.items():
-        if isinstance(value, Tensor):
+        if isinstance(name, str) and isinstance(value, Tensor):
             yield name, tuple(value.shape), str(value.dtype).removeprefix("torch."), partial(_same, value)
 
 
@@ -198,14 +237,14 @@ class Misfit:
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shortened(name, SHOWN) for name in names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 class CheckpointError(ValueError):
     """A checkpoint does not fit its model; ``misfit`` has the complete lists."""
 
     def __init__(self, path: Path, what: str, misfit: Misfit) -> None:
-        super().__init__(f"{path} is not {what}: {misfit}")
+        super().__init__(f"{shown_path(path)} is not {what}: {misfit}")
         self.misfit = misfit
 
 

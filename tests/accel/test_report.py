@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from li_env.accel.camera import STILL
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import STAGES, Engine
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import RolloutReport, attention_density, device_name, peak_memory, write_json
+from li_env.accel.report import RolloutReport, attention_density, device_name, peak_memory
 from tests.analytic_world import SPEC, AnalyticWorld
 
 
@@ -82,31 +81,3 @@ def test_machine() -> None:
     assert 20 < peak_memory(cpu)["process"] < 1_000_000  # MiB
     assert "gpu" not in peak_memory(cpu)
     assert "threads" in device_name(cpu)
-
-
-def test_write_json_makes_folders_and_replaces(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "report.json"
-    write_json(target, {"a": 1})
-    write_json(target, {"a": [2]})
-    assert json.loads(target.read_text()) == {"a": [2]}
-    assert target.read_text().endswith("\n")
-    assert list(target.parent.iterdir()) == [target]
-    assert target.stat().st_mode & 0o044 == 0o044
-
-
-@pytest.mark.parametrize("data", [{"a": float("nan")}, {"a": object()}])
-def test_write_json_keeps_the_old_file_on_failure(tmp_path: Path, data: dict[str, Any]) -> None:
-    target = tmp_path / "report.json"
-    write_json(target, {"a": 1})
-    with pytest.raises((ValueError, TypeError)):
-        write_json(target, data)
-    assert json.loads(target.read_text()) == {"a": 1}
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_write_json_leaves_nothing_when_the_target_cannot_be_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "report.json"
-    target.mkdir()
-    with pytest.raises(OSError):
-        write_json(target, {"a": 1})
-    assert list(tmp_path.iterdir()) == [target]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+
+from li_env.files import atomic_folder, read_json
+from li_env.images import read_image
+from li_env.validation import MOST_SEED, check_mapping, check_number, check_whole, shown, shown_path
 
 COLUMNS = 8
 
@@ -34,22 +38,38 @@ class StartStates:
         """Read ``start_states.png`` and ``start_states.json`` from ``folder``.
 
         Raises:
-            ValueError: a file is missing or the two do not fit.
+            ValueError: a file is missing or damaged, or the two do not fit.
         """
         table_path, sheet_path = folder / "start_states.json", folder / "start_states.png"
         for path in (table_path, sheet_path):
             if not path.is_file():
-                raise ValueError(f"start states: {path} is missing; expected beside the weights")
-        rows = json.loads(table_path.read_text(encoding="utf-8"))
-        sheet = cv2.imread(str(sheet_path), cv2.IMREAD_COLOR)
-        if sheet is None or sheet.shape[:2] != (96 * -(-len(rows) // COLUMNS), 128 * COLUMNS):
-            raise ValueError(f"start states: {sheet_path} does not hold {len(rows)} frames of 96x128")
-        tiles = sheet[..., ::-1].reshape(-1, 96, COLUMNS, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 96, 128, 3)
+                raise ValueError(f"start states: {shown_path(path)} is missing; expected beside the weights")
+        rows = _rows(table_path)
+        sheet = read_image(sheet_path)
+        if sheet.shape[:2] != (96 * -(-len(rows) // COLUMNS), 128 * COLUMNS):
+            raise ValueError(f"start states: {shown_path(sheet_path)} does not hold {len(rows)} frames of 96x128")
+        tiles = sheet.reshape(-1, 96, COLUMNS, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 96, 128, 3)
         return cls(
             frames=np.ascontiguousarray(tiles[: len(rows)]),
             map_seeds=np.array([row["map_seed"] for row in rows], dtype=np.int64),
             map_poses=np.array([row["pose"] for row in rows], dtype=np.float64),
         )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The checked rows of the table."""
+    rows = read_json(path, "start states")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"{shown_path(path)}: {shown(rows)} is not usable; allowed: a list of start states")
+    for index, row in enumerate(rows):
+        where = f"{shown_path(path)}: row {index}"
+        pose = check_mapping(where, row).get("pose")
+        check_whole(f"{where}: map_seed", row.get("map_seed"), 0, MOST_SEED)
+        if not isinstance(pose, list) or len(pose) != 3:
+            raise ValueError(f"{where}: pose={shown(pose)} is not allowed; use three numbers x, z, yaw")
+        for number in pose:
+            check_number(f"{where}: pose", number, -1e6, 1e6)
+    return rows
 
 
 def write_start_states(folder: Path, frames: np.ndarray, map_seeds: Sequence[int], map_poses: np.ndarray) -> None:
@@ -66,7 +86,6 @@ def write_start_states(folder: Path, frames: np.ndarray, map_seeds: Sequence[int
         for seed, pose in zip(map_seeds, map_poses, strict=True)
     ]
     text = "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
-    for name, content in (("start_states.png", data.tobytes()), ("start_states.json", text.encode())):
-        temporary = folder / f"{name}.tmp"
-        temporary.write_bytes(content)
-        os.replace(temporary, folder / name)
+    with atomic_folder(folder) as temporary:
+        (temporary / "start_states.png").write_bytes(data.tobytes())
+        (temporary / "start_states.json").write_bytes(text.encode())

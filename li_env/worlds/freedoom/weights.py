@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
+
+from li_env.files import atomic_folder, read_json, write_json
+from li_env.tensor_files import read_tensors, write_tensors
+from li_env.validation import SHOWN, check_mapping, shortened, shown, shown_path
 
 MANIFEST = "weights.json"
 FILES = ("autoencoder", "dynamics", "motion")
@@ -33,59 +35,64 @@ def load_weights(models: dict[str, nn.Module], folder: Path) -> None:
         file = f"{name}.safetensors"
         if file not in manifest:
             raise ValueError(f"{folder / MANIFEST} does not list {file}; expected: {', '.join(FILES)}")
-        expected = manifest[file]["sha256"]
-        tensors = load_file(checked(folder / file, expected))
+        path = checked(folder / file, manifest[file]["sha256"])
         wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        found = {key: tuple(value.shape) for key, value in tensors.items()}
-        if wanted != found:
-            odd = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-            raise ValueError(
-                f"{folder / file} does not fit this model: {odd[0]} is {found.get(odd[0], 'missing')}, expected "
-                f"{wanted.get(odd[0], 'nothing')} ({len(odd)} such tensors)"
-            )
-        model.load_state_dict(tensors)
+        model.load_state_dict(read_tensors(path, wanted, "this model"))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest {file: {"sha256", "bytes"}} of a weight folder."""
+def read_manifest(folder: Path) -> Mapping[str, Any]:
+    """The manifest {file: {"sha256", "bytes"}} of a weight folder.
+
+    Raises:
+        ValueError: it is missing, damaged or of another form.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise ValueError(
             f"no weights in {folder}: {MANIFEST} is missing; expected a folder written by `li-env train world` "
             f"or none at all for the shipped weights"
         )
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    manifest = check_mapping(f"{shown_path(path)}: manifest", read_json(path, "weights"))
+    for file, entry in manifest.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+            raise ValueError(
+                f"{shown_path(path)}: {shown(file)}={shown(entry)} is not usable; "
+                "allowed: a mapping of sha256 and bytes, as li-env train world writes it"
+            )
     return manifest
 
 
 def checked(path: Path, expected: str) -> Path:
     """``path`` if its SHA-256 is ``expected``, else a ValueError that names both."""
     if not path.is_file():
-        raise ValueError(f"weight file {path} is missing; expected sha256 {expected}")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+        raise ValueError(f"weight file {shown_path(path)} is missing; expected sha256 {shortened(expected, SHOWN)}")
+    found = sha256(path)
     if found != expected:
-        raise ValueError(f"weight file {path} is damaged: sha256 {found}, expected {expected}")
+        raise ValueError(
+            f"weight file {shown_path(path)} is damaged: sha256 {found}, expected {shortened(expected, SHOWN)}"
+        )
     return path
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def export_weights(run: Path, folder: Path) -> None:
-    """Write what a training run left in ``run`` as shippable weights (bf16, manifest last) into ``folder``.
+    """Write what a training run left in ``run`` as shippable weights (bf16, with a manifest) into ``folder``.
 
     The refined dynamics are taken where the run has them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     refined = run / "refine.safetensors"
-    autoencoder = load_file(run / "autoencoder.safetensors")
-    dynamics = load_file(refined if refined.exists() else run / "dynamics.safetensors")
-    motion = load_file(run / "motion.safetensors")
+    autoencoder = read_tensors(run / "autoencoder.safetensors")
+    dynamics = read_tensors(refined if refined.exists() else run / "dynamics.safetensors")
+    motion = read_tensors(run / "motion.safetensors")
     manifest = {}
-    for name, tensors in zip(FILES, (autoencoder, dynamics, motion), strict=True):
-        file = folder / f"{name}.safetensors"
-        temporary = file.with_suffix(".tmp")
-        save_file({key: value.to(torch.bfloat16).contiguous() for key, value in tensors.items()}, temporary)
-        os.replace(temporary, file)
-        data = file.read_bytes()
-        manifest[file.name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    temporary = folder / "weights.tmp"
-    temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MANIFEST)
+    with atomic_folder(folder) as temporary:
+        for name, tensors in zip(FILES, (autoencoder, dynamics, motion), strict=True):
+            file = temporary / f"{name}.safetensors"
+            write_tensors(file, {key: value.to(torch.bfloat16).contiguous() for key, value in tensors.items()})
+            manifest[file.name] = {"sha256": sha256(file), "bytes": file.stat().st_size}
+        write_json(temporary / MANIFEST, manifest)

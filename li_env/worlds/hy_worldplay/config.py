@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from li_env.validation import MOST_WIDTH, check_number, check_whole, shown
 from li_env.worlds.transformer import TransformerConfig
 
 _FIXED: dict[str, Any] = {
@@ -89,23 +90,32 @@ class HYWorldPlayConfig:
         for key, wanted in _FIXED.items():
             value = data.get(key, wanted)
             if (list(value) if isinstance(value, tuple) else value) != wanted:
-                raise ValueError(f"config {key}={value!r} is another model than HY-WorldPlay 8B; allowed: {wanted!r}")
+                raise ValueError(
+                    f"config {key}={shown(value)} is another model than HY-WorldPlay 8B; allowed: {wanted!r}"
+                )
         try:
-            channels, width, heads = int(data["in_channels"]), int(data["hidden_size"]), int(data["heads_num"])
+            channels = check_whole("config in_channels", data["in_channels"], 1, MOST_WIDTH)
+            dims = data["rope_dim_list"]
+            if not isinstance(dims, list) or len(dims) != 3:
+                raise ValueError(f"config rope_dim_list={shown(dims)} is not allowed; use three even numbers")
             config = cls(
                 latent_channels=channels,
-                hidden_size=width,
-                heads=heads,
-                depth=int(data["mm_double_blocks_depth"]),
-                mlp_ratio=float(data["mlp_width_ratio"]),
-                rope_dims=tuple(int(size) for size in data["rope_dim_list"]),  # type: ignore[arg-type]
-                rope_theta=float(data["rope_theta"]),
-                text_width=int(data["text_states_dim"]),
-                vision_width=int(data["vision_states_dim"]),
+                hidden_size=check_whole("config hidden_size", data["hidden_size"], 1, MOST_WIDTH),
+                heads=check_whole("config heads_num", data["heads_num"], 1, 1024),
+                depth=check_whole("config mm_double_blocks_depth", data["mm_double_blocks_depth"], 1, 1024),
+                mlp_ratio=float(check_number("config mlp_width_ratio", data["mlp_width_ratio"], 0, 64, above=True)),
+                rope_dims=(
+                    check_whole("config rope_dim_list", dims[0], 0, MOST_WIDTH),
+                    check_whole("config rope_dim_list", dims[1], 0, MOST_WIDTH),
+                    check_whole("config rope_dim_list", dims[2], 0, MOST_WIDTH),
+                ),
+                rope_theta=float(check_number("config rope_theta", data["rope_theta"], 1, 1e9)),
+                text_width=check_whole("config text_states_dim", data["text_states_dim"], 1, MOST_WIDTH),
+                vision_width=check_whole("config vision_states_dim", data["vision_states_dim"], 1, MOST_WIDTH),
                 byt5_widths=byt5_widths,
             )
         except KeyError as missing:
             raise ValueError(f"config {missing.args[0]!r} is missing: not a config.json of HY-WorldPlay 8B") from None
         if data.get("out_channels", channels) != channels:
-            raise ValueError(f"config out_channels={data['out_channels']!r}; allowed: in_channels={channels}")
+            raise ValueError(f"config out_channels={shown(data['out_channels'])}; allowed: in_channels={channels}")
         return config

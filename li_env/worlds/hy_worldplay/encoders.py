@@ -20,7 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from li_env.worlds.checkpoints import Part, TensorFile, find_parts
+from li_env.validation import check_text
+from li_env.worlds.checkpoints import Part, TensorFile, described_by, find_parts, read_config
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
 from li_env.worlds.pretrained import load_frozen, run_on
 
@@ -152,7 +153,7 @@ class Conditioner:
 
     def __call__(self, prompt: str, image: np.ndarray) -> Conditioning:
         """Prompt and image uint8 [H, W, 3] -> valid tokens of each encoder."""
-        text, glyphs = self._text(prompt)
+        text, glyphs = self._text(check_text("prompt", prompt, empty=True))
         return Conditioning(text=text, byt5=glyphs, vision=self.images(image))
 
 
@@ -197,41 +198,46 @@ def load_conditioner(folder: Path, device: torch.device, storage: torch.device, 
     from transformers.models.t5.modeling_t5 import T5Stack
 
     language, glyph, glyph_config, image, image_config = find_parts(folder, PARTS)
-    config = transformers.AutoConfig.from_pretrained(language.parent, local_files_only=True).get_text_config()
-    config.num_hidden_layers -= SKIPPED_LAYERS
-    config.layer_types = config.layer_types[: config.num_hidden_layers]
-    prompts = PromptEncoder(
-        load_frozen(
+    with described_by(language.parent / "config.json"):
+        read_config(language.parent / "config.json")
+        config = transformers.AutoConfig.from_pretrained(language.parent, local_files_only=True).get_text_config()
+        config.num_hidden_layers -= SKIPPED_LAYERS
+        config.layer_types = config.layer_types[: config.num_hidden_layers]
+        text_model = load_frozen(
             lambda: _without_norm(transformers.Qwen2_5_VLTextModel(config)),
             TensorFile(language, lambda name: language_name(name, config.num_hidden_layers)),
             "the language model of Qwen2.5-VL",
             storage,
             dtype,
-        ),
-        transformers.AutoTokenizer.from_pretrained(language.parent, local_files_only=True),
-        device,
-    )
+        )
+    with described_by(language.parent / "tokenizer.json"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(language.parent, local_files_only=True)
+        prompts = PromptEncoder(text_model, tokenizer, device)
     glyph_file = TensorFile(glyph, glyph_name)
-    byt5 = transformers.T5Config.from_pretrained(glyph_config.parent, local_files_only=True)
+    with described_by(glyph_config):
+        read_config(glyph_config)
+        byt5 = transformers.T5Config.from_pretrained(glyph_config.parent, local_files_only=True)
     # Glyph adds tokens for colours and fonts; the table says how many.
     byt5.vocab_size = glyph_file.shapes.get("embed_tokens.weight", (byt5.vocab_size,))[0]
     byt5.is_decoder, byt5.use_cache = False, False
-    glyphs = GlyphEncoder(
-        load_frozen(lambda: T5Stack(byt5), glyph_file, "Glyph's ByT5", storage, torch.float32), device
-    )
-    siglip = transformers.AutoConfig.from_pretrained(image.parent, local_files_only=True)
-    images = ImageEncoder(
-        load_frozen(
+    with described_by(glyph_config):
+        glyphs = GlyphEncoder(
+            load_frozen(lambda: T5Stack(byt5), glyph_file, "Glyph's ByT5", storage, torch.float32), device
+        )
+    with described_by(image.parent / "config.json"):
+        read_config(image.parent / "config.json")
+        siglip = transformers.AutoConfig.from_pretrained(image.parent, local_files_only=True)
+        tower = load_frozen(
             lambda: _vision_tower(transformers.SiglipVisionModel(siglip)),
             TensorFile(image, image_name),
             "SigLIP's image encoder",
             storage,
             dtype,
-        ),
-        transformers.SiglipImageProcessor.from_pretrained(image_config.parent, local_files_only=True),
-        device,
-    )
-    return Conditioner(prompts, glyphs, images)
+        )
+    with described_by(image_config):
+        read_config(image_config)
+        processor = transformers.SiglipImageProcessor.from_pretrained(image_config.parent, local_files_only=True)
+    return Conditioner(prompts, glyphs, ImageEncoder(tower, processor, device))
 
 
 def language_name(name: str, layers: int) -> str | None:

@@ -15,8 +15,7 @@ published sizes are assumed, and the tensors have to fit them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,15 +23,18 @@ from typing import Any
 
 import torch
 
+from li_env.validation import MOST_WIDTH, check_whole, shown, shown_path
 from li_env.worlds.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
     check_memory,
+    described_by,
     find_folder,
     find_parts,
     free_memory,
     load_into,
+    read_config,
 )
 from li_env.worlds.hy_worldplay import encoders
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
@@ -63,6 +65,11 @@ OTHER_VARIANTS = {
     "wan_transformer": "the WAN-5B variant",
     "wan_distilled_model": "the WAN-5B variant",
 }
+
+_WIDTHS = (
+    "in_channels", "out_channels", "latent_channels", "layers_per_block", "ffactor_spatial", "ffactor_temporal",
+    "spatial_compression_ratio", "temporal_compression_ratio",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +110,10 @@ def load_parts(
     check_names(file)
     gpu = device.type == "cuda"
     dtype, small = (torch.bfloat16, torch.float16) if gpu else (torch.float32, torch.float32)
-    with without_weights():
-        model = HYWorldPlayModel(read_config(folder, file))
+    sizes_from = config_file(folder) or transformer
+    with described_by(sizes_from), without_weights():
+        model = HYWorldPlayModel(transformer_config(folder, file))
+    with described_by(vae_config), without_weights():
         vae = build_vae(vae_config)
     working = working_bytes(model.sizes)
     language_bytes = small.itemsize * sum(prod(shape) for shape in TensorFile(language).shapes.values())
@@ -139,18 +148,23 @@ def load_parts(
     return HYWorldPlayParts(model.eval().requires_grad_(False), codec, conditioner)
 
 
-def read_config(folder: Path, file: TensorFile) -> HYWorldPlayConfig:
+def config_file(folder: Path) -> Path | None:
+    """The transformer's ``config.json``, if there is one."""
+    return next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
+
+
+def transformer_config(folder: Path, file: TensorFile) -> HYWorldPlayConfig:
     """The transformer's sizes: from its ``config.json`` if there is one, else the published ones.
 
     The widths of the glyph mapper are in no file; they are read off the tensors.
     """
-    path = next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
+    path = config_file(folder)
     if path is None:
         return HYWorldPlayConfig()
     shapes = [file.shapes.get(f"byt5_in.{name}.weight", (0, 0)) for name in ("fc1", "fc2", "fc3")]
-    return HYWorldPlayConfig.from_dict(
-        json.loads(path.read_text(encoding="utf-8")), (shapes[0][1], shapes[0][0], shapes[1][0])
-    )
+    if any(len(shape) != 2 for shape in shapes):
+        raise ValueError(f"{shown_path(file.path)}: byt5_in has weights of another shape than [outputs, inputs]")
+    return HYWorldPlayConfig.from_dict(read_config(path), (shapes[0][1], shapes[0][0], shapes[1][0]))
 
 
 def build_vae(config: Path) -> Any:
@@ -161,9 +175,17 @@ def build_vae(config: Path) -> Any:
     """
     from diffusers import AutoencoderKLHunyuanVideo15
 
-    data: Mapping[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+    data = read_config(config)
     if data.get("shift_factor"):
-        raise ValueError(f"{config}: shift_factor={data['shift_factor']!r} is another autoencoder; allowed: null")
+        raise ValueError(
+            f"{shown_path(config)}: shift_factor={shown(data['shift_factor'])} is another autoencoder; allowed: null"
+        )
+    widths = data.get("block_out_channels")
+    if not isinstance(widths, list) or not 1 <= len(widths) <= 16:
+        raise ValueError(f"{shown_path(config)}: block_out_channels={shown(widths)} is not allowed; use 1 to 16 widths")
+    for key, value in (*data.items(), *((f"block_out_channels[{i}]", width) for i, width in enumerate(widths))):
+        if key in _WIDTHS or key.startswith("block_out_channels["):
+            check_whole(f"{shown_path(config)}: {key}", value, 1, MOST_WIDTH)
     try:
         return AutoencoderKLHunyuanVideo15(
             in_channels=data.get("in_channels", 3),
@@ -178,7 +200,9 @@ def build_vae(config: Path) -> Any:
             scaling_factor=data["scaling_factor"],
         )
     except KeyError as missing:
-        raise ValueError(f"{config}: {missing.args[0]!r} is missing: not HunyuanVideo-1.5's autoencoder") from None
+        raise ValueError(
+            f"{shown_path(config)}: {missing.args[0]!r} is missing: not HunyuanVideo-1.5's autoencoder"
+        ) from None
 
 
 def check_variant(folder: Path) -> None:

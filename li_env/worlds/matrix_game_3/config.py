@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from li_env.validation import MOST_WIDTH, check_number, check_whole, shown
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
 
 CAMERA_CHANNELS = 6
@@ -89,17 +90,21 @@ class MatrixGame3Config:
         for key, only in _ONLY.items():
             value = data.get(key, only)
             if (tuple(value) if isinstance(value, list) else value) != only:
-                raise ValueError(f"{key}={value!r} is another model than Matrix-Game-3.0; allowed: {only!r}")
+                raise ValueError(f"{key}={shown(value)} is another model than Matrix-Game-3.0; allowed: {only!r}")
         actions = data.get("action_config")
         if not isinstance(actions, Mapping):
             raise ValueError(
-                f"action_config={actions!r} is not usable; allowed: a mapping of the action modules' sizes"
+                f"action_config={shown(actions)} is not usable; allowed: a mapping of the action modules' sizes"
             )
         for key in ("enable_keyboard", "enable_mouse"):
             if actions.get(key, True) is not True:
-                raise ValueError(f"action_config.{key}={actions[key]!r} is not supported; allowed: true")
+                raise ValueError(f"action_config.{key}={shown(actions[key])} is not supported; allowed: true")
         action = _pick(ActionConfig, actions, "action_config.")
-        action.update({key: tuple(action[key]) for key in ("blocks", "rope_dim_list")})
+        for key, count in (("blocks", None), ("rope_dim_list", 3)):
+            values = action[key]
+            if not isinstance(values, list | tuple) or (count and len(values) != count) or len(values) > 1024:
+                raise ValueError(f"action_config.{key}={shown(values)} is not allowed; use a list of whole numbers")
+            action[key] = tuple(check_whole(f"action_config.{key}", value, 0, MOST_WIDTH) for value in values)
         return cls(**{**_pick(cls, data, ""), "action_config": ActionConfig(**action)})
 
 
@@ -119,7 +124,16 @@ def _pick(kind: type[Any], data: Mapping[str, Any], prefix: str) -> dict[str, An
     for entry in fields(kind):
         if entry.name not in values and entry.name not in optional:
             raise ValueError(f"{prefix}{entry.name} is missing from the model's config")
+    for name, value in values.items():
+        if name in _NUMBERS:
+            check_number(f"{prefix}{name}", value, 0, 1e9, above=True)
+        elif name not in ("action_config", "blocks", "rope_dim_list"):
+            check_whole(f"{prefix}{name}", value, 1, 1024 if name in _COUNTS else MOST_WIDTH)
     return values
+
+
+_NUMBERS = ("sigma_theta", "eps", "rope_theta")
+_COUNTS = ("num_heads", "num_layers", "heads_num", "windows_size")
 
 
 PUBLISHED = MatrixGame3Config(

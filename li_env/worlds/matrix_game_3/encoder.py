@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from li_env.worlds.checkpoints import Part, TensorFile, find_parts
+from li_env.validation import check_text
+from li_env.worlds.checkpoints import Part, TensorFile, described_by, find_parts
 from li_env.worlds.pretrained import load_frozen, run_on
 
 TEXT_TOKENS = 512
@@ -47,7 +48,7 @@ class PromptEncoder:
 
     def __call__(self, prompt: str) -> Tensor:
         """[n, width], n <= ``text_tokens``."""
-        return self._states(clean(prompt))
+        return self._states(clean(check_text("prompt", prompt, empty=True)))
 
     def _encode(self, prompt: str) -> Tensor:
         tokens = self.tokenizer(
@@ -77,13 +78,12 @@ def load_encoder(
 
     weights, tokenizer = find_parts(folder, PARTS)
     file = TensorFile(weights, library_name)
-    config = umt5_config(file)
-    return PromptEncoder(
-        load_frozen(lambda: UMT5Stack(config), file, "the encoder of UMT5", storage, dtype),
-        transformers.AutoTokenizer.from_pretrained(tokenizer.parent, local_files_only=True),
-        device,
-        text_tokens,
-    )
+    with described_by(weights):
+        config = umt5_config(file)
+        model = load_frozen(lambda: UMT5Stack(config), file, "the encoder of UMT5", storage, dtype)
+    with described_by(tokenizer):
+        texts = transformers.AutoTokenizer.from_pretrained(tokenizer.parent, local_files_only=True)
+    return PromptEncoder(model, texts, device, text_tokens)
 
 
 def umt5_config(file: TensorFile) -> Any:

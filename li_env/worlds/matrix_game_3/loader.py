@@ -11,7 +11,6 @@ The folder is the published one, `PARTS` names what is needed of it:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -21,14 +20,17 @@ from typing import Any, Literal
 import torch
 
 from li_env.errors import check_choice
+from li_env.validation import MOST_WIDTH, check_whole, shown_path
 from li_env.worlds.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
     check_memory,
+    described_by,
     find_folder,
     find_parts,
     free_memory,
+    read_config,
 )
 from li_env.worlds.matrix_game_3 import encoder
 from li_env.worlds.matrix_game_3.config import MatrixGame3Config
@@ -95,14 +97,17 @@ def load_parts(
     check_variant(folder)
     require_libraries(f"the world {WORLD!r}")
     found = find_parts(folder, parts)
-    config = MatrixGame3Config.from_dict(json.loads(found[1].read_text(encoding="utf-8")))
+    with described_by(found[1]):
+        config = MatrixGame3Config.from_dict(read_config(found[1]))
     vae_file = TensorFile(found[2], diffusers_name)
     if decoder != "full":
         vae_file = vae_file.replaced_by(TensorFile(found[-1], light_name))
     gpu = device.type == "cuda"
     dtype = torch.bfloat16 if gpu else torch.float32
-    with without_weights():
-        model, vae = MatrixGame3Model(config), build_vae(vae_file)
+    with described_by(found[1]), without_weights():
+        model = MatrixGame3Model(config)
+    with described_by(vae_file.path), without_weights():
+        vae = build_vae(vae_file)
     text_bytes = dtype.itemsize * sum(prod(shape) for shape in TensorFile(found[3]).shapes.values())
     resident = bytes_of([model, vae], dtype) + working_bytes(config)
     check_memory(f"world {WORLD!r}", resident + (0 if gpu else text_bytes), device)
@@ -159,6 +164,8 @@ def build_vae(file: TensorFile) -> Any:
     if missing := [name for name in needed if name not in file]:
         raise ValueError(f"{file.path} is not the video autoencoder of Wan2.2: {missing[0]} is missing")
     encoder_width, decoder_width, latent, pixels = (file.shapes[name][0] for name in needed)
+    for name in needed:
+        check_whole(f"{shown_path(file.path)}: width of {name}", file.shapes[name][0], 1, MOST_WIDTH)
     if latent != len(LATENT_MEAN):
         raise ValueError(f"{file.path} has {latent} latent channels; allowed: {len(LATENT_MEAN)}")
     blocks = {name.split(".")[4] for name in file.shapes if name.startswith("encoder.down_blocks.0.resnets.")}

@@ -104,7 +104,7 @@ def test_a_failure_while_writing_leaves_the_old_results(tmp_path, monkeypatch, c
     def full_disk(path: object, data: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("li_env.accel.report.write_json", full_disk)
+    monkeypatch.setattr("li_env.files.write_json", full_disk)
     assert rollout(tmp_path, "--seed", "2") == 2
     assert "No space left" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -17,7 +17,7 @@ pytest.importorskip("transformers")
 
 from li_env.worlds import checkpoints
 from li_env.worlds.checkpoints import CheckpointError
-from li_env.worlds.hy_worldplay.loader import HYWorldPlayParts, load_parts, read_config
+from li_env.worlds.hy_worldplay.loader import HYWorldPlayParts, load_parts, transformer_config
 from li_env.worlds.tiny_decoder import TinyDecoder
 from tests.worlds.hy_worldplay.tiny_checkpoint import TINY, write_checkpoint
 from tests.worlds.test_tiny_decoder import write_tiny_decoder
@@ -96,8 +96,8 @@ def test_without_a_folder_the_downloads_are_named(monkeypatch: pytest.MonkeyPatc
 
 def test_published_sizes_without_a_config(written: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     file = checkpoints.TensorFile(written[0] / TRANSFORMER)
-    assert read_config(written[0], file) == TINY
-    published = read_config(tmp_path, file)
+    assert transformer_config(written[0], file) == TINY
+    published = transformer_config(tmp_path, file)
     assert (published.hidden_size, published.depth, published.byt5_widths) == (2048, 54, (1472, 2048, 2048))
 
 

@@ -11,9 +11,11 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from li_env.files import atomic_write
 from li_env.worlds.freedoom.doom import textures
 from li_env.worlds.freedoom.doom.collision import segment_distances
 from li_env.worlds.freedoom.doom.layouts import FAMILIES, SOLID, Layout
@@ -269,7 +271,5 @@ def write_wad(maps: Sequence[DoomMap], path: str | os.PathLike[str]) -> None:
     for name, data in lumps:
         directory += struct.pack("<ii8s", 12 + len(body), len(data), name.encode())
         body += data
-    temporary = f"{os.fspath(path)}.part"
-    with open(temporary, "wb") as file:
-        file.write(struct.pack("<4sii", b"PWAD", len(lumps), 12 + len(body)) + body + directory)
-    os.replace(temporary, path)
+    with atomic_write(Path(path)) as temporary:
+        temporary.write_bytes(struct.pack("<4sii", b"PWAD", len(lumps), 12 + len(body)) + body + directory)

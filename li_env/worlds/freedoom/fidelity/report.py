@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.report import device_name, versions, write_json
+from li_env.accel.report import device_name, versions
 from li_env.accel.world import WorldModel
+from li_env.files import atomic_folder, write_json
 from li_env.worlds.freedoom import load
 from li_env.worlds.freedoom.fidelity import bars as bars_of
 from li_env.worlds.freedoom.fidelity.courses import LOOKS
@@ -65,10 +64,10 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
     world = load(settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / REPORT, report)
-    _replace(out / PICTURE, lambda path: path.write_bytes(side_by_side(pictures)))
-    _replace(out / PLOT, lambda path: write_plot(report, path))
+    with atomic_folder(out) as folder:
+        write_json(folder / REPORT, report)
+        (folder / PICTURE).write_bytes(side_by_side(pictures))
+        write_plot(report, folder / PLOT)
     return report
 
 
@@ -172,11 +171,3 @@ def _masks(shots: Footage, length: int, device: torch.device) -> dict[str, torch
     depths, poses = shots.depths[:, :length], shots.poses[:, :length]
     seen = seen_pixels(depths, poses, device)
     return {"seen": seen, "unseen": ~seen, "start": seen_pixels(depths, poses, device, earlier_frames=1)}
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` make a temporary file that then takes the place of ``path``."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        temporary = Path(folder) / path.name
-        write(temporary)
-        os.replace(temporary, path)

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+
+from li_env.files import parse_json
+from li_env.tensor_files import open_tensors, write_tensors
+from li_env.validation import shown_path
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write nested dicts and lists of tensors, numbers and strings to ``path`` (replaced in one move)."""
     tensors: dict[str, torch.Tensor] = {}
     skeleton = _flatten(state, "", tensors)
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"skeleton": json.dumps(skeleton)})
-    os.replace(temporary, path)
+    write_tensors(path, tensors, {"skeleton": json.dumps(skeleton)})
 
 
 def load(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """Read what `save` wrote."""
-    with safe_open(path, framework="pt", device=device) as file:
-        tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        skeleton = json.loads(file.metadata()["skeleton"])
-    restored: dict[str, Any] = _restore(skeleton, tensors)
+    """Read what `save` wrote.
+
+    Raises:
+        ValueError: the file is damaged or was written by something else.
+    """
+    file = open_tensors(path, device=device)
+    tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+    skeleton = parse_json((file.metadata() or {}).get("skeleton", ""), shown_path(path))
+    try:
+        restored: dict[str, Any] = _restore(skeleton, tensors)
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration, RecursionError):
+        raise ValueError(f"{shown_path(path)} is no saved state of a training; allowed: remove it") from None
     return restored
 
 
