@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 
-from li_env.accel.report import versions
 from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE, Agent
 from li_env.agents.evaluation import evaluate, summarise
@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for episodes and agents; a temporary one by default")
     arguments = parser.parse_args()
     arguments.device = resolve_device(arguments.device)
-    began = time.perf_counter()
+    began, facts = time.perf_counter(), provenance()
 
     def say(text: str) -> None:
         print(f"{time.perf_counter() - began:5.0f} s  {text}", flush=True)
@@ -316,10 +316,10 @@ def main() -> None:
             if arm != "game" and there > 0:
                 ratios[f"{name}: SPL of {agent} in {arm} / game"] = found[(agent, arm)]["spl"]["mean"] / there
     report = {
+        "provenance": facts,
         "arms": arguments.arms,
         "settings": {name: str(value) for name, value in vars(arguments).items()},
         "seconds": time.perf_counter() - began,
-        "versions": versions(),
         "baselines": baselines,
         "table": table,
         "ratios": ratios,

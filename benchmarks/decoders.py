@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 import torch
 from on_device import milliseconds
+from provenance import provenance
 from torch import Tensor
 
 from li_env.kernels.extended_frames import extended_frames
@@ -140,8 +141,8 @@ def run(
     device = torch.device(arguments.device)
     with torch.inference_mode():
         result = {
+            "provenance": provenance(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor(),
-            "torch": torch.__version__,
             **measure(device, arguments.tiny, arguments.repeats),
         }
     if arguments.out is not None:

@@ -20,10 +20,11 @@ import torch
 from freedoom_cpu import resident_mib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
 from li_env.accel.engine import STAGES
-from li_env.accel.report import device_name, versions
+from li_env.accel.report import device_name
 from li_env.files import write_json
 
 
@@ -86,10 +87,10 @@ def main() -> None:
     if options.chunks < 240:
         parser.error(f"--chunks {options.chunks}: at least 240 are needed to compare early and late ones")
     torch.set_num_threads(options.threads)
+    facts = provenance()
     runs = [measure(preset, options.device, options.chunks) for preset in options.presets]
-    command = f"python benchmarks/flat_cost.py --device {options.device} --chunks {options.chunks}"
     device = device_name(torch.device(options.device))
-    write_json(options.out, {"command": command, "device": device, "versions": versions(), "runs": runs})
+    write_json(options.out, {"provenance": facts, "device": device, "runs": runs})
     write_plot(runs, options.out.with_suffix(".png"))
     for run in runs:
         print(run["preset"], run["medians"])

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import gymnasium
 import torch
+from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
-from li_env.accel.report import versions
 from li_env.files import write_json
 
 
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/freedoom_cpu.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    facts = provenance()
     gflops = calibrate()
     env = gymnasium.make(
         "LightInteraction/Explore-v0", world="freedoom", preset=arguments.preset, max_episode_steps=arguments.chunks
@@ -72,11 +73,10 @@ def main() -> None:
     write_json(
         arguments.out,
         {
-            "command": "python benchmarks/freedoom_cpu.py " + f"--chunks {arguments.chunks}",
+            "provenance": facts,
             "machine": platform.processor() or platform.machine(),
             "threads": arguments.threads,
             "preset": arguments.preset,
-            "versions": versions(),
             "calibration_gflops": round(gflops, 1),
             "steady_seconds_per_chunk": round(steady, 4),
             "frames_per_second": round(frames / steady, 2),

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from provenance import provenance
 
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import versions
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
 from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
@@ -78,6 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     world = load(arguments.device)
+    facts = provenance()
     rows, crossover = [], {}
     for batch in arguments.batches:
         for context in arguments.contexts:
@@ -96,9 +97,9 @@ def main() -> None:
     write_json(
         arguments.out,
         {
+            "provenance": facts,
             "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
             "threads": arguments.threads,
-            "versions": versions(),
             "repeats": arguments.repeats,
             "quartiles": rows,
             "smallest_context_where_sparse_is_faster": crossover,

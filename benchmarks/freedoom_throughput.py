@@ -25,11 +25,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
 from li_env.accel.engine import PLANNED_TOGETHER, STAGES
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import device_name, versions
+from li_env.accel.report import device_name
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.files import write_json
 from li_env.infos import RegimeCode
@@ -253,12 +254,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     execution.GPU_BLOCKS = tuple(sorted({size for size in execution.GPU_BLOCKS if size < given.block} | {given.block}))
     world = load(given.device, dtype=given.dtype, execution=given.execution)
     report: dict[str, Any] = {
+        "provenance": provenance(),
         "device": device_name(world.device),
         "dtype": str(world.dtype),
         "execution": world.execution,
         "blocks": list(execution.GPU_BLOCKS),
         "threads": given.threads,
-        "versions": versions(),
         "cells": [],
     }
     largest = max(given.worlds)

@@ -16,12 +16,16 @@ Speed does not depend on the values of weights and latents. One process measures
 - ``end_to_end``: frames per second of ``all`` with a decoder of the published sizes (needs einops); decoding alone is
   measured by ``hy_worldplay_vae_h200.py``.
 
+``--only`` measures some of them and keeps the other parts of OUT as they are; ``provenance`` says of every part what it
+comes from. ``--only calls steady``, all presets in one run, takes about three minutes.
+
 ``--tiny`` runs all of it in seconds on a CPU with a toy model.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +38,7 @@ from unittest import mock
 import numpy as np
 import torch
 from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchronize
+from provenance import provenance
 
 from li_env.accel.camera import CameraMotion, follow, parse_trajectory
 from li_env.accel.config import AccelConfig
@@ -41,7 +46,7 @@ from li_env.accel.engine import Engine
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planner import Planner
-from li_env.accel.report import device_name, versions
+from li_env.accel.report import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
 from li_env.worlds.block_codec import BlockCodec
@@ -55,9 +60,6 @@ TRAJECTORIES = ("left-31, right-32", "w-31, s-32")
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
 GEMM_CEILING, ATTENTION_CEILING = 690.0, 565.0
 """TFLOP/s of bfloat16 matrix products and of dense attention, measured on an H200."""
-
-UPSTREAM = {"dense": 6210.0, "release exploring": 2910.0, "release revisiting": 2340.0}
-"""Milliseconds per steady chunk, measured on an H200."""
 
 
 @dataclass(frozen=True)
@@ -383,9 +385,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--tiny", action="store_true", help="a toy model, for a CPU")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--long", type=int, default=64, help="chunks of the long run; 0 leaves it out")
-    parser.add_argument("--only", nargs="+", help="measure only these parts")
+    parser.add_argument("--only", nargs="+", help="measure these parts; OUT keeps the others")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
+    facts, old = provenance(), {}
+    if arguments.only and arguments.out and arguments.out.exists():
+        old = json.loads(arguments.out.read_text(encoding="utf-8"))
+        old.pop("note", None)  # about which run a part is from, which provenance tells
     bench = make_bench(arguments)
     weights = sum(p.numel() * p.element_size() for p in bench.world.parts.model.vision_parameters()) / 2**30
     contexts = [4, 8] if arguments.tiny else [4, 8, 12, 20]
@@ -399,20 +405,24 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "long": lambda: measure_long(bench, arguments.long) if arguments.long else "left out",
         "end_to_end": lambda: measure_end_to_end(bench, arguments.tiny),
     }
+    unknown = sorted(set(arguments.only or ()) - set(parts))
+    if unknown:
+        parser.error(f"--only {' '.join(unknown)} is not known; use any of {', '.join(parts)}")
     report: dict[str, Any] = {
+        **old,
+        "provenance": dict(old.get("provenance", {})),
+        "device": device_name(bench.device),
         "shape": "toy" if arguments.tiny else "published, 480 x 832",
         "weights_gib": round(weights, 3),
-        "upstream_ms": UPSTREAM,
         "ceilings_tflops": {"matrix products": GEMM_CEILING, "attention": ATTENTION_CEILING},
     }
     for name, measure in parts.items():
         if arguments.only is None or name in arguments.only:
             began = time.perf_counter()
-            report[name] = measure()
+            report[name], report["provenance"][name] = measure(), facts
             print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
             if arguments.out:
-                facts = {"device": device_name(bench.device), "versions": versions()}
-                write_json(arguments.out, {**report, **facts})
+                write_json(arguments.out, report)
     return report
 
 

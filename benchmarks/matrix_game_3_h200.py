@@ -32,6 +32,7 @@ from unittest import mock
 import numpy as np
 import torch
 from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchronize
+from provenance import provenance
 
 from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig
@@ -39,7 +40,7 @@ from li_env.accel.engine import Engine
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planner import Planner
-from li_env.accel.report import device_name, versions
+from li_env.accel.report import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
 from li_env.worlds.matrix_game_3.assembly import random_world
@@ -338,6 +339,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     bench = Bench(random_world(device, config, grid), 1 if arguments.tiny else arguments.repeats)
     weights = sum(p.numel() * p.element_size() for p in bench.world.model.parameters()) / 2**30
     report: dict[str, Any] = {
+        "provenance": provenance(),
+        "device": device_name(device),
         "shape": "toy" if arguments.tiny else "published, 704 x 1280, 5 memory + 4 past + 10 new latents, 40 frames",
         "weights_gib": round(weights, 3),
         "ceilings_tflops": {"matrix products": GEMM_CEILING, "attention": ATTENTION_CEILING},
@@ -355,7 +358,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         report[name] = measure()
         print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
         if arguments.out:
-            write_json(arguments.out, {**report, "device": device_name(device), "versions": versions()})
+            write_json(arguments.out, report)
     return report
 
 

@@ -29,6 +29,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from benchmarks.provenance import provenance
 from li_env.kernels.block_select import SelectionPlan, TileLists, block_select, selection_plan, tile_means
 from li_env.kernels.block_sparse_attention import run_config
 from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
@@ -376,7 +377,7 @@ def main() -> None:
         for name in options.probe:
             print("PROBE " + json.dumps({"name": name, "checks": probe(name)}), flush=True)
         return
-    device = torch.cuda.get_device_properties(0)
+    facts, device = provenance(), torch.cuda.get_device_properties(0)
     probes = probe_in_children(options.variants, options.probe_limit)
     for name, result in probes.items():
         print(
@@ -386,7 +387,7 @@ def main() -> None:
     if not working:
         parser.exit(1, "no variant works on this chip\n")
     report: dict[str, Any] = {
-        "device": device.name, "torch": torch.__version__, "triton": __import__("triton").__version__,
+        "provenance": facts, "device": device.name,
         "default": default_config(torch.cuda.get_device_capability(), WIDTH, torch.bfloat16),
         "probes": probes, "cases": [],
     }  # fmt: skip
