@@ -7,9 +7,16 @@ from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from li_env.files import read_yaml
+from li_env.validation import check_mapping, shortened, shown
+from li_env.yaml_text import parse_yaml
+
+_FILES = (".yaml", ".yml", ".json")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "window": ("fixed", "adaptive"),
@@ -69,7 +76,7 @@ class AccelConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"name: {self.name!r} is not allowed; use a text, quoted in YAML if it is off or on")
+            raise ValueError(f"name: {shown(self.name)} is not allowed; use a text, quoted in YAML if it is off or on")
         for key, words in CHOICES.items():
             _check_choice(key, getattr(self, key), words)
         _check_whole("warmup_chunks", self.warmup_chunks, 0)
@@ -83,7 +90,7 @@ class AccelConfig:
             _check_number(key, getattr(self, key), "above 0 and at most 1", lambda value: 0.0 < value <= 1.0)
         _check_number("window_kappa", self.window_kappa, "above 0", lambda value: value > 0.0 and isfinite(value))
         if not isinstance(self.dense_first_block, bool):
-            raise ValueError(f"dense_first_block: {self.dense_first_block!r} is not allowed; use true or false")
+            raise ValueError(f"dense_first_block: {shown(self.dense_first_block)} is not allowed; use true or false")
 
     @classmethod
     def preset(cls, name: str) -> AccelConfig:
@@ -96,6 +103,36 @@ class AccelConfig:
         return cls.from_dict(yaml.safe_load((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
 
     @classmethod
+    def of(cls, preset: AccelConfig | str | Path | Mapping[str, Any]) -> AccelConfig:
+        """Take settings in whichever form they are given.
+
+        Args:
+            preset: an `AccelConfig`; the name of a preset; the path of a YAML or JSON file (a text that ends in
+                ``.yaml``, ``.yml`` or ``.json``, or a `Path`); a mapping of keys to values, or such a mapping as text
+                in braces, as a command line has it: ``{memory: coverage, memory_groups: 2}``. A key that is missing has
+                the value of the plain model. Settings without a ``name`` get that of their file, or ``custom``.
+
+        Raises:
+            ValueError: no such preset, a file that cannot be read, unknown keys or values that are not allowed.
+        """
+        if isinstance(preset, AccelConfig):
+            return preset
+        if isinstance(preset, Mapping):
+            return cls.from_dict({"name": "custom", **preset})
+        if isinstance(preset, Path) or (isinstance(preset, str) and preset.endswith(_FILES)):
+            data = read_yaml(preset, "preset", "a YAML file of acceleration settings")
+            return cls.from_dict({"name": Path(preset).stem, **_mapping(data, str(preset))})
+        if isinstance(preset, str) and preset.lstrip().startswith("{"):
+            return cls.from_dict({"name": "custom", **_mapping(parse_yaml(preset, "preset"), "preset")})
+        if isinstance(preset, str) and preset in preset_names():
+            return cls.preset(preset)
+        names = preset_names()
+        raise ValueError(
+            f"preset: {shown(preset)} is not known;{_closest(preset, names)} allowed: {', '.join(names)}, "
+            "a YAML file, a mapping of settings, an AccelConfig"
+        )
+
+    @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AccelConfig:
         """Build from plain values; a missing key takes its default.
 
@@ -103,11 +140,13 @@ class AccelConfig:
             ValueError: unknown key (with the closest known one) or a value that is not allowed.
         """
         if not isinstance(data, Mapping):
-            raise ValueError(f"acceleration settings: {data!r} is not a mapping of keys to values")
+            raise ValueError(f"acceleration settings: {shown(data)} is not a mapping of keys to values")
         known = [entry.name for entry in fields(cls)]
         for key in data:
             if key not in known:
-                raise ValueError(f"{key}: unknown key;{_closest(str(key), known)} allowed: {', '.join(known)}")
+                raise ValueError(
+                    f"{shortened(key, 80)}: unknown key;{_closest(key, known)} allowed: {', '.join(known)}"
+                )
         return cls(**data)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,25 +164,30 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
+def _mapping(data: Any, origin: str) -> Mapping[str, Any]:
+    """Return settings that were read from text; an empty text has none."""
+    return {} if data is None else check_mapping(origin, data)
+
+
 def _preset_folder() -> Any:
     return files("li_env.configs") / "accel"
 
 
-def _closest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    matches = get_close_matches(word, known, n=1)
+def _closest(word: object, known: list[str] | tuple[str, ...]) -> str:
+    matches = get_close_matches(shortened(word, 80) if isinstance(word, str) else shown(word), known, n=1)
     return f" did you mean {matches[0]!r}?" if matches else ""
 
 
 def _check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{key}: {value!r} is not known;{_closest(str(value), allowed)} allowed: {', '.join(allowed)}")
+        raise ValueError(f"{key}: {shown(value)} is not known;{_closest(value, allowed)} allowed: {', '.join(allowed)}")
 
 
 def _check_whole(key: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{key}: {value!r} is not allowed; use a whole number from {least} up")
+        raise ValueError(f"{key}: {shown(value)} is not allowed; use a whole number from {least} up")
 
 
 def _check_number(key: str, value: object, allowed: str, test: Callable[[float], bool]) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not test(value):
-        raise ValueError(f"{key}: {value!r} is not allowed; use a number {allowed}")
+        raise ValueError(f"{key}: {shown(value)} is not allowed; use a number {allowed}")

@@ -37,6 +37,9 @@ STAGES = ("motion", "plan", "generate", "decode")
 PLANNED_TOGETHER = 128
 """Episodes planned at a time: where a world takes them as they come, a GPU begins with the first ones meanwhile."""
 
+MOST_PLANNERS = 64
+"""Settings whose planners are kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class EpisodeState:
@@ -50,6 +53,7 @@ class EpisodeState:
         pose: [4, 4] camera-to-world float64, of the last frame (of the start before chunk 0).
         chunk: index of the chunk to make next.
         degenerated: whether the world has produced a number that is not finite.
+        config: the acceleration settings of this episode; ``None`` leaves them to the engine that steps it.
     """
 
     scene: Scene
@@ -59,6 +63,7 @@ class EpisodeState:
     pose: np.ndarray
     chunk: int
     degenerated: bool
+    config: AccelConfig | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +103,14 @@ class ChunkResult(ChunkPath):
 
 
 class Engine:
-    """Runs episodes of one world under one acceleration config.
+    """Runs episodes of one world.
 
     Args:
         world: the model. If it has an attribute ``view_overlap``, that is the view similarity it was trained with, and
             the planner uses it instead of the frustum given by its spec. If it has a method ``follow(pose, motions)``
             like `camera.follow`, that is how its camera moves. If it has a method ``generate_stream(requests, count)``,
             like ``generate`` for an iterator of so many requests, it may begin while later ones are still planned.
-        config: the acceleration settings.
+        config: the acceleration settings of episodes that bring none of their own.
         device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one. A world that
             can decode without going to the host has a method ``decode_on_device``, like ``decode`` but for that.
     """
@@ -113,7 +118,9 @@ class Engine:
     def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
         self.world, self.config, self.device_frames = world, config, device_frames
         view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
+        self._view_overlap = view_overlap
         self.planner = Planner(world.spec, config, view_overlap)
+        self._planners = {config: self.planner}
         self._own_follow: Callable[[np.ndarray, Sequence[CameraMotion]], np.ndarray] | None
         self._own_follow = getattr(world, "follow", None)
 
@@ -123,6 +130,7 @@ class Engine:
         prompts: Sequence[str],
         seeds: Sequence[int],
         poses: Sequence[np.ndarray] | None = None,
+        configs: Sequence[AccelConfig | None] | None = None,
     ) -> list[EpisodeState]:
         """Begin one episode per image.
 
@@ -131,12 +139,14 @@ class Engine:
             prompts: one text per image (may be empty).
             seeds: one whole number from 0 up per image; equal seeds give equal noise.
             poses: camera-to-world [4, 4] of the start frames, the identity by default.
+            configs: acceleration settings of each episode; ``None`` for those of the engine.
 
         Raises:
             ValueError: numbers of entries differ, or an image, seed or pose is not as described.
         """
         poses = [np.eye(4)] * len(images) if poses is None else poses
-        for key, values in (("prompts", prompts), ("seeds", seeds), ("poses", poses)):
+        configs = [None] * len(images) if configs is None else configs
+        for key, values in (("prompts", prompts), ("seeds", seeds), ("poses", poses), ("configs", configs)):
             if len(values) != len(images):
                 raise ValueError(f"{key}: {len(values)} given for {len(images)} images; one per image is needed")
         for index, (image, seed, pose) in enumerate(zip(images, seeds, poses, strict=True)):
@@ -144,8 +154,8 @@ class Engine:
         with torch.inference_mode():
             scenes = self.world.start(images, prompts)
         return [
-            EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False)
-            for scene, seed, pose in zip(scenes, seeds, poses, strict=True)
+            EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
+            for scene, seed, pose, config in zip(scenes, seeds, poses, configs, strict=True)
         ]
 
     def step(
@@ -208,12 +218,15 @@ class Engine:
         following = [
             EpisodeState(
                 scene=state.scene,
-                history=history.with_dynamics(smoothed(state.history.dynamics, change, self.config.window_smoothing)),
+                history=history.with_dynamics(
+                    smoothed(state.history.dynamics, change, self.config_of(state).window_smoothing)
+                ),
                 stream=stream,
                 seed=state.seed,
                 pose=result.poses[-1].copy(),
                 chunk=state.chunk + 1,
                 degenerated=state.degenerated or result.degenerated,
+                config=state.config,
             )
             for state, stream, result, history, change in zip(states, streams, results, longer, changes, strict=True)
         ]
@@ -281,10 +294,7 @@ class Engine:
         for start in range(0, max(1, len(states)), PLANNED_TOGETHER):
             part = slice(start, start + PLANNED_TOGETHER)
             own, began = states[part], time.perf_counter()
-            if plans is None:
-                decided = self.planner.plan([state.history for state in own], [poses for poses, _, _ in moves[part]])
-            else:
-                decided = list(plans[part])
+            decided = self._plan(own, [poses for poses, _, _ in moves[part]]) if plans is None else list(plans[part])
             clock.add("plan", began)
             new = [ChunkPath(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
             paths += new
@@ -302,6 +312,28 @@ class Engine:
                     context_motions=state.history.motions_to(indices),
                     origin=state.history.poses[0] if len(state.history) else path.poses[0],
                 )
+
+    def config_of(self, state: EpisodeState) -> AccelConfig:
+        """Return the settings that an episode is stepped with."""
+        return self.config if state.config is None else state.config
+
+    def _plan(self, states: Sequence[EpisodeState], poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
+        """Plan the next chunk of every episode, those of equal settings together."""
+        members: dict[AccelConfig, list[int]] = {}
+        for index, state in enumerate(states):
+            members.setdefault(self.config_of(state), []).append(index)
+        plans: dict[int, ChunkPlan] = {}
+        for config, rows in members.items():
+            decided = self._planner(config).plan([states[row].history for row in rows], [poses[row] for row in rows])
+            plans.update(zip(rows, decided, strict=True))
+        return [plans[index] for index in range(len(states))]
+
+    def _planner(self, config: AccelConfig) -> Planner:
+        if config not in self._planners:
+            if len(self._planners) > MOST_PLANNERS:  # a sweep over settings must not grow for ever
+                self._planners = {self.config: self.planner}
+            self._planners[config] = Planner(self.world.spec, config, self._view_overlap)
+        return self._planners[config]
 
     def _generate(self, requests: Iterator[ChunkRequest], count: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Latents per episode, as the world made them and repaired where they are not finite."""

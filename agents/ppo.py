@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +54,7 @@ class PPOConfig:
     Attributes:
         task: ``pointgoal`` or ``imagegoal``.
         world: by name.
-        preset: acceleration preset.
+        preset: acceleration preset, by name or as settings.
         steps: environment steps in all, over all worlds; a step is one chunk of frames.
         cloning_steps: the first of them, in which the agent imitates shortest ways (`li_env.agents.cloning`) instead of
             learning from reward; needs a dataset that names its maps.
@@ -71,7 +71,7 @@ class PPOConfig:
 
     task: str = "pointgoal"
     world: str = "freedoom"
-    preset: str = "off"
+    preset: str | Mapping[str, Any] = "off"
     steps: int = 100_000
     cloning_steps: int = 0
     worlds: int = 64

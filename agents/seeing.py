@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class MapperConfig:
     Attributes:
         task: ``pointgoal``.
         world: by name.
-        preset: acceleration preset.
+        preset: acceleration preset, by name or as settings.
         steps: environment steps in all, over all worlds; a step is one chunk of frames and shows the eye its last one.
         worlds: that step together.
         rounds: into which the steps are divided: after each the eye learns from all frames so far.
@@ -61,7 +61,7 @@ class MapperConfig:
 
     task: str = "pointgoal"
     world: str = "freedoom"
-    preset: str = "off"
+    preset: str | Mapping[str, Any] = "off"
     steps: int = 32_768
     worlds: int = 64
     rounds: int = 8

@@ -12,7 +12,7 @@ from gymnasium.utils import EzPickle
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.world import WorldModel
-from li_env.episodes import Observation, open_episodes
+from li_env.episodes import Observation, Preset, open_episodes
 from li_env.errors import check_choice
 from li_env.images import fit_note
 from li_env.state import SavedState
@@ -56,7 +56,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
     the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
     ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`;
-    excludes the others and leaves the noise of the episode as it was saved). Goal tasks: ``episode`` (index in the
+    excludes the others and leaves the noise of the episode as it was saved), ``preset`` (as the argument; it stays for
+    the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode`` (index in the
     dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses) and, in
     ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
 
@@ -85,7 +86,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
 
     Args:
         world: a name from `li_env.worlds.world_names`, or a `WorldModel`.
-        preset: an acceleration preset by name, or an `AccelConfig`.
+        preset: acceleration settings: the name of a preset, a mapping of keys to values, the path of a YAML file, or an
+            `AccelConfig` (`AccelConfig.of`); the attribute `preset` changes them later.
         action_space: ``discrete``, ``continuous`` or ``keyboard_mouse``.
         observation: ``chunk`` or ``frame``.
         render_mode: ``rgb_array`` (the last frame; one per step, hence ``render_fps`` = fps / frames of a step),
@@ -107,7 +109,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     def __init__(
         self,
         world: str | WorldModel = "freedoom",
-        preset: str | AccelConfig = DEFAULT_PRESET,
+        preset: Preset = DEFAULT_PRESET,
         action_space: str = "discrete",
         observation: str = "chunk",
         render_mode: str | None = None,
@@ -136,6 +138,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
         self.image_note: str | None = None
         """How the image of the last reset was made to fit; None where it was not."""
+        self._preset = self.episodes.engine.config
         self._now: SavedState | None = None
         self._window: Window | None = None
 
@@ -146,7 +149,11 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         super().reset(seed=seed)
         options = options or {}
         self.episodes.check_options(options)
-        self._now = options["state"] if "state" in options else self.episodes.start([self.np_random], [options])[0]
+        if "state" in options:
+            self._now = options["state"]
+        else:
+            (self._now,) = self.episodes.start([self.np_random], [options], [self._preset])
+        self._preset = self.episodes.preset_of(self._now)
         self._show()
         self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
         return self.episodes.observation(self._now), self.episodes.info(self._now)
@@ -159,6 +166,21 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         rules = self.episodes
         ended = rules.terminated(now), rules.truncated(now)
         return rules.observation(now), rules.reward(now), *ended, rules.info(now)
+
+    @property
+    def preset(self) -> AccelConfig:
+        """The acceleration settings, of the episodes to come too. What is assigned counts from the next reset on.
+
+        An episode keeps those it began with. A saved state brings its own, which then stay.
+
+        Raises:
+            ValueError: on assignment of settings that are not allowed.
+        """
+        return self._preset
+
+    @preset.setter
+    def preset(self, preset: Preset) -> None:
+        self._preset = AccelConfig.of(preset)
 
     @property
     def plan(self) -> dict[str, Any] | None:
@@ -187,6 +209,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             ValueError: not a `SavedState`, or one of another world.
         """
         self._now = self.episodes.check_state(state)
+        self._preset = self.episodes.preset_of(self._now)
 
     def close(self) -> None:
         """Close the window, if there is one. May be called again."""

@@ -31,13 +31,16 @@ from li_env.worlds.registry import load_world
 Observation = Any
 """An array of the observation space, or a dictionary of arrays; frames may be tensors (``device_frames``)."""
 
+Preset = AccelConfig | str | Path | Mapping[str, Any]
+"""Acceleration settings in one of the forms that `AccelConfig.of` takes."""
+
 OBSERVATIONS = ("chunk", "frame")
-START_OPTIONS = ("image", "prompt", "pose", "start", "state")
+START_OPTIONS = ("image", "prompt", "pose", "start", "state", "preset")
 
 
 def open_episodes(
     world: str | WorldModel = "freedoom",
-    preset: str | AccelConfig = "off",
+    preset: Preset = "off",
     action_space: str = "discrete",
     observation: str = "chunk",
     device: str = "auto",
@@ -55,7 +58,7 @@ def open_episodes(
     Raises:
         ValueError: any argument that is not allowed; the message names it, its value and what is.
     """
-    config = preset if isinstance(preset, AccelConfig) else AccelConfig.preset(preset)
+    config = AccelConfig.of(preset)
     if isinstance(world, str):
         model = load_world(world, device=device, weights=weights)
     elif weights is not None:
@@ -109,15 +112,26 @@ class Episodes:
         self.observation_space: spaces.Space[Any] = spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
 
     def start(
-        self, generators: Sequence[np.random.Generator], options: Sequence[Mapping[str, Any]]
+        self,
+        generators: Sequence[np.random.Generator],
+        options: Sequence[Mapping[str, Any]],
+        presets: Sequence[AccelConfig] | None = None,
     ) -> list[SavedState]:
         """Begin one episode per generator; options as in `li_env.env.LightInteractionEnv`.
+
+        Args:
+            generators: of the random draws.
+            options: without ``state``.
+            presets: of the episodes whose options name none; by default the engine's.
 
         Raises:
             ValueError: an option that is not known or a value that is not allowed.
         """
-        images, prompts, seeds, poses, indices, states = [], [], [], [], [], []
-        for generator, given in zip(generators, options, strict=True):
+        images, prompts, seeds, poses, indices, states, configs = [], [], [], [], [], [], []
+        own = [self.engine.config] * len(options) if presets is None else presets
+        for generator, asked, preset in zip(generators, options, own, strict=True):
+            given = {name: value for name, value in asked.items() if name != "preset"}
+            configs.append(AccelConfig.of(asked.get("preset", preset)))
             # Always both draws, so that the noise does not depend on where the start frame came from.
             seed, draw = int(generator.integers(2**31 - 1)), float(generator.random())
             opening = self.task.open(given, generator)
@@ -128,7 +142,7 @@ class Episodes:
             poses.append(pose)
             indices.append(index)
             states.append(self.task.begin(replace(opening, frame=read_only(image[:])), pose, generator))
-        started = self.engine.start(images, prompts, seeds, poses)
+        started = self.engine.start(images, prompts, seeds, poses, configs)
         rows = self.spec.chunk_frames
         return [
             SavedState(
@@ -217,6 +231,8 @@ class Episodes:
                 others = ", ".join(sorted(set(options) - {"state"}))
                 raise ValueError(f"reset option 'state' excludes the others; given with it: {others}")
             self.check_state(options["state"])
+        if "preset" in options:
+            AccelConfig.of(options["preset"])
         if "image" in options and "start" in options:
             raise ValueError("reset options 'image' and 'start' exclude each other")
 
@@ -231,6 +247,10 @@ class Episodes:
         if state.spec != self.spec:
             raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.spec.name!r}")
         return state
+
+    def preset_of(self, state: SavedState) -> AccelConfig:
+        """Return the acceleration settings of an episode."""
+        return self.engine.config_of(state.episode)
 
     def observation(self, now: SavedState, copy: bool = True) -> Observation:
         """The last frames, or the last one, with the task's sensors if it has any: new arrays.

@@ -13,8 +13,9 @@ from gymnasium.utils import EzPickle, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
+from li_env.accel.config import AccelConfig
 from li_env.env import DEFAULT_PRESET
-from li_env.episodes import open_episodes
+from li_env.episodes import Preset, open_episodes
 from li_env.errors import check_choice
 from li_env.state import SavedState
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
@@ -117,6 +118,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._seeds: list[int | None] = [None] * self.num_envs
         self._worlds: list[WorldSnapshot | None] = [None] * self.num_envs
+        self._presets = [self.episodes.engine.config] * self.num_envs
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -196,6 +198,24 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         return self._observe(now), rewards, terminations, truncations, {**final, **infos}
 
     @property
+    def preset(self) -> tuple[AccelConfig, ...]:
+        """The acceleration settings of every world, see `LightInteractionEnv.preset`.
+
+        Assigned are those of all worlds, or a list with one entry per world; they count from the next reset on.
+
+        Raises:
+            ValueError: on assignment of settings that are not allowed, or of another number.
+        """
+        return tuple(self._presets)
+
+    @preset.setter
+    def preset(self, preset: Preset | Sequence[Preset]) -> None:
+        each: list[Any] = list(preset) if isinstance(preset, list | tuple) else [preset] * self.num_envs
+        if len(each) != self.num_envs:
+            raise ValueError(f"preset: {len(each)} given for {self.num_envs} worlds; allowed: one, or one per world")
+        self._presets = [AccelConfig.of(one) for one in each]
+
+    @property
     def plans(self) -> tuple[dict[str, Any] | None, ...]:
         """The plan of every world's last step in words; None for a world whose step made no chunk."""
         lasts = [world.moment.last for world in self._current()]
@@ -225,6 +245,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             self.episodes.check_state(snapshot.moment)
         for index, snapshot in zip(rows, snapshots, strict=True):
             self._worlds[index] = snapshot
+            self._presets[index] = self.episodes.preset_of(snapshot.moment)
 
     def fork(self, src: int, dst: int | Iterable[int]) -> None:
         """Make the worlds ``dst`` continue from where world ``src`` is, O(1) each: nothing is copied.
@@ -271,13 +292,18 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         """Begin new episodes; those with a saved state as option take that."""
         fresh = [place for place, given in enumerate(options) if "state" not in given]
         started = iter(
-            self.episodes.start([self._generator(rows[place]) for place in fresh], [options[place] for place in fresh])
+            self.episodes.start(
+                [self._generator(rows[place]) for place in fresh],
+                [options[place] for place in fresh],
+                [self._presets[rows[place]] for place in fresh],
+            )
             if fresh
             else []
         )
         moments = [given["state"] if "state" in given else next(started) for given in options]
         for index, moment in zip(rows, moments, strict=True):
             self._worlds[index] = WorldSnapshot(moment, 0, False)
+            self._presets[index] = self.episodes.preset_of(moment)
 
     def _final(self, ended: Sequence[int]) -> dict[str, Any]:
         """What SAME_STEP tells about episodes that end in this step."""

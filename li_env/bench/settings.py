@@ -44,7 +44,7 @@ class BenchSettings:
     """Settings of `report.benchmark`.
 
     Attributes:
-        presets: names; `REFERENCE` is added in front if it is missing.
+        presets: names, files or settings (`AccelConfig.of`); `REFERENCE` is added in front if it is missing.
         trajectories: names from `trajectories.TRAJECTORIES`.
         seeds: one rollout per trajectory and seed; a seed picks the start frame (modulo their number) and the noise.
         repeats: how often everything is timed; the presets take turns within a repeat.
@@ -70,6 +70,10 @@ class BenchSettings:
             values = getattr(self, key)
             if not values or len(set(values)) != len(values):
                 raise ValueError(f"{key}={values!r} is not allowed; use one or more, each once")
+        labels = [variant.label for variant in self.variants]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"presets: two are called {label!r}; give every one a name of its own")
         for key, most in _MOST.items():
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -86,8 +90,8 @@ class BenchSettings:
     @property
     def variants(self) -> tuple[Variant, ...]:
         """What is run: the reference first, then the other presets, then the sweeps."""
-        names = [REFERENCE, *(name for name in self.presets if name != REFERENCE)]
-        variants = [Variant(name, AccelConfig.preset(name)) for name in names]
+        configs = [AccelConfig.of(preset) for preset in self.presets if preset != REFERENCE]
+        variants = [Variant(config.name, config) for config in (AccelConfig.preset(REFERENCE), *configs)]
         swept = AccelConfig.preset(SWEPT)
         for sweep in self.sweeps:
             for value in sweep.values:

@@ -21,7 +21,7 @@ class Arguments:
     world: tuple[str, ...] = ("freedoom",)
     """Worlds by name (see li-env worlds)."""
     presets: tuple[str, ...] = ("off", "context", "cache", "sparse", "all")
-    """Acceleration presets; off, which they are compared with, is always run."""
+    """Acceleration presets: names, YAML files or {key: value, ...}; off, their reference, is always run."""
     trajectories: tuple[str, ...] = ("left-right", "forward-backward", "square", "random")
     """Any of left-right, forward-backward, square, random."""
     seeds: tuple[int, ...] = (0, 1)

@@ -25,7 +25,7 @@ class Arguments:
     max_steps: int = 32
     """Steps until an episode is cut."""
     preset: str = "off"
-    """Acceleration preset."""
+    """Acceleration preset: name, YAML file or {key: value, ...}."""
     seed: int = 0
     """Of noise and choices."""
     greedy: bool = False

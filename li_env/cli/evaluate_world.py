@@ -24,7 +24,7 @@ class Arguments:
     weights: Path | None = None
     """Folder with weights, as li-env train world leaves them; the shipped ones by default."""
     preset: str = "off"
-    """Acceleration preset."""
+    """Acceleration preset: name, YAML file or {key: value, ...}."""
     seed: int = 0
     """Picks maps, walks and noise (0 to 999)."""
     workers: int | None = None

@@ -25,7 +25,7 @@ class Arguments:
     world: str = "freedoom"
     """World by name (see li-env worlds)."""
     preset: str = "all"
-    """Acceleration preset."""
+    """Acceleration preset: name, YAML file or {key: value, ...}."""
     compare: str | None = None
     """A second preset for the same rollout: adds compare.mp4 (both side by side) and PSNR in dB to the report."""
     seed: int = 0
@@ -50,14 +50,13 @@ def run(arguments: Arguments) -> None:
     # Everything that can be wrong is looked at before anything takes long or is written.
     if arguments.seed < 0:
         raise ValueError(f"seed={arguments.seed} is negative; allowed: 0 or more")
-    presets = [name for name in (arguments.preset, arguments.compare) if name is not None]
-    configs = [AccelConfig.preset(name) for name in presets]
+    configs = [AccelConfig.of(each) for each in (arguments.preset, arguments.compare) if each is not None]
     check_folder("out", arguments.out, ("video.mp4", "contact_sheet.png", "report.json", "compare.mp4"))
     world = load_world(arguments.world, device=arguments.device)
     motions = parse_trajectory(arguments.trajectory, world.spec.motion)
     image, pose, start = _start_view(arguments, world)
     rollouts = _roll_out(world, configs, image, motions, arguments, pose)
-    report = _report(rollouts, presets, arguments, start)
+    report = _report(rollouts, [config.name for config in configs], arguments, start)
     _write(arguments.out, rollouts, report, world.spec.fps)
     _print(report, arguments.out)
 

@@ -20,7 +20,7 @@ class Arguments:
     world: str | None = None
     """Another world than the configuration's: freedoom or freedoom_game."""
     preset: str | None = None
-    """Another acceleration preset than the configuration's."""
+    """Another acceleration preset than the configuration's: name, YAML file or {key: value, ...}."""
     steps: int | None = None
     """Another number of environment steps than the configuration's; a step is one chunk of frames."""
     seed: int | None = None
@@ -38,7 +38,7 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from li_env.accel.config import AccelConfig
+    from li_env.accel.config import AccelConfig, preset_names
     from li_env.agents.training import read_config, train
     from li_env.errors import check_folder
     from li_env.tasks import EpisodeDataset
@@ -54,7 +54,10 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"workers={arguments.workers} is of use in world 'freedoom_game' only; allowed here: 0")
     check_folder("out", arguments.out)
     world_entry(config.world)
-    AccelConfig.preset(config.preset)
+    preset = AccelConfig.of(config.preset)
+    if config.preset not in preset_names():
+        # What is stored with the agent must not depend on a file that may change.
+        config = replace(config, preset=preset.to_dict())
     dataset = None if arguments.dataset is None else EpisodeDataset.read(arguments.dataset)
     options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
     world = load_world(config.world, device=arguments.device, **options)

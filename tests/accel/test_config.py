@@ -103,3 +103,54 @@ def test_bad_values_name_key_value_and_allowed(key: str, value: Any, allowed: st
     assert message.startswith(f"{key}: {value!r}")
     assert allowed in message
     assert "\n" not in message
+
+
+def test_settings_come_in_many_forms(tmp_path: Any) -> None:
+    off = AccelConfig.preset("off")
+    file = tmp_path / "mine.yaml"
+    file.write_text("memory: coverage\nmemory_groups: 2\n")
+    mine = AccelConfig("mine", memory="coverage", memory_groups=2)
+    assert AccelConfig.of("off") == off == AccelConfig.of(off) == AccelConfig.of(off.to_dict())
+    assert AccelConfig.of(str(file)) == AccelConfig.of(file) == mine
+    assert AccelConfig.of({"memory": "coverage", "memory_groups": 2}) == mine.replace(name="custom")
+    assert AccelConfig.of("{memory: coverage, memory_groups: 2}") == mine.replace(name="custom")
+    assert AccelConfig.of('{"name": "mine", "memory": "coverage", "memory_groups": 2}') == mine
+    (tmp_path / "same.json").write_text('{"memory": "coverage", "memory_groups": 2}')
+    assert AccelConfig.of(tmp_path / "same.json") == mine.replace(name="same")
+    (tmp_path / "empty.yml").write_text("")
+    assert AccelConfig.of(tmp_path / "empty.yml") == off.replace(name="empty")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("al", "^preset: 'al' is not known; did you mean 'all'. allowed: .*off.*, a YAML file"),
+        (3, "^preset: 3 is not known"),
+        (None, "^preset: None is not known"),
+        (["all"], "^preset: .'all'. is not known"),
+        ("x" * 10_000, "is not known"),
+        ("nowhere.yaml", "nowhere.yaml'"),
+        ({"memori": 1}, "^memori: unknown key; did you mean 'memory'"),
+        ("{memory: 3}", "^memory: 3 is not known"),
+        ("{memory: [", "preset"),
+        ("{memory}", "memory: None"),
+        (b"all", "^preset: b'all' is not known"),
+    ],
+)
+def test_other_forms_are_refused_in_one_line(given: Any, message: str, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message) as error:
+        AccelConfig.of(given)
+    assert len(str(error.value)) <= 500
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"- off", b"3", b"a: [", b"x: y"])
+def test_files_that_hold_no_settings_are_refused(text: bytes, tmp_path: Any) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(text)
+    with pytest.raises(ValueError, match="mine.yaml|^x: unknown key") as error:
+        AccelConfig.of(file)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="preset"):
+        AccelConfig.of(tmp_path / "folder.yaml")

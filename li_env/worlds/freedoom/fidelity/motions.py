@@ -36,7 +36,7 @@ def motion_accuracy(
         displacement), ``error_blocked_metres`` (of motions that are blocked), ``error_ignored_metres`` (if commands
         simply happened), ``precision`` and ``recall`` of being blocked. None where there is nothing to divide by.
     """
-    engine = Engine(world, AccelConfig.preset(settings.preset))
+    engine = Engine(world, AccelConfig.of(settings.preset))
     wanted, true, found = [], [], []
     pasts = [
         RealPast(world, footage.frames[row], latents[row], footage.poses[row]) for row in range(len(footage))

@@ -56,7 +56,7 @@ class Player:
     """Steps batches of episodes of one world with a number of denoising steps, with or without memory."""
 
     def __init__(self, world: WorldModel, preset: str, steps: int, memory: bool) -> None:
-        self.engine = Engine(ReplayWorld(world, steps, memory), AccelConfig.preset(preset))
+        self.engine = Engine(ReplayWorld(world, steps, memory), AccelConfig.of(preset))
         self.steps, self.memory = steps, memory
 
     def step(

@@ -60,7 +60,7 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
         ValueError: unknown preset, missing or damaged weights.
         ImportError: no ViZDoom.
     """
-    AccelConfig.preset(settings.preset)  # an unknown one is noticed before anything takes long
+    AccelConfig.of(settings.preset)  # an unknown one is noticed before anything takes long
     world = load(settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
