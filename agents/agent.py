@@ -1,39 +1,21 @@
-"""What an agent sees and what it answers.
+"""What an agent is: it answers views of episodes with actions.
 
-Agents here speak the ``continuous`` action space. Whatever an agent remembers of an episode it hands back with its
-action and gets again with the next view, so that one agent plays any number of episodes at once.
+Agents here speak the ``continuous`` action space. An agent keeps nothing about an episode: what it remembers it hands
+back with its action and gets again with the next view, and what it draws comes from the view's generator. So one agent
+plays any number of episodes at once, and an episode does not depend on the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from li_env.episodes import Observation
-from li_env.state import SavedState
+from li_env.rollouts import View
 
 ACTION_SPACE = "continuous"
 """Of the environments that agents play in."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """One episode at one moment.
-
-    Attributes:
-        observation: what the environment shows.
-        info: what it tells beside that.
-        moment: to fork the world from, for agents that plan in it.
-        memory: what the agent gave back with its last action, ``None`` at the start.
-    """
-
-    observation: Observation
-    info: Mapping[str, Any]
-    moment: SavedState
-    memory: Any = None
 
 
 class Agent(Protocol):
@@ -42,3 +24,15 @@ class Agent(Protocol):
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """(an action of the ``continuous`` space, what to remember) for every view."""
         ...
+
+
+class DrawingAgent:
+    """An agent that draws at random, from `View.generator` alone.
+
+    Args:
+        seed: from which, together with the number of an episode, the generators of its views are made
+            (`li_env.rollouts.play_episodes`, ``agent_seed``).
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from li_env.agents.agent import View
+from li_env.agents.agent import DrawingAgent
 from li_env.agents.moves import Moves
 from li_env.episodes import Episodes
+from li_env.rollouts import View
 from li_env.state import SavedState
 
 
-class CrossEntropyPlanner:
+class CrossEntropyPlanner(DrawingAgent):
     """Plans a few steps ahead for the task's reward, makes the first move, and plans again.
 
     The plan of the step before, moved on by one, is where the next search begins.
@@ -50,9 +51,9 @@ class CrossEntropyPlanner:
                 raise ValueError(f"{name}={value} is not allowed; use a whole number from 1 up")
         if elites > candidates:
             raise ValueError(f"elites={elites} is not allowed; use at most candidates={candidates}")
+        super().__init__(seed)
         self._rules, self._moves = rules, moves
         self._horizon, self._candidates, self._elites, self._rounds = horizon, candidates, elites, rounds
-        self._rng = np.random.default_rng(seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """The memory is the distribution [horizon, moves] over the rest of the plan."""
@@ -61,7 +62,7 @@ class CrossEntropyPlanner:
         chances = np.stack([uniform if view.memory is None else view.memory for view in views])
         best, record = np.zeros(len(views), dtype=int), np.full(len(views), -np.inf)
         for _ in range(self._rounds):
-            plans = self._draw(chances)
+            plans = self._draw(views, chances)
             returns = self._try([view.moment for view in views], plans)
             order = np.argsort(-returns, axis=1, kind="stable")[:, : self._elites]
             chosen = np.take_along_axis(plans, order[..., None], axis=1)
@@ -72,10 +73,11 @@ class CrossEntropyPlanner:
         following = np.concatenate([chances[:, 1:], np.repeat(uniform[None, :1], len(views), axis=0)], axis=1)
         return self._moves.actions(best), list(following)
 
-    def _draw(self, chances: np.ndarray) -> np.ndarray:
-        """Plans [views, candidates, horizon] from [views, horizon, moves]."""
+    def _draw(self, views: Sequence[View], chances: np.ndarray) -> np.ndarray:
+        """Plans [views, candidates, horizon] from [views, horizon, moves], each drawn from the view's generator."""
         ladder = np.cumsum(chances, axis=-1)[:, None]
-        draws = self._rng.random((len(chances), self._candidates, self._horizon, 1))
+        shape = (self._candidates, self._horizon, 1)
+        draws = np.stack([view.generator.random(shape) for view in views])
         return np.minimum((draws >= ladder).sum(-1), chances.shape[-1] - 1)
 
     def _try(self, moments: Sequence[SavedState], plans: np.ndarray) -> np.ndarray:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from li_env.agents.agent import View
 from li_env.agents.history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
 from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes
+from li_env.rollouts import View
 
 _DECAY = 1e-3
 _GAINS = (0.6, 1.4)  # of each colour

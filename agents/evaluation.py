@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from li_env.agents.agent import Agent, View
-from li_env.episodes import Episodes
+from li_env.agents.agent import Agent, DrawingAgent
+from li_env.rollouts import Environment, FinishedEpisode, play_episodes
 
 MEASURES = ("success", "spl", "soft_spl", "distance_to_goal", "collisions", "path_length", "seen_area")
 """Of those, every task reports the ones it has."""
@@ -17,77 +17,41 @@ _RESAMPLES = 1000
 
 
 def evaluate(
-    rules: Episodes,
+    env: Environment,
     agent: Agent,
     options: Sequence[Mapping[str, Any]],
-    max_steps: int,
+    max_steps: int | None = None,
     seed: int = 0,
     batch: int = 64,
     on_episodes: Callable[[int], None] = lambda ended: None,
 ) -> list[dict[str, float]]:
-    """Play one episode per entry of ``options``, ``batch`` at a time.
+    """Play one episode per entry of ``options`` (`li_env.rollouts.play_episodes`).
 
     Args:
-        rules: the world and its task, with ``continuous`` actions.
-        agent: who plays.
+        env: the environment, with ``continuous`` actions, or its `Episodes`.
+        agent: who plays. Its draws come from its own seed if it is a `DrawingAgent`, else from ``seed``.
         options: reset options of every episode, such as ``{"episode": 3}``.
-        max_steps: steps until an episode is cut.
-        seed: episode i draws from the generator of (seed, i).
-        batch: episodes that step together.
+        max_steps: steps until an episode is cut; the environment's time limit by default.
+        seed: of the episodes.
+        batch: most episodes that step together; changes nothing but the speed.
         on_episodes: called with the number of episodes that have ended since the last call.
 
     Returns:
-        per episode ``return``, ``steps`` and the task's measures at its end.
+        per episode, in the order of ``options``, ``return``, ``steps`` and the task's measures at its end.
     """
-    rows: list[dict[str, float]] = []
-    for first in range(0, len(options), batch):
-        part = options[first : first + batch]
-        for given in part:
-            rules.check_options(given)
-        generators = [np.random.default_rng([seed, first + index]) for index in range(len(part))]
-        rows += _play(rules, agent, generators, part, max_steps, on_episodes)
-    return rows
+    rows: dict[int, dict[str, float]] = {}
+    agent_seed = agent.seed if isinstance(agent, DrawingAgent) else seed
+    for episode in play_episodes(
+        env, agent.act, options, max_steps=max_steps, seed=seed, agent_seed=agent_seed, batch=batch
+    ):
+        rows[episode.index] = _row(episode)
+        on_episodes(1)
+    return [rows[index] for index in range(len(options))]
 
 
-def _play(
-    rules: Episodes,
-    agent: Agent,
-    generators: Sequence[np.random.Generator],
-    options: Sequence[Mapping[str, Any]],
-    max_steps: int,
-    on_episodes: Callable[[int], None],
-) -> list[dict[str, float]]:
-    moments = rules.start(generators, options)
-    memories: list[Any] = [None] * len(moments)
-    rewards, steps = np.zeros(len(moments)), np.zeros(len(moments), dtype=int)
-    going = list(range(len(moments)))
-    while going:
-        views = [
-            View(rules.observation(moments[index]), rules.info(moments[index]), moments[index], memories[index])
-            for index in going
-        ]
-        actions, remembered = agent.act(views)
-        following = rules.step([moments[index] for index in going], actions)
-        for index, moment, memory in zip(going, following, remembered, strict=True):
-            moments[index], memories[index] = moment, memory
-            rewards[index] += rules.reward(moment)
-            steps[index] += 1
-        ended = [
-            index
-            for index in going
-            if rules.terminated(moments[index]) or rules.truncated(moments[index]) or steps[index] == max_steps
-        ]
-        going = [index for index in going if index not in ended]
-        on_episodes(len(ended))
-    return [
-        {"return": float(reward), "steps": float(count), **_measures(rules, moment)}
-        for reward, count, moment in zip(rewards, steps, moments, strict=True)
-    ]
-
-
-def _measures(rules: Episodes, moment: Any) -> dict[str, float]:
-    metrics = rules.task.metrics(moment.task)
-    return {name: float(metrics[name]) for name in MEASURES if name in metrics}
+def _row(episode: FinishedEpisode) -> dict[str, float]:
+    measures = {name: episode.measures[name] for name in MEASURES if name in episode.measures}
+    return {"return": float(sum(episode.rewards)), "steps": float(len(episode.actions)), **measures}
 
 
 def summarise(rows: Sequence[Mapping[str, float]], seed: int = 0) -> dict[str, Any]:

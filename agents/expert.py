@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from li_env.agents.agent import View
 from li_env.agents.cloning import Lesson
 from li_env.agents.moves import STOP, Moves, move_towards
+from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord
 from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls, map_distance
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from li_env.agents.blocks import by_blocks
+
 RAYS = 16
 """Evenly spaced over the picture's width, from its left edge to its right one."""
 
@@ -53,10 +55,11 @@ class Eye(nn.Module):
         return self.along(self.columns(frames.float() / 255 - 0.5).squeeze(2)).squeeze(1)
 
     def look(self, frames: np.ndarray) -> torch.Tensor:
-        """Free ways [n, `RAYS`] in length units, at most `REACH`, of frames uint8 [n, H, W, 3]."""
+        """Free ways [n, `RAYS`] in length units, at most `REACH`, of frames uint8 [n, H, W, 3], each by itself."""
         with torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
-            return self(batch.to(next(self.parameters()).device)).clamp(0, 1) * REACH
+            rows = {"frames": batch.to(next(self.parameters()).device)}
+            return by_blocks(lambda block: {"ways": self(block["frames"])}, rows)["ways"].clamp(0, 1) * REACH
 
 
 class EyeTrainer:

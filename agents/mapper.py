@@ -6,6 +6,7 @@ agent's own coordinates, a planner. PointGoal only. It uses frames, the goal sen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 
 from li_env.agents import belief
-from li_env.agents.agent import View
+from li_env.agents.blocks import by_blocks
 from li_env.agents.eye import Eye
 from li_env.agents.moves import STOP, Moves, move_towards
+from li_env.rollouts import View
 
 BUMP = 0.3
 """Share of a way that must have been refused for it to count as a bump."""
@@ -54,48 +56,54 @@ class Mapper:
         poses = np.stack([view.info["pose"] for view in views])
         memories = [_memory(view) for view in views]
         origins = np.array([memory.origin for memory in memories])
-        yaw = np.arctan2(poses[:, 0, 2], poses[:, 2, 2])
-        places = self._tensor(np.column_stack([poses[:, [0, 2], 3] - origins, yaw]))
-        goals = self._goals(views, places)
-        bumped = torch.tensor([view.info["blocked"] > BUMP for view in views], device=self._device)
-        ways = self.eye.look(np.stack([view.observation["rgb"] for view in views]))  # type: ignore[index]
+        yaw = [math.atan2(pose[0, 2], pose[2, 2]) for pose in poses]
+        seen = {
+            "places": self._tensor(np.column_stack([poses[:, [0, 2], 3] - origins, yaw])),
+            "goals": self._tensor(np.stack([view.observation["pointgoal"] for view in views])),  # type: ignore[index]
+            "bumped": torch.tensor([view.info["blocked"] > BUMP for view in views], device=self._device),
+            "ways": self.eye.look(np.stack([view.observation["rgb"] for view in views])),  # type: ignore[index]
+            "grids": self._tensor(np.stack([memory.belief for memory in memories])),
+        }
         with torch.inference_mode():
-            grids = self._tensor(np.stack([memory.belief for memory in memories]))
-            grids = belief.look(belief.bump(grids, places, bumped), places, ways, self._fov)
-            turns, free = self._choose(grids, places, goals)
+            known = by_blocks(self._update, seen)
+            # Sums and minima alone: exact, whatever the number of grids.
+            known["fields"] = belief.distances(known["prices"], known["goals"])
+            chosen = by_blocks(self._choose, {"places": seen["places"], **known})
         distances = [float(view.observation["pointgoal"][0]) for view in views]  # type: ignore[index]
         choices = [
             STOP if distance < self._arrival else move_towards(turn, way)
-            for distance, turn, way in zip(distances, turns, free, strict=True)
+            for distance, turn, way in zip(distances, chosen["turns"].tolist(), chosen["free"].tolist(), strict=True)
         ]
-        kept = [MapMemory(memory.origin, grid) for memory, grid in zip(memories, grids.cpu().numpy(), strict=True)]
-        return self._moves.actions(choices), kept
+        grids = known["grids"].cpu().numpy()
+        return self._moves.actions(choices), [
+            MapMemory(memory.origin, grid) for memory, grid in zip(memories, grids, strict=True)
+        ]
 
-    def _choose(
-        self, grids: torch.Tensor, places: torch.Tensor, goals: torch.Tensor
-    ) -> tuple[list[float], list[float]]:
+    def _update(self, seen: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Beliefs after a look, what they cost to walk through, and (x, z) of the goals in the maps."""
+        places = seen["places"]
+        grids = belief.look(belief.bump(seen["grids"], places, seen["bumped"]), places, seen["ways"], self._fov)
+        heading = places[:, 2] + seen["goals"][:, 1]
+        goals = places[:, :2] + seen["goals"][:, :1] * torch.stack([heading.sin(), heading.cos()], -1)
+        return {"grids": grids, "prices": belief.price(grids), "goals": goals}
+
+    def _choose(self, known: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """For every episode the turn in degrees to the best of 24 headings, and how far the way is free there."""
-        prices = belief.price(grids)
-        field = belief.distances(prices, goals)
+        prices, places, goals = known["prices"], known["places"], known["goals"]
+        every = _HEADINGS.to(prices.device)
         reach = (goals - places[:, :2]).norm(dim=-1).clamp(0.75, _AHEAD)
-        headings = places[:, 2:] + torch.deg2rad(_HEADINGS.to(grids.device))  # [n, h]
-        along = torch.arange(1, _POINTS + 1, device=grids.device) / _POINTS * reach[:, None]  # [n, p]
+        headings = places[:, 2:] + torch.deg2rad(every)  # [n, h]
+        along = torch.arange(1, _POINTS + 1, device=prices.device) / _POINTS * reach[:, None]  # [n, p]
         toward = torch.stack([headings.sin(), headings.cos()], -1)  # [n, h, 2]
         points = places[:, None, None, :2] + along[:, None, :, None] * toward[:, :, None]  # [n, h, p, 2]
-        count = len(grids)
+        count = len(prices)
         paid = belief.sample(prices, points.reshape(count, -1, 2)).view(points.shape[:3])
-        left = belief.sample(field, points[:, :, -1])
-        total = paid.mean(-1) * reach[:, None] + left + _TURN * _HEADINGS.abs().to(grids.device)
+        left = belief.sample(known["fields"], points[:, :, -1])
+        total = paid.mean(-1) * reach[:, None] + left + _TURN * every.abs()
         best = total.argmin(1)
-        rows = torch.arange(count, device=grids.device)
+        rows = torch.arange(count, device=prices.device)
         clear = (paid[rows, best] < 5.0).float().cumprod(-1).sum(-1) / _POINTS * reach
-        return _HEADINGS.to(grids.device)[best].tolist(), clear.tolist()
-
-    def _goals(self, views: Sequence[View], places: torch.Tensor) -> torch.Tensor:
-        """(x, z) of the goals in the coordinates of the maps."""
-        sensor = self._tensor(np.stack([view.observation["pointgoal"] for view in views]))  # type: ignore[index]
-        heading = places[:, 2] + sensor[:, 1]
-        return places[:, :2] + sensor[:, :1] * torch.stack([heading.sin(), heading.cos()], -1)
+        return {"turns": every[best], "free": clear}
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self._device)

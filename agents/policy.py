@@ -15,10 +15,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActor
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
-from li_env.agents.agent import View
+from li_env.agents.agent import DrawingAgent
+from li_env.agents.blocks import by_blocks
 from li_env.agents.history import HISTORY, history_space, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.networks import GoalFeatures
+from li_env.rollouts import View
 
 POLICY = "policy.safetensors"
 """Name of the weights in an agent's folder."""
@@ -29,7 +31,7 @@ def policy_arguments() -> dict[str, Any]:
     return {"features_extractor_class": GoalFeatures, "net_arch": [128], "activation_fn": torch.nn.ReLU}
 
 
-class PolicyAgent:
+class PolicyAgent(DrawingAgent):
     """A trained policy that acts.
 
     Args:
@@ -39,8 +41,8 @@ class PolicyAgent:
     """
 
     def __init__(self, policy: ActorCriticPolicy, moves: Moves, seed: int | None = 0) -> None:
-        self.policy, self._moves = policy, moves
-        self._rng = None if seed is None else np.random.default_rng(seed)
+        super().__init__(seed or 0)
+        self.policy, self._moves, self._greedy = policy, moves, seed is None
 
     @classmethod
     def load(
@@ -85,18 +87,18 @@ class PolicyAgent:
         batch = stack_observations([{**view.observation, HISTORY: self.memory(view).ravel()} for view in views])
         with torch.inference_mode():
             tensors, _ = self.policy.obs_to_tensor(batch)
-            chances = _chances(self.policy, tensors).double().cpu().numpy()
-        if self._rng is None:
+            assert isinstance(tensors, dict)
+            chances = by_blocks(self._chances, tensors)["chances"].double().cpu().numpy()
+        if self._greedy:
             return chances.argmax(1)
-        draws = self._rng.random((len(views), 1))
+        draws = np.array([[view.generator.random()] for view in views])
         return np.minimum((draws >= np.cumsum(chances, 1)).sum(1), chances.shape[1] - 1)
 
-
-def _chances(policy: ActorCriticPolicy, observations: Any) -> torch.Tensor:
-    """Probability [n, moves] of every move."""
-    chosen = policy.get_distribution(observations).distribution
-    assert isinstance(chosen, torch.distributions.Categorical)
-    return chosen.probs
+    def _chances(self, observations: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Probability [n, moves] of every move."""
+        chosen = self.policy.get_distribution(observations).distribution
+        assert isinstance(chosen, torch.distributions.Categorical)
+        return {"chances": chosen.probs}
 
 
 def build_policy(observation_space: spaces.Space[Any], moves: Moves) -> MultiInputActorCriticPolicy:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from li_env.accel.world import WorldSpec
-from li_env.agents.agent import View
+from li_env.agents.agent import DrawingAgent
 from li_env.agents.moves import Moves
+from li_env.rollouts import View
 
 BUMP = 0.3
 """Share of the way that must have been refused for a step to count as a bump."""
 
 
-class RandomAgent:
+class RandomAgent(DrawingAgent):
     """Any move with equal chance, ``stop`` included.
 
     Args:
@@ -25,14 +26,16 @@ class RandomAgent:
     """
 
     def __init__(self, moves: Moves, seed: int = 0) -> None:
-        self._moves, self._rng = moves, np.random.default_rng(seed)
+        super().__init__(seed)
+        self._moves = moves
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """See `li_env.agents.agent.Agent`."""
-        return self._moves.actions(self._rng.integers(len(self._moves.table), size=len(views))), [None] * len(views)
+        choices = [int(view.generator.integers(len(self._moves.table))) for view in views]
+        return self._moves.actions(choices), [None] * len(views)
 
 
-class Wanderer:
+class Wanderer(DrawingAgent):
     """Walks on, turns away from walls and now and then for no reason: a scripted explorer.
 
     Args:
@@ -41,19 +44,20 @@ class Wanderer:
     """
 
     def __init__(self, size: int, seed: int = 0) -> None:
-        self._size, self._rng = size, np.random.default_rng(seed)
+        super().__init__(seed)
+        self._size = size
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """The memory is the side to which it turns until the way is free."""
         actions, sides = [], []
         for view in views:
             action, side = np.zeros(self._size, np.float32), view.memory
-            if view.info["blocked"] > BUMP or self._rng.random() < 0.1:
-                side = side or self._rng.choice([-1.0, 1.0])
+            if view.info["blocked"] > BUMP or view.generator.random() < 0.1:
+                side = side or view.generator.choice([-1.0, 1.0])
                 action[2] = side
             else:
                 side, action[0] = None, 1.0
-                action[2] = self._rng.uniform(-0.3, 0.3)
+                action[2] = view.generator.uniform(-0.3, 0.3)
             actions.append(action)
             sides.append(side)
         return actions, sides
@@ -67,7 +71,7 @@ class _Detour:
     steps: int
 
 
-class GoalSeeker:
+class GoalSeeker(DrawingAgent):
     """Turns to the goal and walks; after a bump it turns aside, walks a little and tries again. PointGoal only.
 
     Args:
@@ -78,8 +82,8 @@ class GoalSeeker:
     """
 
     def __init__(self, spec: WorldSpec, size: int, arrival: float, seed: int = 0) -> None:
+        super().__init__(seed)
         self._spec, self._size, self._arrival = spec, size, arrival
-        self._rng = np.random.default_rng(seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """The memory is the detour it is on."""
@@ -93,7 +97,7 @@ class GoalSeeker:
         if distance < self._arrival:
             action[-1] = 1.0
         elif view.info["blocked"] > BUMP:
-            side = self._rng.choice([-1.0, 1.0]) if detour is None else detour.side
+            side = view.generator.choice([-1.0, 1.0]) if detour is None else detour.side
             action[2], detour = side, _Detour(side, 2)
         elif detour is not None and detour.steps:
             action[0], detour = 1.0, _Detour(detour.side, detour.steps - 1)

@@ -20,13 +20,14 @@ from gymnasium import spaces
 from safetensors.torch import load_file, save_file
 
 from li_env.accel.world import WorldModel
-from li_env.agents.agent import ACTION_SPACE, View
+from li_env.agents.agent import ACTION_SPACE
 from li_env.agents.expert import Expert, free_ways
 from li_env.agents.eye import REACH, Eye, EyeTrainer, ray_angles
 from li_env.agents.moves import STOP, Moves
 from li_env.agents.settings import check_whole
 from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes, open_episodes
+from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
 from li_env.worlds.registry import resolve_device

@@ -1,21 +1,51 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from li_env.agents.cem import CrossEntropyPlanner
 from li_env.agents.evaluation import evaluate, summarise
+from li_env.agents.moves import Moves
 from li_env.agents.playing import NAMES, make_agent
-from li_env.agents.scripted import GoalSeeker
+from li_env.agents.ppo import PPOConfig, train
 from li_env.episodes import open_episodes
 from tests.analytic_world import AnalyticWorld
 
+ROOT = Path(__file__).parents[2]
 
-def test_the_size_of_the_batch_changes_nothing(room):
-    options = [{"episode": index} for index in range(10)]
-    seeker = GoalSeeker(room.spec, 4, 0.6)
-    together = evaluate(room, seeker, options, 8, batch=10)
-    assert together == evaluate(room, seeker, options, 8, batch=3)
-    assert [row["steps"] for row in together] == [float(int(row["steps"])) for row in together]
+
+def tables(rules, agent, count, steps) -> list[list[dict[str, float]]]:
+    options = [{"episode": index} for index in range(count)]
+    found = [evaluate(rules, agent, options, steps, batch=batch) for batch in (1, 4, 16)]
+    return [*found, evaluate(rules, agent, options[::-1], steps, batch=3)[::-1]]
+
+
+@pytest.mark.parametrize("name", ["random", "wanderer", "seeker", "planner"])
+def test_the_size_of_the_batch_changes_nothing(room, name):
+    agent = CrossEntropyPlanner(room, Moves(room.actions.space, True), candidates=6) if name == "planner" else None
+    first, *others = tables(room, agent or make_agent(name, room, seed=3), 7, 4 if agent else 12)
+    assert all(rows == first for rows in others)
+    assert len({row["return"] for row in first}) > 1
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_the_size_of_the_batch_changes_nothing_for_a_policy(room, tmp_path, greedy):
+    config = PPOConfig(world="analytic", steps=16, worlds=4, horizon=4, batch_size=8, epochs=1)
+    train(config, tmp_path, room.task.dataset, room.world, "cpu")
+    first, *others = tables(room, make_agent(str(tmp_path), room, greedy=greedy), 7, 8)
+    assert all(rows == first for rows in others)
+
+
+@pytest.mark.parametrize("name", ["random", "wanderer", "expert", str(ROOT / "benchmarks" / "mapper")])
+def test_the_size_of_the_batch_changes_nothing_in_the_game(name):
+    pytest.importorskip("vizdoom")
+    rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal")
+    first, *others = tables(rules, make_agent(name, rules, seed=3), 12, 8)
+    rules.world.close()
+    assert all(rows == first for rows in others)
+    assert len({row["return"] for row in first}) > 1
 
 
 def test_episodes_are_cut_at_the_limit_and_counted(room):

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.agents.agent import View
 from li_env.agents.evaluation import evaluate, summarise
 from li_env.agents.expert import Expert
 from li_env.agents.moves import MOVES, Moves
 from li_env.agents.scripted import GoalSeeker
 from li_env.episodes import open_episodes
+from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules
 from li_env.tasks.navigation import pose_at
 from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.agents.agent import View
 from li_env.agents.expert import free_ways
 from li_env.agents.eye import REACH, Eye, ray_angles
 from li_env.agents.mapper import Mapper
@@ -17,6 +16,7 @@ from li_env.agents.ppo import PPOConfig
 from li_env.agents.seeing import EYE, MapperConfig
 from li_env.agents.training import read_config, train
 from li_env.episodes import open_episodes
+from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, NavigationRules
 
 CONFIG = MapperConfig(world="freedoom_game", steps=32, worlds=4, rounds=2, updates=4, batch_size=8)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.agents.agent import View
 from li_env.agents.history import no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent
@@ -16,6 +15,7 @@ from li_env.agents.sb3 import SB3VecEnv
 from li_env.agents.sb3_moves import MoveVecEnv
 from li_env.agents.training import read_config
 from li_env.episodes import open_episodes
+from li_env.rollouts import View
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
 
@@ -53,13 +53,20 @@ def test_the_agent_acts_as_the_policy_that_was_trained(trained):
     rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="pointgoal")
     moves = Moves(rules.actions.space, True)
     moments = rules.start([np.random.default_rng(k) for k in range(3)], [{}] * 3)
-    views = [View(rules.observation(now), rules.info(now), now) for now in moments]
+
+    def views() -> list[View]:
+        generators = [np.random.default_rng([5, k]) for k in range(3)]
+        return [
+            View(rules.observation(now), rules.info(now), now, generator=generator)
+            for now, generator in zip(moments, generators, strict=True)
+        ]
+
     agents = [PolicyAgent.load(folder, rules.observation_space, moves, seed) for seed in (0, 0, None)]
-    first, second, greedy = (agent.act(views)[0] for agent in agents)
+    first, second, greedy = (agent.act(views())[0] for agent in agents)
     np.testing.assert_array_equal(first, second)
     assert all(action in rules.actions.space for action in [*first, *greedy])
-    alone = [agents[2].act([view])[0][0] for view in views]
-    np.testing.assert_array_equal(alone, greedy)
+    for agent, together in ((agents[0], first), (agents[2], greedy)):
+        np.testing.assert_array_equal([agent.act([view])[0][0] for view in views()], together)
 
 
 def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):

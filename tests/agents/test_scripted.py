@@ -6,6 +6,7 @@ from li_env.agents.evaluation import evaluate, summarise
 from li_env.agents.playing import make_agent
 from li_env.agents.scripted import GoalSeeker, RandomAgent, Wanderer
 from li_env.episodes import open_episodes
+from li_env.rollouts import View
 from tests.analytic_world import AnalyticWorld
 
 OPTIONS = [{"episode": index} for index in range(40)]
@@ -24,8 +25,6 @@ def test_the_seeker_gives_way_after_a_bump(room):
     seeker = GoalSeeker(room.spec, 4, arrival=0.6)
     (moment,) = room.start([np.random.default_rng(0)], [{"start": 0, "goal": [0.0, 9.0]}])  # behind the wall
     actions, memory = [], None
-    from li_env.agents.agent import View
-
     for _ in range(6):
         (action,), (memory,) = seeker.act([View(room.observation(moment), room.info(moment), moment, memory)])
         actions.append(action)

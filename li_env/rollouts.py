@@ -1,0 +1,304 @@
+"""Finished episodes, once each, for any policy: evaluation, imitation and data collection all play through here.
+
+for episode in play_episodes(env, act, 100, batch=16):
+    print(episode.number, episode.measures, len(episode.actions))
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import VectorEnv
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
+from li_env.env import LightInteractionEnv
+from li_env.episodes import Episodes, Observation
+from li_env.state import SavedState
+from li_env.vector_env import LightInteractionVectorEnv
+
+Environment = Episodes | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+"""What episodes are played in."""
+
+_TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)  # wrappers that change no observation, action or reward
+_AGENT = 1  # tells the generators of agents from those of episodes
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One episode before one action: what a policy sees.
+
+    Attributes:
+        observation: what the environment shows.
+        info: what the environment tells beside the observation.
+        moment: the state of the episode, to fork from.
+        memory: what the policy gave back with its last action; ``None`` at the start.
+        generator: numbers for the policy's draws. Every episode has a generator of its own, made from the seed of the
+            agent and the number of the episode, so that draws do not depend on which episodes are played beside it. A
+            view that is built without one gets a new generator with an unknown seed.
+    """
+
+    observation: Observation
+    info: Mapping[str, Any]
+    moment: SavedState
+    memory: Any = None
+    generator: np.random.Generator = field(default_factory=np.random.default_rng)
+
+
+Act = Callable[[Sequence[View]], tuple[Sequence[Any], Sequence[Any] | None]]
+"""(An action per view, what to remember per view or ``None``): the policy that plays."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedEpisode:
+    """One episode from its reset to its end, of ``n`` steps.
+
+    Attributes:
+        index: its place in ``options``.
+        number: from which, together with the seeds, everything in the episode follows.
+        options: its reset options.
+        observations: ``n + 1`` of them, from the reset to the end; ``None`` unless they were asked for.
+        actions: the ``n`` actions.
+        rewards: float64 [n].
+        infos: ``n + 1`` of them, from the reset to the end.
+        terminated: whether the task ended.
+        truncated: whether the time limit or a degenerated world ended the episode.
+        measures: every number that the task measures, at the end (`li_env.tasks.Task.metrics`).
+        last: the state at the end.
+    """
+
+    index: int
+    number: int
+    options: Mapping[str, Any]
+    observations: list[Observation] | None
+    actions: list[Any]
+    rewards: np.ndarray
+    infos: list[dict[str, Any]]
+    terminated: bool
+    truncated: bool
+    measures: dict[str, float]
+    last: SavedState
+
+
+def play_episodes(
+    env: Environment,
+    act: Act,
+    options: int | Iterable[Mapping[str, Any]],
+    *,
+    max_steps: int | None = None,
+    seed: int = 0,
+    agent_seed: int = 0,
+    batch: int = 64,
+    numbers: Iterable[int] | None = None,
+    in_order: bool = False,
+    observations: bool = False,
+) -> Iterator[FinishedEpisode]:
+    """Play every given episode once and yield it when it has ended.
+
+    Up to ``batch`` episodes step together on one model. As soon as one has ended the next one begins in its place;
+    towards the end fewer step together. No step is computed for an episode that is over. The environment itself stays
+    where it is.
+
+    An episode is a function of its options, its number, ``seed`` and ``agent_seed``. Neither the size of the batch nor
+    the order of ``options`` nor the other episodes change a bit of it, if the world computes its worlds independently
+    (all do on a CPU; on a GPU the size of the world's blocks must stay the same, see docs/vector_env.md) and the
+    policy treats each view by itself and draws from `View.generator` only. So the work can be divided between
+    processes: give each of them its part of ``options``, and ``numbers`` where options do not name an ``episode``.
+
+    Args:
+        env: a single or vector environment of this package, or `Episodes`. Its world, task, preset, action space and
+            observations are used. Wrappers that change what a policy sees or does are refused, because they would be
+            skipped.
+        act: the policy.
+        options: reset options of every episode, such as ``{"episode": 3}``; or a number of episodes without options.
+            An iterable is asked for the next episode only when there is room for it.
+        max_steps: steps until an episode is cut; the environment's own time limit by default.
+        seed: of the episodes: noise and whatever a reset draws.
+        agent_seed: of the policy's draws.
+        batch: most episodes that step together.
+        numbers: one per episode, from 0 up; by default the ``episode`` that its options name, else its place in
+            ``options``. Episodes of equal numbers count their repetitions, so that a second try differs from the first.
+        in_order: yield in the order of ``options``; the episodes that end early are kept until their turn. Otherwise
+            an episode is yielded at once, and the order depends on lengths and ``batch``.
+        observations: keep the observations.
+
+    Raises:
+        ValueError: an argument or option that is not allowed, before anything is played; or a policy that does not
+            answer every view.
+    """
+    rules, limit = _rules_of(env, max_steps)
+    if isinstance(options, bool) or (isinstance(options, int) and options < 0):
+        raise ValueError(f"options={options!r} is not allowed; allowed: a number from 0 up, or reset options")
+    for name, value, least in (("seed", seed, 0), ("agent_seed", agent_seed, 0), ("batch", batch, 1)):
+        _check_whole(name, value, least)
+    given = iter([{}] * options) if isinstance(options, int) else iter(options)
+    if isinstance(options, Sequence):
+        for one in options:
+            rules.check_options(one)
+    queue = _queue(rules, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
+    played = _play(rules, act, queue, batch, limit)
+    return _sorted(played) if in_order else played
+
+
+class _Running:
+    """One episode that has begun."""
+
+    def __init__(
+        self,
+        index: int,
+        number: int,
+        options: Mapping[str, Any],
+        generators: tuple[np.random.Generator, np.random.Generator],
+        keep: bool,
+    ) -> None:
+        self.index, self.number, self.options = index, number, options
+        self.world_generator, self.generator = generators
+        self.now: SavedState
+        self.memory: Any = None
+        self._observations: list[Observation] | None = [] if keep else None
+        self._actions: list[Any] = []
+        self._rewards: list[float] = []
+        self._infos: list[dict[str, Any]] = []
+
+    def begin(self, now: SavedState) -> None:
+        self.now = now
+
+    def view(self, rules: Episodes) -> View:
+        observation = self._look(rules)
+        return View(observation, self._infos[-1], self.now, self.memory, self.generator)
+
+    def move(self, rules: Episodes, action: Any, memory: Any, now: SavedState) -> None:
+        self._actions.append(action)
+        self._rewards.append(rules.reward(now))
+        self.now, self.memory = now, memory
+
+    def finished(self, rules: Episodes, limit: int) -> FinishedEpisode | None:
+        """The whole episode if it is over."""
+        terminated, truncated = rules.terminated(self.now), rules.truncated(self.now)
+        truncated = truncated or len(self._actions) >= limit  # both, as Gymnasium's time limit says it
+        if not (terminated or truncated):
+            return None
+        self._look(rules)
+        measures = {
+            name: float(value) for name, value in rules.task.metrics(self.now.task).items() if np.ndim(value) == 0
+        }
+        return FinishedEpisode(
+            *(self.index, self.number, self.options, self._observations, self._actions, np.array(self._rewards)),
+            *(self._infos, terminated, truncated, measures, self.now),
+        )
+
+    def _look(self, rules: Episodes) -> Observation:
+        observation = rules.observation(self.now)
+        self._infos.append(rules.info(self.now))
+        if self._observations is not None:
+            self._observations.append(observation)
+        return observation
+
+
+def _queue(
+    rules: Episodes,
+    options: Iterator[Mapping[str, Any]],
+    numbers: Iterator[int] | None,
+    seed: int,
+    agent_seed: int,
+    keep: bool,
+) -> Iterator[_Running]:
+    """The episodes to play, not begun yet."""
+    repetitions: Counter[int] = Counter()
+    for index, given in enumerate(options):
+        rules.check_options(given)
+        if numbers is None:
+            number = _check_whole("reset option episode", given.get("episode", index), 0)
+        elif (named := next(numbers, None)) is None:
+            raise ValueError(f"numbers: {index} given for more episodes; one per episode is needed")
+        else:
+            number = _check_whole("numbers", named, 0)
+        key = (number, repetitions[number])
+        repetitions[number] += 1
+        generators = np.random.default_rng([seed, *key]), np.random.default_rng([agent_seed, *key, _AGENT])
+        yield _Running(index, number, given, generators, keep)
+
+
+def _play(rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limit: int) -> Iterator[FinishedEpisode]:
+    going: list[_Running] = []
+    while True:
+        fresh = list(islice(queue, batch - len(going)))
+        _begin(rules, fresh)
+        going += fresh
+        if not going:
+            return
+        views = [running.view(rules) for running in going]
+        actions, memories = act(views)
+        memories = [None] * len(going) if memories is None else memories
+        for name, values in (("actions", actions), ("memories", memories)):
+            if len(values) != len(going):
+                raise ValueError(
+                    f"{name}: the policy gave {len(values)} for {len(going)} views; one per view is needed"
+                )
+        following = rules.step([running.now for running in going], actions)
+        for running, action, memory, now in zip(going, actions, memories, following, strict=True):
+            running.move(rules, action, memory, now)
+        finished = {running: running.finished(rules, limit) for running in going}
+        going = [running for running in going if finished[running] is None]
+        for episode in finished.values():
+            if episode is not None:
+                yield episode
+
+
+def _begin(rules: Episodes, fresh: Sequence[_Running]) -> None:
+    """Start episodes, all that begin anew as one batch."""
+    anew = [running for running in fresh if "state" not in running.options]
+    if anew:
+        started = rules.start([running.world_generator for running in anew], [running.options for running in anew])
+        for running, now in zip(anew, started, strict=True):
+            running.begin(now)
+    for running in fresh:
+        if "state" in running.options:
+            running.begin(rules.check_state(running.options["state"]))
+
+
+def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:
+    waiting: dict[int, FinishedEpisode] = {}
+    following = 0
+    for episode in played:
+        waiting[episode.index] = episode
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _rules_of(env: Environment, max_steps: int | None) -> tuple[Episodes, int]:
+    """The rules of the environment, and after how many steps an episode is cut."""
+    own: int | None = None
+    if isinstance(env, Episodes):
+        rules = env
+    else:
+        inner = env
+        while isinstance(inner, gymnasium.Wrapper) and isinstance(inner, _TRANSPARENT):
+            inner = inner.env
+        if isinstance(inner, LightInteractionVectorEnv):
+            rules, own = inner.episodes, inner.max_episode_steps
+        elif isinstance(inner, LightInteractionEnv):
+            rules, own = inner.episodes, None if env.spec is None else env.spec.max_episode_steps
+        else:
+            kind = type(inner).__name__
+            raise ValueError(
+                f"env={kind} cannot be played here; allowed: an environment of this package without wrappers that "
+                "change observations, actions or rewards"
+            )
+    if max_steps is None:
+        max_steps = own
+    if max_steps is None:
+        raise ValueError("max_steps=None needs an environment with a time limit; allowed: a whole number from 1 up")
+    return rules, _check_whole("max_steps", max_steps, 1)
+
+
+def _check_whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}={repr(value)[:80]} is not allowed; allowed: a whole number from {least} up")
+    return int(value)
