@@ -10,10 +10,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from li_env.files import read_yaml
-from li_env.validation import check_mapping, shortened, shown
+from li_env.validation import check_mapping, check_text, shortened, shown
 from li_env.yaml_text import parse_yaml
 
 _FILES = (".yaml", ".yml", ".json")
@@ -77,6 +75,7 @@ class AccelConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name: {shown(self.name)} is not allowed; use a text, quoted in YAML if it is off or on")
+        check_text("name", self.name)
         for key, words in CHOICES.items():
             _check_choice(key, getattr(self, key), words)
         _check_whole("warmup_chunks", self.warmup_chunks, 0)
@@ -100,7 +99,7 @@ class AccelConfig:
             ValueError: there is no preset of this name (the message lists those there are).
         """
         _check_choice("preset", name, preset_names())
-        return cls.from_dict(yaml.safe_load((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
+        return cls.from_dict(parse_yaml((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name))
 
     @classmethod
     def of(cls, preset: AccelConfig | str | Path | Mapping[str, Any]) -> AccelConfig:
@@ -188,6 +187,7 @@ def _check_whole(key: str, value: object, least: int) -> None:
         raise ValueError(f"{key}: {shown(value)} is not allowed; use a whole number from {least} up")
 
 
-def _check_number(key: str, value: object, allowed: str, test: Callable[[float], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not test(value):
+def _check_number(key: str, value: Any, allowed: str, test: Callable[[float], bool]) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000
+    if not (whole or isinstance(value, float)) or not test(value):
         raise ValueError(f"{key}: {shown(value)} is not allowed; use a number {allowed}")

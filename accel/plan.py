@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
+from li_env.validation import check_flag, check_number, check_text, check_whole, shown
+
+MOST_ENTRIES = 100_000
+"""Latents or noise levels of one plan from outside."""
+
 Regime = Literal["warmup", "explore", "revisit"]
 AttentionKind = Literal["dense", "block_sparse"]
 
@@ -75,23 +80,47 @@ class ChunkPlan:
         """Rebuild a plan stored by ``to_dict`` (lists from JSON become tuples).
 
         Raises:
-            ValueError: keys are missing or unknown.
+            ValueError: keys are missing or unknown, or a value is of another type.
         """
         values = dict(_checked("plan", cls, data))
         values["attention"] = AttentionPlan(**_checked("attention", AttentionPlan, values["attention"]))
-        for key in ("temporal", "memory", "sigmas"):
-            values[key] = tuple(values[key])
-        values["slots"] = tuple((int(latent), int(view)) for latent, view in values.get("slots", ()))
+        _check_attention(values["attention"])
+        check_whole("chunk", values["chunk"], 0)
+        check_number("similarity", values["similarity"])
+        for key in ("regime", "reason"):
+            check_text(key, values[key], empty=True)
+        for key in ("temporal", "memory"):
+            values[key] = tuple(check_whole(key, index, 0) for index in _listed(key, values[key]))
+        values["sigmas"] = tuple(check_number("sigmas", sigma) for sigma in _listed("sigmas", values["sigmas"]))
+        slots = [_listed("slots", pair) for pair in _listed("slots", values.get("slots", ()))]
+        if any(len(pair) != 2 for pair in slots):
+            raise ValueError(f"slots={shown(values['slots'])} is not allowed; use pairs of a latent and a view")
+        values["slots"] = tuple(
+            (check_whole("slots", latent, 0), check_whole("slots", view, 0)) for latent, view in slots
+        )
         return cls(**values)
+
+
+def _listed(key: str, value: object) -> list[Any] | tuple[Any, ...]:
+    if isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES:
+        return value
+    raise ValueError(f"{key}={shown(value)} is not allowed; use a list of at most {MOST_ENTRIES:,} entries")
+
+
+def _check_attention(plan: AttentionPlan) -> None:
+    check_text("attention.kind", plan.kind)
+    for key in ("decode_ratio", "context_ratio"):
+        check_number(f"attention.{key}", getattr(plan, key), 0, 1, above=True)
+    check_flag("attention.dense_first_block", plan.dense_first_block)
 
 
 def _checked(what: str, cls: type[ChunkPlan | AttentionPlan], data: Any) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
-        raise ValueError(f"{what}: {data!r} is not a mapping of keys to values")
+        raise ValueError(f"{what}: {shown(data)} is not a mapping of keys to values")
     known = [entry.name for entry in fields(cls)]
     needed = [entry.name for entry in fields(cls) if entry.default is MISSING]
-    if unknown := [str(key) for key in data if key not in known]:
-        raise ValueError(f"{what}: unknown key {unknown[0]!r}; allowed: {', '.join(known)}")
+    if unknown := [key for key in data if key not in known]:
+        raise ValueError(f"{what}: unknown key {shown(unknown[0])}; allowed: {', '.join(known)}")
     if missing := [key for key in needed if key not in data]:
         raise ValueError(f"{what}: key {missing[0]!r} is missing; needed: {', '.join(needed)}")
     return data

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from li_env.accel.plan import AttentionKind, ChunkPlan, Regime
 from li_env.accel.world import WorldSpec
+from li_env.validation import check_mapping, shown
 
 
 def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[tuple[int, int]]) -> None:
@@ -21,7 +22,7 @@ def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[
         raise ValueError(f"plans: {len(plans)} given for {len(episodes)} states; one per state is needed")
     for index, (plan, (chunk, length)) in enumerate(zip(plans, episodes, strict=True)):
         for key, value, allowed in _faults(plan, spec, chunk, length):
-            raise ValueError(f"plans[{index}].{key}: {value!r} is not allowed; use {allowed}")
+            raise ValueError(f"plans[{index}].{key}: {shown(value)} is not allowed; use {allowed}")
 
 
 def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[tuple[str, object, str]]:
@@ -86,8 +87,15 @@ def stored_plans(report: Mapping[str, Any]) -> list[ChunkPlan]:
     Raises:
         ValueError: the report has no chunks, or one of them is no plan.
     """
-    chunks = report.get("chunks")
+    chunks = check_mapping("report", report).get("chunks")
     if not isinstance(chunks, list):
-        raise ValueError(f"chunks: {chunks!r} is not allowed; use the list of chunks of a report")
+        raise ValueError(f"chunks: {shown(chunks)} is not allowed; use the list of chunks of a report")
     names = {entry.name for entry in fields(ChunkPlan)}
-    return [ChunkPlan.from_dict({key: value for key, value in chunk.items() if key in names}) for chunk in chunks]
+    plans = []
+    for index, chunk in enumerate(chunks):
+        check_mapping(f"chunks[{index}]", chunk)
+        try:
+            plans.append(ChunkPlan.from_dict({key: value for key, value in chunk.items() if key in names}))
+        except ValueError as error:
+            raise ValueError(f"chunks[{index}]: {error}") from None
+    return plans

@@ -20,9 +20,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from li_env.agents.history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
+from li_env.agents.settings import check_counts
 from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes
 from li_env.rollouts import View
+from li_env.validation import check_number
 
 _DECAY = 1e-3
 _GAINS = (0.6, 1.4)  # of each colour
@@ -72,6 +74,10 @@ class CloningConfig:
     learning_rate: float = 1e-3
     max_episode_steps: int = 32
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self)
+        check_number("learning_rate", self.learning_rate, 0, 1, above=True)
 
 
 def clone(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from safetensors.torch import load_file, save_file
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
@@ -21,6 +19,8 @@ from li_env.agents.history import HISTORY, history_space, no_memory, recall, rem
 from li_env.agents.moves import Moves
 from li_env.agents.networks import GoalFeatures
 from li_env.rollouts import View
+from li_env.tensor_files import read_tensors, write_tensors
+from li_env.validation import shown
 
 POLICY = "policy.safetensors"
 """Name of the weights in an agent's folder."""
@@ -61,12 +61,11 @@ class PolicyAgent(DrawingAgent):
         """
         path = Path(folder) / weights
         if not path.is_file():
-            raise ValueError(f"agent={str(folder)!r} has no {weights}; allowed: a folder that li-env train agent made")
+            raise ValueError(
+                f"agent={shown(str(folder))} has no {weights}; allowed: a folder that li-env train agent made"
+            )
         policy = build_policy(observation_space, moves)
-        try:
-            policy.load_state_dict(load_file(path))
-        except (RuntimeError, OSError, ValueError) as error:
-            raise ValueError(f"{path} does not fit this task: {str(error).splitlines()[0]}") from None
+        load_policy(policy, path)
         return cls(policy.to(device).eval(), moves, seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
@@ -128,7 +127,15 @@ def stack_observations(observations: Sequence[Any]) -> dict[str, np.ndarray]:
 
 def store_policy(policy: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, complete or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
     # the actor and the critic share their eyes: equal tensors are written once each
-    save_file({name: tensor.detach().cpu().clone() for name, tensor in policy.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+    write_tensors(path, {name: tensor.detach().cpu().clone() for name, tensor in policy.state_dict().items()})
+
+
+def load_policy(policy: torch.nn.Module, path: Path) -> None:
+    """Fill a policy from what `store_policy` wrote.
+
+    Raises:
+        ValueError: a damaged file, or weights of another task or network.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in policy.state_dict().items()}
+    policy.load_state_dict(read_tensors(path, wanted, "this task"))

@@ -6,19 +6,19 @@ A trained agent is a folder: ``agent.json`` (how it was trained and how far), ``
 
 from __future__ import annotations
 
-import json
-import os
+import io
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from safetensors.torch import load_file
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
@@ -29,17 +29,24 @@ from li_env.agents.agent import ACTION_SPACE
 from li_env.agents.cloning import CloningConfig, clone
 from li_env.agents.expert import Expert
 from li_env.agents.moves import STOP, Moves
-from li_env.agents.policy import POLICY, policy_arguments, store_policy
+from li_env.agents.policy import POLICY, load_policy, policy_arguments, store_policy
 from li_env.agents.sb3 import SB3VecEnv
 from li_env.agents.sb3_moves import MoveVecEnv
-from li_env.agents.settings import check_whole
+from li_env.agents.settings import check_settings, keep_log, read_state
+from li_env.errors import check_choice, check_folder, check_keys
+from li_env.files import append_json, atomic_write, write_json
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
+from li_env.validation import check_number, check_whole, shortened, shown, shown_path
 from li_env.vector_env import LightInteractionVectorEnv
+from li_env.worlds.checkpoints import check_memory
 
 _RARELY = -3.0  # logit of stop before any training: about one step in 160
 _CHANGE = 0.03  # of the policy in one update, which ends when it is reached: a cloned policy has an untrained critic
 _ARRIVAL = 0.8  # the expert stops at this share of the success radius
+
+TASKS = ("pointgoal", "imagegoal")
+"""What can be trained: tasks with a goal sensor."""
 
 WATCHED = ("success", "spl", "soft_spl")
 """Measures of ended episodes that the log shows."""
@@ -88,13 +95,12 @@ class PPOConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = ("steps", "worlds", "horizon", "batch_size", "epochs", "max_episode_steps", "snapshots")
-        check_whole({name: getattr(self, name) for name in names})
-        check_whole({"cloning_steps": self.cloning_steps}, 0)
-        for name in ("learning_rate", "gamma", "gae_lambda", "clip_range", "entropy"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ValueError(f"{name}={value!r} is not allowed; use a number from 0 to 1")
+        check_choice("task", self.task, TASKS)
+        check_settings(self)
+        for name in ("gamma", "gae_lambda", "entropy"):
+            check_number(name, getattr(self, name), 0, 1)
+        for name in ("learning_rate", "clip_range"):
+            check_number(name, getattr(self, name), 0, 1, above=True)
         if self.worlds * self.horizon < 2:
             raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")
 
@@ -122,9 +128,8 @@ def train(
     Raises:
         ValueError: ``out`` holds an agent of another configuration, or what the environment says.
     """
-    folder = Path(out)
+    folder = check_folder("out", out, (POLICY, "optimizer.pt", "agent.json", "log.jsonl"))
     done = _resumable(folder, config)
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     inner = LightInteractionVectorEnv(
         config.worlds,
         max_episode_steps=config.max_episode_steps,
@@ -137,6 +142,11 @@ def train(
         task=config.task,
         dataset=dataset,
     )
+    if config.cloning_steps and not done:
+        _taught(config, inner)
+    check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
+    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
+    keep_log(folder / "log.jsonl", done)
     moves = Moves(inner.single_action_space, inner.episodes.task.can_stop)
     venv: VecEnv = VecMonitor(MoveVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
     model = PPO(
@@ -160,9 +170,8 @@ def train(
     policy = model.policy
     keeper = _Keeper(config, folder, inner.world.spec.step_frames, on_update)
     if done:
-        model.policy.load_state_dict(load_file(folder / POLICY))
-        state = torch.load(folder / "optimizer.pt", weights_only=True, map_location=model.device)
-        model.policy.optimizer.load_state_dict(state)
+        load_policy(model.policy, folder / POLICY)
+        _load_optimizer(model.policy.optimizer, folder / "optimizer.pt", model.device)
         model.num_timesteps = done
     elif moves.table.shape[0] > STOP:
         # An agent that stops by chance never learns where walking leads.
@@ -179,6 +188,22 @@ def train(
     return folder
 
 
+def _taught(config: PPOConfig, env: LightInteractionVectorEnv) -> tuple[EpisodeDataset, float]:
+    """Episodes on known maps and the radius of success."""
+    task = env.episodes.task
+    if not isinstance(task, Navigation) or task.dataset is None:
+        raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
+    return task.dataset, task.rules.success_radius
+
+
+def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:
+    """Memory of the observations between two updates."""
+    space = env.single_observation_space
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+    size = sum(prod(part.shape or ()) * (part.dtype or np.dtype(np.float32)).itemsize for part in parts)
+    return config.worlds * config.horizon * size
+
+
 def _imitate(
     config: PPOConfig,
     policy: ActorCriticPolicy,
@@ -187,9 +212,7 @@ def _imitate(
     keeper: _Keeper,
 ) -> int:
     """Clone the expert; returns the steps it took."""
-    task = env.episodes.task
-    if not isinstance(task, Navigation) or task.dataset is None:
-        raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
+    dataset, radius = _taught(config, env)
     steps = 0
 
     def told(entry: dict[str, Any]) -> None:
@@ -204,7 +227,7 @@ def _imitate(
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
     )
-    teacher = Expert(moves, task.dataset, _ARRIVAL * task.rules.success_radius)
+    teacher = Expert(moves, dataset, _ARRIVAL * radius)
     clone(policy, moves, env.episodes, teacher, settings, told)
     return steps
 
@@ -223,8 +246,7 @@ class _Keeper(BaseCallback):
         """Add a line to the log, and a snapshot if it is time for one."""
         seconds = time.perf_counter() - self._began
         entry = {"steps": steps, "frames": steps * self._frames, "seconds": seconds, **entry}
-        with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        append_json(self._folder / "log.jsonl", entry)
         if steps >= self._next:
             store_policy(policy, self._folder / "snapshots" / f"{steps:09d}.safetensors")
             self._next = steps + max(1, self._config.steps // self._config.snapshots)
@@ -251,14 +273,24 @@ class _Keeper(BaseCallback):
 def _save(folder: Path, config: PPOConfig, policy: BasePolicy, steps: int) -> None:
     """What acting and going on need."""
     store_policy(policy, folder / POLICY)
-    temporary = folder / "optimizer.pt.tmp"
-    torch.save(policy.optimizer.state_dict(), temporary)
-    os.replace(temporary, folder / "optimizer.pt")
+    stored = io.BytesIO()  # the library's own error about a full disk says nothing
+    torch.save(policy.optimizer.state_dict(), stored)
+    with atomic_write(folder / "optimizer.pt") as temporary:
+        temporary.write_bytes(stored.getbuffer())
     # Last: a training is resumable once this file is there.
-    temporary = folder / "agent.json.tmp"
-    state = {"agent": "ppo", "steps": steps, "config": asdict(config)}
-    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "agent.json")
+    write_json(folder / "agent.json", {"agent": "ppo", "steps": steps, "config": asdict(config)})
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, device: torch.device) -> None:
+    """Fill the optimiser from a file; whatever is wrong with that becomes a ``ValueError`` that names it."""
+    if not path.is_file():
+        raise ValueError(f"{shown_path(path)} is not a file; allowed: what li-env train agent left there")
+    try:
+        optimizer.load_state_dict(torch.load(path, weights_only=True, map_location=device))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{shown_path(path)} is damaged: {shortened(error)}") from None
 
 
 def _resumable(folder: Path, config: PPOConfig) -> int:
@@ -266,11 +298,14 @@ def _resumable(folder: Path, config: PPOConfig) -> int:
     path = folder / "agent.json"
     if not path.is_file():
         return 0
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state.get("agent", "ppo") != "ppo":
-        raise ValueError(f"out={str(folder)!r} holds another kind of agent, {state['agent']}; use another folder")
+    state = read_state(folder)
+    if state["agent"] != "ppo":
+        raise ValueError(
+            f"out={shown(str(folder))} holds another kind of agent, {shortened(state['agent'])}; use another folder"
+        )
+    check_keys(f"{shown_path(path)}: config", state["config"], [item.name for item in fields(PPOConfig)])
     before = PPOConfig(**state["config"])
     if replace(before, steps=config.steps, snapshots=config.snapshots) != config:
         different = [name for name, value in asdict(before).items() if value != getattr(config, name)]
         raise ValueError(f"out={str(folder)!r} holds an agent with another {', '.join(different)}; use another folder")
-    return int(state["steps"])
+    return check_whole(f"{shown_path(path)}: steps", state["steps"])

@@ -6,8 +6,6 @@ every round.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,19 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from safetensors.torch import load_file, save_file
 
 from li_env.accel.world import WorldModel
 from li_env.agents.agent import ACTION_SPACE
 from li_env.agents.expert import Expert, free_ways
 from li_env.agents.eye import REACH, Eye, EyeTrainer, ray_angles
 from li_env.agents.moves import STOP, Moves
-from li_env.agents.settings import check_whole
+from li_env.agents.settings import check_settings, keep_log, read_state
 from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes, open_episodes
+from li_env.errors import check_choice, check_folder
+from li_env.files import append_json, write_json
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
+from li_env.tensor_files import read_tensors, write_tensors
+from li_env.validation import check_number, shortened, shown
 from li_env.worlds.registry import resolve_device
 
 EYE = "eye.safetensors"
@@ -74,14 +75,10 @@ class MapperConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = ("steps", "worlds", "rounds", "updates", "batch_size", "max_episode_steps")
-        check_whole({name: getattr(self, name) for name in names})
-        for name in ("learning_rate", "random"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ValueError(f"{name}={value!r} is not allowed; use a number from 0 to 1")
-        if self.task != "pointgoal":
-            raise ValueError(f"task={self.task!r} is not allowed for a mapper; allowed: pointgoal")
+        check_choice("task", self.task, ("pointgoal",))
+        check_settings(self)
+        check_number("learning_rate", self.learning_rate, 0, 1, above=True)
+        check_number("random", self.random, 0, 1)
 
 
 def train(
@@ -105,20 +102,20 @@ def train(
     Raises:
         ValueError: ``out`` holds an agent of another configuration, or episodes without maps.
     """
-    folder = Path(out)
+    folder = check_folder("out", out, (EYE, "agent.json", "log.jsonl"))
     if _is_done(folder, config):
         return folder
     rules = open_episodes(
         config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device,
         task=config.task, dataset=dataset,
     )  # fmt: skip
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
-    (folder / "log.jsonl").write_text("", encoding="utf-8")
     torch.manual_seed(config.seed)
     target = torch.device(resolve_device(device))
     eye = Eye(rules.spec.frame_size).to(target)
     learner = EyeTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
     walk, began = _Walk(rules, config), time.perf_counter()
+    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
+    keep_log(folder / "log.jsonl", 0)
     each = max(1, config.steps // (config.worlds * config.rounds))
     frames, ways = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
     for index in range(config.rounds):
@@ -134,23 +131,17 @@ def train(
             "loss": loss,
             "error": error,
         }
-        with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        append_json(folder / "log.jsonl", entry)
         store_eye(eye, folder / "snapshots" / f"{len(frames):09d}.safetensors")
         on_update(entry)
     store_eye(eye, folder / EYE)
-    temporary = folder / "agent.json.tmp"
-    state = {"agent": "mapper", "steps": len(frames), "config": asdict(config)}
-    temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "agent.json")
+    write_json(folder / "agent.json", {"agent": "mapper", "steps": len(frames), "config": asdict(config)})
     return folder
 
 
 def store_eye(eye: Eye, path: Path) -> None:
     """Write the weights as safetensors, complete or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in eye.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in eye.state_dict().items()})
 
 
 def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> Eye:
@@ -165,10 +156,8 @@ def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> E
     if shape is None or len(shape) != 3:
         raise ValueError("mappers need task='pointgoal' and observation='frame'")
     eye = Eye((shape[0], shape[1]))
-    try:
-        eye.load_state_dict(load_file(path))
-    except (RuntimeError, OSError, ValueError) as error:
-        raise ValueError(f"{path} does not fit this world: {str(error).splitlines()[0]}") from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in eye.state_dict().items()}
+    eye.load_state_dict(read_tensors(path, wanted, "this world"))
     return eye.to(device).eval()
 
 
@@ -219,8 +208,14 @@ def _is_done(folder: Path, config: MapperConfig) -> bool:
     path = folder / "agent.json"
     if not path.is_file():
         return False
-    before, now = json.loads(path.read_text(encoding="utf-8"))["config"], asdict(config)
+    state = read_state(folder)
+    if state["agent"] != "mapper":
+        raise ValueError(
+            f"out={shown(str(folder))} holds another kind of agent, {shortened(state['agent'])}; use another folder"
+        )
+    before, now = state["config"], asdict(config)
     different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if different:
-        raise ValueError(f"out={str(folder)!r} holds an agent with another {', '.join(different)}; use another folder")
+        names = shortened(", ".join(different))
+        raise ValueError(f"out={shown(str(folder))} holds an agent with another {names}; use another folder")
     return True

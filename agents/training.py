@@ -12,6 +12,7 @@ from li_env.agents import ppo, seeing
 from li_env.agents.settings import read_settings
 from li_env.errors import check_choice, check_keys
 from li_env.tasks import EpisodeDataset
+from li_env.validation import shown_path
 
 Config = ppo.PPOConfig | seeing.MapperConfig
 
@@ -28,9 +29,9 @@ def read_config(path: str | Path) -> Config:
     Raises:
         ValueError: not a file or not YAML, an unknown key or a value that is not allowed.
     """
-    data = read_settings(path)
-    kind = KINDS[check_choice(f"{Path(path).name}: agent", data.pop("agent", "ppo"), tuple(KINDS))]
-    check_keys(f"{Path(path).name}:", data, ["agent", *(item.name for item in fields(kind))])
+    data, name = read_settings(path), shown_path(Path(path).name)
+    kind = KINDS[check_choice(f"{name}: agent", data.pop("agent", "ppo"), tuple(KINDS))]
+    check_keys(f"{name}:", data, ["agent", *(item.name for item in fields(kind))])
     return kind(**data)
 
 

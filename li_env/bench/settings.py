@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import yaml
-
 from li_env.accel.config import AccelConfig
 from li_env.bench.trajectories import TRAJECTORIES
 from li_env.errors import check_choice
+from li_env.validation import shown
+from li_env.yaml_text import parse_yaml
 
 REFERENCE = "off"
 """The preset that the others are compared with: the plain model."""
@@ -119,15 +119,17 @@ def parse_sweep(text: str) -> Sweep:
     key, sign, rest = (part.strip() for part in text.partition("="))
     words = [word.strip() for word in rest.split(",")]
     if not sign or not key or not all(words):
-        raise ValueError(f"sweep={text!r} is not allowed; write KEY=VALUE,VALUE such as revisit_similarity=0.5,0.7")
+        raise ValueError(
+            f"sweep={shown(text)} is not allowed; write KEY=VALUE,VALUE such as revisit_similarity=0.5,0.7"
+        )
     if key == "name":
         raise ValueError("sweep: the key 'name' changes nothing; use another key of the acceleration settings")
     try:
-        values = tuple(yaml.safe_load(word) for word in words)
-    except yaml.YAMLError:
-        raise ValueError(f"sweep={text!r} is not allowed; its values must be numbers or words") from None
+        values = tuple(parse_yaml(word, "sweep") for word in words)
+    except ValueError:
+        raise ValueError(f"sweep={shown(text)} is not allowed; its values must be numbers or words") from None
     if len(set(map(repr, values))) != len(values):
-        raise ValueError(f"sweep={text!r} is not allowed; use every value once")
+        raise ValueError(f"sweep={shown(text)} is not allowed; use every value once")
     swept = AccelConfig.preset(SWEPT)
     for value in values:
         swept.replace(**{key: value})

@@ -20,19 +20,25 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from safetensors.numpy import load_file, save_file
 
 from li_env.errors import check_choice
+from li_env.files import MOST_JSON, MOST_YAML, atomic_folder, parse_json, read_text
+from li_env.tensor_files import open_tensors, write_tensors
+from li_env.validation import MOST_SEED, shown, shown_path
+from li_env.yaml_text import line_of, parse_yaml
 
 Place = tuple[float, float, float]
 """(x, z, yaw): length units and degrees."""
 
 FRAMES = ("start", "goal")
+
+MOST_FRAMES = 2**32
+"""Bytes of frames that a dataset may bring."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,7 @@ class EpisodeDataset:
             ValueError: the file or its frames cannot be read, or something in it is not allowed; the message names the
                 line, the episode, the field, its value and what is allowed.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"dataset={str(path)!r} is not a file; allowed: a YAML or JSON file of episodes")
-        return _Reader(path).dataset()
+        return _Reader(Path(path)).dataset()
 
     @classmethod
     def join(cls, parts: Sequence[EpisodeDataset]) -> EpisodeDataset:
@@ -91,73 +94,70 @@ class EpisodeDataset:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write ``path`` (JSON, one episode per line) and, if there are frames, ``<name>.safetensors`` beside it."""
+        """Write ``path`` (JSON, one episode per line) and, if there are frames, ``<name>.safetensors`` beside it.
+
+        Both appear whole or not at all; missing folders are made.
+        """
         path = Path(path)
         lines = [
             json.dumps({key: value for key, value in asdict(episode).items() if value is not None})
             for episode in self.episodes
         ]
-        frames = path.with_suffix(".safetensors")
-        head = f'"frames": {json.dumps(frames.name)},\n' if self.frames else ""
-        if self.frames:
-            temporary = frames.with_name(f"{frames.name}.tmp")
-            save_file({name: np.ascontiguousarray(array) for name, array in self.frames.items()}, temporary)
-            os.replace(temporary, frames)
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_text("{" + head + '"episodes": [\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
-        os.replace(temporary, path)
+        frames = path.with_suffix(".safetensors").name
+        head = f'"frames": {json.dumps(frames)},\n' if self.frames else ""
+        text = "{" + head + '"episodes": [\n' + ",\n".join(lines) + "\n]}\n"
+        with atomic_folder(path.parent) as folder:
+            if self.frames:
+                arrays = {name: np.ascontiguousarray(array) for name, array in self.frames.items()}
+                write_tensors(folder / frames, arrays)
+            (folder / path.name).write_text(text, encoding="utf-8")
 
 
 class _Reader:
     """Reads one file; knows the way to every value, so that a mistake can be found in the text."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._name = path, shown_path(path)
 
     def dataset(self) -> EpisodeDataset:
-        self._text = self._path.read_text(encoding="utf-8", errors="replace")
-        data = self._parse()
+        json_file = self._path.suffix == ".json"
+        most, allowed = (MOST_JSON if json_file else MOST_YAML), "a YAML or JSON file of episodes"
+        self._text = read_text(self._path, "dataset", most, allowed)
+        data = (parse_json if json_file else parse_yaml)(self._text, self._name)
         if not isinstance(data, dict) or not isinstance(data.get("episodes"), list) or not data["episodes"]:
             raise ValueError(
-                f"{self._path}: 'episodes' is missing or empty; allowed: a list of episodes under that key"
+                f"{self._name}: 'episodes' is missing or empty; allowed: a list of episodes under that key"
             )
         self._check_keys(data, ("frames", "episodes"), ())
         frames = self._frames(data["frames"]) if "frames" in data else {}
         episodes = tuple(self._episode(index, entry, frames) for index, entry in enumerate(data["episodes"]))
         return EpisodeDataset(episodes, frames)
 
-    def _parse(self) -> Any:
-        try:
-            if self._path.suffix == ".json":
-                return json.loads(self._text)
-            return yaml.load(self._text, Loader=_SAFE_LOADER)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{self._path}:{error.lineno}: not JSON: {error.msg}") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f"{self._path}:{mark.line + 1}" if mark else str(self._path)
-            raise ValueError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
-
     def _frames(self, name: Any) -> dict[str, np.ndarray]:
-        where = ("frames",)
-        if not isinstance(name, str) or not (self._path.parent / name).is_file():
-            raise self._error(where, f"frames={name!r} is not a file beside the episodes; allowed: a safetensors file")
+        where, said = ("frames",), f"frames={shown(name)}"
+        if not isinstance(name, str) or "\0" in name or not os.path.isfile(self._path.parent / name):
+            raise self._error(where, f"{said} is not a file beside the episodes; allowed: a safetensors file")
         try:
-            frames = load_file(self._path.parent / name)
-        except Exception as error:  # safetensors has an error type of its own for every kind of damage
-            raise self._error(where, f"frames={name!r} cannot be read: {error}") from None
-        for key, array in frames.items():
-            if key not in FRAMES or array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
-                found = f"{array.dtype} {list(array.shape)}"
-                raise self._error(
-                    where, f"frames={name!r} holds {key!r} {found}; allowed: start, goal uint8 [n, H, W, 3]"
-                )
-        return frames
+            file = open_tensors(self._path.parent / name, "np")
+        except ValueError as error:
+            raise self._error(where, f"{said} cannot be read: {error}") from None
+        shapes = {key: file.get_slice(key) for key in list(file.keys())}
+        for key, entry in shapes.items():
+            shape = entry.get_shape()
+            if key not in FRAMES or entry.get_dtype() != "U8" or len(shape) != 4 or shape[3] != 3 or 0 in shape:
+                found = f"{shown(key)} {entry.get_dtype()} {shown(shape)}"
+                raise self._error(where, f"{said} holds {found}; allowed: start, goal uint8 [n, H, W, 3]")
+        size = sum(prod(entry.get_shape()) for entry in shapes.values())
+        if size > MOST_FRAMES:
+            raise self._error(where, f"{said} holds {size:,} bytes of frames; allowed: at most {MOST_FRAMES:,}")
+        return {key: file.get_tensor(key) for key in shapes}
 
     def _episode(self, index: int, entry: Any, frames: Mapping[str, np.ndarray]) -> EpisodeRecord:
         where = ("episodes", index)
         if not isinstance(entry, dict):
-            raise self._error(where, f"episodes[{index}]={entry!r} is not an episode; allowed: a mapping of fields")
+            raise self._error(
+                where, f"episodes[{index}]={shown(entry)} is not an episode; allowed: a mapping of fields"
+            )
         names = [field.name for field in fields(EpisodeRecord)]
         self._check_keys(entry, names, where)
         for name in ("start", "pose", "goal"):
@@ -167,7 +167,7 @@ class _Reader:
             allowed = self._mistake(name, value, frames)
             if allowed:
                 raise self._error(
-                    (*where, name), f"episodes[{index}]: {name}={value!r} is not usable; allowed: {allowed}"
+                    (*where, name), f"episodes[{index}]: {name}={shown(value)} is not usable; allowed: {allowed}"
                 )
         places = {name: tuple(float(number) for number in entry[name]) for name in ("pose", "goal")}
         return EpisodeRecord(**{**entry, **places})
@@ -183,7 +183,7 @@ class _Reader:
             return None if fine else "three finite numbers x, z, yaw below 1e6"
         shelf = frames.get(FRAMES[name == "goal_frame"]) if name in ("start", "goal_frame") else None
         last = "" if shelf is None else f" to {len(shelf) - 1}"
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_SEED
         fine = whole and (shelf is None or value < len(shelf))
         if name == "goal_frame" and shelf is None:
             return "nothing, because the file has no frames named goal"
@@ -197,21 +197,5 @@ class _Reader:
                 raise self._error((*where, key), str(error)) from None
 
     def _error(self, where: Sequence[str | int], message: str) -> ValueError:
-        return ValueError(f"{self._path}:{_line(self._text, where)}: {message}")
-
-
-_SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _line(text: str, where: Sequence[str | int]) -> int:
-    """Line (from 1) of the value that a way of keys and indices leads to; JSON is read as the YAML that it is."""
-    node: Any = yaml.compose(text.replace("\t", " "), Loader=_SAFE_LOADER)
-    line = node.start_mark.line
-    for step in where:
-        if isinstance(node, yaml.MappingNode):
-            key, node = next((key, value) for key, value in node.value if key.value == str(step))
-            line = key.start_mark.line
-        else:
-            node = node.value[step]
-            line = node.start_mark.line
-    return int(line) + 1
+        line = line_of(self._text, where)
+        return ValueError(f"{self._name}{f':{line}' if line else ''}: {message}")

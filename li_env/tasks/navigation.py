@@ -15,7 +15,6 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import yaml
 from gymnasium import spaces
 
 from li_env.accel.camera import CameraMotion, move
@@ -25,6 +24,7 @@ from li_env.errors import check_keys
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
 from li_env.tasks.task import Opening
+from li_env.yaml_text import parse_yaml
 
 COLLISION = 0.1
 """A step collides if walls refuse more than this share of the commanded way."""
@@ -59,7 +59,7 @@ class NavigationRules:
     def default(cls) -> NavigationRules:
         """``configs/tasks/navigation.yaml``."""
         text = (resources.files("li_env.configs") / "tasks" / "navigation.yaml").read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
+        data = parse_yaml(text, "navigation.yaml")
         check_keys("navigation.yaml:", data, [item.name for item in fields(cls)])
         return cls(**{**data, "goal_distance": tuple(data["goal_distance"])})
 

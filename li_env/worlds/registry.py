@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-import yaml
-
 from li_env.errors import check_choice, check_keys
+from li_env.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from li_env.accel.world import WorldModel
@@ -71,7 +70,7 @@ def _entries() -> dict[str, WorldEntry]:
         folder = resources.files("li_env.configs") / "worlds"
         for file in sorted(folder.iterdir(), key=lambda item: item.name):
             if file.name.endswith(".yaml"):
-                data = yaml.safe_load(file.read_text(encoding="utf-8"))
+                data = parse_yaml(file.read_text(encoding="utf-8"), file.name)
                 check_keys(f"{file.name}:", data, [item.name for item in fields(WorldEntry)])
                 size = data.pop("frame_size", None)
                 entry = WorldEntry(frame_size=tuple(size) if size else None, **data)

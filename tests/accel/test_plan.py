@@ -49,3 +49,23 @@ def test_attention_of_older_plans_gets_defaults() -> None:
     data = PLAN.to_dict()
     del data["attention"]["dense_first_block"]
     assert ChunkPlan.from_dict(data) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temporal", None), ("temporal", 3), ("temporal", "0123"), ("temporal", {"0": 1}), ("temporal", [0.5]),
+        ("temporal", [True]), ("temporal", [-1]), ("temporal", [0] * 200_000), ("memory", 3), ("memory", ["a"]),
+        ("memory", [[1]]), ("memory", [None]), ("sigmas", 1.0), ("sigmas", ["1"]), ("sigmas", [float("nan")]),
+        ("sigmas", [10**400]), ("slots", [1]), ("slots", [["a", "b"]]), ("slots", [[1]]), ("slots", [[1, 2, 3]]),
+        ("slots", "ab"), ("slots", [[1.5, 2]]), ("chunk", "1"), ("chunk", -1), ("chunk", True), ("chunk", None),
+        ("similarity", "high"), ("similarity", float("nan")), ("regime", 3), ("reason", ["x"]),
+        ("attention", None), ("attention", []), ("attention", {"kind": 3}), ("attention", {"kind": "dense", "x": 1}),
+        ("attention", {"decode_ratio": "1"}), ("attention", {"decode_ratio": 0}),
+        ("attention", {"context_ratio": float("inf")}), ("attention", {"dense_first_block": 1}),
+    ],
+)  # fmt: skip
+def test_a_stored_plan_with_a_value_of_another_type_is_refused_in_one_line(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=key) as caught:
+        ChunkPlan.from_dict({**PLAN.to_dict(), key: value})
+    assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)

@@ -64,5 +64,5 @@ def test_plans_of_a_report() -> None:
     assert stored_plans(report) == [FIRST, PLAN]
     with pytest.raises(ValueError, match=r"^chunks: None is not allowed"):
         stored_plans({})
-    with pytest.raises(ValueError, match=r"^plan: key 'sigmas' is missing"):
+    with pytest.raises(ValueError, match=r"^chunks\[0\]: plan: key 'sigmas' is missing"):
         stored_plans({"chunks": [{key: value for key, value in PLAN.to_dict().items() if key != "sigmas"}]})

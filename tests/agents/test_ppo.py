@@ -142,12 +142,12 @@ def test_cloning_comes_first_and_counts(tmp_path):
     ("text", "message"),
     [
         ("stepz: 3", r"agent.yaml: key='stepz' is unknown \(did you mean 'steps'\?\)"),
-        ("steps: 0", "steps=0 is not allowed; use a whole number from 1 up"),
+        ("steps: 0", "steps=0 is not allowed; use a whole number from 1 to"),
         ("gamma: 2", "gamma=2 is not allowed; use a number from 0 to 1"),
         ("cloning_steps: -1", "cloning_steps=-1 is not allowed"),
         ("worlds: 1\nhorizon: 1", "worlds=1 with horizon=1 is not allowed"),
-        ("- 1", "is not a mapping"),
-        ("a: [", "is not YAML"),
+        ("- 1", "use a mapping of keys to values"),
+        ("a: [", "not YAML"),
     ],
 )
 def test_mistakes_in_a_configuration_are_named(tmp_path, text, message):

@@ -67,7 +67,7 @@ def test_episodes_are_built(tmp_path, capsys):
         (["train", "agent", "--config", "CONFIG", "--out", "x", "--world", "fredoom"], "did you mean 'freedoom'"),
         (["train", "agent", "--config", "CONFIG", "--out", "x", "--preset", "fast"], "preset: 'fast' is not known"),
         (["train", "agent", "--config", "CONFIG", "--out", "x", "--steps", "0"], "steps=0 is not allowed"),
-        (["train", "agent", "--config", "CONFIG", "--out", "x", "--seed", "-1"], "seed=-1 is negative"),
+        (["train", "agent", "--config", "CONFIG", "--out", "x", "--seed", "-1"], "seed=-1 is not allowed"),
         (["train", "agent", "--config", "CONFIG", "--out", "x", "--workers", "2"], "workers=2 is of use in world"),
         (["train", "agent", "--config", "CONFIG", "--out", "x", "--dataset", "n.json"], "dataset='n.json' is not a"),
         (["evaluate", "agent", "--agent", "nobody", "--world", "analytic"], "'nobody' is unknown; allowed: random"),

@@ -121,7 +121,7 @@ def test_frames_are_checked(tmp_path):
     text = GOOD.replace("# two episodes", "frames: f.safetensors")
     for content, message in (
         ({"start": np.zeros((2, 6, 8, 3), np.uint8)}, r"yaml:6: episodes\[1\]: start=3 .* from 0 to 1"),
-        ({"start": np.zeros((9, 6, 8, 3), np.float32)}, r"yaml:1: .*'start' float32 \[9, 6, 8, 3\]; allowed"),
+        ({"start": np.zeros((9, 6, 8, 3), np.float32)}, r"yaml:1: .*'start' F32 \[9, 6, 8, 3\]; allowed"),
         ({"first": np.zeros((9, 6, 8, 3), np.uint8)}, "holds 'first'"),
     ):
         save_file(content, tmp_path / "f.safetensors")
