@@ -218,7 +218,7 @@ def test_environment() -> None:
     assert np.array_equal(first, other)
     action = np.array([1, 0, 0, 0, 0.5, 0], np.float32)
     observation, _, _, _, info = env.step(action)
-    assert observation.shape == (16, 64, 128, 3)
+    assert observation.shape == (env.unwrapped.world.spec.chunk_frames, 64, 128, 3) == (24, 64, 128, 3)
     assert info["motion"][-1].tolist() == pytest.approx([3.0, 0.0, 0.0, MOTION.translation])
     state = env.unwrapped.save_state()
     ahead = env.step(action)[0]
