@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -14,13 +15,16 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from li_env.vector.infos import info_of
 from li_env.vector_env import LightInteractionVectorEnv
 
+_FINAL = ("final_obs", "final_info")
+
 
 class SB3VecEnv(VecEnv):
     """SB3's view of a `LightInteractionVectorEnv` in mode ``SAME_STEP``.
 
     Ended episodes are reset in the step that ends them, as SB3 expects: their last observation is
     ``infos[i]["terminal_observation"]``, ``infos[i]["TimeLimit.truncated"]`` tells a cut from an end, and the rest of
-    ``infos[i]`` is the info of the ended episode, not of the new one. Image policies want one frame per step: build the
+    ``infos[i]`` is the info of the ended episode, with what Gymnasium's wrappers around ``env`` said about it (such as
+    ``episode``); that of the new one is ``reset_infos[i]``. Image policies want one frame per step: build the
     environment with ``observation="frame"``.
 
     Seeds (`seed`) and reset options (`set_options`, one dictionary per world or one for all) take effect at the next
@@ -44,7 +48,9 @@ class SB3VecEnv(VecEnv):
             raise ValueError("device_obs=True does not fit Stable-Baselines3, which takes arrays; allowed: False")
         self.env, self._inner = env, inner
         self._actions: np.ndarray | None = None
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        # Copies: VecNormalize changes Dict spaces in place.
+        super().__init__(env.num_envs, deepcopy(env.single_observation_space), deepcopy(env.single_action_space))
+        self.metadata = {**env.metadata, **self.metadata}  # without render_fps videos would have 30 frames per second
 
     def reset(self) -> VecEnvObs:
         """Start episodes in all worlds."""
@@ -67,7 +73,13 @@ class SB3VecEnv(VecEnv):
         dones = terminations | truncations
         infos = []
         for world, done in enumerate(dones.tolist()):
-            info = info_of(stacked["final_info"] if done else stacked, world)
+            info = info_of(stacked, world)
+            if done:
+                # What the environment itself said is about the new episode, what wrappers added about the ended one.
+                ended = info_of(stacked["final_info"], world)
+                self.reset_infos[world] = {key: value for key, value in info.items() if key in ended}
+                added = {key: value for key, value in info.items() if key not in ended and key not in _FINAL}
+                info = {**added, **ended}
             info["TimeLimit.truncated"] = bool(truncations[world] and not terminations[world])
             if done:
                 info["terminal_observation"] = stacked["final_obs"][world]

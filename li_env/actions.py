@@ -32,6 +32,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from li_env.accel.camera import CameraMotion
@@ -91,6 +92,7 @@ class ActionMapper:
         Raises:
             ValueError: the action is not in the space; the message holds its value and what is allowed.
         """
+        action = from_tensor(action)
         if isinstance(self.space, spaces.Discrete):
             index = self._index(action)
             return None if index == len(self._table) else self._motion(*self._table[index])
@@ -105,6 +107,7 @@ class ActionMapper:
 
     def kept(self, action: Any) -> int | np.ndarray:
         """The action as a value that nobody can change: a whole number, or numbers float32 that are read-only."""
+        action = from_tensor(action)
         if isinstance(self.space, spaces.Discrete):
             return int(action)
         values = np.array(action, dtype=np.float32)
@@ -141,3 +144,22 @@ class ActionMapper:
         if not inside:  # comparisons with NaN are false, so NaN ends here too
             raise ValueError(f"action={values.tolist()} is outside the {self.name} space; allowed: {allowed}")
         return values
+
+
+def from_tensor(action: Any) -> Any:
+    """A tensor as an array on the host, whatever its device, type of numbers or gradient; anything else as it is.
+
+    Raises:
+        ValueError: a tensor whose numbers cannot be had: sparse, quantised, or without any.
+    """
+    if isinstance(action, list | tuple) and any(isinstance(each, torch.Tensor) for each in action):
+        return [from_tensor(each) for each in action]
+    if not isinstance(action, torch.Tensor):
+        return action
+    try:
+        host = action.detach().cpu()
+        # NumPy has no bfloat16.
+        return host.double().numpy() if host.is_floating_point() else host.numpy()
+    except (RuntimeError, TypeError, NotImplementedError):
+        what = f"a tensor {action.dtype}, {action.layout}, on {action.device}"
+        raise ValueError(f"action={what} cannot be read; allowed: a plain tensor of numbers") from None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from copy import deepcopy
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
+from gymnasium.wrappers import TimeLimit
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.world import WorldModel
-from li_env.episodes import Observation, Preset, open_episodes
+from li_env.episodes import Observation, Preset, new_generator, open_episodes, unmoved_on_failure
 from li_env.errors import check_choice
 from li_env.images import fit_note
 from li_env.state import SavedState
@@ -55,11 +59,12 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
 
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
     the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
-    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`;
-    excludes the others and leaves the noise of the episode as it was saved), ``preset`` (as the argument; it stays for
-    the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode`` (index in the
-    dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses) and, in
-    ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
+    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`
+    of this world and task, of an episode that was not over; excludes the others and leaves the noise of the episode as
+    it was saved; the steps of the time limit begin anew, where `restore_state` counts on), ``preset`` (as the argument;
+    it stays for the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode``
+    (index in the dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses)
+    and, in ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
 
     **Determinism.** Same seed and actions, same frames bit for bit, on one device.
 
@@ -132,36 +137,44 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         )  # fmt: skip
         self.world, self.actions = self.episodes.world, self.episodes.actions
         spec = self.world.spec
-        self.action_space = self.actions.space
-        self.observation_space = self.episodes.observation_space
+        # Copies: wrappers are known to change spaces in place.
+        self.action_space = deepcopy(self.actions.space)
+        self.observation_space = deepcopy(self.episodes.observation_space)
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
         self.image_note: str | None = None
         """How the image of the last reset was made to fit; None where it was not."""
         self._preset = self.episodes.engine.config
         self._now: SavedState | None = None
+        self._elsewhere = False  # restored since the last step, which wrappers have not noticed
         self._window: Window | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; options as in the class docstring."""
-        super().reset(seed=seed)
-        options = options or {}
+        options = {} if options is None else options
         self.episodes.check_options(options)
+        # Nothing of this environment changes before the episode has begun.
+        generator, used = (self.np_random, self.np_random_seed) if seed is None else new_generator(seed)
         if "state" in options:
-            self._now = options["state"]
+            now = self.episodes.begin_at(options["state"])
         else:
-            (self._now,) = self.episodes.start([self.np_random], [options], [self._preset])
-        self._preset = self.episodes.preset_of(self._now)
+            with unmoved_on_failure([generator]):
+                (now,) = self.episodes.start([generator], [options], [self._preset])
+        self._now, self._np_random, self._np_random_seed, self._elsewhere = now, generator, used, False
+        self._preset = self.episodes.preset_of(now)
         self._show()
         self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
         return self.episodes.observation(self._now), self.episodes.info(self._now)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""
-        (now,) = self.episodes.step([self._current()], [action])
-        self._now = now
+        before = self._current()
+        (now,) = self.episodes.step([before], [action])
+        if self._elsewhere:
+            self._set_time_limits(before.steps)
+        self._now, self._elsewhere = now, False
         self._show()
         rules = self.episodes
         ended = rules.terminated(now), rules.truncated(now)
@@ -203,12 +216,15 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         return self._current()
 
     def restore_state(self, state: SavedState) -> None:
-        """Go back (or over) to a saved moment, in O(1). Any environment on the same world may restore it.
+        """Go back (or over) to a saved moment, in O(1), the number of its steps included.
+
+        Any environment with the same world and task may restore it. A `TimeLimit` around this one counts on from the
+        moment's steps. Other wrappers with a memory of their own (statistics, stacks of frames) do not know about it.
 
         Raises:
-            ValueError: not a `SavedState`, or one of another world.
+            ValueError: not a `SavedState`, or one of another world or task, or of a world on another device.
         """
-        self._now = self.episodes.check_state(state)
+        self._now, self._elsewhere = self.episodes.check_state(state), True
         self._preset = self.episodes.preset_of(self._now)
 
     def close(self) -> None:
@@ -230,6 +246,19 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             )
         state: dict[str, Any] = EzPickle.__getstate__(self)
         return state
+
+    def _set_time_limits(self, steps: int) -> None:
+        """Let the `TimeLimit` wrappers that this step came through count on from ``steps``.
+
+        They count for themselves, cannot be reached from inside, and `gymnasium.make` puts them there: the calls that
+        are under way are the only place where they can be found.
+        """
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            caller = frame.f_locals.get("self")
+            if isinstance(caller, TimeLimit) and caller.unwrapped is self:
+                caller._elapsed_steps = steps  # type: ignore[assignment]
+            frame = frame.f_back
 
     def _current(self) -> SavedState:
         if self._now is None:

@@ -6,26 +6,30 @@ a batch of worlds a list of them; both get the same frames, rewards and infos fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import ChunkPath, Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
-from li_env.errors import check_choice, check_keys
+from li_env.errors import check_choice, check_keys, check_whole
 from li_env.frames import frame_poses, fresh_frames, on_host
 from li_env.images import fit_image
 from li_env.infos import describe
-from li_env.state import SavedState, StepRecord, check_pose, latent_rows, read_only, slide
+from li_env.state import SavedState, StepRecord, check_pose, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState, needs_frames
+from li_env.validation import shown
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -146,9 +150,7 @@ class Episodes:
         rows = self.spec.chunk_frames
         return [
             SavedState(
-                self.spec,
-                episode,
-                state,
+                *(self.spec, self.world.device, kind_of(self.task), episode, state),
                 # The same memory for all rows, read-only: a reset costs no frames.
                 frames=np.broadcast_to(image, (rows, *image.shape)),
                 frame_poses=np.broadcast_to(episode.pose, (rows, 4, 4)),
@@ -206,9 +208,7 @@ class Episodes:
         ):
             now = moments[index]
             following[index] = SavedState(
-                self.spec,
-                episode,
-                task,
+                *(self.spec, self.world.device, now.task_kind, episode, task),
                 frames=slide(now.frames, frames),
                 frame_poses=slide(now.frame_poses, frame_poses(self.spec, now.episode.pose, result)),
                 new_frames=len(frames),
@@ -225,19 +225,29 @@ class Episodes:
         Raises:
             ValueError: names the option, what is wrong and what is allowed.
         """
+        check_mapping(options)
         check_keys("reset option", options, (*START_OPTIONS, *self.task.options))
         if "state" in options:
             if len(options) > 1:
                 others = ", ".join(sorted(set(options) - {"state"}))
                 raise ValueError(f"reset option 'state' excludes the others; given with it: {others}")
-            self.check_state(options["state"])
+            state = self.check_state(options["state"])
+            if self.terminated(state) or self.truncated(state):
+                raise ValueError("reset option 'state' is a moment when its episode was over; allowed: an earlier one")
         if "preset" in options:
             AccelConfig.of(options["preset"])
         if "image" in options and "start" in options:
             raise ValueError("reset options 'image' and 'start' exclude each other")
 
+    def begin_at(self, state: SavedState) -> SavedState:
+        """An episode that begins at a saved moment: its last frame is new, and its steps are counted from here."""
+        return replace(self.check_state(state), new_frames=1, last=None, steps=0, milliseconds={})
+
     def check_state(self, state: Any) -> SavedState:
-        """``state``, if it is a saved moment of this world.
+        """``state``, if it is a saved moment of this world and kind of task, with its frames where they are kept here.
+
+        It may come from an environment with another action space, observation mode, preset or data set: it brings its
+        frames and its goal (``info["episode_index"]`` stays that of the data set it came from).
 
         Raises:
             ValueError: it is not.
@@ -246,6 +256,12 @@ class Episodes:
             raise ValueError(f"state={type(state).__name__} is not usable; allowed: what save_state() returned")
         if state.spec != self.spec:
             raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.spec.name!r}")
+        if state.task_kind != kind_of(self.task):
+            raise ValueError(f"state of task {state.task_kind}; allowed here: states of task {kind_of(self.task)}")
+        if state.device != self.world.device:
+            raise ValueError(f"state of a world on {state.device}; allowed here: a world on {self.world.device}")
+        if isinstance(state.frames, torch.Tensor) and not self.engine.device_frames:
+            return replace(state, frames=read_only(on_host(state.frames.clone())))
         return state
 
     def preset_of(self, state: SavedState) -> AccelConfig:
@@ -313,3 +329,34 @@ class Episodes:
         if not whole or not 0 <= index < len(frames):
             raise ValueError(f"start={index!r} is not a start frame; allowed: 0 to {len(frames) - 1}")
         return int(index)
+
+
+def check_mapping(options: Any) -> None:
+    """Refuse reset options that are not a dictionary.
+
+    Raises:
+        ValueError: names what was given.
+    """
+    if not isinstance(options, Mapping):
+        raise ValueError(f"options={shown(options)} is not usable; allowed: a dictionary of reset options")
+
+
+@contextmanager
+def unmoved_on_failure(generators: Sequence[np.random.Generator]) -> Iterator[None]:
+    """Generators are again where they were if the block raises."""
+    before = [generator.bit_generator.state for generator in generators]
+    try:
+        yield
+    except BaseException:
+        for generator, state in zip(generators, before, strict=True):
+            generator.bit_generator.state = state
+        raise
+
+
+def new_generator(seed: Any) -> tuple[np.random.Generator, int]:
+    """A generator as Gymnasium makes it, and its seed.
+
+    Raises:
+        ValueError: not a whole number from 0 up.
+    """
+    return seeding.np_random(check_whole("seed", seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -31,6 +32,19 @@ def check_choice(key: str, value: object, allowed: Iterable[str]) -> str:
     close = get_close_matches(value[:SHOWN], names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise ValueError(f"{key}={shown(value)} is unknown{hint}; allowed: {', '.join(names)}")
+
+
+def check_whole(key: str, value: object, least: int = 0, most: int | None = None) -> int:
+    """Return ``value`` if it is a whole number (of Python or NumPy) from ``least`` to ``most``.
+
+    Raises:
+        ValueError: anything else, also numbers that would have to be rounded, and truth values.
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
+        allowed = f"a whole number from {least} up" if most is None else f"{least} to {most}"
+        raise ValueError(f"{key}={shown(value)} is not allowed; allowed: {allowed}")
+    return int(value)  # type: ignore[call-overload]
 
 
 def check_keys(what: str, mapping: Mapping[str, Any], allowed: Iterable[str]) -> None:

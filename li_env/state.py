@@ -16,7 +16,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.transfer import compact
 from li_env.accel.world import WorldSpec
 from li_env.frames import on_host
-from li_env.tasks.task import TaskState
+from li_env.tasks.task import Task, TaskState
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,8 @@ class SavedState:
 
     Attributes:
         spec: the world it belongs to.
+        device: where its latents are.
+        task_kind: the task it belongs to, see `kind_of`.
         episode: the engine's state.
         task: what the task knows about this moment.
         frames: uint8 [T, H, W, 3]: the last frames of the episode's video; before there are as many, the start frame
@@ -77,6 +79,8 @@ class SavedState:
     """
 
     spec: WorldSpec
+    device: torch.device
+    task_kind: str
     episode: EpisodeState
     task: TaskState
     frames: Frames
@@ -86,6 +90,11 @@ class SavedState:
     last: StepRecord | None
     steps: int
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def kind_of(task: Task) -> str:
+    """Name and class of a task: only tasks of one kind understand each other's states."""
+    return f"{task.name!r} ({type(task).__module__}.{type(task).__qualname__})"
 
 
 def latent_rows(spec: WorldSpec) -> int:

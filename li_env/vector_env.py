@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
 from li_env.accel.config import AccelConfig
+from li_env.actions import from_tensor
 from li_env.env import DEFAULT_PRESET
-from li_env.episodes import Preset, open_episodes
-from li_env.errors import check_choice
+from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
+from li_env.errors import check_choice, check_whole
+from li_env.frames import on_host
 from li_env.state import SavedState
+from li_env.validation import shown
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
 from li_env.vector.infos import objects, stack_infos
 from li_env.vector.memory import check_memory
 
 Outcome = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class WorldSnapshot:
-    """One world of a vector environment at one moment: what `LightInteractionVectorEnv.save_state` returns.
-
-    Attributes:
-        moment: the episode; usable as reset option ``state`` of a single environment too.
-        steps: steps since its reset, for the time limit.
-        over: whether the episode has ended and waits for its reset.
-    """
-
-    moment: SavedState
-    steps: int
-    over: bool
 
 
 class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
@@ -96,8 +83,9 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         **kwargs: Any,
     ) -> None:
         EzPickle.__init__(self, num_envs, max_episode_steps, autoreset_mode, device_obs, render_mode, **kwargs)
-        self.num_envs = _whole("num_envs", num_envs)
-        self.max_episode_steps = None if max_episode_steps is None else _whole("max_episode_steps", max_episode_steps)
+        self.num_envs = check_whole("num_envs", num_envs, 1)
+        limit = max_episode_steps
+        self.max_episode_steps = None if limit is None else check_whole("max_episode_steps", limit, 1)
         modes = [mode.value for mode in AutoresetMode]
         value = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         self.autoreset_mode = AutoresetMode(check_choice("autoreset_mode", value, modes))
@@ -108,16 +96,18 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         self.episodes = open_episodes(**{"preset": DEFAULT_PRESET, **kwargs}, device_frames=device_obs)
         self.world = self.episodes.world
         check_memory(self.world, self.num_envs, self.max_episode_steps)
-        self.single_observation_space = self.episodes.observation_space
-        self.single_action_space = self.episodes.actions.space
+        # Wrappers are known to change spaces in place: these are copies of those that the environment computes with.
+        self.single_observation_space = deepcopy(self.episodes.observation_space)
+        self.single_action_space = deepcopy(self.episodes.actions.space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._own_action_space = deepcopy(self.action_space)
         spec = self.world.spec
         frame_rate = spec.fps / spec.step_frames
         self.metadata = {**type(self).metadata, "render_fps": frame_rate, "autoreset_mode": self.autoreset_mode}
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._seeds: list[int | None] = [None] * self.num_envs
-        self._worlds: list[WorldSnapshot | None] = [None] * self.num_envs
+        self._worlds: list[SavedState | None] = [None] * self.num_envs
         self._presets = [self.episodes.engine.config] * self.num_envs
 
     @property  # type: ignore[misc]
@@ -149,18 +139,26 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             ValueError: seeds or options that are not allowed. Nothing has changed then.
             ResetNeeded: a mask that leaves out worlds that never began.
         """
-        shared = dict(options or {})
+        options = {} if options is None else options
+        check_mapping(options)
+        shared = dict(options)
         rows = self._masked(shared.pop("reset_mask", None))
         each = self._each(shared)
         for index in rows:
             self.episodes.check_options(each[index])
-        for index, one in zip(rows, self._seeds_of(seed, rows), strict=True):
-            if one is not None:
-                self._generators[index], self._seeds[index] = seeding.np_random(one)
-        self._start(rows, [each[index] for index in rows])
-        worlds = self._current()
-        infos = [self.episodes.info(worlds[index].moment) for index in rows]
-        return self._observe([world.moment for world in worlds]), stack_infos(infos, rows, self.num_envs)
+        seeds = self._seeds_of(seed, rows)
+        # Nothing of this environment changes before all episodes have begun.
+        drawn = [
+            (self._generator(index), self._seeds[index]) if one is None else new_generator(one)
+            for index, one in zip(rows, seeds, strict=True)
+        ]
+        generators, presets = [generator for generator, _ in drawn], [self._presets[index] for index in rows]
+        moments = self._begun(generators, [each[index] for index in rows], presets)
+        for index, moment, (generator, used) in zip(rows, moments, drawn, strict=True):
+            self._worlds[index], self._generators[index], self._seeds[index] = moment, generator, used
+            self._presets[index] = self.episodes.preset_of(moment)
+        infos = [self.episodes.info(moment) for moment in moments]
+        return self._observe(self._current()), stack_infos(infos, rows, self.num_envs)
 
     def step(self, actions: Any) -> Outcome:
         """Make one chunk in every world that goes on; ``actions`` is a batch of the action space, or a tensor of one.
@@ -174,28 +172,29 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         """
         worlds = self._current()
         chosen = self._actions(actions)
-        over = [index for index, world in enumerate(worlds) if world.over]
+        over = [index for index, world in enumerate(worlds) if self._over(world)]
         if over and self.autoreset_mode == AutoresetMode.DISABLED:
             raise ResetNeeded(f"worlds {over} are over: call reset(options={{'reset_mask': mask}}) for them first")
-        going = [index for index, world in enumerate(worlds) if not world.over]
+        going = [index for index in range(self.num_envs) if index not in set(over)]
         rewards, terminations, truncations = np.zeros(self.num_envs), *np.zeros((2, self.num_envs), dtype=np.bool_)
-        moments = self.episodes.step([worlds[index].moment for index in going], [chosen[index] for index in going])
+        moments = self.episodes.step([worlds[index] for index in going], [chosen[index] for index in going])
         for index, moment in zip(going, moments, strict=True):
-            steps = worlds[index].steps + 1
+            worlds[index] = moment
             rewards[index] = self.episodes.reward(moment)
             terminations[index] = self.episodes.terminated(moment)
-            truncations[index] = self.episodes.truncated(moment) or steps == self.max_episode_steps
-            self._worlds[index] = WorldSnapshot(moment, steps, bool(terminations[index] or truncations[index]))
-        ended = [index for index in going if terminations[index] or truncations[index]]
+            truncations[index] = self.episodes.truncated(moment) or self._out_of_steps(moment)
         final: dict[str, Any] = {}
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended:
-            final = self._final(ended)
-            self._start(ended, [{}] * len(ended))
-        if over:
-            self._start(over, [{}] * len(over))
-        now = [world.moment for world in self._current()]
-        infos = stack_infos([self.episodes.info(moment) for moment in now], range(self.num_envs), self.num_envs)
-        return self._observe(now), rewards, terminations, truncations, {**final, **infos}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
+            ended = [index for index in going if terminations[index] or truncations[index]]
+            final = self._final(ended, worlds) if ended else {}
+            over = sorted([*over, *ended])
+        generators, presets = [self._generator(index) for index in over], [self._presets[index] for index in over]
+        begun = self._begun(generators, [{}] * len(over), presets)
+        for index, moment in zip(over, begun, strict=True):
+            worlds[index] = moment
+        self._worlds = [*worlds]
+        infos = stack_infos([self.episodes.info(moment) for moment in worlds], range(self.num_envs), self.num_envs)
+        return self._observe(worlds), rewards, terminations, truncations, {**final, **infos}
 
     @property
     def preset(self) -> tuple[AccelConfig, ...]:
@@ -218,50 +217,57 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
     @property
     def plans(self) -> tuple[dict[str, Any] | None, ...]:
         """The plan of every world's last step in words; None for a world whose step made no chunk."""
-        lasts = [world.moment.last for world in self._current()]
+        lasts = [moment.last for moment in self._current()]
         return tuple(None if last is None else last.plan.to_dict() for last in lasts)
 
-    def save_state(self, worlds: Iterable[int] | None = None) -> tuple[WorldSnapshot, ...]:
-        """These worlds (all by default) at this moment, O(1) each. The environment may go on; snapshots do not change.
+    def save_state(self, worlds: Iterable[int] | None = None) -> tuple[SavedState, ...]:
+        """These worlds (all by default) at this moment, O(1) each. The environment may go on; states do not change.
 
-        The generators behind later resets are not part of it.
-        """
-        current = self._current()
-        rows = range(self.num_envs) if worlds is None else [self._row(index) for index in worlds]
-        return tuple(current[index] for index in rows)
-
-    def restore_state(self, snapshots: Sequence[WorldSnapshot], worlds: Iterable[int] | None = None) -> None:
-        """Put ``worlds`` (all by default) back, or over, to saved moments, O(1) each.
+        The generators behind later resets are not part of it. A single environment may restore them, and this one
+        those of single environments.
 
         Raises:
-            ValueError: another number of snapshots than of worlds, or states of another world model.
+            ValueError: a number of a world that does not exist.
         """
-        rows = list(range(self.num_envs)) if worlds is None else [self._row(index) for index in worlds]
-        if len(snapshots) != len(rows):
-            raise ValueError(f"{len(snapshots)} snapshots given for {len(rows)} worlds; allowed: one per world")
-        for snapshot in snapshots:
-            if not isinstance(snapshot, WorldSnapshot):
-                raise ValueError(f"{type(snapshot).__name__} is not usable; allowed: what save_state() returned")
-            self.episodes.check_state(snapshot.moment)
-        for index, snapshot in zip(rows, snapshots, strict=True):
-            self._worlds[index] = snapshot
-            self._presets[index] = self.episodes.preset_of(snapshot.moment)
+        current = self._current()
+        return tuple(current[index] for index in self._rows(worlds))
+
+    def restore_state(self, states: Sequence[SavedState], worlds: Iterable[int] | None = None) -> None:
+        """Put ``worlds`` (all by default) back, or over, to saved moments, O(1) each, their numbers of steps included.
+
+        A world whose episode was over at that moment (or is, under this environment's time limit) waits for its reset
+        again.
+
+        Raises:
+            ValueError: another number of states than of worlds, or a state of another world model or task. Nothing has
+                changed then.
+        """
+        rows = self._rows(worlds)
+        if not isinstance(states, Sequence) or len(states) != len(rows):
+            what = str(len(states)) if isinstance(states, Sequence) else type(states).__name__
+            raise ValueError(f"states: {what} given for {len(rows)} worlds; allowed: a list with one state per world")
+        moments = [self.episodes.check_state(state) for state in states]
+        for index, moment in zip(rows, moments, strict=True):
+            self._worlds[index] = moment
+            self._presets[index] = self.episodes.preset_of(moment)
 
     def fork(self, src: int, dst: int | Iterable[int]) -> None:
         """Make the worlds ``dst`` continue from where world ``src`` is, O(1) each: nothing is copied.
 
         They keep their own generators, so that later resets take them apart.
+
+        Raises:
+            ValueError: a number of a world that does not exist. Nothing has changed then.
         """
-        (snapshot,) = self.save_state([src])
-        rows = [self._row(index) for index in ([dst] if isinstance(dst, int | np.integer) else dst)]
-        self.restore_state([snapshot] * len(rows), rows)
+        (state,) = self.save_state([src])
+        rows = self._rows(dst if isinstance(dst, Iterable) else [dst])
+        self.restore_state([state] * len(rows), rows)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """``rgb_array``: the last frame of every world, uint8 [H, W, 3]."""
         if self.render_mode is None:
             return None
-        frames = [world.moment.frames[-1] for world in self._current()]
-        return tuple(np.array(frame if isinstance(frame, np.ndarray) else frame.cpu()) for frame in frames)
+        return tuple(np.array(on_host(moment.frames[-1])) for moment in self._current())
 
     def close_extras(self, **kwargs: Any) -> None:
         """Forget the episodes, so that their memory is free again."""
@@ -288,27 +294,31 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             self._generators[index] = generator
         return generator
 
-    def _start(self, rows: Sequence[int], options: Sequence[dict[str, Any]]) -> None:
-        """Begin new episodes; those with a saved state as option take that."""
+    def _begun(
+        self,
+        generators: Sequence[np.random.Generator],
+        options: Sequence[Mapping[str, Any]],
+        presets: Sequence[AccelConfig],
+    ) -> list[SavedState]:
+        """New episodes; those with a saved state as option begin there. If it raises, the generators are unmoved."""
         fresh = [place for place, given in enumerate(options) if "state" not in given]
-        started = iter(
-            self.episodes.start(
-                [self._generator(rows[place]) for place in fresh],
-                [options[place] for place in fresh],
-                [self._presets[rows[place]] for place in fresh],
-            )
-            if fresh
-            else []
-        )
-        moments = [given["state"] if "state" in given else next(started) for given in options]
-        for index, moment in zip(rows, moments, strict=True):
-            self._worlds[index] = WorldSnapshot(moment, 0, False)
-            self._presets[index] = self.episodes.preset_of(moment)
+        drawing = [generators[place] for place in fresh]
+        with unmoved_on_failure(drawing):
+            given, own = [options[place] for place in fresh], [presets[place] for place in fresh]
+            started = iter(self.episodes.start(drawing, given, own) if fresh else [])
+        return [self.episodes.begin_at(asked["state"]) if "state" in asked else next(started) for asked in options]
 
-    def _final(self, ended: Sequence[int]) -> dict[str, Any]:
+    def _out_of_steps(self, moment: SavedState) -> bool:
+        return self.max_episode_steps is not None and moment.steps >= self.max_episode_steps
+
+    def _over(self, moment: SavedState) -> bool:
+        """Whether the episode has ended and waits for its reset."""
+        rules = self.episodes
+        return rules.terminated(moment) or rules.truncated(moment) or self._out_of_steps(moment)
+
+    def _final(self, ended: Sequence[int], worlds: Sequence[SavedState]) -> dict[str, Any]:
         """What SAME_STEP tells about episodes that end in this step."""
-        worlds = self._current()
-        moments = [worlds[index].moment for index in ended]
+        moments = [worlds[index] for index in ended]
         last = [self.episodes.observation(moment) for moment in moments]
         if self.device_obs:
             last = [on_device(item, self.world.device) for item in last]
@@ -326,21 +336,23 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         return (
             batch_tensors(items, self.world.device)
             if self.device_obs
-            else batch_arrays(self.single_observation_space, items)
+            else batch_arrays(self.episodes.observation_space, items)
         )
 
     def _actions(self, actions: Any) -> list[Any]:
         """One action per world; what is wrong inside a row is said by the action mapper."""
-        batch = actions.cpu().numpy() if isinstance(actions, torch.Tensor) else actions
-        shape = (self.num_envs, *self.single_action_space.shape)  # type: ignore[misc]
+        shape: tuple[int, ...] = (self.num_envs, *self.episodes.actions.space.shape)  # type: ignore[misc]
+        given = from_tensor(actions)
         try:
-            found = np.shape(batch)
-        except ValueError:  # rows of different lengths
-            found = None
-        if found != shape:
-            what = "rows of different lengths" if found is None else f"shape {list(found)}"
-            raise ValueError(f"actions: {what} for {self.num_envs} worlds; allowed: shape {list(shape)}")
-        return list(iterate(self.action_space, np.asarray(batch)))
+            batch = np.asarray(given)
+        except (ValueError, TypeError, RuntimeError):
+            what = "rows of different lengths, or no numbers,"
+            raise ValueError(f"actions: {what} for {self.num_envs} worlds; allowed: shape {list(shape)}") from None
+        if batch.shape != shape:
+            raise ValueError(
+                f"actions: shape {list(batch.shape)} for {self.num_envs} worlds; allowed: shape {list(shape)}"
+            )
+        return list(iterate(self._own_action_space, batch))
 
     def _masked(self, mask: Any) -> list[int]:
         if mask is None:
@@ -367,27 +379,35 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
     def _seeds_of(self, seed: int | Sequence[int | None] | None, rows: Sequence[int]) -> list[int | None]:
         if seed is None:
             return [None] * len(rows)
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + index for index in rows]
+        if isinstance(seed, np.ndarray) and seed.ndim == 1:
+            seed = list(seed)
+        if not isinstance(seed, Sequence) or isinstance(seed, str | bytes):
+            first = check_whole("seed", seed)
+            return [first + index for index in rows]
         if len(seed) != self.num_envs:
             raise ValueError(
                 f"seed: {len(seed)} given for {self.num_envs} worlds; allowed: one number, or one per world"
             )
-        return [seed[index] for index in rows]
+        return [None if seed[index] is None else check_whole(f"seed[{index}]", seed[index]) for index in rows]
 
-    def _row(self, index: int) -> int:
-        if not 0 <= index < self.num_envs:
-            raise ValueError(f"world {index!r} does not exist; allowed: 0 to {self.num_envs - 1}")
-        return int(index)
+    def _rows(self, worlds: Iterable[int] | None) -> list[int]:
+        """Numbers of worlds, all by default.
 
-    def _current(self) -> list[WorldSnapshot]:
+        Raises:
+            ValueError: something else than numbers of worlds that there are.
+        """
+        if worlds is None:
+            return list(range(self.num_envs))
+        try:
+            wanted = list(worlds)
+        except TypeError:  # not iterable
+            raise ValueError(
+                f"worlds={shown(worlds)} is not usable; allowed: a list of numbers of worlds, or None"
+            ) from None
+        return [check_whole("world", index, 0, self.num_envs - 1) for index in wanted]
+
+    def _current(self) -> list[SavedState]:
         worlds = [world for world in self._worlds if world is not None]
         if len(worlds) < self.num_envs:
             raise ResetNeeded("call reset() first")
         return worlds
-
-
-def _whole(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{key}={value!r} is not allowed; allowed: a whole number from 1 up")
-    return int(value)

@@ -54,10 +54,13 @@ def _column(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarra
 
 
 def info_of(stacked: Mapping[str, Any], row: int) -> dict[str, Any]:
-    """The dictionary of one world again: the inverse of `stack_infos` for row ``row``."""
+    """The dictionary of one world again: the inverse of `stack_infos` for row ``row``.
+
+    A column without a mask, as wrappers put them inside their dictionaries, has a value for every world.
+    """
     info: dict[str, Any] = {}
     for key, column in stacked.items():
-        if key.startswith("_") or not stacked[f"_{key}"][row]:
+        if key.startswith("_") or (f"_{key}" in stacked and not stacked[f"_{key}"][row]):
             continue
         value = info_of(column, row) if isinstance(column, Mapping) else column[row]
         info[key] = value.item() if isinstance(value, np.generic) else value

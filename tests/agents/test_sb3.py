@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecVideoRecorder
 
 import li_env  # noqa: F401  (registers the ids)
 from li_env.agents.sb3 import SB3VecEnv
@@ -88,3 +88,65 @@ def test_worlds_have_nothing_of_their_own():
         env.set_attr("timings", True)
     with pytest.raises(AttributeError, match="call it on the vector environment"):
         env.env_method("save_state")
+
+
+def test_infos_of_resets_belong_to_the_episodes_that_run():
+    ours = make()
+    theirs = DummyVecEnv(
+        [lambda: gymnasium.make(ID, world=AnalyticWorld(), observation="frame", max_episode_steps=3) for _ in range(2)]
+    )
+    for env in (ours, theirs):
+        env.seed(5)
+        env.reset()
+    seeds = set()
+    for _ in range(7):
+        mine, other = ours.step(np.array([1, 2])), theirs.step(np.array([1, 2]))
+        np.testing.assert_equal(ours.reset_infos, theirs.reset_infos)
+        for world, done in enumerate(mine[2]):
+            if not done:
+                assert mine[3][world]["episode_seed"] == ours.reset_infos[world]["episode_seed"]
+        seeds |= {info["episode_seed"] for info in ours.reset_infos}
+        assert other[3][0].keys() == mine[3][0].keys()
+    assert len(seeds) == 6
+
+
+def test_what_wrappers_say_about_ended_episodes_passes_through():
+    inner = gymnasium.make_vec(
+        ID, 2, vectorization_mode="vector_entry_point", world=AnalyticWorld(), observation="frame",
+        max_episode_steps=3, autoreset_mode="SameStep",
+    )  # fmt: skip
+    env = SB3VecEnv(gymnasium.wrappers.vector.RecordEpisodeStatistics(inner))
+    env.seed(0)
+    env.reset()
+    total = np.zeros(2)
+    for step in range(6):
+        _, rewards, dones, infos = env.step(np.array([1, 6]))
+        total += rewards
+        assert [("episode" in info) for info in infos] == dones.tolist() == [step % 3 == 2] * 2
+        if dones.all():
+            np.testing.assert_allclose([info["episode"]["r"] for info in infos], total, rtol=1e-6)
+            assert [info["episode"]["l"] for info in infos] == [3, 3]
+            assert not any("episode" in info for info in env.reset_infos)
+            assert all("terminal_observation" in info and "final_info" not in info for info in infos)
+            total[:] = 0
+
+
+def test_normalising_leaves_the_environment_below_as_it_was():
+    inner = gymnasium.make_vec(
+        "LightInteraction/PointGoal-v0", 2, vectorization_mode="vector_entry_point", world=AnalyticWorld(),
+        observation="frame", autoreset_mode="SameStep",
+    )  # fmt: skip
+    spaces = str(inner.single_observation_space), str(inner.observation_space), str(inner.single_action_space)
+    normalised = VecNormalize(SB3VecEnv(inner))
+    assert normalised.reset()["rgb"].dtype == np.float32
+    assert (str(inner.single_observation_space), str(inner.observation_space), str(inner.single_action_space)) == spaces
+    assert inner.reset(seed=0)[0]["rgb"].dtype == np.uint8
+
+
+def test_videos_run_at_the_speed_of_the_world(tmp_path):
+    env = make(1, render_mode="rgb_array")
+    assert env.metadata["render_fps"] == env.env.metadata["render_fps"] == pytest.approx(8.75 / 4)
+    assert env.metadata["render_modes"] == ["human", "rgb_array"]
+    recorder = VecVideoRecorder(env, str(tmp_path), lambda step: step == 0, video_length=2)
+    assert recorder.frames_per_sec == env.metadata["render_fps"]
+    assert make(1).metadata["render_fps"] == env.metadata["render_fps"]

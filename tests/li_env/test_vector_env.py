@@ -88,7 +88,7 @@ def test_resetting_one_world_leaves_the_others_bit_identical(world_name, mode):
             np.testing.assert_array_equal(infos["_chunk"], mask)
             assert infos["chunk"][1] == 0
             assert disturbed.save_state([0, 2]) == (before[0], before[2])
-            np.testing.assert_array_equal(observations[0], before[0].moment.frames)
+            np.testing.assert_array_equal(observations[0], before[0].frames)
         one, two = disturbed.step(row), calm.step(row)
         for world in (0, 2):
             np.testing.assert_array_equal(one[0][world], two[0][world])
@@ -119,7 +119,7 @@ def test_a_snapshot_starts_a_single_environment_and_the_other_way_round():
     env, single = make(), gymnasium.make(ID, world="analytic")
     env.reset(seed=3)
     env.step([FORWARD] * 3)
-    single.reset(options={"state": env.save_state([1])[0].moment})
+    single.reset(options={"state": env.save_state([1])[0]})
     ahead = single.step(TURN_LEFT)
     observations, *_ = env.step([TURN_LEFT] * 3)
     np.testing.assert_array_equal(observations[1], ahead[0])
@@ -236,7 +236,7 @@ def test_device_observations_are_tensors_with_the_same_values(world_name):
     assert isinstance(infos["final_obs"][2], torch.Tensor)
     np.testing.assert_array_equal(infos["final_obs"][2].cpu().numpy(), expected[2])
     observations.zero_()
-    assert tensors.save_state()[0].moment.frames.any(), "observations are not views of the state"
+    assert tensors.save_state()[0].frames.any(), "observations are not views of the state"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,12 @@ def test_bad_arguments_name_the_key_the_value_and_what_is_allowed(kwargs, messag
         ([[0], [0], [0]], r"actions: shape \[3, 1\] for 3 worlds"),
         ([0, 99, 0], r"action=.*99.* is outside the discrete space; allowed: 0 to"),
         ([0.5, 0, 0], r"action=.*0\.5.* is outside the discrete space"),
-        ([[0], [0, 1], []], r"actions: rows of different lengths for 3 worlds"),
+        ([[0], [0, 1], []], r"actions: rows of different lengths, or no numbers, for 3 worlds"),
+        (["1", "1", "1"], r"action=.* is outside the discrete space"),
+        ([None, 1, 1], r"action=None is outside the discrete space"),
+        (torch.tensor([1, 1, 1]).to_sparse(), r"action=a tensor torch.int64, torch.sparse_coo, on cpu cannot be read"),
+        (torch.empty(3, device="meta", dtype=torch.long), r"action=a tensor .* on meta cannot be read"),
+        ([torch.tensor(1), torch.tensor([1, 2]), 1], r"actions: rows of different lengths"),
     ],
 )
 def test_wrong_actions_are_one_clear_line_and_change_nothing(actions, message):
@@ -289,17 +294,122 @@ def test_wrong_actions_are_one_clear_line_and_change_nothing(actions, message):
         ({"options": {"reset_mask": np.zeros(3, bool)}}, r"reset_mask without True"),
         ({"options": {"each": [{}]}}, r"each=list; allowed: 3 dictionaries"),
         ({"options": {"imge": 1}}, r"reset option key='imge' is unknown"),
+        ({"options": [1]}, r"options=\[1\] is not usable; allowed: a dictionary"),
+        ({"options": "start"}, r"options='start' is not usable"),
         ({"seed": [1, 2]}, r"seed: 2 given for 3 worlds"),
+        ({"seed": 1.5}, r"seed=1\.5 is not allowed; allowed: a whole number from 0 up"),
+        ({"seed": True}, r"seed=True is not allowed"),
+        ({"seed": "7"}, r"seed='7' is not allowed"),
+        ({"seed": -1}, r"seed=-1 is not allowed"),
+        ({"seed": [1, 2.0, 3]}, r"seed\[1\]=2\.0 is not allowed"),
+        # What only shows when the episodes begin: in the first world, in a later one.
+        ({"seed": 77, "options": {"start": 10**6}}, r"start=1000000 is not a start frame"),
+        ({"seed": 77, "options": {"each": [{}, {"pose": 3}, {}]}}, r"pose of shape \[\]"),
+        ({"seed": [7, None, 9], "options": {"prompt": 3}}, r"prompt=3 is not usable"),
+        ({"options": {"image": "x.png"}}, r"image=str is not usable"),
     ],
 )
 def test_wrong_resets_are_one_clear_line_and_change_nothing(kwargs, message):
     env = make()
     env.reset(seed=0)
-    before = env.save_state()
+    before, draws = env.save_state(), [generator.bit_generator.state for generator in env.np_random]
     with pytest.raises(ValueError, match=message) as caught:
         env.reset(**kwargs)
     assert "\n" not in str(caught.value)
     assert env.save_state() == before
+    assert env.np_random_seed == (0, 1, 2)
+    assert [generator.bit_generator.state for generator in env.np_random] == draws
+
+
+def test_a_step_whose_reset_fails_changes_nothing(monkeypatch):
+    env = make(max_episode_steps=1, autoreset_mode=AutoresetMode.SAME_STEP)
+    env.reset(seed=0)
+    before, draws = env.save_state(), [generator.bit_generator.state for generator in env.np_random]
+    with monkeypatch.context() as patch:
+        patch.setattr(env.episodes.engine, "start", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            env.step([0] * 3)
+    assert env.save_state() == before
+    assert [generator.bit_generator.state for generator in env.np_random] == draws
+    assert env.step([0] * 3)[3].all()
+
+
+@pytest.mark.parametrize(("mode", "after"), [("NextStep", [1, 2, 3]), ("SameStep", [1, 2, 0]), ("Disabled", [1, 2, 3])])
+def test_a_restored_world_has_the_steps_that_it_had(mode, after):
+    env = make(max_episode_steps=3, autoreset_mode=mode)
+    env.reset(seed=0)
+    start = env.save_state()
+    for number, truncated in enumerate([False, False, True]):
+        assert env.step([0] * 3)[3].tolist() == [truncated] * 3
+        if number == 0:
+            one = env.save_state()
+    for _ in range(4):
+        env.restore_state(start)
+        assert not env.step([0] * 3)[3].any()
+    env.restore_state([start[0], one[1], one[2]])
+    env.restore_state([one[0]], [1])
+    assert env.step([0] * 3)[3].tolist() == [False] * 3
+    assert env.step([0] * 3)[3].tolist() == [False, True, True]
+    env.restore_state(start)
+    for count in after[:2]:
+        env.step([0] * 3)
+        assert [state.steps for state in env.save_state()] == [count] * 3
+    env.step([0] * 3)
+    assert [state.steps for state in env.save_state()] == [after[2]] * 3
+
+
+def test_a_moment_after_the_end_waits_for_its_reset():
+    env = make(num_envs=1, max_episode_steps=2)
+    env.reset(seed=0)
+    env.step([0])
+    env.step([0])
+    over = env.save_state()
+    env.reset(seed=1)
+    env.restore_state(over)
+    assert env.step([1])[4]["chunk"].tolist() == [0]
+    single = gymnasium.make(ID, world="analytic", max_episode_steps=5)
+    single.reset(seed=0)
+    single.unwrapped.restore_state(over[0])
+    assert [single.step(0)[3] for _ in range(3)] == [False, False, True], "the limit is each environment's own"
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64", "with gradient", "list of tensors"])
+def test_tensors_of_every_kind_are_actions(kind):
+    env, other = (make(action_space="continuous") for _ in range(2))
+    plain = np.array([[0.5, -0.25, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, -0.5]], np.float32)
+    tensor = torch.from_numpy(plain)
+    given = (
+        {
+            "with gradient": tensor.clone().requires_grad_(),
+            "list of tensors": list(tensor.bfloat16()),
+        }.get(kind)
+        if " " in kind
+        else tensor.to(getattr(torch, kind))
+    )
+    for one, actions in ((env, given), (other, plain)):
+        one.reset(seed=0)
+        one.step(actions)
+    for mine, theirs in zip(env.save_state(), other.save_state(), strict=True):
+        np.testing.assert_array_equal(mine.episode.pose, theirs.episode.pose)
+    single = gymnasium.make(ID, world="analytic", action_space="continuous", disable_env_checker=True)
+    single.reset(seed=0)
+    single.step(given[0])
+    np.testing.assert_array_equal(single.unwrapped.save_state().episode.pose, env.save_state()[0].episode.pose)
+
+
+def test_wrappers_cannot_change_the_spaces_that_it_computes_with():
+    env = gymnasium.make_vec(
+        "LightInteraction/PointGoal-v0", 2, vectorization_mode="vector_entry_point", world="analytic"
+    )
+    env.single_observation_space.spaces["rgb"] = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    env.observation_space.spaces.clear()
+    env.action_space.nvec[:] = 1
+    frames = env.reset(seed=0)[0]["rgb"]
+    assert frames.dtype == np.uint8
+    assert frames.shape == (2, 4, 96, 128, 3)
+    before = env.save_state()
+    env.step(np.array([1, 1]))
+    assert not np.array_equal(before[0].episode.pose, env.save_state()[0].episode.pose)
 
 
 def test_wrong_worlds_and_snapshots_are_refused():
@@ -309,12 +419,30 @@ def test_wrong_worlds_and_snapshots_are_refused():
     with pytest.raises(ResetNeeded, match="without reset_mask first"):
         env.reset(options={"reset_mask": np.array([True, False, False])})
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="world 3 does not exist; allowed: 0 to 2"):
-        env.fork(0, 3)
-    with pytest.raises(ValueError, match="2 snapshots given for 3 worlds"):
+    before = env.save_state()
+    with pytest.raises(ValueError, match="states: 2 given for 3 worlds"):
         env.restore_state(env.save_state([0, 1]))
+    with pytest.raises(ValueError, match="states: SavedState given for 1 worlds"):
+        env.restore_state(before[0], [0])
     with pytest.raises(ValueError, match="str is not usable; allowed: what save_state"):
         env.restore_state(["here"], [0])
+    for number in (3, -1, 1.5, 1.0, None, True, "1", np.float64(1), np.array([0, 1])):
+        for call in (
+            lambda number=number: env.fork(0, [number]),
+            lambda number=number: env.fork(number, 0),
+            lambda number=number: env.save_state([number]),
+            lambda number=number: env.restore_state(before[:1], [number]),
+        ):
+            with pytest.raises(ValueError, match="world=.* is not allowed; allowed: 0 to 2"):
+                call()
+    for numbers in (1, 0.5, np.array(1)):
+        with pytest.raises(ValueError, match="worlds=.* is not usable; allowed: a list of numbers of worlds, or None"):
+            env.restore_state(before[:1], numbers)
+    with pytest.raises(ValueError, match="world='1' is not allowed"):
+        env.fork(0, "1")
+    assert env.save_state() == before
+    env.fork(np.int64(0), np.array([1, 2]))
+    assert set(env.save_state()) == {before[0]}
 
 
 def test_pickling_keeps_arguments_and_never_weights(world_name):
