@@ -9,13 +9,20 @@ with seeded random actions in the discrete space. ``stages`` are milliseconds pe
 ``plan`` is mostly beside it too: only the part before the first block is taken off that rest. ``parts`` times the
 device work of the largest number of worlds piece by piece. ``checks`` compares what the chosen execution makes with the
 plain model in float32, batches with single worlds, and batches of different sizes: the lowest PSNR of any frame and the
-PSNR of all frames together. The file is written after every cell.
+PSNR of all frames together. ``pictures``, made before anything is timed, compares frames of this device, alone and
+among the largest number of worlds, with those of the plain model in float32 on the CPU; if any differs by more than
+30 dB the run ends there with exit status 1. The file is written after every cell.
+
+Speeds depend on the host as much as on the GPU. What OUT held for the largest number of worlds before stays in it under
+``earlier``, so that it collects hosts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,7 +41,7 @@ from li_env.accel.report import device_name
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.files import write_json
 from li_env.infos import RegimeCode
-from li_env.metrics import psnr
+from li_env.metrics import pooled_psnr, psnr
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.freedoom import execution
 from li_env.worlds.freedoom.world import FreedoomWorld, load
@@ -42,6 +49,9 @@ from li_env.worlds.freedoom.world import FreedoomWorld, load
 ID = "LightInteraction/Explore-v0"
 WARM_UP = {"cuda": 12, "cpu": 6}
 """Chunks after which contexts are as long as they get; on a GPU also such that every shape has been captured."""
+
+SAME = 30.0
+"""dB. Frames of another map have about 15; bfloat16 instead of float32 costs two chunks some 40."""
 
 
 def make(world: FreedoomWorld, worlds: int, **kwargs: Any) -> LightInteractionVectorEnv:
@@ -62,6 +72,49 @@ def synchronise(device: torch.device) -> None:
     """Wait for the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def pictures(world: FreedoomWorld, sizes: Sequence[int], presets: Sequence[str], chunks: int = 2) -> dict[str, Any]:
+    """Compare frames of up to four worlds of every batch with the plain model in float32 on the CPU: PSNR in dB."""
+    plain, found = load("cpu", dtype="float32", execution="plain"), []
+    for preset in presets:
+        for worlds in sizes:
+            chosen = sorted({0, min(1, worlds - 1), worlds // 2, worlds - 1})
+            path = actions(worlds, chunks)
+            ours, expected = (
+                make(world, worlds, preset=preset, device_obs=True),
+                make(plain, len(chosen), preset=preset),
+            )
+            ours.reset(seed=0)
+            expected.reset(seed=chosen)
+            decibels = []
+            for row in path:
+                frames = torch.as_tensor(ours.step(row)[0])[chosen].cpu()
+                decibels.append(psnr(frames, torch.as_tensor(expected.step(row[chosen])[0]).cpu()).flatten())
+            every = torch.cat(decibels)
+            pooled, lowest = (round(float(value), 2) for value in (pooled_psnr(every), every.min()))
+            found.append({"worlds": worlds, "preset": preset, "lowest_psnr": lowest, "pooled_psnr": pooled})
+            for env in (ours, expected):
+                env.close()
+    return {
+        "against": "the plain model in float32 on the CPU",
+        "chunks": chunks,
+        "least_allowed": SAME,
+        "same": all(entry["lowest_psnr"] >= SAME for entry in found),
+        "batches": found,
+    }
+
+
+def earlier_runs(out: Path) -> list[dict[str, Any]]:
+    """What ``out`` holds of earlier runs, with the largest batches of its last one added."""
+    if not out.exists():
+        return []
+    old = json.loads(out.read_text(encoding="utf-8"))
+    cells: list[dict[str, Any]] = old.get("cells", [])
+    largest = max((cell["worlds"] for cell in cells), default=0)
+    kept = {key: old[key] for key in ("provenance", "note", "device", "versions") if key in old}
+    last = {**kept, "cells": [cell for cell in cells if cell["worlds"] == largest]}
+    return [*old.get("earlier", []), *([last] if cells else [])]
 
 
 def measure(world: FreedoomWorld, worlds: int, preset: str, on_device: bool, seconds: float) -> dict[str, Any]:
@@ -214,8 +267,8 @@ def psnr_across_sizes(world: FreedoomWorld, path: np.ndarray) -> tuple[float, fl
         env.reset(seed=0)
     pairs = [(small.step(row)[0], large.step(np.tile(row, 2))[0][:worlds]) for row in path]
     few, many = (torch.from_numpy(np.stack(side)) for side in zip(*pairs, strict=True))
-    lowest = float(psnr(few, many).min())
-    return round(lowest, 2), round(float(psnr(few.flatten(0, -3), many.flatten(0, -3))), 2)
+    decibels = psnr(few, many)
+    return round(float(decibels.min()), 2), round(pooled_psnr(decibels), 2)
 
 
 def profile(world: FreedoomWorld, worlds: int, preset: str) -> list[dict[str, Any]]:
@@ -261,6 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "blocks": list(execution.GPU_BLOCKS),
         "threads": given.threads,
         "cells": [],
+        "earlier": earlier_runs(given.out),
     }
     largest = max(given.worlds)
 
@@ -269,6 +323,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report[key] = work()
         write_json(given.out, report)
 
+    sizes = sorted({1, largest}) if given.device == "cuda" else [1]
+    keep("pictures", lambda: pictures(world, sizes, given.presets))
+    print(report["pictures"], flush=True)
+    if not report["pictures"]["same"]:
+        sys.exit(f"frames differ by more than {SAME:g} dB from the plain model's on the CPU: nothing was timed")
     for preset in given.presets:
         for worlds in given.worlds:
             sides = [True, False] if given.device == "cuda" and worlds == largest else [given.device == "cuda"]

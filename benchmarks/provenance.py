@@ -123,7 +123,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("a command is missing; write it after --")
     facts = provenance(command)
     before = arguments.file.stat().st_mtime_ns if arguments.file.exists() else None
-    code = subprocess.run(command, check=False).returncode
+    # The command line of this package also works where the package is only a folder.
+    ours = (
+        [sys.executable, "-c", "import sys; from li_env.cli import main; sys.exit(main())"]
+        if command[0] == "li-env"
+        else command[:1]
+    )
+    code = subprocess.run([*ours, *command[1:]], check=False).returncode
     if code:
         return code
     if not arguments.file.exists() or arguments.file.stat().st_mtime_ns == before:

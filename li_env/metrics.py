@@ -19,12 +19,34 @@ _STABILISERS = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB: [...]."""
+    """Peak signal-to-noise ratio of every frame, in dB; the one definition in this package.
+
+    10 log10(255^2 / e), where e is the mean squared difference of one frame over its pixels and colour channels, in
+    levels of 0 to 255; at most `PSNR_OF_EQUAL_FRAMES`. The mean of such values over frames is a mean of decibels, which
+    frames that are nearly equal lift: `pooled_psnr` is the PSNR of many frames together.
+
+    Args:
+        a, b: uint8 [..., H, W, 3].
+        mask: bool [..., H, W]: which pixels count; all without it.
+
+    Returns:
+        float [...]; NaN for a frame of which no pixel counts.
+    """
     error = (a.float() - b.float()).square().mean(-1)
     mean = _mean(error, mask)
     # the floor lies below the error of one level in one value of a large frame, so it meets equal frames only
     decibels = 10 * torch.log10(255.0**2 / mean.clamp(min=1e-12))
     return decibels.clamp(max=PSNR_OF_EQUAL_FRAMES)
+
+
+def pooled_psnr(decibels: torch.Tensor) -> float:
+    """Pool the PSNR of frames, in dB: 10 log10(255^2 / e), e being the mean of their mean squared differences.
+
+    Args:
+        decibels: what `psnr` gives for frames of one size, any shape, at least one value. Frames at
+            `PSNR_OF_EQUAL_FRAMES` count as differing by that much, which is nothing beside any other.
+    """
+    return float(-10 * torch.log10((10 ** (-decibels.double() / 10)).mean()))
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -64,7 +64,7 @@ def rate(
         both = [(_tensor(chunk.frames), _tensor(other.frames)) for chunk, other in zip(chunks, reference, strict=True)]
         decibels = [metrics.psnr(*pair) for pair in both]
         psnr = tuple(float(values.mean()) for values in decibels)
-        pooled = _pooled(torch.cat(decibels[warmup:]))
+        pooled = metrics.pooled_psnr(torch.cat(decibels[warmup:]))
         ssim = tuple(float(metrics.ssim(*pair).mean()) for pair in both)
     frames = np.concatenate([chunk.frames[_last_frames(spec, chunk)] for chunk in chunks])
     begin = sum(len(chunk.poses) for chunk in chunks[:warmup])
@@ -110,11 +110,6 @@ def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: in
                 pairs.append((int(earlier), later))
                 break
     return np.array(pairs, dtype=int).reshape(-1, 2)
-
-
-def _pooled(decibels: torch.Tensor) -> float:
-    """PSNR of the mean squared error of frames with these PSNR."""
-    return float(-10 * torch.log10((10 ** (-decibels.double() / 10)).mean()))
 
 
 def _last_frames(spec: WorldSpec, chunk: ChunkResult) -> np.ndarray:

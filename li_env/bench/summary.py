@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import numpy as np
+import torch
 
 from li_env.accel.engine import STAGES
 from li_env.accel.plan import Regime
 from li_env.accel.world import WorldSpec
 from li_env.bench.measure import Measured
+from li_env.bench.quality import Quality
 from li_env.bench.settings import Variant
+from li_env.metrics import pooled_psnr
 
 _GENERATE = STAGES.index("generate")
 
@@ -30,7 +33,7 @@ def row(
     Times are milliseconds per chunk and rollout (a batch shares its time), first the mean over chunks and courses of
     one repeat, then the median, least and most over the repeats. ``speed_up`` is the reference's time over this
     variant's in the same repeat. Quality, ``after_warmup`` and the work leave out the first ``warmup`` chunks; the
-    other times hold all.
+    other times hold all. PSNR and SSIM are means of frames' values; ``pooled_psnr`` is that of all frames together.
     """
     chosen = list(courses)
     times, base = measured.milliseconds[:, chosen], reference.milliseconds[:, chosen]
@@ -54,7 +57,7 @@ def row(
         "against_off": {
             "psnr": mean(np.mean(values[warmup:]) for values in chunk_psnr),
             "ssim": mean(np.mean(values[warmup:]) for values in chunk_ssim),
-            "pooled_psnr": mean(entry.pooled_psnr for entry in quality),
+            "pooled_psnr": _pooled(quality),
             "psnr_by_chunk": _by_chunk(chunk_psnr),
             "ssim_by_chunk": _by_chunk(chunk_ssim),
         },
@@ -94,6 +97,12 @@ def mean(values: Iterable[float | np.floating[Any] | None]) -> float | None:
 def _generate(milliseconds: np.ndarray, begin: int) -> np.ndarray:
     """[repeats]: time of generation from chunk ``begin`` on."""
     return milliseconds[:, :, begin:, _GENERATE].sum((1, 2))
+
+
+def _pooled(quality: Sequence[Quality]) -> float | None:
+    """Of all frames after the warm-up together: rollouts of a row are equally long."""
+    values = [entry.pooled_psnr for entry in quality if entry.pooled_psnr is not None]
+    return pooled_psnr(torch.tensor(values, dtype=torch.float64)) if values else None
 
 
 def _by_chunk(values: Sequence[tuple[float, ...]]) -> list[float] | None:

@@ -94,6 +94,7 @@ def test_command_adds_its_provenance(copy: Any, tmp_path: Path, capsys: pytest.C
     assert report["value"] == 1 and report["provenance"]["command"].endswith("'")
     assert copy.main([str(out), "--", sys.executable, "-c", "raise SystemExit(3)"]) == 3
     assert json.loads(out.read_text()) == report
+    assert copy.main([str(out), "--", "li-env", "no such command"]) == 2
     for words in ([], ["--", sys.executable, "-c", ""]):
         with pytest.raises(SystemExit):
             copy.main([str(out), *words])

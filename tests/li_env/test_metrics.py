@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.metrics import gradient_energy, psnr, sharpness, ssim
+from li_env.metrics import gradient_energy, pooled_psnr, psnr, sharpness, ssim
 
 
 def _frames(count: int = 3, height: int = 24, width: int = 32, seed: int = 0) -> torch.Tensor:
@@ -21,6 +21,16 @@ def test_psnr_of_a_constant_error():
     dark, bright = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8), torch.full((2, 8, 8, 3), 110, dtype=torch.uint8)
     torch.testing.assert_close(psnr(dark, bright), torch.full((2,), 20 * float(np.log10(25.5))))
     assert psnr(dark, dark).tolist() == [99.0, 99.0]
+
+
+def test_pooled_psnr_is_that_of_all_frames_as_one():
+    real = _frames(6)
+    generated = torch.stack([_changed(frame, by) for frame, by in zip(real, (0, 1, 2, 5, 90, 40), strict=True)])
+    one = psnr(generated.flatten(0, 1), real.flatten(0, 1))
+    assert pooled_psnr(psnr(generated, real)) == pytest.approx(float(one), abs=1e-4)
+    assert pooled_psnr(psnr(generated, real).view(2, 3)) == pytest.approx(float(one), abs=1e-4)
+    assert pooled_psnr(psnr(generated, real)) < psnr(generated, real).mean() - 10
+    assert pooled_psnr(psnr(real, real)) == pytest.approx(99.0)
 
 
 def test_masked_psnr_looks_at_nothing_else():

@@ -73,6 +73,14 @@ def test_warm_up_chunks_are_equal_and_left_out_of_the_means(report):
     assert report["warmup_chunks"] == 3
 
 
+def test_pooled_psnr_of_a_row_is_of_all_its_frames(report):
+    """No mean of decibels: the rows of two trajectories, equally many frames each, pool to the row over both."""
+    for number in range(1, 4):
+        both, *parts = (report["rows"][number + 4 * group]["against_off"]["pooled_psnr"] for group in range(3))
+        assert 10 ** (-both / 10) == pytest.approx(np.mean([10 ** (-part / 10) for part in parts]))
+        assert both <= report["rows"][number]["against_off"]["psnr"] + 1e-9
+
+
 def test_the_sweep_does_what_its_value_says(report):
     always, never = report["rows"][2], report["rows"][3]
     assert (always["regimes"]["revisit"], always["steps"]) == (1.0, 2.0)

@@ -1,0 +1,90 @@
+"""How much memory is worth keeping in the freedoom world: retrieval policies side by side, against the real game.
+
+    python benchmarks/freedoom_policies.py --device cuda --out benchmarks/freedoom_memory_policies_h200.json
+
+Every row is preset ``all`` with other settings of what it looks back at, driven like `li-env bench` drives presets.
+``coverage alone`` is a world that does not ask for a retrieved group (`WorldSpec.fewest_memory_groups` = 0), compared
+with the plain model in the same run. Needs ViZDoom for the game. About a minute on an H200.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+
+from li_env.accel.config import AccelConfig
+from li_env.bench.report import EVERY, benchmark
+from li_env.bench.settings import BenchSettings, Variant
+from li_env.files import write_json
+from li_env.worlds.registry import load_world
+
+ALONE = "coverage alone"
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "all": {},
+    "two recent chunks": {"window_chunks": 2},
+    "three recent chunks": {"window_chunks": 3},
+    "two nearest groups": {"memory": "nearest_view", "memory_groups": 2},
+    "two recent chunks, nearest group": {"window_chunks": 2, "memory": "nearest_view", "memory_groups": 1},
+}
+"""Changes to preset ``all``, by name."""
+
+
+@dataclass(frozen=True)
+class Policies(BenchSettings):
+    """`BenchSettings` whose variants are ``off`` and policies; ``names`` are of `POLICIES`, or `ALONE`."""
+
+    names: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is run: the plain model first."""
+        full = AccelConfig.preset("all")
+        chosen = [Variant(name, full.replace(name=name, **POLICIES.get(name, {}))) for name in self.names]
+        return (Variant("off", AccelConfig.preset("off")), *chosen)
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--trajectories", nargs="+", default=list(BenchSettings.trajectories))
+    parser.add_argument("--seeds", type=int, default=4, help="rollouts per trajectory")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--no-game", action="store_true", help="leave the comparison with the game out")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(argv)
+    facts, world = provenance(), load_world("freedoom", device=given.device)
+    settings = Policies(
+        trajectories=tuple(given.trajectories),
+        seeds=tuple(range(given.seeds)),
+        repeats=given.repeats,
+        chunks=given.chunks,
+        batch=given.batch,
+        game=not given.no_game,
+        names=tuple(POLICIES),
+    )
+    report = benchmark(world, settings)
+    world.spec = replace(world.spec, fewest_memory_groups=0)  # type: ignore[misc]
+    alone = benchmark(world, replace(settings, names=(ALONE,)))
+    # The plain model looks back at the same latents either way; its second run is only what the speed-up is of.
+    rows = report["rows"] + [row for row in alone["rows"] if row["preset"] == ALONE]
+    report = {"provenance": facts, "settings": settings.to_dict(), "policies": POLICIES, **report, "rows": rows}
+    write_json(given.out, report)
+    for row in rows:
+        if row["trajectory"] == EVERY:
+            game, faster = row["game"]["psnr"], row["speed_up_after_warmup"]["median"]
+            shown = "" if game is None else f", {game:.2f} dB to the game"
+            print(f"{row['preset']:36}{faster:.2f} x, {row['context_latents']:.1f} latents{shown}")
+    return report
+
+
+if __name__ == "__main__":
+    main()
