@@ -7,8 +7,8 @@ along the new axes. Source: specs/hy_worldplay.md 6.1 and 6.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # world.py imports this module
 
 MAX_TRAJECTORY_LATENTS = 1_000_000
 """Longest trajectory that `parse_trajectory` accepts: a mistyped count must not fill the memory."""
+
+
+POLE = 89.0
+"""Degrees that a camera may look up or down: it stops short of the poles, beyond which it would be upside down."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,39 @@ def follow_many(poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
     for index in range(steps.shape[1]):
         poses = reached[:, index] = poses @ steps[:, index]
     return reached
+
+
+def stop_at_poles(
+    pose: np.ndarray,
+    motions: Sequence[CameraMotion],
+    own_follow: Callable[[np.ndarray, Sequence[CameraMotion]], np.ndarray] | None = None,
+) -> tuple[CameraMotion, ...]:
+    """Shorten the pitch of motions so that the camera's down axis stays within `POLE` degrees of the world's.
+
+    A camera that is beyond that already may turn back, not further. Everything but pitch is left as it is; a motion
+    that needs no change is returned itself.
+
+    Args:
+        pose: [4, 4] camera-to-world before the first motion.
+        motions: finite motions, pitch being their last rotation.
+        own_follow: how the camera moves, like `follow`.
+    """
+    down = float(np.clip(pose[1, 1], -1.0, 1.0))
+    if np.degrees(np.arccos(down)) + sum(abs(motion.pitch) for motion in motions) <= POLE:
+        return tuple(motions)  # out of reach, the usual case
+    move_by, out = own_follow or follow, []
+    for motion in motions:
+        if motion.pitch:
+            level = move_by(pose, [replace(motion, pitch=0.0)])[0]
+            # Pitch turns about the camera's x axis: its down axis then has the height reach * cos(pitch - lean).
+            reach = float(np.hypot(level[1, 1], level[1, 2]))
+            lean = float(np.degrees(np.arctan2(level[1, 2], level[1, 1])))
+            room = float(np.degrees(np.arccos(min(1.0, np.cos(np.radians(POLE)) / max(reach, 1e-12)))))
+            pitch = max(min(lean - room, 0.0), min(motion.pitch, max(lean + room, 0.0)))
+            motion = motion if pitch == motion.pitch else replace(motion, pitch=pitch)
+        pose = move_by(pose, [motion])[0]
+        out.append(motion)
+    return tuple(out)
 
 
 def inverse(pose: np.ndarray) -> np.ndarray:

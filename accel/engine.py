@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import STILL, CameraMotion, follow_many, motion_table
+from li_env.accel.camera import STILL, CameraMotion, follow_many, motion_table, stop_at_poles
 from li_env.accel.config import AccelConfig
 from li_env.accel.dynamics import examine, smoothed
 from li_env.accel.history import History
@@ -254,6 +254,11 @@ class Engine:
             tuple(move if move.is_finite() else STILL for move in moves) if bad else moves
             for moves, bad in zip(feasible, broken, strict=True)
         ]
+        if self.world.spec.motion.pitch:
+            feasible = [
+                stop_at_poles(state.pose, moves, self._own_follow)
+                for state, moves in zip(states, feasible, strict=True)
+            ]
         # Chunk 0 begins with the start frame's pose.
         paths = self._paths(states, feasible)
         poses = [path if state.chunk == 0 else path[1:] for state, path in zip(states, paths, strict=True)]

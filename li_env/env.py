@@ -58,7 +58,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     True).
 
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
-    the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes),
+    the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes;
+    the game shows its view from there, a generated world its start frame as what is seen from there),
     ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`
     of this world and task, of an episode that was not over; excludes the others and leaves the noise of the episode as
     it was saved; the steps of the time limit begin anew, where `restore_state` counts on), ``preset`` (as the argument;
@@ -76,7 +77,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
       ``frame_times`` [T], seconds since the start frame, 0 where the start frame fills up; ``new_frames``.
     - Motion: ``latent_poses`` [n, 4, 4] and ``motion`` [n, 4] (yaw and pitch in degrees, right and forward in length
       units, as it really happened) of the step's latents, ``new_latents`` of them at the end, in front of them the pose
-      before and standing still; ``blocked`` (share of the commanded way that walls refused).
+      before and standing still; ``blocked`` (share of the commanded way that walls refused, or
+      of the commanded pitch: cameras stop 89 degrees up or down).
     - Episode: ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``.
     - Plan of the chunk in numbers (zeros where the step made none): ``regime`` (`li_env.infos.RegimeCode`),
       ``similarity``, ``denoising_steps``, ``context_latents``, of these ``recent_latents`` and ``retrieved_latents``,

@@ -39,6 +39,9 @@ Preset = AccelConfig | str | Path | Mapping[str, Any]
 """Acceleration settings in one of the forms that `AccelConfig.of` takes."""
 
 OBSERVATIONS = ("chunk", "frame")
+_SAME_VIEW = 1e-5
+"""Poses this close show the same picture: episode files round them to six digits."""
+
 START_OPTIONS = ("image", "prompt", "pose", "start", "state", "preset")
 
 
@@ -303,7 +306,8 @@ class Episodes:
     def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:
         """(start frame, pose, prompt, index of the start frame or -1); ``draw`` in [0, 1) picks one if none is asked.
 
-        A world may know the poses and prompts of its start frames (``start_poses``, ``start_prompts``).
+        A world may know the poses and prompts of its start frames (``start_poses``, ``start_prompts``). One that can
+        render has a method ``view(prompt, pose)``: it gives the start frame where another pose is asked for.
         """
         if "image" in options:
             image, pose, prompt, index = fit_image(options["image"], self.spec.frame_size), np.eye(4), "", -1
@@ -313,11 +317,16 @@ class Episodes:
             poses, prompts = (getattr(self.world, name, None) for name in ("start_poses", "start_prompts"))
             pose = np.eye(4) if poses is None else np.array(poses[index], dtype=np.float64)
             prompt = "" if prompts is None else prompts[index]
+        own = pose, prompt
         if "pose" in options:
             pose = check_pose(options["pose"])
         prompt = options.get("prompt", prompt)
         if not isinstance(prompt, str):
             raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
+        render = getattr(self.world, "view", None)
+        elsewhere = prompt != own[1] or not np.allclose(pose, own[0], atol=_SAME_VIEW)
+        if render is not None and elsewhere and "image" not in options:
+            image = render(prompt, pose)
         return image, pose, prompt, index
 
     def _start_index(self, options: Mapping[str, Any], draw: float) -> int:

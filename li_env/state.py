@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,8 @@ class StepRecord:
         latents: latents of the chunk, the start frame's included.
         latent_poses: [n, 4, 4] float64, see `latent_rows`.
         motion: [n, 4] float64: yaw and pitch in degrees, right and forward in length units.
-        blocked: share of the commanded way that walls refused.
+        blocked: share of the commanded way that walls refused, or of the commanded pitch that the poles refused: the
+            larger of the two.
         actions: one action per new latent, as the agent gave them.
     """
 
@@ -42,16 +43,25 @@ class StepRecord:
     @classmethod
     def of(cls, result: ChunkPath, rows: int, actions: tuple[Any, ...]) -> StepRecord:
         """Condense a chunk; arrays get exactly ``rows`` rows (the last ones, or padded in front)."""
-        commanded = sum(math.hypot(m.right, m.forward) for m in result.commanded)
-        done = sum(math.hypot(m.right, m.forward) for m in result.motions)
         return cls(
             plan=result.plan,
             latents=len(result.poses),
             latent_poses=fixed_rows(result.poses, rows, result.poses[0]),
             motion=fixed_rows(motion_table([result.motions])[0], rows, np.zeros(4)),
-            blocked=min(1.0, max(0.0, 1 - done / commanded)) if commanded > 0 else 0.0,
+            blocked=max(
+                _refused(
+                    *([math.hypot(m.right, m.forward) for m in each] for each in (result.commanded, result.motions))
+                ),
+                _refused(*([abs(m.pitch) for m in each] for each in (result.commanded, result.motions))),
+            ),
             actions=actions,
         )
+
+
+def _refused(commanded: Sequence[float], happened: Sequence[float]) -> float:
+    """Share of the commanded amounts that did not happen, from 0 to 1."""
+    wanted = sum(commanded)
+    return min(1.0, max(0.0, 1 - sum(happened) / wanted)) if wanted > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)

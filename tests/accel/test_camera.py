@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from li_env.accel.camera import (
     MAX_TRAJECTORY_LATENTS,
+    POLE,
     STILL,
     CameraMotion,
     follow,
@@ -16,6 +17,7 @@ from li_env.accel.camera import (
     move,
     parse_trajectory,
     relative_motion,
+    stop_at_poles,
 )
 from li_env.accel.world import MotionLimits
 from tests.oracle import load_oracle
@@ -152,3 +154,44 @@ def test_compound_motions_match_oracle() -> None:
         np.testing.assert_allclose(move(poses[index], motion), poses[index + 1], atol=1e-12)
         compared += 1
     assert compared
+
+
+def tilt(pose: np.ndarray) -> float:
+    """Degrees between the camera's down axis and the world's."""
+    return float(np.degrees(np.arccos(np.clip(pose[1, 1], -1, 1))))
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-90, 90), st.floats(-60, 60), st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=12
+    )
+)
+def test_no_motion_leads_over_a_pole(rows) -> None:
+    pose = np.eye(4)
+    for row in rows:
+        wanted = (CameraMotion(*row), CameraMotion(*row))
+        real = stop_at_poles(pose, wanted)
+        for motion, asked in zip(real, wanted, strict=True):
+            assert (motion.yaw, motion.right, motion.forward) == (asked.yaw, asked.right, asked.forward)
+            assert min(asked.pitch, 0) <= motion.pitch <= max(asked.pitch, 0)
+            pose = move(pose, motion)
+            assert tilt(pose) <= POLE + 1e-6
+
+
+def test_looking_up_stops_at_the_pole_and_down_again_is_free() -> None:
+    up = stop_at_poles(np.eye(4), [CameraMotion(pitch=40.0)] * 4)
+    assert [motion.pitch for motion in up] == pytest.approx([40.0, 40.0, 9.0, 0.0])
+    highest = follow(np.eye(4), up)[-1]
+    down = [CameraMotion(pitch=-60.0)] * 3
+    assert [motion.pitch for motion in stop_at_poles(highest, down)] == pytest.approx([-60.0, -60.0, -58.0])
+
+
+def test_motions_within_reach_are_handed_back_themselves() -> None:
+    motions = (CameraMotion(pitch=30.0), CameraMotion(yaw=50.0, pitch=30.0))
+    assert all(one is other for one, other in zip(stop_at_poles(np.eye(4), motions), motions, strict=True))
+
+
+def test_a_camera_that_begins_upside_down_may_only_turn_back() -> None:
+    over = move(np.eye(4), CameraMotion(pitch=120.0))
+    further, back = (stop_at_poles(over, [CameraMotion(pitch=pitch)])[0].pitch for pitch in (20.0, -20.0))
+    assert (further, back) == (0.0, -20.0)

@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
+from li_env.accel.camera import CameraMotion, move
 from li_env.accel.world import WorldModel
 from li_env.errors import MissingExtraError
 from li_env.tasks.navigation import pose_at
@@ -112,6 +113,32 @@ def test_a_batch_gives_the_episodes_one_by_one(game):
         np.testing.assert_array_equal(alone.frames, together[index].frames)
         np.testing.assert_equal(rules.info(alone), rules.info(together[index]))
     assert rules.terminated(together[2])
+
+
+def test_another_pose_shows_the_view_from_there(game, tmp_path):
+    env = gymnasium.make(IDS[0], world="freedoom_game").unwrapped
+    x, z, yaw = game.start_states.map_poses[3].astype(float)
+    write_wad([known_map(int(game.start_states.map_seeds[3]))], tmp_path / "map.wad")
+    with DoomRenderer(tmp_path / "map.wad") as renderer:
+        expected = renderer.render(0, doom_poses(np.array([[x, z, yaw + 90]])))[0]
+    frames, info = env.reset(seed=0, options={"start": 3, "pose": pose_at((x, z, yaw + 90))})
+    assert all(np.array_equal(frame, expected) for frame in frames)
+    np.testing.assert_allclose(info["pose"], pose_at((x, z, yaw + 90)), atol=1e-9)
+    own, _ = env.reset(seed=0, options={"start": 3, "pose": game.start_poses[3]})
+    assert np.array_equal(own[-1], game.start_frames[3])
+    tilted = pose_at((x, z, yaw)) @ move(np.eye(4), CameraMotion(pitch=10.0))
+    for pose, message in ((tilted, "allowed in the game: level"), (pose_at((1e4, 0, 0)), "is outside map")):
+        with pytest.raises(ValueError, match=message):
+            env.reset(seed=0, options={"start": 3, "pose": pose})
+
+
+def test_another_map_by_its_prompt_is_shown_from_the_pose(game):
+    env = gymnasium.make(IDS[0], world="freedoom_game").unwrapped
+    x, y = known_map(5).start
+    pose = pose_at((-y / 32, x / 32, 30.0))
+    frames, _ = env.reset(seed=0, options={"prompt": "map 5", "pose": pose})
+    assert np.array_equal(frames[-1], game.view("map 5", pose))
+    assert not any(np.array_equal(frames[-1], frame) for frame in game.start_frames)
 
 
 def test_any_pose_of_any_map_can_be_a_start(game):

@@ -75,6 +75,24 @@ class FreedoomGame:
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
         self.screens: Screens = ScreenPool(workers) if workers else LocalScreens()
 
+    def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
+        """Render what a camera sees: uint8 [96, 128, 3].
+
+        Args:
+            prompt: ``map N``.
+            pose: [4, 4] camera-to-world, level and at the height of the start frames.
+
+        Raises:
+            ValueError: no map, or a pose that the game cannot show.
+        """
+        map_seed = self.start([], [prompt])[0].map_seed
+        if not np.allclose(pose[1], (0, 1, 0, 0), atol=1e-6):
+            height = np.round(pose[1], 3).tolist()
+            raise ValueError(f"pose with second row {height} is not usable; allowed in the game: level, [0, 1, 0, 0]")
+        place = level_places(pose[None])
+        _check_inside(map_seed, pose, doom_places(place)[0])
+        return self.screens.render([map_seed], [doom_poses(place)])[0][0]
+
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
         """See `WorldModel.start`.
 
@@ -98,10 +116,8 @@ class FreedoomGame:
         out = [tuple(request.motions) for request in requests]
         starts = doom_places(level_places(np.stack([request.pose for request in requests])))
         for request, place in zip(requests, starts, strict=True):
-            if not len(request.recent) and not _inside(request.scene.map_seed, place[:2]):
-                metres = np.round(request.pose[[0, 2], 3], 3).tolist()
-                map_seed = request.scene.map_seed
-                raise ValueError(f"pose at {metres} is outside map {map_seed}: inside a wall or outside of the rooms")
+            if not len(request.recent):
+                _check_inside(request.scene.map_seed, request.pose, place)
         for count in {len(motions) for motions in out} - {0}:
             group = [index for index, motions in enumerate(out) if len(motions) == count]
             walls, which = self._walls([requests[index].scene.map_seed for index in group])
@@ -133,6 +149,12 @@ class FreedoomGame:
             order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([known_walls(s) for s in seeds])
             self._maps = order, walls
         return walls, np.array([order[seed] for seed in map_seeds])
+
+
+def _check_inside(map_seed: int, pose: np.ndarray, place: np.ndarray) -> None:
+    if not _inside(map_seed, place[:2]):
+        metres = np.round(pose[[0, 2], 3], 3).tolist()
+        raise ValueError(f"pose at {metres} is outside map {map_seed}: inside a wall or outside of the rooms")
 
 
 def _inside(map_seed: int, position: np.ndarray) -> bool:
