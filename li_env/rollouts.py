@@ -259,7 +259,7 @@ def _begin(rules: Episodes, fresh: Sequence[_Running]) -> None:
             running.begin(now)
     for running in fresh:
         if "state" in running.options:
-            running.begin(rules.check_state(running.options["state"]))
+            running.begin(rules.begin_at(running.options["state"]))
 
 
 def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:

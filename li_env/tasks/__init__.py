@@ -13,11 +13,12 @@ from li_env.errors import check_choice
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord
 from li_env.tasks.explore import Explore
 from li_env.tasks.navigation import ImageGoal, NavigationRules, PointGoal
-from li_env.tasks.task import Opening, Task
+from li_env.tasks.task import BaseTask, Opening, Task
 from li_env.worlds.freedoom.start_states import StartStates
 
 __all__ = [
     "TASKS",
+    "BaseTask",
     "EpisodeDataset",
     "EpisodeRecord",
     "Explore",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 
 from li_env.accel.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 from li_env.seen_area import SeenArea, ViewWedge
-from li_env.tasks.task import Opening
+from li_env.tasks.task import BaseTask, Opening
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class ExploreState:
     new_cells: int
 
 
-class Explore:
+class Explore(BaseTask):
     """The reward is newly seen area in units of one full view; no goal, no end, no sensor beside the camera.
 
     Args:
@@ -31,20 +30,10 @@ class Explore:
     """
 
     name = "explore"
-    can_stop = False
     needs_frames = False
-    options: tuple[str, ...] = ()
 
     def __init__(self, spec: WorldSpec) -> None:
         self.wedge = ViewWedge(spec.fov[0], spec.view_distance)
-
-    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
-        """None."""
-        return {}
-
-    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
-        """Any start view will do."""
-        return Opening(options)
 
     def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> ExploreState:
         """The view of the start frame counts as seen."""
@@ -63,14 +52,6 @@ class Explore:
     def reward(self, state: ExploreState) -> float:
         """Cells first seen in the last step / cells of one view wedge."""
         return state.new_cells / self.wedge.cells
-
-    def terminated(self, state: ExploreState) -> bool:
-        """Never."""
-        return False
-
-    def sensors(self, state: ExploreState) -> dict[str, np.ndarray]:
-        """None."""
-        return {}
 
     def metrics(self, state: ExploreState) -> dict[str, Any]:
         """``seen_area`` in square length units and ``new_cells``."""

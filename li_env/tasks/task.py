@@ -98,6 +98,37 @@ class Task(Protocol):
         ...
 
 
+class BaseTask:
+    """A task without a goal, to build one's own on: any start view will do, it never ends and tells nothing.
+
+    What is left to write is `Task.begin`, `Task.advance` and `Task.reward`, and whatever is to be otherwise.
+    """
+
+    name = "task"
+    can_stop = False
+    options: tuple[str, ...] = ()
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """None."""
+        return {}
+
+    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
+        """Any start view."""
+        return Opening(options)
+
+    def terminated(self, state: TaskState) -> bool:
+        """Never."""
+        return False
+
+    def sensors(self, state: TaskState) -> dict[str, np.ndarray]:
+        """None."""
+        return {}
+
+    def metrics(self, state: TaskState) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
 def needs_frames(task: Task) -> bool:
     """Whether a task waits for the frames of a chunk: unless its own class says no.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from li_env.accel.engine import ChunkPath, ChunkResult
 from li_env.env import LightInteractionEnv
 from li_env.tasks import TASKS, Explore, load_task
 from li_env.tasks.task import Opening, needs_frames
+from li_env.testing import check_task
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.film_world import SHAPES, FilmWorld
 
@@ -64,6 +67,37 @@ def test_a_task_sees_the_new_frames_once(shape, kind):
         for _ in range(3):
             many.step([FORWARD] * 2)
         assert [state.task for state in many.save_state()] == [tuple(range(count))] * 2
+
+
+class RedWorld(FilmWorld):
+    """The first n of 16 columns of frame n are red; the start frame has none."""
+
+    def decode(self, latents: Any, streams: Any) -> Any:
+        numbered, following = super().decode(latents, streams)
+        film = []
+        for frames in numbered:
+            film.append(np.zeros_like(frames))
+            for picture, number in zip(film[-1], frames[:, 0, 0, 0], strict=True):
+                picture[:, : min(16, number)] = (200, 30, 30)
+        return film, following
+
+
+def test_the_task_of_the_documentation():
+    text = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (block,) = [part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class RedDoor" in part]
+    lines = block[block.index("class RedDoor") : block.index("env = ")].strip().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 20
+    names: dict[str, Any] = {}
+    exec(block[: block.index("env = ")], names)
+    world = RedWorld(2, 2, 1)
+    check_task(names["RedDoor"](), world)
+    env = LightInteractionEnv(world, task=names["RedDoor"]())
+    assert env.reset(seed=0)[1]["red"] == 0.0
+    outcomes = [env.step(FORWARD)[1:] for _ in range(3)]
+    # One new frame, then two, two: 1, 3 and 5 columns of 16 are red.
+    np.testing.assert_allclose([outcome[0] for outcome in outcomes], np.array([1, 2, 2]) / 16)
+    assert [outcome[1] for outcome in outcomes] == [False, False, True]
+    assert outcomes[-1][3]["red"] == 5 / 16
 
 
 def test_who_waits_for_frames():
