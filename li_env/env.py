@@ -148,7 +148,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         """How the image of the last reset was made to fit; None where it was not."""
         self._preset = self.episodes.engine.config
         self._now: SavedState | None = None
-        self._elsewhere = False  # restored since the last step, which wrappers have not noticed
+        self._elsewhere = False  # wrappers count the steps of another episode than the one that goes on here
         self._window: Window | None = None
 
     def reset(
@@ -156,6 +156,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; options as in the class docstring."""
         options = {} if options is None else options
+        self._elsewhere = True  # wrappers have begun an episode; if this raises, the one before goes on
         self.episodes.check_options(options)
         # Nothing of this environment changes before the episode has begun.
         generator, used = (self.np_random, self.np_random_seed) if seed is None else new_generator(seed)

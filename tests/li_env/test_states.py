@@ -218,6 +218,15 @@ def test_a_reset_that_fails_changes_nothing(arguments):
     assert env.np_random.bit_generator.state == draws
 
 
+def test_an_episode_goes_on_after_a_failed_reset_with_the_time_it_had():
+    env = make(max_episode_steps=3)
+    env.reset(seed=0)
+    env.step(FORWARD)
+    with pytest.raises(ValueError, match="start=-1"):
+        env.reset(options={"start": -1})
+    assert steps_until_cut(env) == 2
+
+
 def test_wrappers_cannot_change_the_spaces_that_it_computes_with():
     env = LightInteractionEnv(AnalyticWorld(), task="pointgoal", action_space="continuous")
     env.observation_space.spaces.clear()
