@@ -49,7 +49,8 @@ def benchmark(
         "note": (
             f"means over frames after the first {settings.warmup_chunks} chunks; equal frames count as "
             f"{PSNR_OF_EQUAL_FRAMES:g} dB; pooled_psnr: of the mean squared error over all frames of a row; times: "
-            "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one rollout of every preset before them is not counted"
+            "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
+            "rollout of every preset before them is not counted"
         ),
         "rows": _rows(world, settings, courses, measured),
         "device": device_name(world.device),

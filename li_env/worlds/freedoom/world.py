@@ -31,9 +31,8 @@ from li_env.worlds.sparse import ChunkShape, SparseAttention
 SPARSE_MIN_CONTEXT = 21
 """One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.
 
-Median ms per chunk on two CPU cores, dense and sparse with the tiles below (benchmarks/freedoom_sparse_crossover.json):
-8 context latents 462, 527; 20 latents 748, 794; 32 latents, beyond the budget, 1157, 1098. Other tile shapes differ
-from these by less than 5 %; none beats dense at 20 latents.
+benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8 and with 20 context latents, whatever
+the tile shape; sparse only with 32, which is beyond the budget.
 """
 
 SPEC = WorldSpec(

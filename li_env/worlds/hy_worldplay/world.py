@@ -38,7 +38,7 @@ VIEW_DISTANCE = 8.0
 OVERLAP_POINTS = 50_000
 
 SPARSE_MIN_CONTEXT = 4
-"""Measured on an H200: a chunk after 4 context latents takes 710 ms sparse and 922 ms dense."""
+"""Measured on an H200 (``calls`` in benchmarks/hy_worldplay_h200.json): sparse is faster from there on."""
 
 
 def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> WorldSpec:

@@ -34,7 +34,7 @@ VIEW_THRESHOLD = 0.45
 """The paper's, for this model."""
 
 SPARSE_MIN_CONTEXT = PAST_LATENTS
-"""A sequence of 14 latents is long enough: its dense attention takes a third of a model call."""
+"""A sequence of 14 latents is long enough: its dense attention takes more than a third of a clip (benchmarks)."""
 
 BATCH_TOKENS = 2**14
 """Most tokens of a model call with several clips: one published clip keeps a GPU busy, more only take more memory."""

@@ -1,0 +1,131 @@
+"""Figures about agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from figure_tools import FigureError, Recorded, figure, paragraph, span, table
+
+FILE = "agents_pointgoal.json"
+SETS = {
+    "detour": "`detour`: held-out maps, goal behind walls",
+    "open": "`open`: held-out maps",
+    "trained maps": "`trained maps`, goal behind walls",
+}
+BASELINES = {"random": "random", "seeker": "seeker, scripted", "expert": "expert, knows the map"}
+ARMS = {
+    "freedoom off": "trained in `freedoom`, `off`",
+    "freedoom all": "trained in `freedoom`, `all`",
+    "game": "trained in the game",
+}
+
+
+def learned(recorded: Recorded, held_out: str, arm: str, agent: str = "mapper") -> dict[str, Any]:
+    """Measures over seeds of one arm."""
+    found: dict[str, Any] = recorded.get(FILE, "table", held_out, f"{agent} in {arm}")
+    return found
+
+
+def spl(recorded: Recorded, held_out: str, arm: str) -> float:
+    """Mean SPL of the mapper, or of an agent that learned nothing."""
+    if arm in BASELINES:
+        return float(recorded.get(FILE, "baselines", held_out, arm, "spl", "mean"))
+    return float(learned(recorded, held_out, arm)["spl"]["mean"])
+
+
+def runs(recorded: Recorded) -> list[dict[str, Any]]:
+    """The mapper's trainings."""
+    found = [run for run in recorded.get(FILE, "runs") if run["agent"] == "mapper"]
+    if not found:
+        raise FigureError(f"benchmarks/{FILE}: runs has none of the mapper")
+    return found
+
+
+def with_spread(value: dict[str, float], digits: int) -> str:
+    """Mean and standard deviation over seeds."""
+    return f"{value['mean']:.{digits}f} +- {value['std']:.{digits}f}"
+
+
+@figure("agents.table")
+def agents_table(recorded: Recorded) -> str:
+    """All sets."""
+    rows = []
+    for name, label in {"random": BASELINES["random"], "seeker": BASELINES["seeker"]}.items():
+        rows.append((label, *(scripted(recorded, held_out, name) for held_out in SETS)))
+    for arm, label in ARMS.items():
+        cells = []
+        for held_out in SETS:
+            found = learned(recorded, held_out, arm)
+            cells.append(f"{with_spread(found['spl'], 3)} ({found['success']['mean']:.2f})")
+        rows.append((f"mapper, {label}", *cells))
+    rows.append((BASELINES["expert"], *(scripted(recorded, held_out, "expert") for held_out in SETS)))
+    return table(("SPL (success)", *SETS.values()), rows)
+
+
+def scripted(recorded: Recorded, held_out: str, name: str) -> str:
+    """SPL and success of an agent that learned nothing."""
+    found = recorded.get(FILE, "baselines", held_out, name)
+    return f"{found['spl']['mean']:.3f} ({found['success']['mean']:.2f})"
+
+
+@figure("agents.short")
+def agents_short(recorded: Recorded) -> str:
+    """Set ``detour`` alone."""
+
+    def fixed_row(label: str, name: str) -> tuple[str, str, str]:
+        found = recorded.get(FILE, "baselines", "detour", name)
+        return label, f"{found['success']['mean']:.2f}", f"{found['spl']['mean']:.3f}"
+
+    labels = {
+        "freedoom off": "mapper, trained in `freedoom` under `off`",
+        "freedoom all": "mapper, trained in `freedoom` under `all`",
+        "game": "mapper, trained in the game, as many frames",
+    }
+    rows = [fixed_row("random", "random"), fixed_row("seeker (scripted)", "seeker")]
+    for arm, label in labels.items():
+        found = learned(recorded, "detour", arm)
+        rows.append((label, with_spread(found["success"], 2), with_spread(found["spl"], 3)))
+    return table(("", "success", "SPL"), [*rows, fixed_row("expert (knows the map)", "expert")])
+
+
+@figure("agents.training")
+def agents_training(recorded: Recorded) -> str:
+    """How long and on what they trained."""
+    found = runs(recorded)
+    last = [run["log"][-1] for run in found]
+    settings = recorded.get(FILE, "settings")
+    episodes = recorded.get(FILE, "baselines", "detour", "seeker", "episodes")
+    minutes = span((entry["seconds"] / 60 for entry in last), lambda value: f"{value:.1f}")
+    seeds = len({run["config"]["seed"] for run in found})
+    return paragraph(
+        f"""Every training: {last[0]["steps"]:,} steps, {last[0]["frames"]:,} frames, {settings["maps"]} maps of the
+        training split, {settings["worlds"]} worlds at once, {minutes} minutes. {episodes} episodes per set in the real
+        game; mean over {seeds} seeds +- standard deviation over seeds; scripted agents once."""
+    )
+
+
+@figure("agents.ratios")
+def agents_ratios(recorded: Recorded) -> str:
+    """SPL of agents from the learned world over that of agents from the game."""
+
+    def ratio(held_out: str, arm: str) -> float:
+        return spl(recorded, held_out, arm) / spl(recorded, held_out, "game")
+
+    off, full = (ratio("detour", arm) for arm in ("freedoom off", "freedoom all"))
+    trained = span((ratio("trained maps", arm) for arm in ("freedoom off", "freedoom all")), lambda one: f"{one:.2f}")
+    return paragraph(
+        f"""Trained in the learned world the mapper has {off:.2f} (`off`) and {full:.2f} (`all`) of the SPL of the same
+        agent trained in the game on `detour`, {trained} on the maps of the training. Where the goal is in sight,
+        walking straight at it is best and nothing needs to be learned."""
+    )
+
+
+@figure("agents.readme")
+def agents_readme(recorded: Recorded) -> str:
+    """SPL of the README."""
+    inside, outside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "game", "seeker"))
+    return paragraph(
+        f"""Agents that learned inside `freedoom` alone find their way in the real game, on maps that neither they nor
+        the world have seen: SPL {inside:.2f}. The same agents trained in the game: {outside:.2f}; a scripted agent:
+        {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
+    )

@@ -1,0 +1,68 @@
+"""The table of recorded files: what made them, when, from which commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from figure_tools import FigureError, Recorded, figure, table
+
+LANDED = "landed.json"
+"""Of files from before provenance was recorded: the commit they landed with, which need not be the code that ran."""
+
+
+def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | None]]:
+    """(parts, provenance) of a file; None stands for parts that were recorded without it."""
+    found = {} if file.endswith(".jsonl") else recorded.get(file)
+    facts = found.get("provenance") or {}
+    if not facts:
+        return [("", None)]
+    if "command" in facts:
+        return [("", facts)]
+    together: dict[str, list[str]] = {}
+    for part, own in facts.items():
+        together.setdefault(str(own), []).append(part)
+    rows: list[tuple[str, dict[str, Any] | None]] = [
+        (", ".join(f"`{part}`" for part in parts), facts[parts[0]]) for parts in together.values()
+    ]
+    others = [key for key, value in found.items() if isinstance(value, dict | list) and key not in facts]
+    return rows + ([("other parts", None)] if set(others) - {"provenance", "ceilings_tflops", "versions"} else [])
+
+
+def machine(recorded: Recorded, file: str, facts: dict[str, Any] | None) -> str:
+    """GPUs, or the processor."""
+    if facts is not None:
+        return ", ".join(dict.fromkeys(facts["gpus"])) or f"{facts['cpu']}, {facts['cpus']} CPUs"
+    found = {} if file.endswith(".jsonl") else recorded.get(file)
+    worlds = found.get("worlds")
+    name = worlds[0]["device"] if worlds else found.get("device") or found.get("machine")
+    return str(name or "NVIDIA H200")
+
+
+@figure("files")
+def files(recorded: Recorded) -> str:
+    """All recorded files of the folder."""
+    landed, notes, rows = recorded.get(LANDED), [], []
+    names = {path.relative_to(recorded.folder).as_posix() for path in recorded.folder.rglob("*.json*")}
+    for file in sorted(names - {LANDED, "published.json"} - {name for name in names if name.startswith("mapper/")}):
+        for parts, facts in origins(recorded, file):
+            if facts is None and file not in landed:
+                raise FigureError(f"benchmarks/{file}: no provenance in it, and {LANDED} does not know it")
+            old = landed.get(file, {})
+            words = f"`{file}`" + (f": {parts}" if parts else "")
+            if facts is None and "note" in old:
+                notes.append(f"[{len(notes) + 1}] `{file}` {old['note']}.")
+                words += f" [{len(notes)}]"
+            command, date = (old["command"], old["date"]) if facts is None else (facts["command"], facts["date"][:10])
+            shown = f"`{command}`" if command.split()[0] in ("python", "li-env") else command
+            rows.append((words, shown, code(old if facts is None else facts), machine(recorded, file, facts), date))
+    text = table(("file", "command (without `--out`)", "code", "machine", "date"), rows)
+    return "\n".join([text, *(f"\n{note}" for note in notes)])
+
+
+def code(facts: dict[str, Any]) -> str:
+    """The commit that ran, or the one that a file landed with."""
+    if "clean" not in facts:
+        return f"landed with {facts['commit']}"
+    if facts["commit"] is None:
+        return "not recorded"
+    return facts["commit"][:7] + ("" if facts["clean"] else ", changed")

@@ -1,0 +1,340 @@
+"""Figures about the freedoom world: speed, presets, policies, fidelity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph, signed, span, table, whole
+
+GPU, CPU = "freedoom_throughput_h200.json", "freedoom_throughput_cpu.json"
+PRESETS_CPU, PRESETS_GPU = "freedoom_presets_cpu.json", "freedoom_presets_h200.json"
+POLICIES, FIDELITY, FLAT = "freedoom_memory_policies_h200.json", "freedoom_fidelity.json", "flat_cost_h200.json"
+EVERY = "all trajectories"
+MANY = 512
+
+
+def cell(recorded: Recorded, file: str, worlds: int, preset: str, observations: str) -> dict[str, Any]:
+    """One measurement of the throughput."""
+    return recorded.pick(file, "cells", worlds=worlds, preset=preset, observations=observations)
+
+
+def every_host(recorded: Recorded) -> dict[str, list[float]]:
+    """Frames per second of 512 worlds on every host, by preset."""
+    lists = [recorded.get(GPU, "cells"), *(run["cells"] for run in recorded.get(GPU).get("earlier", []))]
+    runs = [
+        {
+            one["preset"]: one["frames_per_second"]
+            for one in cells
+            if one["worlds"] == MANY and one["observations"] == "device"
+        }
+        for cells in lists
+    ]
+    runs += recorded.get("published.json", "freedoom_throughput_hosts", "runs")
+    both = [run for run in runs if {"off", "all"} <= run.keys()]
+    return {preset: [run[preset] for run in both] for preset in ("off", "all")}
+
+
+def one_world_cpu(recorded: Recorded) -> dict[str, float]:
+    """Frames per second of `li-env bench` on two CPU cores, by preset."""
+    return {preset: median(bench_row(recorded, preset), "frames_per_second") for preset in ("off", "all")}
+
+
+def bench_row(recorded: Recorded, preset: str, trajectory: str = EVERY, file: str = PRESETS_CPU) -> dict[str, Any]:
+    """A row of `li-env bench`."""
+    return recorded.pick(file, "worlds", 0, "rows", preset=preset, trajectory=trajectory)
+
+
+@figure("throughput.gpu")
+def throughput_gpu(recorded: Recorded) -> str:
+    """By number of worlds."""
+    numbers = sorted({one["worlds"] for one in recorded.get(GPU, "cells")})
+    rows = [(whole(worlds), *(whole(cell(recorded, GPU, worlds, preset, "device")["frames_per_second"])
+                              for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
+    host = (whole(cell(recorded, GPU, numbers[-1], preset, "host")["frames_per_second"]) for preset in ("off", "all"))
+    return table(("worlds", "`off`", "`all`"), [*rows, (f"{numbers[-1]}, observations on the host", *host)])
+
+
+@figure("throughput.hosts")
+def throughput_hosts(recorded: Recorded) -> str:
+    """How far hosts differ, and what a step is made of."""
+    hosts, one = every_host(recorded), cell(recorded, GPU, MANY, "all", "device")
+    parts, stages = recorded.get(GPU, "parts"), one["stages"]
+    gain = span((full / off for off, full in zip(hosts["off"], hosts["all"], strict=True)), lambda one: f"{one:.2f}")
+    device = parts["motion_head"] + stages["generate"] + stages["decode"]
+    return paragraph(
+        f"""The host decides: on {len(hosts["all"])} machines with an H200, {MANY} worlds made {span(hosts["off"])}
+        frames/s under `off` and {span(hosts["all"])} under `all`, which was {gain} times as fast as `off` on the
+        same machine. A step of them needs about {device:.0f} ms of the GPU under `all` (context pass and denoising
+        {stages["generate"]:.0f}, decoding {stages["decode"]:.0f}, motions {parts["motion_head"]:.0f}); the table's took
+        {one["milliseconds_per_step"]:.0f} ms, the rest of it waiting for Python. The host spends about
+        {stages["motion"]:.0f} ms on motions, {stages["plan"]:.0f} on planning (most of it beside the GPU) and the
+        rest on requests, launches, maps of seen area, histories and infos."""
+    )
+
+
+@figure("throughput.pictures")
+def throughput_pictures(recorded: Recorded) -> str:
+    """Whether the timed run made the right pictures."""
+    found = recorded.get(GPU).get("pictures")
+    if found is None:
+        return "That run did not look at its pictures."
+    low = min(batch["lowest_psnr"] for batch in found["batches"])
+    return paragraph(
+        f"""The same run first compared its frames with {found["against"]}: PSNR of the least equal frame of
+        {found["chunks"]} chunks {low:.1f} dB, {found["least_allowed"]:.0f} or more asked for."""
+    )
+
+
+@figure("throughput.cpu")
+def throughput_cpu(recorded: Recorded) -> str:
+    """By number of worlds on a CPU."""
+    numbers = sorted({one["worlds"] for one in recorded.get(CPU, "cells")})
+    rows = [(str(worlds), *(fixed(cell(recorded, CPU, worlds, preset, "host")["frames_per_second"])
+                            for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
+    return table(("worlds", "`off`", "`all`"), rows)
+
+
+@figure("throughput.one")
+def throughput_one(recorded: Recorded) -> str:
+    """Frames per second of one world on a GPU under ``all``."""
+    return whole(cell(recorded, GPU, 1, "all", "device")["frames_per_second"])
+
+
+@figure("throughput.all")
+def throughput_all(recorded: Recorded) -> str:
+    """Frames per second of 512 worlds under ``all``, over hosts."""
+    return span(every_host(recorded)["all"])
+
+
+@figure("blocks.bfloat16")
+def blocks_bfloat16(recorded: Recorded) -> str:
+    """Equal worlds in blocks of different size, in the default dtype: pooled PSNR / that of the least equal frame."""
+    return blocks(recorded, "")
+
+
+@figure("blocks.float32")
+def blocks_float32(recorded: Recorded) -> str:
+    """The same in float32."""
+    return blocks(recorded, "_float32")
+
+
+def blocks(recorded: Recorded, suffix: str) -> str:
+    """Equal worlds in blocks of different size."""
+    pooled, lowest = (recorded.get(GPU, "checks", f"{kind}_psnr_8_against_16_worlds{suffix}")
+                      for kind in ("pooled", "lowest"))  # fmt: skip
+    return f"{pooled:.1f} / {lowest:.1f} dB"
+
+
+@figure("flat")
+def flat(recorded: Recorded) -> str:
+    """Late steps beside early ones."""
+    run = recorded.pick(FLAT, "runs", preset="all")
+    first, last = (run["medians"][part]["step"] for part in ("first", "last"))
+    memory = run["memory"]
+    grown = (memory[-1]["device_mib"] - memory[0]["device_mib"]) / (memory[-1]["chunk"] - memory[0]["chunk"])
+    chunks = len(run["milliseconds"]["step"])
+    return paragraph(
+        f"""A step does not get slower: the median of the last 100 of {chunks:,} chunks of one episode is
+        {last / first:.2f} of that of chunks 20 to 119 (`flat_cost_h200.json`, `all`, one H200). Device memory grows by
+        {grown:.2f} MiB per chunk, the history."""
+    )
+
+
+@figure("presets.cpu")
+def presets_cpu(recorded: Recorded) -> str:
+    """Preset ``all`` by trajectory."""
+    rows = []
+    for name in dict.fromkeys(row["trajectory"] for row in recorded.get(PRESETS_CPU, "worlds", 0, "rows")):
+        off, full = (bench_row(recorded, preset, name) for preset in ("off", "all"))
+        against, game, base = full["against_off"], full["game"], off["game"]
+        gap = {key: None if game[key] is None else game[key] - base[key] for key in ("psnr", "sharpness")}
+        rows.append(
+            (
+                "all" if name == EVERY else name,
+                f"{median(full, 'speed_up'):.2f} / {median(full, 'speed_up_after_warmup'):.2f}",
+                *(fixed(median(row, "frames_per_second")) for row in (off, full)),
+                f"{fixed(against['pooled_psnr'])} dB",
+                f"{fixed(against['psnr'])} dB",
+                f"{signed(gap['psnr'])} dB",
+                signed(gap["sharpness"]),
+            )
+        )
+    header = ("trajectory", "speed-up", "frames/s `off`", "frames/s `all`", "PSNR to `off`, pooled", "mean of decibels")
+    return table((*header, "to the game, against `off`", "sharpness, against `off`"), rows)
+
+
+@figure("presets.pooling")
+def presets_pooling(recorded: Recorded) -> str:
+    """What the file's pooled PSNR is."""
+    if "pooled_psnr" in recorded.get(PRESETS_CPU, "worlds", 0, "note"):
+        return "of the mean squared error over all frames of a row"
+    return "of the mean squared error over the frames of a rollout, then the mean over rollouts"
+
+
+def policy(recorded: Recorded, *names: str) -> dict[str, Any]:
+    """A policy's row; names changed between recordings."""
+    for name in names[:-1]:
+        try:
+            return recorded.pick(POLICIES, "rows", preset=name, trajectory=EVERY)
+        except FigureError:
+            continue
+    return recorded.pick(POLICIES, "rows", preset=names[-1], trajectory=EVERY)
+
+
+@figure("policies")
+def policies(recorded: Recorded) -> str:
+    """What less and more memory cost."""
+    off, rollouts = policy(recorded, "off")["game"]["psnr"], policy(recorded, "off")["rollouts"]
+    named = "policies" in recorded.get(POLICIES)
+    alone = policy(recorded, "coverage alone" if named else "all")
+    twelve = policy(recorded, "two nearest groups", "near2")
+
+    def words(row: dict[str, Any]) -> str:
+        faster = f"a speed-up of {median(row, 'speed_up'):.2f}"
+        lost = row["game"]["psnr"]
+        return faster if lost is None else f"{signed(lost - off, 1)} dB to the game (mean of decibels) at {faster}"
+
+    text = f"""How much memory is worth keeping was measured on an H200 over {rollouts} rollouts
+        (`freedoom_memory_policies_h200.json`; speed-ups of generation against `off` over whole rollouts; the GPU waits
+        for the host most of that time). With nothing but what coverage asks for ({alone["context_latents"]:.1f} context
+        latents): {words(alone)}. With twelve latents (`nearest_view`, two groups): {words(twelve)}."""
+    if named:
+        full = policy(recorded, "all")
+        text += f" `all` as it is ({full['context_latents']:.1f} latents): {words(full)}."
+    return paragraph(
+        text
+        + """ One group always, as it is now, is the compromise; the world asks for it
+        (`WorldSpec.fewest_memory_groups`)."""
+    )
+
+
+@figure("presets.gpu")
+def presets_gpu(recorded: Recorded) -> str:
+    """How little presets gain where launches decide."""
+    rows = [row for row in recorded.get(PRESETS_GPU, "worlds", 0, "rows") if row["preset"] == "all"]
+    every = bench_row(recorded, "all", file=PRESETS_GPU)
+    single = {row["trajectory"]: median(row, "speed_up") for row in rows if row["trajectory"] != EVERY}
+    most, least = max(single, key=single.__getitem__), min(single, key=single.__getitem__)
+    sparse = "" if "pooled_psnr" in recorded.get(PRESETS_GPU, "worlds", 0, "note") else ", before that change"
+    return paragraph(
+        f"""On an H200 with four rollouts at a time (`freedoom_presets_h200.json`{sparse}) the model is bound by kernel
+        launches, not by work: the speed-up of `all` is {median(every, "speed_up"):.2f} over all trajectories,
+        {single[most]:.2f} at most ({most}) and {single[least]:.2f} at least ({least}). There `off` is as good."""
+    )
+
+
+@figure("fidelity")
+def fidelity(recorded: Recorded) -> str:
+    """The bars of the fidelity report."""
+    bars = {bar["bar"]: bar for bar in recorded.get(FIDELITY, "bars")}
+
+    def row(label: str, bar: str) -> tuple[str, str, str, str]:
+        found = bars[bar]
+        return label, f"{found['value']:.1f} dB", f"{found['must']:g}", f"{found['aim']:g}"
+
+    two, sixteen = bars["sharpness, chunk 2"], bars["sharpness, chunk 16"]
+    steps, blur = bars["PSNR of 4 steps below 16"], bars["sharpness of 4 steps below 16"]
+    lost, of = collapsed(recorded)
+    rows = [
+        row("next chunk after a real past, walk, 4 steps", "next chunk, walk"),
+        row("next chunk, way back of out-and-back", "next chunk, way back"),
+        row("chunk 16 of an own walk", "chunk 16 of an own walk"),
+        row(
+            "real first look, generated second look (lower of out-and-back and 360 degrees)",
+            "real first look, generated second",
+        ),
+        row("... above the same without memory", "... above no memory"),
+        (
+            "sharpness (gradient energy, generated / game), chunk 2 / 16 of an own walk",
+            f"{two['value']:.2f} / {sixteen['value']:.2f}",
+            f"{two['must']:.2f} / {sixteen['must']:.2f}",
+            f"{two['aim']:g} / {sixteen['aim']:g}",
+        ),
+        (
+            "4 steps below 16 steps, PSNR / sharpness",
+            f"{steps['value']:.0f} dB / {blur['value']:.2f}",
+            f"{steps['must']:g} dB / {blur['must']:g}",
+            "",
+        ),
+        ("collapsed frames, 4 steps with memory, 32 chunks", f"{whole(lost)} of {whole(of)}", "0", "0"),
+    ]
+    return table(("", "measured", "must", "aim"), rows)
+
+
+def own_rollouts(recorded: Recorded) -> list[dict[str, Any]]:
+    """Those of the shipped settings on held-out maps."""
+    found = [row for row in recorded.get(FIDELITY, "own_rollouts")
+             if row["place"] == "held-out maps" and row["steps"] == 4 and row["memory"]]  # fmt: skip
+    if not found:
+        raise FigureError(f"benchmarks/{FIDELITY}: own_rollouts has none on held-out maps with memory and 4 steps")
+    return found
+
+
+def collapsed(recorded: Recorded) -> tuple[float, int]:
+    """(collapsed frames, all frames) of own rollouts; a chunk has four frames, the first chunk's start frame too."""
+    lost, of = 0.0, 0
+    for row in own_rollouts(recorded):
+        for mean, count in zip(row["collapsed"]["mean"], row["collapsed"]["n"], strict=True):
+            lost, of = lost + 4 * count * mean, of + 4 * count
+    return lost, of
+
+
+@figure("fidelity.collapsed")
+def fidelity_collapsed(recorded: Recorded) -> str:
+    """What the collapsed frames are, and how many more there are elsewhere."""
+    lost, _ = collapsed(recorded)
+    walk = next(row for row in own_rollouts(recorded) if row["kind"] == "walk")
+    chunks = len(walk["psnr"]["mean"])
+    away = recorded.pick(FIDELITY, "own_rollouts", place="my_way_home")
+    saturated = 100 * sum(away["saturated"]["mean"]) / len(away["saturated"]["mean"])
+    bar = recorded.pick(FIDELITY, "bars", bar="collapsed frames of own rollouts")["value"]
+    return paragraph(
+        f"""The {whole(lost)} frames are nearly constant (brightness varies by less than 3 levels: a bare wall at the
+        tip of the nose) where the game's frame is not; none is saturated or not finite, and sharpness stays at
+        {span(walk["sharpness"]["mean"], lambda one: f"{one:.2f}")} over all {chunks} chunks of a walk. Without memory
+        or with 16 steps there are more of them, some saturated ({100 * bar:.2f} % over all variants of the report). In
+        `my_way_home`, which is out of distribution, {saturated:.1f} % of the frames saturate."""
+    )
+
+
+@figure("fidelity.long")
+def fidelity_long(recorded: Recorded) -> str:
+    """PSNR to the game late on a walk, dB."""
+    walk = next(row for row in own_rollouts(recorded) if row["kind"] == "walk")
+    return span(walk["psnr"]["mean"][15:])
+
+
+@figure("fidelity.bounds")
+def fidelity_bounds(recorded: Recorded) -> str:
+    """The autoencoder and the motion head."""
+    best = next(row for row in recorded.get(FIDELITY, "next_chunk") if row["method"] == "autoencoder"
+                and row["place"] == "held-out maps" and row["kind"] == "walk")  # fmt: skip
+    motion = recorded.get(FIDELITY, "motion")
+    return paragraph(
+        f"""The autoencoder alone reaches {best["psnr"]["mean"]:.1f} dB and a sharpness of
+        {best["sharpness"]["mean"]:.2f}, which bounds everything above. The motion head is wrong by
+        {motion["error_metres"]:.3f} m on average ({motion["error_ignored_metres"]:.3f} m if walls were ignored), recall
+        of blocked motions {motion["recall"]:.2f}, precision {motion["precision"]:.2f}."""
+    )
+
+
+@figure("cost")
+def cost(recorded: Recorded) -> str:
+    """What the world costs on a CPU and on a GPU."""
+    single, memory = (
+        recorded.get("freedoom_cpu.json"),
+        recorded.get("freedoom_cpu.json", "resident_mib_every_25_chunks"),
+    )
+    chunks = 25 * len(memory)
+    kilobytes = 2**20 * (memory[-1] - memory[0]) / (chunks - 25) / 1000
+    one = throughput_one(recorded)
+    return paragraph(
+        f"""`benchmarks/freedoom_cpu.json`: {single["frames_per_second"]:.1f} frames/s on two CPU cores that multiply
+        float32 matrices at {single["calibration_gflops"]:.0f} GFLOP/s, preset `{single["preset"]}` with its full
+        context ({single["steady_seconds_per_chunk"]:.2f} s per chunk of 4 frames). In `freedoom_presets_cpu.json`,
+        which is of another day: {one_world_cpu(recorded)["off"]:.1f} frames/s with `off` and
+        {one_world_cpu(recorded)["all"]:.1f} with `all`. Memory grows by {kilobytes:.0f} kB a chunk, the history itself
+        ({memory[0]:.0f} to {memory[-1]:.0f} MiB over {chunks} chunks, after the C library gave back free pages). On an
+        H200, `all`: {one} frames/s for one world, {throughput_all(recorded)} for {MANY}, depending on the host
+        ([benchmarks](../benchmarks/README.md)); late chunks are as fast as early ones."""
+    )
