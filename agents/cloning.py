@@ -9,7 +9,7 @@ view, if the teacher knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from li_env.agents.history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.moves import Moves
 from li_env.agents.policy import PolicyAgent, stack_observations
+from li_env.agents.rounds import Rounds
 from li_env.agents.settings import check_counts
-from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes
 from li_env.rollouts import View
 from li_env.validation import check_number
@@ -56,9 +56,9 @@ class CloningConfig:
     """How long and how.
 
     Attributes:
-        steps: environment steps in all, over all worlds.
+        steps: environment steps in all, over all worlds; a little more, because episodes are played to their end.
         worlds: that step together.
-        horizon: steps per world in a round.
+        horizon: a round begins new episodes until this many steps per world have been made.
         epochs: over all answers so far, in every round.
         batch_size: of a gradient step.
         learning_rate: of AdamW.
@@ -99,55 +99,55 @@ def clone(
         on_round: called after every round with ``steps``, ``loss`` and ``agreement`` (share of states in which the
             learner, before it learns from the round, would most likely do what the teacher does).
     """
-    play = _Play(rules, config, moves)
+    play = Rounds(rules, config.worlds, config.max_episode_steps, config.seed)
     learner = _Learner(policy, moves, config)
     observations: list[dict[str, np.ndarray]] = []
     answers: list[np.ndarray] = []
     rays: list[np.ndarray] = []
     rounds = max(1, config.steps // (config.worlds * config.horizon))
     for index in range(rounds):
-        student = PolicyAgent(policy.eval(), moves, seed=config.seed + index)
-        seen, lessons = play.round(teacher, None if index == 0 else student)
+        student = None if index == 0 else PolicyAgent(policy.eval(), moves)
+        school = _School(moves, teacher, student)
+        play.play(school.act, (index + 1) * config.worlds * config.horizon)
+        seen, lessons = _joined(school.seen), school.lessons
         told = np.array([lesson.move for lesson in lessons])
         agreement = _agreement(policy, seen, told)
         observations.append(seen)
         answers.append(told)
         rays.append(np.stack([lesson.rays for lesson in lessons]).astype(np.float32))
         loss = learner.fit(_joined(observations), np.concatenate(answers), np.concatenate(rays))
-        on_round({"steps": (index + 1) * len(told), "loss": loss, "agreement": agreement})
+        on_round({"steps": play.steps, "loss": loss, "agreement": agreement})
     policy.eval()
 
 
-class _Play:
-    """Episodes that go on from round to round."""
+class _School:
+    """Plays and keeps what the teacher says of every state; the teacher plays where there is no student.
 
-    def __init__(self, rules: Episodes, config: CloningConfig, moves: Moves) -> None:
-        self._rules, self._config, self._moves = rules, config, moves
-        self._stream = EpisodeStream(rules, config.worlds, config.max_episode_steps, config.seed)
-        self._memories = [no_memory(moves)] * config.worlds
+    Attributes:
+        seen: observations of the states met, one batch per step.
+        lessons: what the teacher says there, one per state.
+    """
 
-    def round(self, teacher: Teacher, student: PolicyAgent | None) -> tuple[dict[str, np.ndarray], list[Lesson]]:
-        """(observations of all states met, the lessons there); the teacher plays where there is no student."""
-        seen: list[dict[str, np.ndarray]] = []
-        told: list[Lesson] = []
-        for _ in range(self._config.horizon):
-            views = [
-                View(self._rules.observation(now), self._rules.info(now), now, memory)
-                for now, memory in zip(self._stream.moments, self._memories, strict=True)
-            ]
-            memories = [recall(view.memory, view.info["blocked"]) for view in views]
-            lessons = [teacher.teach(view) for view in views]
-            made = [lesson.move for lesson in lessons] if student is None else student.choose(views).tolist()
-            shown: list[dict[str, Any]] = [
-                {**view.observation, HISTORY: memory.ravel()}  # type: ignore[dict-item]
-                for view, memory in zip(views, memories, strict=True)
-            ]
-            seen.append(stack_observations(shown))
-            told += lessons
-            self._memories = [remember(*each) for each in zip(memories, shown, made, strict=True)]
-            for world in self._stream.advance(self._moves.actions(made)):
-                self._memories[world] = no_memory(self._moves)
-        return _joined(seen), told
+    def __init__(self, moves: Moves, teacher: Teacher, student: PolicyAgent | None) -> None:
+        self._moves, self._teacher, self._student = moves, teacher, student
+        self.seen: list[dict[str, np.ndarray]] = []
+        self.lessons: list[Lesson] = []
+
+    def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
+        """Answer as `li_env.agents.agent.Agent` does; the memory is that of `li_env.agents.history`."""
+        memories = [
+            no_memory(self._moves) if view.memory is None else recall(view.memory, view.info["blocked"])
+            for view in views
+        ]
+        lessons = [self._teacher.teach(view) for view in views]
+        taught = [lesson.move for lesson in lessons]
+        made = taught if self._student is None else self._student.choose(views).tolist()
+        shown: list[dict[str, Any]] = [
+            {**view.observation, HISTORY: memory.ravel()} for view, memory in zip(views, memories, strict=True)
+        ]
+        self.seen.append(stack_observations(shown))
+        self.lessons += lessons
+        return self._moves.actions(made), [remember(*each) for each in zip(memories, shown, made, strict=True)]
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

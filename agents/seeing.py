@@ -7,7 +7,7 @@ every round.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from li_env.agents.agent import ACTION_SPACE
 from li_env.agents.expert import Expert, free_ways
 from li_env.agents.eye import REACH, Eye, EyeTrainer, ray_angles
 from li_env.agents.moves import STOP, Moves
+from li_env.agents.rounds import Rounds
 from li_env.agents.settings import check_settings, keep_log, read_state
-from li_env.agents.stream import EpisodeStream
 from li_env.episodes import Episodes, open_episodes
 from li_env.errors import check_choice, check_folder
 from li_env.files import append_json, write_json
@@ -48,7 +48,8 @@ class MapperConfig:
         task: ``pointgoal``.
         world: by name.
         preset: acceleration preset, by name or as settings.
-        steps: environment steps in all, over all worlds; a step is one chunk of frames and shows the eye its last one.
+        steps: environment steps in all, over all worlds, and a few more, because episodes are played to their end; a
+            step is one chunk of frames and shows the eye the frame before it.
         worlds: that step together.
         rounds: into which the steps are divided: after each the eye learns from all frames so far.
         updates: gradient steps in all.
@@ -116,10 +117,9 @@ def train(
     walk, began = _Walk(rules, config), time.perf_counter()
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     keep_log(folder / "log.jsonl", 0)
-    each = max(1, config.steps // (config.worlds * config.rounds))
     frames, ways = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
     for index in range(config.rounds):
-        seen, told = walk.round(each)
+        seen, told = walk.round(config.steps * (index + 1) // config.rounds)
         frames, ways = _joined(frames, seen), _joined(ways, told)
         error = _error(eye, frames[-len(seen) :], ways[-len(told) :])
         turns = (index + 1) * config.updates // config.rounds - index * config.updates // config.rounds
@@ -171,24 +171,25 @@ class _Walk:
         self._rules, self._dataset, self._random = rules, task.dataset, config.random
         self._moves = Moves(rules.actions.space, task.can_stop)
         self._teacher = Expert(self._moves, task.dataset, _ARRIVAL * task.rules.success_radius)
-        self._stream = EpisodeStream(rules, config.worlds, config.max_episode_steps, config.seed)
-        self._rng = np.random.default_rng([config.seed, 2])
+        self._rounds = Rounds(rules, config.worlds, config.max_episode_steps, config.seed)
         self._angles = ray_angles(rules.spec.fov[0])
+        self._frames: list[np.ndarray] = []
+        self._ways: list[np.ndarray] = []
 
     def round(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """(frames uint8 [n, 3, H, W], free ways [n, rays] in length units) of ``steps`` steps of all worlds."""
-        frames, ways = [], []
-        for _ in range(steps):
-            views = [View(self._rules.observation(now), self._rules.info(now), now) for now in self._stream.moments]
-            choices = []
-            for view in views:
-                frames.append(view.observation["rgb"].transpose(2, 0, 1))  # type: ignore[index]
-                map_seed = self._teacher.map_of(view)
-                ways.append(free_ways(map_seed, view.info["pose"], self._angles, REACH))
-                drawn = self._rng.random() < self._random
-                choices.append(int(self._rng.integers(STOP)) if drawn else self._teacher.choose(view))
-            self._stream.advance(self._moves.actions(choices))
-        return np.stack(frames), np.stack(ways).astype(np.float32)
+        """(frames uint8 [n, 3, H, W], free ways [n, rays] in length units) of a round up to ``steps`` steps in all."""
+        self._frames, self._ways = [], []
+        self._rounds.play(self._act, steps)
+        return np.stack(self._frames), np.stack(self._ways).astype(np.float32)
+
+    def _act(self, views: Sequence[View]) -> tuple[list[np.ndarray], None]:
+        choices = []
+        for view in views:
+            self._frames.append(view.observation["rgb"].transpose(2, 0, 1))
+            self._ways.append(free_ways(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
+            drawn = view.generator.random() < self._random
+            choices.append(int(view.generator.integers(STOP)) if drawn else self._teacher.choose(view))
+        return self._moves.actions(choices), None
 
 
 def _joined(before: torch.Tensor, new: np.ndarray) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Whether an agent that learned PointGoal inside the freedoom world finds its way in the real game.
 
-    python benchmarks/agents_pointgoal.py --device cuda --out benchmarks/agents_pointgoal
+    python benchmarks/agents_pointgoal.py --agents mapper --mapper-steps 32768 --maps 512 --device cuda
 
-Trains the same agents for the same number of frames (a) in the learned world under preset ``off``, (b) under ``all``,
+is the recorded run; without arguments PPO is trained too, for hours. Trains the same agents for the same number of
+frames, up to the ends of their last episodes, (a) in the learned world under preset ``off``, (b) under ``all``,
 and (c) in the real game, each with several seeds, on maps that the world was trained on. All are then evaluated in the
 real game, beside agents that learn nothing. Writes OUT.json and OUT.png and prints the table. Needs ViZDoom for the
 game. With ``--keep FOLDER`` trainings that are complete there are not repeated.

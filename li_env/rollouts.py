@@ -20,6 +20,7 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from li_env.env import LightInteractionEnv
 from li_env.episodes import Episodes, Observation
 from li_env.state import SavedState
+from li_env.validation import check_whole, shown
 from li_env.vector_env import LightInteractionVectorEnv
 
 Environment = Episodes | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
@@ -133,13 +134,14 @@ def play_episodes(
     """
     rules, limit = _rules_of(env, max_steps)
     if isinstance(options, bool) or (isinstance(options, int) and options < 0):
-        raise ValueError(f"options={options!r} is not allowed; allowed: a number from 0 up, or reset options")
+        raise ValueError(f"options={shown(options)} is not allowed; allowed: a number from 0 up, or reset options")
     for name, value, least in (("seed", seed, 0), ("agent_seed", agent_seed, 0), ("batch", batch, 1)):
-        _check_whole(name, value, least)
+        check_whole(name, value, least)
     given = iter([{}] * options) if isinstance(options, int) else iter(options)
     if isinstance(options, Sequence):
-        for one in options:
+        for index, one in enumerate(options):
             rules.check_options(one)
+            _number("reset option episode", one.get("episode", index))
     queue = _queue(rules, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
     played = _play(rules, act, queue, batch, limit)
     return _sorted(played) if in_order else played
@@ -213,15 +215,19 @@ def _queue(
     for index, given in enumerate(options):
         rules.check_options(given)
         if numbers is None:
-            number = _check_whole("reset option episode", given.get("episode", index), 0)
+            number = _number("reset option episode", given.get("episode", index))
         elif (named := next(numbers, None)) is None:
             raise ValueError(f"numbers: {index} given for more episodes; one per episode is needed")
         else:
-            number = _check_whole("numbers", named, 0)
+            number = _number("numbers", named)
         key = (number, repetitions[number])
         repetitions[number] += 1
         generators = np.random.default_rng([seed, *key]), np.random.default_rng([agent_seed, *key, _AGENT])
         yield _Running(index, number, given, generators, keep)
+
+
+def _number(name: str, value: Any) -> int:
+    return check_whole(name, int(value) if isinstance(value, np.integer) else value)
 
 
 def _play(rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limit: int) -> Iterator[FinishedEpisode]:
@@ -295,10 +301,4 @@ def _rules_of(env: Environment, max_steps: int | None) -> tuple[Episodes, int]:
         max_steps = own
     if max_steps is None:
         raise ValueError("max_steps=None needs an environment with a time limit; allowed: a whole number from 1 up")
-    return rules, _check_whole("max_steps", max_steps, 1)
-
-
-def _check_whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}={repr(value)[:80]} is not allowed; allowed: a whole number from {least} up")
-    return int(value)
+    return rules, check_whole("max_steps", max_steps, 1)

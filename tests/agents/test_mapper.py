@@ -81,13 +81,13 @@ def test_a_mapper_that_sees_well_gets_round_walls(blocked):
 def test_a_training_leaves_an_eye_a_log_and_snapshots(trained):
     folder, entries = trained
     assert entries == [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [(entry["steps"], entry["frames"]) for entry in entries] == [(16, 64), (32, 128)]
+    steps = [entry["steps"] for entry in entries]
+    assert 16 <= steps[0] <= 16 + 4 * 3 and 32 <= steps[1] <= 32 + 4 * 3
+    assert [entry["frames"] for entry in entries] == [4 * count for count in steps]
     assert {"loss", "error", "seconds"} <= entries[0].keys()
     assert json.loads((folder / "agent.json").read_text())["agent"] == "mapper"
-    assert [path.name for path in sorted((folder / "snapshots").iterdir())] == [
-        "000000016.safetensors",
-        "000000032.safetensors",
-    ]
+    names = [path.name for path in sorted((folder / "snapshots").iterdir())]
+    assert names == [f"{count:09d}.safetensors" for count in steps]
     assert not list(folder.glob("**/*.tmp"))
 
 

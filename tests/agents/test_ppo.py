@@ -133,7 +133,8 @@ def test_cloning_comes_first_and_counts(tmp_path):
     config = replace(TINY, world="freedoom_game", cloning_steps=16)
     train(config, tmp_path, device="cpu")
     entries = log(tmp_path)
-    assert [entry["steps"] for entry in entries] == [16, 32]
+    cloned, trained = [entry["steps"] for entry in entries]
+    assert 16 <= cloned < 16 + 4 * 5 and trained == cloned + 16
     assert "agreement" in entries[0]
     assert "episodes" in entries[1]
 

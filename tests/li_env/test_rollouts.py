@@ -201,9 +201,10 @@ def test_a_view_built_by_hand_has_a_generator_of_its_own():
     [
         ({"options": -1}, "options=-1 is not allowed"),
         ({"options": [{"episode": 0}, {"start_": 1}]}, "reset option key='start_' is unknown"),
-        ({"batch": 0}, "batch=0 is not allowed; allowed: a whole number from 1 up"),
-        ({"seed": -1}, "seed=-1 is not allowed; allowed: a whole number from 0 up"),
+        ({"batch": 0}, "batch=0 is not allowed; use a whole number from 1 up"),
+        ({"seed": -1}, "seed=-1 is not allowed; use a whole number from 0 up"),
         ({"agent_seed": 1.5}, "agent_seed=1.5 is not allowed"),
+        ({"options": [{"episode": "first"}]}, "reset option episode='first' is not allowed"),
         ({"max_steps": 0}, "max_steps=0 is not allowed"),
         ({"env": object()}, "env=object cannot be played here"),
     ],
