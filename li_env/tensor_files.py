@@ -54,19 +54,13 @@ def open_tensors(path: str | Path, framework: str = "pt", device: str = "cpu") -
         raise ValueError(f"{name} is damaged or no safetensors file: {shortened(error)}") from None
 
 
-def read_tensors(
-    path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None = None, what: str = "", device: str = "cpu"
-) -> dict[str, Any]:
-    """Read torch tensors by name, after names and shapes are known to be exactly ``shapes``.
+def check_tensors(
+    path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None, what: str, device: str = "cpu"
+) -> Any:
+    """Look at names, shapes and kinds of numbers of a file of weights; arguments and errors as `read_tensors`.
 
-    Args:
-        path: of a safetensors file.
-        shapes: name -> shape that the file has to have; ``None`` takes whatever it has.
-        what: what the file has to fit, for the message.
-        device: where the tensors go.
-
-    Raises:
-        ValueError: damaged, or other names, shapes or kinds of numbers; nothing is read then.
+    Returns:
+        the handle of ``safetensors.safe_open``.
     """
     file = open_tensors(path, device=device)
     found: dict[str, tuple[int, ...]] = {}
@@ -85,7 +79,25 @@ def read_tensors(
             f"{shown_path(path)} does not fit {what}: {shown_path(odd[0])} is {there}, expected {wanted} "
             f"({len(odd)} such tensors)"
         )
-    return {name: file.get_tensor(name) for name in found}
+    return file
+
+
+def read_tensors(
+    path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None = None, what: str = "", device: str = "cpu"
+) -> dict[str, Any]:
+    """Read torch tensors by name, after names and shapes are known to be exactly ``shapes``.
+
+    Args:
+        path: of a safetensors file.
+        shapes: name -> shape that the file has to have; ``None`` takes whatever it has.
+        what: what the file has to fit, for the message.
+        device: where the tensors go.
+
+    Raises:
+        ValueError: damaged, or other names, shapes or kinds of numbers; nothing is read then.
+    """
+    file = check_tensors(path, shapes, what, device)
+    return {name: file.get_tensor(name) for name in list(file.keys())}
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:

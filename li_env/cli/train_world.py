@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+MOST_WORKERS = 1024
+"""Processes that may be asked for."""
+
 NEEDED = ("autoencoder", "dynamics", "motion")
 """Stages without which there is no world; the others improve it."""
 
@@ -32,25 +35,20 @@ class Arguments:
 
 def run(arguments: Arguments) -> None:
     """Train, stage after stage."""
-    if arguments.workers is not None and arguments.workers < 1:
-        raise ValueError(f"workers={arguments.workers} is not allowed; use a whole number from 1 up")
     from li_env.errors import check_folder
+    from li_env.validation import check_whole
 
+    if arguments.workers is not None:
+        check_whole("workers", arguments.workers, 1, MOST_WORKERS)
     check_folder("out", arguments.out)
-    if not arguments.config.is_file():
-        raise ValueError(f"config={str(arguments.config)!r} is not a file; for instance configs/train/freedoom.yaml")
 
     import torch
-    import yaml
 
     from li_env.worlds.freedoom.training.run import TrainConfig, train_world
     from li_env.worlds.freedoom.weights import export_weights
     from li_env.worlds.registry import resolve_device
 
-    try:
-        config = TrainConfig.read(arguments.config)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
-        raise ValueError(f"config={str(arguments.config)!r} is not a YAML mapping of keys to values: {error}") from None
+    config = TrainConfig.read(arguments.config)
     device = torch.device(resolve_device(arguments.device))
     require_doom("training the freedoom world")
     with _bars() as bars:

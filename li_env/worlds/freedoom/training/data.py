@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from li_env.files import scratch_folder
 from li_env.worlds.freedoom.doom import DEFAULT_KINDS, load_shard, render_dataset
 
 
@@ -56,7 +56,7 @@ def gather(
     frames: torch.Tensor | None = None
     arrays: dict[str, torch.Tensor] = {}
     labels = np.zeros(count, dtype=np.int16)
-    with tempfile.TemporaryDirectory(prefix="li-env-frames-") as folder:
+    with scratch_folder("li-env-frames-") as folder:
         for path in render_dataset(
             map_seeds,
             folder,

@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from li_env.errors import check_folder, check_keys
+from li_env.files import append_json, read_yaml
+from li_env.tensor_files import check_tensors, read_tensors, write_tensors
+from li_env.validation import check_mapping, shown
+from li_env.worlds.checkpoints import check_memory
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
+from li_env.worlds.freedoom.doom.renderer import HEIGHT, WIDTH
 from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
 from li_env.worlds.freedoom.model import DynamicsModel
 from li_env.worlds.freedoom.motion import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
+from li_env.worlds.freedoom.training.limits import NEEDS, STAGES, check_training
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
@@ -33,7 +38,12 @@ from li_env.worlds.freedoom.training.store import LatentStore
 
 Log = Callable[[dict[str, Any]], None]
 
-STAGES = ("autoencoder", "dynamics", "motion", "refine")
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "autoencoder": lambda: Autoencoder(AutoencoderConfig()),
+    "dynamics": DynamicsModel,
+    "motion": MotionHead,
+    "refine": DynamicsModel,
+}
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
@@ -51,18 +61,24 @@ class TrainConfig:
     motion: MotionStage = field(default_factory=MotionStage)
     refine: RefineStage = field(default_factory=RefineStage)
 
+    def __post_init__(self) -> None:
+        check_training(self)
+
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
-        """Read a YAML file; unknown keys are a ValueError that names them."""
-        return from_mapping(cls, yaml.safe_load(path.read_text()) or {}, "")
+        """Read a YAML file.
+
+        Raises:
+            ValueError: not a file, not YAML, an unknown key, or a value that is not allowed.
+        """
+        data = read_yaml(path, "config", "a YAML file of settings, for instance configs/train/freedoom.yaml")
+        return from_mapping(cls, {} if data is None else data, "")
 
 
 def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
     """Build a (nested) config dataclass, naming unknown keys."""
-    known = {item.name: item for item in dataclasses.fields(kind)}
-    if unknown := sorted(set(values) - set(known)):
-        allowed = ", ".join(sorted(known))
-        raise ValueError(f"unknown key {where}{unknown[0]!s} in the training config; allowed: {allowed}")
+    check_mapping(where.rstrip(".") or "training config", values)
+    check_keys(f"training config {where}".strip(), values, [item.name for item in dataclasses.fields(kind)])
     arguments: dict[str, Any] = {}
     defaults = kind()
     for name, value in values.items():
@@ -85,7 +101,9 @@ def checked_value(key: str, value: Any, default: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, allowed):
         if value is None and default is None:
             return None
-        raise ValueError(f"{key}={value!r} in the training config is not usable; allowed: one of type {kind.__name__}")
+        raise ValueError(
+            f"{key}={shown(value)} in the training config is not usable; allowed: one of type {kind.__name__}"
+        )
     return value
 
 
@@ -101,13 +119,14 @@ def train_world(
 
     ``show`` is called with every log entry; entries of a running stage carry ``stage`` and ``fraction``.
     """
-    if unknown := sorted(set(config.stages) - set(STAGES)):
-        raise ValueError(f"unknown stage {unknown[0]}; allowed: {', '.join(STAGES)}")
+    out = check_folder("out", out, ("log.jsonl", *(f"{stage}.safetensors" for stage in STAGES)))
+    todo = _unfinished(config, out)
+    if todo:
+        check_memory("the rendered frames", _frame_bytes(config.data), device)
     out.mkdir(parents=True, exist_ok=True)
     log = logger(out / "log.jsonl", show)
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
-    todo = [stage for stage in STAGES if stage in config.stages and not (out / f"{stage}.safetensors").exists()]
     if not todo:
         return
     training, validation = render(config.data, device, workers, log)
@@ -154,6 +173,32 @@ def train_world(
         state.unlink(missing_ok=True)
 
 
+def _unfinished(config: TrainConfig, out: Path) -> list[str]:
+    """Stages to run, after a look at the files of those that are done.
+
+    Raises:
+        ValueError: such a file is damaged, or a stage starts from one that is neither done nor to be run.
+    """
+    done = [stage for stage in STAGES if (out / f"{stage}.safetensors").exists()]
+    for stage in done:
+        with torch.device("meta"):
+            model = MODELS[stage]()
+        check_tensors(out / f"{stage}.safetensors", shapes_of(model), f"the stage {stage}")
+    todo = [stage for stage in STAGES if stage in config.stages and stage not in done]
+    for stage in todo:
+        if missing := [each for each in NEEDS[stage] if each not in done and each not in todo]:
+            raise ValueError(
+                f"stages={shown(config.stages)} is not allowed; {stage} starts from {missing[0]}, which is not there: "
+                "add it"
+            )
+    return todo
+
+
+def _frame_bytes(data: DataSettings) -> int:
+    count = data.maps * data.trajectories_per_map * data.length + 2 * data.validation_maps * data.validation_length
+    return count * HEIGHT * WIDTH * 3
+
+
 def render(
     data: DataSettings, device: torch.device, workers: int | None, log: Log
 ) -> tuple[Trajectories, Trajectories]:
@@ -178,8 +223,7 @@ def logger(path: Path, show: Log) -> Log:
 
     def log(entry: dict[str, Any]) -> None:
         stamped = {"seconds": round(time.monotonic() - began, 1)} | entry
-        with path.open("a") as file:
-            file.write(json.dumps(stamped) + "\n")
+        append_json(path, stamped)
         show(stamped)
 
     return log
@@ -192,12 +236,19 @@ def tagged(log: Log, stage: str) -> Log:
 
 def write(model: nn.Module, path: Path) -> None:
     """Save weights (float32) in one move."""
-    temporary = path.with_suffix(".tmp")
     tensors = {name: tensor.detach().float().contiguous().cpu() for name, tensor in model.state_dict().items()}
-    save_file(tensors, temporary)
-    temporary.rename(path)
+    write_tensors(path, tensors)
 
 
 def read(model: nn.Module, path: Path) -> None:
-    """Load weights written by `write` (any float type)."""
-    model.load_state_dict(load_file(path))
+    """Load weights written by `write` (any float type).
+
+    Raises:
+        ValueError: damaged, or of another model.
+    """
+    model.load_state_dict(read_tensors(path, shapes_of(model), "this stage"))
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a model's weights."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

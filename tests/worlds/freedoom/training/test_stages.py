@@ -130,7 +130,7 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
 
 
 def test_config_names_unknown_keys() -> None:
-    with pytest.raises(ValueError, match=r"unknown key dynamics\.stepz .* allowed: .*steps"):
+    with pytest.raises(ValueError, match=r"dynamics\. key='stepz' is unknown .*; allowed: .*steps"):
         from_mapping(TrainConfig, {"dynamics": {"stepz": 1}}, "")
     with pytest.raises(ValueError, match=r"data\.maps='many' .* of type int"):
         from_mapping(TrainConfig, {"data": {"maps": "many"}}, "")
