@@ -183,7 +183,7 @@ def parse_trajectory(text: str, limits: MotionLimits) -> tuple[CameraMotion, ...
         if name not in keys:
             why = "; this world cannot look up or down" if name in ("up", "down") else ""
             raise ValueError(f"trajectory: {name!r} at character {position}: use one of {', '.join(keys)}{why}")
-        if not dash or not (count.isascii() and count.isdigit()):
+        if not dash or not (count.isascii() and count.isdigit() and len(count) < 10):
             raise ValueError(
                 f"trajectory: {command!r} at character {position}: write {name}-COUNT, "
                 "COUNT being a whole number of latents such as 4"

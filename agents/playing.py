@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from li_env.agents.agent import Agent
@@ -38,13 +39,13 @@ def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, 
     """
     moves = Moves(rules.actions.space, rules.task.can_stop)
     size = moves.table.shape[1]
-    if (Path(name) / EYE).is_file():
+    if os.path.isfile(Path(name) / EYE):
         task = rules.task
         if not isinstance(task, PointGoal):
             raise ValueError(f"agent={name!r} is a mapper and plays PointGoal only, not {task.name!r}")
         eye = load_eye(Path(name) / EYE, rules.observation_space, device)
         return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * task.rules.success_radius)
-    if Path(name).is_dir():
+    if name and os.path.isdir(name):
         return PolicyAgent.load(name, rules.observation_space, moves, None if greedy else seed, device)
     check_choice("agent (no folder either)", name, NAMES)
     if name == "random":

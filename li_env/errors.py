@@ -11,6 +11,7 @@ from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
 
+from li_env.files import WRITING, scratch_folder
 from li_env.validation import SHOWN, shown
 
 
@@ -72,11 +73,16 @@ def check_folder(key: str, folder: str | Path, names: Iterable[str] = ()) -> Pat
         there = next(each for each in (path, *path.parents) if os.path.lexists(each))
         if not there.is_dir():
             raise ValueError(f"{shown_folder}: {shown(str(there))} is a file; allowed: a folder, new or existing")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise ValueError(f"{shown_folder}: {shown(str(there))} cannot be written to; allowed: a folder that can")
         for name in names:
             if (path / name).is_dir():
                 raise ValueError(f"{shown_folder}: {name!r} in it is a folder; allowed: a folder without one")
+        try:
+            with scratch_folder(WRITING, there):  # what may be written only shows when it is tried
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{shown_folder}: {shown(str(there))} cannot be written to ({error.strerror}); allowed: another folder"
+            ) from None
     except OSError as error:
         raise ValueError(f"{shown_folder} cannot be used ({error.strerror}); allowed: a folder") from None
     return path

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
+
+from li_env.files import read_bytes
+from li_env.validation import shown
+
+MOST_PIXELS = 2**26
+"""Pixels of an image file: 200 MB when decoded."""
+
+MOST_BYTES = 2**28
+"""Bytes of an image file."""
+
+ALLOWED = "a PNG, JPEG or WebP file"
+
+_SPARE = 4  # times the pixels of image and frame: an image that would grow more is cropped before it is scaled
+_MARGIN = 2  # pixels of the image around what is seen
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file as uint8 [H, W, 3], RGB.
 
     Raises:
-        ValueError: the file is absent or not an image that OpenCV reads.
+        ValueError: the file is absent, no PNG, JPEG or WebP, damaged, or has more than `MOST_PIXELS` pixels.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"image {str(path)!r} does not exist; allowed: a PNG, JPEG or WebP file")
-    # Decoding from memory: cv2.imread cannot open every path and writes warnings of its own.
-    image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    data = read_bytes(path, "image", MOST_BYTES, ALLOWED)
+    where = shown(str(path))
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about the size, which is looked at here
+            width, height = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")).size
+    except Image.DecompressionBombError:
+        raise ValueError(f"image={where} has too many pixels; allowed: at most {MOST_PIXELS:,}") from None
+    except Exception:  # a damaged file ends in whatever the library stumbles over
+        raise ValueError(f"image={where} cannot be decoded; allowed: {ALLOWED}") from None
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"image={where} has {height} x {width} pixels; allowed: at most {MOST_PIXELS:,}")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
     if image is None:
-        raise ValueError(f"image {str(path)!r} cannot be decoded; allowed: a PNG, JPEG or WebP file")
+        raise ValueError(f"image={where} cannot be decoded; allowed: {ALLOWED}")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -46,10 +74,21 @@ def fit_image(image: Any, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image.copy()
     scale = max(height / image.shape[0], width / image.shape[1])
+    if image.shape[0] * image.shape[1] * scale**2 > _SPARE * (image.shape[0] * image.shape[1] + height * width):
+        image = _middle(image, height / scale, width / scale)
     covering = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     resized = cv2.resize(image, covering, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     top, left = (resized.shape[0] - height) // 2, (resized.shape[1] - width) // 2
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def _middle(image: np.ndarray, height: float, width: float) -> np.ndarray:
+    """The part of an image that is seen in the end, and what scaling looks at around it."""
+    kept = []
+    for length, seen in zip(image.shape[:2], (height, width), strict=True):
+        edge = max(0, (length - ceil(seen)) // 2 - _MARGIN)
+        kept.append(slice(edge, length - edge))  # as much on both sides, so that the middle stays the middle
+    return image[kept[0], kept[1]]
 
 
 def fit_note(image: np.ndarray, size: tuple[int, int]) -> str | None:

@@ -8,7 +8,7 @@ One module per command in this package: ``rollout.py`` is ``li-env rollout``, ``
 
 Heavy imports belong inside ``run``, so that ``li-env --help`` stays fast. Nothing else needs to be registered.
 
-Exit codes: 0 done, 2 bad input or a file system that refuses (one line on stderr), 130 interrupted.
+Exit codes: 0 done, 2 bad input, a file system that refuses or too little memory (one line on stderr), 130 interrupted.
 ``LI_ENV_TRACEBACK=1`` shows where an error was raised.
 """
 
@@ -19,11 +19,13 @@ import importlib
 import io
 import os
 import pkgutil
-import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
+from itertools import zip_longest
 from types import ModuleType
 
+from li_env.cli._output import any_text_can_be_printed, one_line
 from li_env.errors import MissingExtraError, check_choice
 
 BAD_INPUT = 2
@@ -39,6 +41,11 @@ def commands() -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for a user's mistake."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with any_text_can_be_printed():
+        return _main(words)
+
+
+def _main(words: list[str]) -> int:
     try:
         if not words or words[0] in ("-h", "--help"):
             print(_overview())
@@ -46,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, rest = _split(words)
         module = importlib.import_module(commands()[command])
         module.run(_parse(module, command, rest))
-    except (ValueError, OSError, MissingExtraError) as error:
+    except (ValueError, OSError, MissingExtraError, MemoryError) as error:
         if os.environ.get("LI_ENV_TRACEBACK"):
             raise
-        print(f"li-env: error: {_one_line(str(error))}", file=sys.stderr)
+        text = str(error) or type(error).__name__
+        print(one_line(f"li-env: error: {text}"), file=sys.stderr)
         return BAD_INPUT
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
@@ -76,6 +84,7 @@ def _parse(module: ModuleType, command: str, words: list[str]) -> object:
     """Arguments of a command; what the parser prints about a mistake becomes a one-line ``ValueError``."""
     import tyro
 
+    _check_paths(module, words)
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -84,6 +93,15 @@ def _parse(module: ModuleType, command: str, words: list[str]) -> object:
         if stop.code in (0, None):
             raise
         raise ValueError(_mistake(printed.getvalue(), command)) from None
+
+
+def _check_paths(module: ModuleType, words: list[str]) -> None:
+    """Refuse an empty text as the name of a file or folder: a path would make the current folder of it."""
+    paths = {f"--{field.name.replace('_', '-')}" for field in fields(module.Arguments) if "Path" in str(field.type)}
+    for word, following in zip_longest(words, words[1:]):
+        option, sign, value = word.replace("_", "-").partition("=")
+        if option in paths and (value if sign else following) == "":
+            raise ValueError(f"{option[2:]}='' is empty; allowed: the name of a file or folder")
 
 
 def _mistake(box: str, command: str) -> str:
@@ -97,10 +115,6 @@ def _mistake(box: str, command: str) -> str:
             parts[-1].append(line)
     kept = [part for part in parts if part and not part[0].startswith(("For full helptext", "Argument helptext"))]
     return f"{'; '.join(' '.join(part) for part in kept)} (see li-env {command} --help)"
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s*\n\s*", " ", text.strip())
 
 
 def _overview() -> str:

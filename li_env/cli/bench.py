@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> None:
     """Measure, write, and print the tables."""
     from rich.console import Console
 
-    from li_env.bench.report import benchmark, write_report
+    from li_env.bench.report import REPORT, benchmark, write_report
     from li_env.bench.settings import BenchSettings, parse_sweeps
     from li_env.bench.tables import print_report
     from li_env.errors import check_folder
@@ -68,7 +68,8 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"world={arguments.world!r} is not allowed; use one or more, each once")
     for name in arguments.world:
         world_entry(name)
-    check_folder("out", arguments.out)
+    names = [REPORT, *(f"sweep_{sweep.key}.png" for sweep in settings.sweeps)]
+    check_folder("out", arguments.out, names)
     options: dict[str, Any] = {"random_weights": True} if arguments.random_weights else {}
     reports = []
     for name in arguments.world:
@@ -81,12 +82,10 @@ def run(arguments: Arguments) -> None:
 
 
 def _with_progress(world: WorldModel, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from li_env.bench.report import steps_needed
+    from li_env.cli._output import bars_while_it_lasts
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bars_while_it_lasts() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=steps_needed(world, settings))
         report: dict[str, Any] = benchmark(world, settings, lambda: progress.advance(task))
     return report

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+MOST_PER_MAP = 1000
+"""Goals of a map, and starts of a goal."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -37,26 +40,30 @@ def run(arguments: Arguments) -> None:
     """Build and write."""
     from dataclasses import replace
 
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from li_env.cli._output import bars_while_it_lasts
     from li_env.cli.train_world import require_doom
-    from li_env.errors import check_folder
+    from li_env.errors import check_file
     from li_env.tasks import NavigationRules
     from li_env.tasks.build import build_episodes
+    from li_env.validation import MOST_SEED, check_number, check_whole, shown
     from li_env.worlds.freedoom.doom import splits
 
     if arguments.out.suffix != ".json":
-        raise ValueError(f"out={str(arguments.out)!r} is not allowed; use a name that ends in .json")
-    if arguments.seed < 0:
-        raise ValueError(f"seed={arguments.seed} is negative; allowed: 0 or more")
+        raise ValueError(f"out={shown(str(arguments.out))} is not allowed; use a name that ends in .json")
+    check_whole("seed", arguments.seed, 0, MOST_SEED)
+    check_whole("goals", arguments.goals, 1, MOST_PER_MAP)
+    check_whole("starts", arguments.starts, 1, MOST_PER_MAP)
+    check_number("near", arguments.near, 0, 1000, above=True)
+    check_number("far", arguments.far, 0, 1000, above=True)
+    check_number("detour", arguments.detour, 0, 1000)
     seeds = getattr(splits, arguments.split.upper())
     if arguments.maps < 1 or arguments.first < 0 or arguments.first + arguments.maps > len(seeds):
         raise ValueError(f"maps={arguments.maps} from first={arguments.first} on; allowed: 1 to {len(seeds):,} in all")
-    check_folder("out", arguments.out.parent)
+    for file in (arguments.out, arguments.out.with_suffix(".safetensors")):
+        check_file("out", file)
     rules = replace(NavigationRules.default(), goal_distance=(arguments.near, arguments.far))
     require_doom("building episodes")
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with bars_while_it_lasts() as bars:
         task = bars.add_task("maps", total=arguments.maps)
         data = build_episodes(
             seeds[arguments.first : arguments.first + arguments.maps],
@@ -67,6 +74,5 @@ def run(arguments: Arguments) -> None:
             arguments.detour,
             on_map=lambda: bars.advance(task),
         )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     data.write(arguments.out)
     print(f"{len(data.episodes)} episodes on {arguments.maps} maps: {arguments.out}")

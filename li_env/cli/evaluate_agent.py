@@ -39,23 +39,23 @@ class Arguments:
 def run(arguments: Arguments) -> None:
     """Play, print, write."""
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
     from li_env.agents.agent import ACTION_SPACE
     from li_env.agents.evaluation import evaluate, summarise
     from li_env.agents.playing import make_agent
+    from li_env.cli._output import bars_while_it_lasts
     from li_env.episodes import open_episodes
-    from li_env.errors import check_folder
+    from li_env.errors import check_file
     from li_env.files import write_json
     from li_env.tasks.navigation import Navigation
+    from li_env.validation import MOST_SEED, check_whole
     from li_env.worlds.registry import resolve_device
 
-    for name, least in (("episodes", 1), ("max_steps", 1), ("seed", 0)):
-        if getattr(arguments, name) < least:
-            raise ValueError(f"{name}={getattr(arguments, name)} is not allowed; use a whole number from {least} up")
+    for name, least, most in (("episodes", 1, 10**6), ("max_steps", 1, 10**6), ("seed", 0, MOST_SEED)):
+        check_whole(name, getattr(arguments, name), least, most)
     if arguments.out is not None:
-        check_folder("out", arguments.out.parent)
+        check_file("out", arguments.out)
     device = resolve_device(arguments.device)
     rules = open_episodes(
         arguments.world, arguments.preset, ACTION_SPACE, "frame", device, task=arguments.task, dataset=arguments.dataset
@@ -66,7 +66,7 @@ def run(arguments: Arguments) -> None:
     if isinstance(rules.task, Navigation) and rules.task.dataset is not None:
         count = min(count, len(rules.task.dataset.episodes))
         options = [{"episode": index} for index in range(count)]
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with bars_while_it_lasts() as bars:
         task = bars.add_task("episodes", total=count)
         rows = evaluate(
             rules, agent, options, arguments.max_steps, arguments.seed, on_episodes=lambda n: bars.advance(task, n)
@@ -78,7 +78,6 @@ def run(arguments: Arguments) -> None:
         table.add_row(name, f"{summary[name]['mean']:.3f}", f"{low:.3f} to {high:.3f}")
     Console().print(table)
     if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(arguments.out, {"agent": arguments.agent, "world": arguments.world, "task": arguments.task,
                                    "preset": arguments.preset, "seed": arguments.seed, "summary": summary,
                                    "episodes": rows})  # fmt: skip

@@ -55,7 +55,7 @@ def run(arguments: Arguments) -> None:
         workers=arguments.workers,
         command=_command(arguments),
     )
-    check_folder("out", arguments.out)
+    check_folder("out", arguments.out, (REPORT, PLOT, PICTURE))
     require_doom("evaluating the freedoom world")
     report = evaluate_world(settings, arguments.out)
     console = Console()

@@ -45,11 +45,12 @@ def run(arguments: Arguments) -> None:
     from li_env.accel.camera import parse_trajectory
     from li_env.accel.config import AccelConfig
     from li_env.errors import check_folder
+    from li_env.validation import MOST_SEED, check_text, check_whole
     from li_env.worlds.registry import load_world
 
     # Everything that can be wrong is looked at before anything takes long or is written.
-    if arguments.seed < 0:
-        raise ValueError(f"seed={arguments.seed} is negative; allowed: 0 or more")
+    check_whole("seed", arguments.seed, 0, MOST_SEED)
+    check_text("prompt", arguments.prompt, empty=True)
     configs = [AccelConfig.of(each) for each in (arguments.preset, arguments.compare) if each is not None]
     check_folder("out", arguments.out, ("video.mp4", "contact_sheet.png", "report.json", "compare.mp4"))
     world = load_world(arguments.world, device=arguments.device)
@@ -86,14 +87,12 @@ def _roll_out(
     arguments: Arguments,
     pose: np.ndarray,
 ) -> list[Rollout]:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from li_env.cli._output import bars_while_it_lasts
     from li_env.rollout import fill_chunks, roll_out
 
     chunks = len(fill_chunks(world.spec, motions)[0])
     rollouts = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bars_while_it_lasts() as progress:
         for config in configs:
             task = progress.add_task(f"{arguments.world}, preset {config.name}", total=chunks)
             rollouts.append(

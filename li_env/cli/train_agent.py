@@ -36,10 +36,10 @@ def run(arguments: Arguments) -> None:
     from dataclasses import replace
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from li_env.accel.config import AccelConfig, preset_names
     from li_env.agents.training import read_config, train
+    from li_env.cli._output import bars_while_it_lasts
     from li_env.errors import check_folder
     from li_env.tasks import EpisodeDataset
     from li_env.worlds.registry import load_world, world_entry
@@ -48,8 +48,6 @@ def run(arguments: Arguments) -> None:
     config = replace(
         read_config(arguments.config), **{name: value for name, value in given.items() if value is not None}
     )
-    if config.seed < 0:
-        raise ValueError(f"seed={config.seed} is negative; allowed: 0 or more")
     if arguments.workers and config.world != "freedoom_game":
         raise ValueError(f"workers={arguments.workers} is of use in world 'freedoom_game' only; allowed here: 0")
     check_folder("out", arguments.out)
@@ -62,7 +60,7 @@ def run(arguments: Arguments) -> None:
     options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
     world = load_world(config.world, device=arguments.device, **options)
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bars:
+    with bars_while_it_lasts() as bars:
         task = bars.add_task(f"{config.task} in {config.world}", total=config.steps)
 
         def show(entry: dict[str, Any]) -> None:

@@ -95,12 +95,7 @@ def _check_schedules(key: str, value: Any) -> None:
         fits = isinstance(levels, tuple) and 2 <= len(levels) <= 1001
         for level in levels if fits else ():
             check_number(key, level, 0, 1)
-        if (
-            not fits
-            or levels[0] != 1
-            or levels[-1] != 0
-            or any(a <= b for a, b in pairwise(levels))
-        ):
+        if not fits or levels[0] != 1 or levels[-1] != 0 or any(a <= b for a, b in pairwise(levels)):
             raise ValueError(f"{key}={shown(levels)} is not allowed; use noise levels that fall from 1 to 0")
 
 
