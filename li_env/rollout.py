@@ -13,11 +13,15 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.engine import ChunkResult, Engine
 from li_env.accel.report import RolloutReport
 from li_env.accel.world import WorldModel, WorldSpec
+from li_env.frames import engine_frames
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """All frames uint8 [n, H, W, 3], the number of frames up to and with each chunk, and the report."""
+    """All frames uint8 [n, H, W, 3], the number of frames up to and with each chunk, and the report.
+
+    The first frame is the start frame that was given, the start frame that a world makes again is left out.
+    """
 
     frames: np.ndarray
     chunk_ends: tuple[int, ...]
@@ -68,13 +72,17 @@ def roll_out(
     chunks, added = fill_chunks(world.spec, motions)
     note = f"trajectory completed by standing still for {added} latents" if added else ""
     report = RolloutReport(world.spec, config, seed, world.device, note)
-    frames: list[np.ndarray] = []
-    for result in _chunks(Engine(world, config), image, prompt, seed, pose, chunks):
-        frames.append(result.frames)
-        report.add(result)
-        on_chunk()
-    ends = tuple(int(end) for end in np.cumsum([len(part) for part in frames]))
-    return Rollout(np.concatenate(frames), ends, report.to_dict())
+    ends: list[int] = []
+
+    def made() -> Iterator[ChunkResult]:
+        for result in _chunks(Engine(world, config), image, prompt, seed, pose, chunks):
+            report.add(result)
+            ends.append(1 + world.spec.frames_before(len(ends) + 1))
+            on_chunk()
+            yield result
+
+    frames = np.stack([record.frame for record in engine_frames(world.spec, image, made())])
+    return Rollout(frames, tuple(ends), report.to_dict())
 
 
 def _chunks(

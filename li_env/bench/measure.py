@@ -121,7 +121,7 @@ class _Record:
         for index, (course, chunks) in enumerate(zip(courses, made, strict=True)):
             other = None if reference is None else reference[index]
             self._work.append([Work.of(chunk.plan, len(chunk.latents)) for chunk in chunks])
-            self._quality.append(rate(world.spec, chunks, other, course.real, warmup))
+            self._quality.append(rate(world.spec, course.image, chunks, other, course.real, warmup))
             self._degenerated.append(any(chunk.degenerated for chunk in chunks))
 
     def finish(self) -> Measured:

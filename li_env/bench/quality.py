@@ -14,6 +14,7 @@ import torch
 from li_env import metrics
 from li_env.accel.engine import ChunkResult
 from li_env.accel.world import MotionLimits, WorldSpec
+from li_env.frames import engine_frames
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Quality:
 
 def rate(
     spec: WorldSpec,
+    start: np.ndarray,
     chunks: Sequence[ChunkResult],
     reference: Sequence[ChunkResult] | None,
     real: np.ndarray | None,
@@ -54,6 +56,7 @@ def rate(
 
     Args:
         spec: of the world.
+        start: the start frame, uint8 [H, W, 3].
         chunks: the rollout.
         reference: the same course under the reference preset; None for the reference itself.
         real: the game's frames, uint8 [latents, H, W, 3].
@@ -66,9 +69,10 @@ def rate(
         psnr = tuple(float(values.mean()) for values in decibels)
         pooled = metrics.pooled_psnr(torch.cat(decibels[warmup:]))
         ssim = tuple(float(metrics.ssim(*pair).mean()) for pair in both)
-    frames = np.concatenate([chunk.frames[_last_frames(spec, chunk)] for chunk in chunks])
+    # The frame of every latent is the last that it stands for.
+    shown = list(engine_frames(spec, start, chunks))[:: spec.latent_frames]
+    frames, poses = np.stack([record.frame for record in shown]), np.stack([record.pose for record in shown])
     begin = sum(len(chunk.poses) for chunk in chunks[:warmup])
-    poses = np.concatenate([chunk.poses for chunk in chunks])
     pairs = revisited_pairs(poses, spec.motion, begin, 2 * spec.chunk_latents)
     self_psnr = self_ssim = game_self = None
     if len(pairs):
@@ -76,10 +80,10 @@ def rate(
         self_psnr, self_ssim = float(metrics.psnr(earlier, later).mean()), float(metrics.ssim(earlier, later).mean())
     game_psnr = game_ssim = sharpness = None
     if real is not None:
-        generated, shown = _tensor(frames[begin:]), _tensor(real[begin:])
-        game_psnr = float(metrics.psnr(generated, shown).mean())
-        game_ssim = float(metrics.ssim(generated, shown).mean())
-        sharpness = metrics.sharpness(generated, shown)
+        generated, truth = _tensor(frames[begin:]), _tensor(real[begin:])
+        game_psnr = float(metrics.psnr(generated, truth).mean())
+        game_ssim = float(metrics.ssim(generated, truth).mean())
+        sharpness = metrics.sharpness(generated, truth)
         if len(pairs):
             game_self = float(metrics.psnr(_tensor(real[pairs[:, 0]]), _tensor(real[pairs[:, 1]])).mean())
     return Quality(psnr, ssim, pooled, self_psnr, self_ssim, len(pairs), game_psnr, game_ssim, sharpness, game_self)
@@ -110,12 +114,6 @@ def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: in
                 pairs.append((int(earlier), later))
                 break
     return np.array(pairs, dtype=int).reshape(-1, 2)
-
-
-def _last_frames(spec: WorldSpec, chunk: ChunkResult) -> np.ndarray:
-    """Index of the last frame of every latent of a chunk; the episode's first latent is one frame."""
-    ends = np.arange(1, len(chunk.poses) + 1) * spec.latent_frames
-    return ends - 1 - (ends[-1] - len(chunk.frames))
 
 
 def _tensor(frames: np.ndarray) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import li_env  # noqa: F401  (registers the ids)
 from li_env.env import LightInteractionEnv
@@ -113,3 +114,35 @@ def test_numbers_of_the_plan_are_those_of_its_words():
         assert info["similarity"] == plan["similarity"]
         assert 0 < info["attention_density"] <= 1
     assert seen == {RegimeCode.WARMUP, RegimeCode.EXPLORE, RegimeCode.REVISIT}
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+@pytest.mark.parametrize("task", ["Explore", "PointGoal"])
+def test_everything_is_what_gymnasium_makes_of_single_environments(task, mode):
+    name, kwargs = f"LightInteraction/{task}-v0", {"world": "analytic", "observation": "frame", "max_episode_steps": 7}
+    ours = gymnasium.make_vec(name, 3, vectorization_mode="vector_entry_point", autoreset_mode=mode, **kwargs)
+    theirs = SyncVectorEnv([lambda: gymnasium.make(name, **kwargs)] * 3, autoreset_mode=AutoresetMode(mode))
+    assert_same(ours.reset(seed=3), theirs.reset(seed=3))
+    draws, count = np.random.default_rng(0), ours.single_action_space.n
+    for _ in range(25):
+        row = draws.integers(0, count, 3)
+        mine = ours.step(row)
+        assert_same(mine, theirs.step(row))
+        over = mine[2] | mine[3]
+        if mode == "Disabled" and over.any():
+            resets = (env.reset(options={"reset_mask": over.copy()}) for env in (ours, theirs))
+            assert_same(*resets)
+
+
+def assert_same(one: Any, two: Any) -> None:
+    """Equal to the bit, with the same types, in dictionaries and arrays of objects too."""
+    if isinstance(one, dict):
+        assert one.keys() == two.keys()
+        one, two = list(one.values()), [two[key] for key in one]
+    if isinstance(one, list | tuple) or (isinstance(one, np.ndarray) and one.dtype.hasobject):
+        assert len(one) == len(two)
+        for mine, theirs in zip(one, two, strict=True):
+            assert_same(mine, theirs)
+        return
+    assert np.asarray(one).dtype == np.asarray(two).dtype
+    np.testing.assert_array_equal(one, two)

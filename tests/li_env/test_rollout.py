@@ -9,6 +9,7 @@ from li_env.accel.camera import STILL, CameraMotion, parse_trajectory
 from li_env.accel.config import AccelConfig
 from li_env.rollout import fill_chunks, psnr, roll_out
 from tests.analytic_world import SPEC, AnalyticWorld
+from tests.film_world import SHAPES, FilmWorld
 
 OFF = AccelConfig.preset("off")
 
@@ -39,11 +40,21 @@ def test_a_rollout_is_repeatable_and_its_report_complete():
     assert first.frames.shape == (12, 96, 128, 3)
     assert first.chunk_ends == (4, 8, 12)
     assert len(ticks) == 3
+    np.testing.assert_array_equal(first.frames[0], world.start_frames[0])
     np.testing.assert_array_equal(first.frames, second.frames)
     assert not np.array_equal(first.frames, other.frames)
     assert first.report["note"] == "trajectory completed by standing still for 2 latents"
     assert first.report["totals"]["frames"] == 12
     assert (first.report["seed"], first.report["preset"]) == (1, "off")
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_every_frame_is_there_once(shape):
+    world = FilmWorld(*shape)
+    counts = [world.spec.new_latents(chunk) for chunk in range(3)]
+    rollout = roll_out(world, OFF, world.start_frames[0], [STILL] * sum(counts), seed=0)
+    np.testing.assert_array_equal(rollout.frames[:, 0, 0, 0], np.arange(len(rollout.frames)))
+    assert rollout.chunk_ends[-1] == len(rollout.frames) == 1 + world.spec.frames_before(len(rollout.chunk_ends))
 
 
 def test_a_degenerated_world_ends_the_rollout():

@@ -12,6 +12,7 @@ from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.bench.quality import rate, revisited_pairs
 from tests.analytic_world import SPEC
 
+STILL = CameraMotion()
 FORWARD, BACK, RIGHT = CameraMotion(forward=0.75), CameraMotion(forward=-0.75), CameraMotion(yaw=15.0)
 
 
@@ -22,7 +23,13 @@ def path(motions: list[CameraMotion]) -> np.ndarray:
 def rollout(frames: np.ndarray, poses: np.ndarray, first: int = 4) -> list[ChunkResult]:
     plan = ChunkPlan(0, "warmup", 0.0, (), (), (1.0, 0.0), AttentionPlan(), "")
     pieces = zip(np.split(frames, range(first, len(frames), 4)), np.split(poses, range(4, len(poses), 4)), strict=True)
-    return [ChunkResult(plan, p, (), (), f, torch.zeros(len(p), 1), False, {}) for f, p in pieces]
+    return [
+        ChunkResult(
+            *(dataclasses.replace(plan, chunk=chunk), p, (), (STILL,) * (len(p) - (chunk == 0))),
+            *(f, torch.zeros(len(p), 1), False, {}),
+        )
+        for chunk, (f, p) in enumerate(pieces)
+    ]
 
 
 def noise(count: int, seed: int = 0) -> np.ndarray:
@@ -57,7 +64,7 @@ def test_equal_and_unequal_chunks_against_the_reference():
     other = frames.copy()
     other[8:12] = 255 - other[8:12]
     other[0] = 0  # a warm-up chunk
-    quality = rate(SPEC, rollout(other, poses), rollout(frames, poses), None, warmup=1)
+    quality = rate(SPEC, other[0], rollout(other, poses), rollout(frames, poses), None, warmup=1)
     assert quality.psnr[1] == quality.psnr[3] == 99.0
     assert quality.psnr[0] < 99.0
     error = np.mean((other[4:].astype(float) - frames[4:]) ** 2)
@@ -72,7 +79,7 @@ def test_revisits_compare_frames_of_one_rollout():
     poses = path([FORWARD] * 8 + [BACK] * 7)
     frames = noise(16)
     frames[12:] = frames[[4, 3, 2, 1]]
-    quality = rate(SPEC, rollout(frames, poses), None, None, warmup=3)
+    quality = rate(SPEC, frames[0], rollout(frames, poses), None, None, warmup=3)
     assert (quality.self_psnr, quality.pairs) == (99.0, 4)
     assert quality.psnr is None
 
@@ -81,11 +88,11 @@ def test_the_game_is_met_after_the_warm_up():
     poses, real = path([FORWARD] * 8 + [BACK] * 7), noise(16)
     frames = real.copy()
     frames[:4] = 0
-    quality = rate(SPEC, rollout(frames, poses), None, real, warmup=1)
+    quality = rate(SPEC, frames[0], rollout(frames, poses), None, real, warmup=1)
     assert (quality.game_psnr, quality.sharpness) == (99.0, 1.0)
     assert quality.game_self_psnr < 20
     assert quality.pairs == 4
-    dull = rate(SPEC, rollout(np.full_like(real, 90), poses), None, real, warmup=1)
+    dull = rate(SPEC, real[0], rollout(np.full_like(real, 90), poses), None, real, warmup=1)
     assert dull.sharpness == 0.0
     assert dull.game_psnr < 20
 
@@ -100,4 +107,5 @@ def test_worlds_with_several_frames_per_latent_are_met_at_the_last_one():
         dataclasses.replace(chunk, frames=part)
         for chunk, part in zip(rollout(real, poses), np.split(changed, [13]), strict=True)
     ]
-    assert rate(spec, chunks, None, real, warmup=0).game_psnr == 99.0
+    chunks[0].frames[0] = 0  # the start frame as the world makes it again does not count
+    assert rate(spec, real[0], chunks, None, real, warmup=0).game_psnr == 99.0
