@@ -29,17 +29,18 @@ def clip_poses(poses: np.ndarray, original: bool = False) -> np.ndarray:
 
     Args:
         poses: camera-to-world [F, 4, 4].
-        original: round them to float32 first, and take every step above 0 for one.
+        original: compute in float32, and take every step above 0 for one. What rounding leaves of the steps of a camera
+            that only turned then becomes a step of length 1, so the operations are those of the original, in its order.
     """
     if original:
-        poses = np.asarray(poses, dtype=np.float32)
+        return _unit_steps(_original_relative(torch.from_numpy(np.asarray(poses, dtype=np.float32)), True)).numpy()
     poses = np.asarray(poses, dtype=np.float64)
     relative = np.tile(np.eye(4), (len(poses), 1, 1))
     relative[1:] = np.linalg.inv(poses[:-1]) @ poses[1:]
     longest = np.linalg.norm(relative[:, :3, 3], axis=-1).max()
-    if longest > (0.0 if original else SAME_PLACE):
+    if longest > SAME_PLACE:
         relative[:, :3, 3] /= longest
-    elif not original:
+    else:
         relative[:, :3, 3] = 0.0
     return relative
 
@@ -54,12 +55,39 @@ def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = Fals
     """
     if original:
         memory = np.asarray(memory, dtype=np.float32)
-    relative: np.ndarray = np.linalg.inv(np.asarray(reference, dtype=np.float64)) @ memory.astype(np.float64)
+        pair = torch.from_numpy(np.stack((reference, memory)).astype(np.float64))
+        return _unit_steps(_original_relative(pair, False))[1].numpy()
+    relative: np.ndarray = np.linalg.inv(np.asarray(reference, dtype=np.float64)) @ np.asarray(memory, np.float64)
     distance = float(np.linalg.norm(relative[:3, 3]))
-    if distance > (0.0 if original else SAME_PLACE):
+    if distance > SAME_PLACE:
         relative[:3, 3] /= distance
-    elif not original:
+    else:
         relative[:3, 3] = 0.0
+    return relative
+
+
+def _original_relative(poses: torch.Tensor, framewise: bool) -> torch.Tensor:
+    """Poses [n, 4, 4] relative to the first one, or each to the one before by way of the first, in their own type."""
+    relative = _inverse(poses[:1]) @ poses
+    relative[0] = torch.eye(4, dtype=poses.dtype)
+    if framewise:
+        relative[1:] = torch.bmm(_inverse(relative[:-1]), relative[1:])
+    return relative
+
+
+def _inverse(poses: torch.Tensor) -> torch.Tensor:
+    """Inverses of rigid poses [n, 4, 4], by transposing their rotations."""
+    inverse = torch.eye(4, dtype=poses.dtype).repeat(len(poses), 1, 1)
+    inverse[:, :3, :3] = poses[:, :3, :3].transpose(1, 2)
+    inverse[:, :3, 3:] = -torch.bmm(inverse[:, :3, :3], poses[:, :3, 3:])
+    return inverse
+
+
+def _unit_steps(relative: torch.Tensor) -> torch.Tensor:
+    """The same with the longest step made 1, however short it is."""
+    longest = relative[:, :3, 3].norm(dim=-1).max()
+    if longest > 0:
+        relative[:, :3, 3] /= longest
     return relative
 
 

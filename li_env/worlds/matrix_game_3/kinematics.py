@@ -52,17 +52,21 @@ def next_pose(pose: np.ndarray, mouse: np.ndarray, keyboard: np.ndarray, origina
     Args:
         pose: [5].
         mouse, keyboard: rows [2] and [6] of the frame.
-        original: average the headings before and after only when the new one is wrapped into [-180, 180], as the
-            original does: in the frame where it wraps, the step then goes backwards.
+        original: add angles in float32, and average the headings before and after only when the new one is wrapped
+            into [-180, 180], as the original does: in the frame where it wraps, the step then goes backwards.
     """
-    x, y, z, pitch, yaw = (float(value) for value in pose)
-    up, right_turn = turn(mouse)
-    turned = yaw + right_turn
-    wrapped = turned - 360.0 if turned > 180.0 else turned + 360.0 if turned < -180.0 else turned
-    heading = np.radians((yaw + (wrapped if original else turned)) / 2)
+    x, y, z = (float(value) for value in pose[:3])
+    angle = np.float32 if original else np.float64
+    pitch, yaw = (angle(value) for value in pose[3:])
+    up, right_turn = (angle(value) for value in turn(mouse))
+    turned, whole = yaw + right_turn, angle(360)
+    wrapped = turned - whole if turned > 180 else turned + whole if turned < -180 else turned
+    heading = np.radians(float((yaw + (wrapped if original else turned)) / angle(2)))
     ahead, right = walk(keyboard)
     cos, sin = np.cos(heading), np.sin(heading)
-    return np.array([x + cos * ahead - sin * right, y + sin * ahead + cos * right, z, pitch + up, wrapped])
+    return np.array(
+        [x + (cos * ahead - sin * right), y + (sin * ahead + cos * right), z, pitch + up, wrapped], dtype=np.float64
+    )
 
 
 def follow_rows(

@@ -161,33 +161,39 @@ class Block(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Everything between the first norm and the second one.
 
+        An action module attends along time to what the text attention made of all tokens, so with one they are left
+        out after its mouse attention only.
+
         Args:
             x: float32 [B, S, C], the residual stream.
             z: [B, S, C], normed and modulated.
             gate: [2, C] of the attention.
             own: of this block.
             clip: of the clip.
-            kept: tokens that go on after the attention; those left out only serve as keys and values.
+            kept: tokens whose result is read; those left out only serve as keys and values.
 
         Returns:
             (residual stream of the kept tokens, what has still to be added to it).
         """
         layout, dtype = clip.layout, z.dtype
-        known = max(0, layout.known - (kept.start or 0))
-        rotation = clip.rotation.of_tokens(kept) if kept.start else clip.rotation
-        query = self.self_attn.query(z[:, kept], rotation, layout.is_dense(self._number))
+        attending = slice(0, None) if self.action_model is not None else kept
+        known = max(0, layout.known - attending.start)
+        rotation = clip.rotation.of_tokens(attending) if attending.start else clip.rotation
+        query = self.self_attn.query(z[:, attending], rotation, layout.is_dense(self._number))
         key, value = self.self_attn.key_value(z, clip.rotation)
         mixed = self.self_attn.output(layout.attend(self._number, query, key, value))
         x, z = add_camera_norm(
-            x[:, kept], mixed, gate, own.camera, clip.camera_places[:, kept],
+            x[:, attending], mixed, gate, own.camera, clip.camera_places[:, attending],
             self.norm3.weight, self.norm3.bias, known, dtype, self._eps,
         )  # fmt: skip
         text = attend_joined(self.cross_attn.query(z), *own.text)
         delta = self.cross_attn.output(text)
         if self.action_model is not None and own.actions is not None:
             x, z = add_cast(x, delta, dtype)
-            x, z = add_cast(x, self.action_model.mouse(z, own.actions, layout, clip.slots), dtype)
-            delta = self.action_model.keyboard(z, own.actions, clip.token_slots)
+            mouse = self.action_model.mouse(z, own.actions, layout, clip.slots)
+            x, z = add_cast(x[:, kept], mouse[:, kept], dtype)
+            slots = clip.token_slots.of_tokens(kept) if kept.start else clip.token_slots
+            delta = self.action_model.keyboard(z, own.actions, slots)
         return x, delta
 
 

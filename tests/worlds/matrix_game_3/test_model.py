@@ -11,9 +11,10 @@ import torch
 from li_env.accel.plan import AttentionPlan
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
 from li_env.kernels.rms_rotary import rotary_tables
-from li_env.worlds.matrix_game_3.config import MatrixGame3Config
+from li_env.worlds.matrix_game_3.config import ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, TokenLayout, token_layout
 from li_env.worlds.matrix_game_3.model import ClipCache, ClipConditions, MatrixGame3Model
+from li_env.worlds.matrix_game_3.padded import padded_velocity
 from li_env.worlds.matrix_game_3.rotation import axis_pairs, head_bases, sequence_rotation
 from tests.oracle import oracle_folder
 from tests.worlds.matrix_game_3.stored import camera_tokens, stored, tiny_model, token_grid, weights
@@ -82,6 +83,46 @@ def test_block_sparse_attention_over_all_tiles_is_dense_attention(name: str, dro
     torch.testing.assert_close(out, expected, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize(
+    ("layers", "actions", "memory"), [(1, (0,), 2), (2, (), 2), (2, (0, 1), 0), (2, (1,), 2), (3, (0, 2), 1)]
+)
+def test_action_modules_in_any_block(layers: int, actions: tuple[int, ...], memory: int, tiled: bool) -> None:
+    """Whatever is left out, the new latents' velocity is that of the original's call, which leaves out nothing."""
+    config = MatrixGame3Config(
+        in_dim=8, out_dim=8, dim=32, ffn_dim=48, freq_dim=16, num_heads=1, num_layers=layers, text_len=6, text_dim=12,
+        action_config=ActionConfig(actions, 2, 4, 6, 16, 2, 16, (2, 4, 2)),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(layers)
+    model = MatrixGame3Model(config).requires_grad_(False)
+    for value in model.state_dict().values():
+        value.copy_(torch.randn(value.shape, generator=generator) / max(value.shape[-1], 4) ** 0.5)
+    grid, given, new, worlds = (4, 6), 4, 5, 2
+    shape = ClipShape(grid, memory, given, new)
+    tiles = AttentionPlan("block_sparse", decode_ratio=1.0, dense_first_block=False)
+    dense = token_layout(shape, 0, AttentionPlan(), TILE, worlds, torch.device("cpu"))
+    dropping = token_layout(
+        shape, memory + given, tiles if tiled else AttentionPlan(), TILE, worlds, torch.device("cpu")
+    )
+
+    def drawn(*size: int) -> torch.Tensor:
+        return torch.randn(size, generator=generator)
+
+    text, latents = drawn(worlds, 5, 12), shape.latents
+    conditions = ClipConditions(
+        latents=torch.tensor([[*range(20, 20 + memory), *range(40, 40 + given + new)]] * worlds),
+        camera=drawn(worlds * latents, grid[0] * grid[1], 6144),
+        views=torch.arange(worlds * latents).view(worlds, latents),
+        mouse=drawn(worlds, 4 * (given + new), 2),
+        keyboard=drawn(worlds, 4 * (given + new), 6),
+        text=model.embed_text(text),
+    )
+    x = drawn(worlds, latents, 8, 2 * grid[0], 2 * grid[1])
+    expected = padded_velocity(model, x, 908.0, conditions, text, dense)[:, given:]
+    out = model(x, 908.0, model.prepare(conditions, dropping))
+    torch.testing.assert_close(out, expected, atol=2e-5, rtol=1e-4)
+
+
 def test_steps_inside() -> None:
     """Stored intermediate values of the call with memory, by name."""
     name, (_, tensors) = "dit_mem", stored()
@@ -100,7 +141,7 @@ def test_steps_inside() -> None:
     last = f"self_attn_{len(model.blocks) - 1}", f"cross_attn_{len(model.blocks) - 1}"
     for key in names:
         expected = tensors[f"{name}.inter.{key}"]
-        if key in last:
+        if key in last and model.blocks[-1].action_model is None:
             expected = expected[:, layout.dropped :]
         torch.testing.assert_close(seen[key].view_as(expected), expected, atol=2e-5, rtol=0)
     e, _ = model.embed_time(torch.tensor([0.0, float(tensors[f"{name}.in.t"].max())]))
