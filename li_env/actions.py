@@ -25,6 +25,8 @@ stop (goals)    the last one     the last number > 0.5    [6] > 0.5
 ``continuous`` 3 numbers, and ``keyboard_mouse`` keeps its 6 numbers (one layout for all worlds) and ignores the last.
 "(goals)" exists only in tasks that an agent ends itself: it is one action or number more, and its other numbers do not
 count.
+
+With ``latent_actions=True`` a step takes one such action per latent of the chunk: `li_env.latent_actions`.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ DISCRETE_ACTIONS: dict[str, tuple[int, int, int, int]] = {
     "look_up": (0, 0, 0, 1),
     "look_down": (0, 0, 0, -1),
 }
+
+Commands = tuple[tuple[CameraMotion, ...], tuple[Any, ...]]
+"""Motions, one per new latent of a chunk, and the actions that ask for them (`ActionMapper.kept`)."""
 
 PRESSED = 0.5
 """A key of ``keyboard_mouse`` counts as held above this value."""
@@ -113,6 +118,15 @@ class ActionMapper:
         values = np.array(action, dtype=np.float32)
         values.setflags(write=False)
         return values
+
+    def commands(self, action: Any, count: int) -> Commands | None:
+        """Hold ``action`` for the ``count`` new latents of a chunk; ``None`` for ``stop``.
+
+        Raises:
+            ValueError: the action is not in the space.
+        """
+        motion = self.to_motion(action)
+        return None if motion is None else ((motion,) * count, (self.kept(action),) * count)
 
     def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:
         translation, rotation = self.limits.translation, self.limits.rotation
