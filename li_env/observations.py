@@ -70,7 +70,7 @@ class FrameFormat:
         if self.unchanged:
             return frames
         if not isinstance(frames, torch.Tensor):
-            return self._formatted(torch.from_numpy(np.array(frames))).numpy()  # a copy: PyTorch warns of read-only memory
+            return self._formatted(torch.from_numpy(np.array(frames))).numpy()  # a copy: PyTorch warns of locked arrays
         return self._formatted(frames)
 
     def sensor_space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
