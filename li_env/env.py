@@ -29,8 +29,8 @@ DEFAULT_PRESET = "all"
 class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     """A generated world with a task: ``LightInteraction/Explore-v0``, ``/PointGoal-v0``, ``/ImageGoal-v0``.
 
-    One step makes one chunk of video: the action is held for every latent of the chunk, a planner decides what the
-    model looks back at, the model generates the frames.
+    One step makes one chunk of video: the action is held for every latent of the chunk (or there is one per latent,
+    ``latent_actions``), a planner decides what the model looks back at, the model generates the frames.
 
     **Action space.** ``discrete``, ``continuous`` or ``keyboard_mouse``; one table for all in `li_env.actions`. In
     PointGoal and ImageGoal it has ``stop``, which makes no chunk: the frames stay those of the step before.
@@ -106,6 +106,11 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         dataset: file of navigation episodes for a goal task, or an `EpisodeDataset`; the worlds ``freedoom`` and
             ``freedoom_game`` have one of their own, on held-out maps.
         plan_info: put the plan in words into ``info["plan"]``, a dictionary, empty where the step made no chunk.
+        frame_size: (height, width) of observed frames, by default the world's (`li_env.observations`). Sensors that are
+            pictures of the camera's size follow, and ``info["intrinsics"]``; rendering and recording show whole frames.
+        grayscale: observe frames uint8 [..., H, W, 1] in grey.
+        latent_actions: a step takes one action per latent of the chunk, shape [n, ...] (`li_env.latent_actions`),
+            instead of one that is held for all of them.
 
     Raises:
         ValueError: any argument, option or action that is not allowed; the message names it, its value and what is.
@@ -126,17 +131,24 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         task: str | Task = "explore",
         dataset: str | Path | EpisodeDataset | None = None,
         plan_info: bool = False,
+        frame_size: tuple[int, int] | None = None,
+        grayscale: bool = False,
+        latent_actions: bool = False,
     ) -> None:
         EzPickle.__init__(
             self,
             *(world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset),
-            plan_info,
+            *(plan_info, frame_size, grayscale, latent_actions),
         )
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.episodes = open_episodes(
-            world, preset, action_space, observation, device, weights, timings, task, dataset, plan_info=plan_info
-        )  # fmt: skip
+            *(world, preset, action_space, observation, device, weights, timings, task, dataset),
+            plan_info=plan_info,
+            frame_size=frame_size,
+            grayscale=grayscale,
+            latent_actions=latent_actions,
+        )
         self.world, self.actions = self.episodes.world, self.episodes.actions
         spec = self.world.spec
         # Copies: wrappers are known to change spaces in place.

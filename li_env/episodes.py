@@ -26,10 +26,12 @@ from li_env.errors import check_choice, check_keys, check_whole
 from li_env.frames import frame_poses, fresh_frames, on_host
 from li_env.images import fit_image
 from li_env.infos import describe
+from li_env.latent_actions import LatentActions
+from li_env.observations import FrameFormat
 from li_env.state import SavedState, StepRecord, check_pose, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState, needs_frames
-from li_env.validation import shown
+from li_env.validation import check_flag, shown
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -57,6 +59,9 @@ def open_episodes(
     dataset: str | Path | EpisodeDataset | None = None,
     device_frames: bool = False,
     plan_info: bool = False,
+    frame_size: tuple[int, int] | None = None,
+    grayscale: bool = False,
+    latent_actions: bool = False,
 ) -> Episodes:
     """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 
@@ -76,8 +81,11 @@ def open_episodes(
     else:
         raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
     chosen = load_task(task, model, dataset)
-    actions = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
-    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen, plan_info)
+    held = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
+    each = check_flag("latent_actions", latent_actions)
+    actions = LatentActions(held, model.spec.chunk_latents) if each else held
+    form = FrameFormat(model.spec.frame_size, frame_size, grayscale)
+    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen, plan_info, form)
 
 
 class Episodes:
@@ -90,9 +98,11 @@ class Episodes:
         timings: put measured milliseconds into ``info``.
         task: Explore by default.
         plan_info: put the plan in words into ``info``.
+        form: size and colours of observed frames; by default as the world makes them.
 
     Attributes:
         observation_space: of one episode.
+        world_space: the same with frames as the world makes them, see `formatted`.
 
     Raises:
         ValueError: another observation mode, or actions and task disagree about ``stop``.
@@ -101,11 +111,12 @@ class Episodes:
     def __init__(
         self,
         engine: Engine,
-        actions: ActionMapper,
+        actions: ActionMapper | LatentActions,
         observation: str,
         timings: bool,
         task: Task | None = None,
         plan_info: bool = False,
+        form: FrameFormat | None = None,
     ) -> None:
         self.engine, self.actions, self._timings, self._plan_info = engine, actions, timings, plan_info
         self.world, self.spec = engine.world, engine.world.spec
@@ -113,10 +124,10 @@ class Episodes:
         self.task: Task = Explore(self.spec) if task is None else task
         if actions.can_stop != self.task.can_stop:
             raise ValueError(f"can_stop={actions.can_stop} does not fit task {self.task.name!r}")
-        shape = (*self.spec.frame_size, 3)
-        rgb = spaces.Box(0, 255, (self.spec.chunk_frames, *shape) if observation == "chunk" else shape, np.uint8)
-        sensors = self.task.sensor_spaces(self.spec)
-        self.observation_space: spaces.Space[Any] = spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
+        self.form = FrameFormat(self.spec.frame_size) if form is None else form
+        self._sensors = self.task.sensor_spaces(self.spec)
+        self.observation_space = self._space(self.form)
+        self.world_space = self._space(FrameFormat(self.spec.frame_size))
 
     def start(
         self,
@@ -166,7 +177,7 @@ class Episodes:
         ]
 
     def step(self, moments: Sequence[SavedState], actions: Sequence[Any]) -> list[SavedState]:
-        """Make one chunk of every episode, each under its action, held for all latents of the chunk.
+        """Make one chunk of every episode, each under its action.
 
         ``stop`` makes no chunk: its episode keeps its frames and ends.
 
@@ -176,14 +187,13 @@ class Episodes:
         """
         motions, kept = {}, {}
         for index, (now, action) in enumerate(zip(moments, actions, strict=True)):
-            motion = self.actions.to_motion(action)
+            commands = self.actions.commands(action, self.spec.new_latents(now.episode.chunk))
             if now.episode.degenerated:
                 raise ResetNeeded("the world degenerated and the episode is over: call reset() or restore_state()")
             if self.terminated(now):
                 raise ResetNeeded("the task has ended and the episode is over: call reset() or restore_state()")
-            if motion is not None:
-                count = self.spec.new_latents(now.episode.chunk)
-                motions[index], kept[index] = (motion,) * count, (self.actions.kept(action),) * count
+            if commands is not None:
+                motions[index], kept[index] = commands
         following = [now if index in motions else self._stopped(now) for index, now in enumerate(moments)]
         if not motions:
             return following
@@ -271,16 +281,26 @@ class Episodes:
         """Return the acceleration settings of an episode."""
         return self.engine.config_of(state.episode)
 
-    def observation(self, now: SavedState, copy: bool = True) -> Observation:
-        """The last frames, or the last one, with the task's sensors if it has any: new arrays.
+    def observation(self, now: SavedState) -> Observation:
+        """Return the last frames, or the last one, with the task's sensors if it has any: new arrays."""
+        shown = self.unformatted(now)
+        if not self.form.unchanged:
+            return self.formatted(shown)
+        rgb = shown["rgb"] if self._sensors else shown
+        rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
+        return {**shown, "rgb": rgb} if self._sensors else rgb
 
-        Without ``copy`` the frames may be those of the moment itself, which must not be changed.
-        """
+    def unformatted(self, now: SavedState) -> Observation:
+        """Return an element of `world_space`, whose frames belong to the moment and must not be changed."""
         rgb = now.frames if self.observation_mode == "chunk" else now.frames[-1]
-        if copy:
-            rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
-        sensors = self.task.sensors(now.task)
-        return {"rgb": rgb, **sensors} if sensors else rgb
+        return {"rgb": rgb, **self.task.sensors(now.task)} if self._sensors else rgb
+
+    def formatted(self, observations: Observation) -> Observation:
+        """Turn one element of `world_space`, or a batch of them, into what is observed."""
+        if not self._sensors:
+            return self.form.of(observations)
+        sensors = {key: reading for key, reading in observations.items() if key != "rgb"}
+        return {"rgb": self.form.of(observations["rgb"]), **self.form.sensors(self._sensors, sensors)}
 
     def reward(self, now: SavedState) -> float:
         """Of the step that led here."""
@@ -297,7 +317,12 @@ class Episodes:
     def info(self, now: SavedState) -> dict[str, Any]:
         """What `li_env.env.LightInteractionEnv` documents: new objects, the same structure at every moment."""
         metrics = self.task.metrics(now.task)
-        return describe(now, metrics, self.spec.frame_size, self._timings, self._plan_info)
+        return describe(now, metrics, self.form.size, self._timings, self._plan_info)
+
+    def _space(self, form: FrameFormat) -> spaces.Space[Any]:
+        rgb = form.space(self.spec.chunk_frames if self.observation_mode == "chunk" else None)
+        sensors = {key: form.sensor_space(space) for key, space in self._sensors.items()}
+        return spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
 
     def _stopped(self, now: SavedState) -> SavedState:
         """The moment after ``stop``: the frames stay, none is new."""

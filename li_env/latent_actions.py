@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.camera import STILL
-from li_env.actions import ActionMapper, Commands
+from li_env.actions import ActionMapper, Commands, from_tensor
 
 
 class LatentActions:
@@ -54,12 +54,12 @@ class LatentActions:
 
     def _split(self, action: Any) -> Sequence[Any]:
         try:
-            array = np.asarray(action)
+            array = np.asarray(from_tensor(action))
         except (TypeError, ValueError):
             array = np.empty(0)
         if array.shape != self.space.shape:
             what = f"shape {list(array.shape)}" if array.dtype != object and array.size else repr(action)[:80]
             raise ValueError(
-                f"action={what} does not fit; allowed: shape {list(self.space.shape or ())}, one row a latent"
+                f"action={what} does not fit; allowed: shape {list(self.space.shape or ())}, one row per latent"
             )
         return list(array)

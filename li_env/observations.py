@@ -19,6 +19,9 @@ from li_env.validation import check_flag, check_whole, shown
 MOST_PIXELS = 4096
 """Largest height or width of observed frames in pixels."""
 
+MOST_VALUES = 2**24
+"""Numbers in float32 that are worked on at a time: 64 MiB."""
+
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601), those of OpenCV."""
 
@@ -70,8 +73,11 @@ class FrameFormat:
         if self.unchanged:
             return frames
         if not isinstance(frames, torch.Tensor):
-            return self._formatted(torch.from_numpy(np.array(frames))).numpy()  # a copy: PyTorch warns of locked arrays
-        return self._formatted(frames)
+            return self.of(torch.from_numpy(np.array(frames))).numpy()  # a copy: PyTorch warns of locked arrays
+        rows = frames.reshape(-1, *frames.shape[-3:])
+        together = max(1, MOST_VALUES // rows[0].numel()) if len(rows) else 1
+        parts = [self._formatted(part) for part in rows.split(together)]
+        return torch.cat(parts).reshape(*frames.shape[:-3], *self.shape)
 
     def sensor_space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
         """Return the space of a sensor after `sensor`: a picture of the camera's size becomes one of this format."""

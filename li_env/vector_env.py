@@ -332,12 +332,13 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         }
 
     def _observe(self, moments: Sequence[SavedState]) -> Any:
-        items = [self.episodes.observation(moment, copy=False) for moment in moments]  # the batch is a copy
-        return (
+        items = [self.episodes.unformatted(moment) for moment in moments]  # the batch is a copy
+        batch = (
             batch_tensors(items, self.world.device)
             if self.device_obs
-            else batch_arrays(self.episodes.observation_space, items)
+            else batch_arrays(self.episodes.world_space, items)
         )
+        return self.episodes.formatted(batch)
 
     def _actions(self, actions: Any) -> list[Any]:
         """One action per world; what is wrong inside a row is said by the action mapper."""
