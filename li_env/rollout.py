@@ -99,10 +99,3 @@ def _chunks(
         yield result
         if result.degenerated:
             return
-
-
-def psnr(first: np.ndarray, second: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of two uint8 arrays of one shape; equal arrays give 100."""
-    difference = first.astype(np.float64) - second.astype(np.float64)
-    error = float(np.mean(difference**2))
-    return 100.0 if error == 0 else min(100.0, float(10 * np.log10(255.0**2 / error)))

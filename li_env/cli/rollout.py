@@ -111,9 +111,9 @@ def _roll_out(
 
 
 def _report(rollouts: list[Rollout], presets: list[str], arguments: Arguments, start: int) -> dict[str, Any]:
-    import numpy as np
+    import torch
 
-    from li_env.rollout import psnr
+    from li_env.metrics import pooled_psnr, psnr
 
     main = rollouts[0]
     report = {**main.report, "trajectory": arguments.trajectory, "start_index": start}
@@ -121,11 +121,12 @@ def _report(rollouts: list[Rollout], presets: list[str], arguments: Arguments, s
         other = rollouts[1]
         ends = [end for end in main.chunk_ends if end <= len(other.frames)]
         begins = [0, *ends[:-1]]
-        values = [psnr(main.frames[a:b], other.frames[a:b]) for a, b in zip(begins, ends, strict=True)]
+        pairs = [(main.frames[a:b], other.frames[a:b]) for a, b in zip(begins, ends, strict=True)]
+        decibels = [psnr(torch.from_numpy(first), torch.from_numpy(second)) for first, second in pairs]
         report["compare"] = {
             "preset": presets[1],
-            "psnr_db": values,
-            "mean_psnr_db": float(np.mean(values)),
+            "psnr_db": [round(pooled_psnr(chunk), 6) for chunk in decibels],
+            "pooled_psnr_db": round(pooled_psnr(torch.cat(decibels)), 6),
             "report": other.report,
         }
     return report
@@ -178,5 +179,7 @@ def _print(report: dict[str, Any], folder: Path) -> None:
         console.print(report["note"])
     if "compare" in report:
         compare = report["compare"]
-        console.print(f"preset {compare['preset']} against {report['preset']}: {compare['mean_psnr_db']:.1f} dB PSNR")
+        console.print(
+            f"preset {compare['preset']} against {report['preset']}: {compare['pooled_psnr_db']:.1f} dB PSNR, pooled"
+        )
     console.print(f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} to {folder}", soft_wrap=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from li_env.accel.camera import STILL, CameraMotion, parse_trajectory
 from li_env.accel.config import AccelConfig
-from li_env.rollout import fill_chunks, psnr, roll_out
+from li_env.rollout import fill_chunks, roll_out
 from tests.analytic_world import SPEC, AnalyticWorld
 from tests.film_world import SHAPES, FilmWorld
 
@@ -66,10 +66,3 @@ def test_a_degenerated_world_ends_the_rollout():
     rollout = roll_out(world, OFF, world.start_frames[0], [STILL] * 7, seed=0)
     assert rollout.report["totals"]["degenerated"]
     assert rollout.report["totals"]["chunks"] == 1
-
-
-def test_psnr_in_decibel():
-    black = np.zeros((4, 4, 3), np.uint8)
-    assert psnr(black, black) == 100.0
-    assert psnr(black, black + np.uint8(255)) == 0.0
-    assert psnr(black, black + np.uint8(51)) == pytest.approx(20 * np.log10(5))

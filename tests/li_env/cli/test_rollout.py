@@ -57,10 +57,11 @@ def test_own_image(tmp_path):
 def test_compare_adds_a_video_and_psnr(tmp_path, capsys):
     assert rollout(tmp_path, "--compare", "off") == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["compare"]["psnr_db"] == [100.0, 100.0], "the same preset twice gives the same frames"
+    assert report["compare"]["psnr_db"] == [99.0, 99.0], "the same preset twice gives the same frames"
+    assert report["compare"]["pooled_psnr_db"] == 99.0
     assert report["compare"]["preset"] == "off"
     assert read_video(tmp_path / "compare.mp4").shape == (8, 96, 256, 3)
-    assert "100.0 dB PSNR" in capsys.readouterr().out
+    assert "99.0 dB pooled PSNR" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
