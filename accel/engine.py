@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from li_env.accel.ambient import own_torch_state
 from li_env.accel.camera import STILL, CameraMotion, follow_many, motion_table, stop_at_poles
 from li_env.accel.config import AccelConfig
 from li_env.accel.dynamics import examine, smoothed
@@ -23,10 +24,11 @@ from li_env.accel.history import History
 from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
+from li_env.accel.promises import check_device, check_frames, check_latents
 from li_env.accel.replay import check_plans
 from li_env.accel.transfer import apart
 from li_env.accel.views import ViewOverlap
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel, WorldSpec
 
 Frames = Any
 """uint8 [T, H, W, 3], RGB: an array, or a tensor on the world's device where the engine was asked for that."""
@@ -116,6 +118,7 @@ class Engine:
     """
 
     def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
+        check_device(world)
         self.world, self.config, self.device_frames = world, config, device_frames
         view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
         self._view_overlap = view_overlap
@@ -151,7 +154,7 @@ class Engine:
                 raise ValueError(f"{key}: {len(values)} given for {len(images)} images; one per image is needed")
         for index, (image, seed, pose) in enumerate(zip(images, seeds, poses, strict=True)):
             self._check_start(index, image, seed, pose)
-        with torch.inference_mode():
+        with own_torch_state(), torch.inference_mode():
             scenes = self.world.start(images, prompts)
         return [
             EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
@@ -182,16 +185,17 @@ class Engine:
         if plans is not None:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
         clock = _Clock(len(states), self.world.device)
-        with torch.inference_mode():
+        with own_torch_state(), torch.inference_mode():
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
             # Asked for now: a GPU draws it while the host plans.
             noise = self._noise(states)
             paths: list[ChunkPath] = []
             ahead = self._requests(states, zip(poses, feasible, commanded, strict=True), plans, noise, paths, clock)
-            made, latents = self._generate(ahead, len(states))
+            made, latents = self._generate(ahead, [self.world.spec.latents_in_chunk(state.chunk) for state in states])
             clock.mark("generate")
             frames, streams = self._decode(latents, [state.stream for state in states])
+            check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
             if self.device_frames:
                 frames = apart(torch.cat(tuple(frames)), [len(each) for each in frames]) if frames else []
             clock.mark("decode")
@@ -340,10 +344,13 @@ class Engine:
             self._planners[config] = Planner(self.world.spec, config, self._view_overlap)
         return self._planners[config]
 
-    def _generate(self, requests: Iterator[ChunkRequest], count: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def _generate(
+        self, requests: Iterator[ChunkRequest], counts: Sequence[int]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Latents per episode, as the world made them and repaired where they are not finite."""
         stream = getattr(self.world, "generate_stream", None)
-        made = list(self.world.generate(list(requests)) if stream is None else stream(requests, count))
+        made = list(self.world.generate(list(requests)) if stream is None else stream(requests, len(counts)))
+        check_latents(self.world, made, counts)
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
@@ -457,6 +464,11 @@ class _Clock:
             event = torch.cuda.Event(enable_timing=True)
             event.record(self._stream)
             self._events.append((stage, event))
+
+
+def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
+    """Frames that chunk ``chunk`` decodes to: chunk 0 makes the start frame again."""
+    return spec.new_frames(chunk) + (1 if chunk == 0 else 0)
 
 
 def _distinct(moves: Sequence[CameraMotion]) -> Iterable[CameraMotion]:

@@ -1,0 +1,66 @@
+"""What a world promises in `li_env.accel.world` and the engine looks at in every chunk: shapes, types, devices.
+
+A world of somebody else that breaks its promise is told so at once, and not by numbers that look like frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from li_env.accel.world import WorldModel
+
+
+def check_device(world: WorldModel) -> None:
+    """Refuse a world whose ``device`` is not a `torch.device`.
+
+    Raises:
+        ValueError: names the world, what its device is and what is allowed.
+    """
+    if not isinstance(world.device, torch.device):
+        given = f"{repr(world.device)[:80]} ({type(world.device).__name__})"
+        raise ValueError(f"world {world.spec.name!r}: device={given} is not allowed; allowed: a torch.device")
+
+
+def check_latents(world: WorldModel, made: Sequence[Any], counts: Sequence[int]) -> None:
+    """Refuse latents that are not one tensor [counts[i], C, h, w] per episode on the world's device.
+
+    Raises:
+        ValueError: names the world, what it made and what it promised.
+    """
+    _check_number(world, "generate", "tensors of latents", made, counts)
+    for chunk, count in zip(made, counts, strict=True):
+        expected = (count, *world.spec.latent_shape)
+        right = isinstance(chunk, torch.Tensor) and chunk.is_floating_point() and tuple(chunk.shape) == expected
+        if not right or chunk.device.type != world.device.type:
+            promised = f"a float tensor {list(expected)} on {world.device}"
+            raise ValueError(f"world {world.spec.name!r}: generate() made {_say(chunk)}; promised: {promised}")
+
+
+def check_frames(world: WorldModel, frames: Sequence[Any], counts: Sequence[int]) -> None:
+    """Refuse frames that are not uint8 [counts[i], H, W, 3] per episode, an array or a tensor.
+
+    Raises:
+        ValueError: names the world, what it decoded and what it promised.
+    """
+    _check_number(world, "decode", "arrays of frames", frames, counts)
+    for part, count in zip(frames, counts, strict=True):
+        expected = (count, *world.spec.frame_size, 3)
+        kind = part.dtype if isinstance(part, np.ndarray | torch.Tensor) else None
+        if kind not in (np.uint8, torch.uint8) or tuple(part.shape) != expected:
+            promised = f"uint8 {list(expected)}"
+            raise ValueError(f"world {world.spec.name!r}: decode() made {_say(part)}; promised: {promised}")
+
+
+def _check_number(world: WorldModel, method: str, what: str, made: Sequence[Any], counts: Sequence[int]) -> None:
+    if len(made) != len(counts):
+        raise ValueError(f"world {world.spec.name!r}: {method}() made {len(made)} {what} for {len(counts)} episodes")
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {list(value.shape)} on {value.device}"
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
