@@ -24,7 +24,7 @@ def _attribute(owner: Any, name: str, own: Any) -> _Setting:
     return _Setting(partial(getattr, owner, name), partial(setattr, owner, name), own)
 
 
-_BACKENDS = torch.backends
+_BACKENDS: Any = torch.backends
 
 _SETTINGS = (
     _Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
