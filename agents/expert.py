@@ -81,7 +81,7 @@ class Expert:
             after = known_walls(record.map_seed).slide(which, ends, stride)
             lost += limit / _STRIDES - np.hypot(*(after - ends).T)
             ends = after
-        left = map_distance(record.map_seed, *record.goal[:2]).along_cells(ends) / MAP_UNITS_PER_METRE
+        left = map_distance(record.map_seed, *record.goal[:2]).of(ends) / MAP_UNITS_PER_METRE
         # A turn costs a step: prefer what lies ahead when it is nearly as good. Sliding along a wall is fine, but free
         # ways are better.
         best = int(np.argmin(left + np.abs(_LOOK) / 90.0 + 0.25 * lost / MAP_UNITS_PER_METRE))

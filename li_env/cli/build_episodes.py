@@ -54,10 +54,12 @@ def run(arguments: Arguments) -> None:
     check_whole("goals", arguments.goals, 1, MOST_PER_MAP)
     check_whole("starts", arguments.starts, 1, MOST_PER_MAP)
     check_number("near", arguments.near, 0, 1000, above=True)
-    check_number("far", arguments.far, 0, 1000, above=True)
-    check_number("detour", arguments.detour, 0, 1000)
+    check_number("far", arguments.far, arguments.near, 1000)
+    check_number("detour", arguments.detour, 1, 1000)
+    check_whole("first", arguments.first)
+    check_whole("maps", arguments.maps, 1)
     seeds = getattr(splits, arguments.split.upper())
-    if arguments.maps < 1 or arguments.first < 0 or arguments.first + arguments.maps > len(seeds):
+    if arguments.first + arguments.maps > len(seeds):
         raise ValueError(f"maps={arguments.maps} from first={arguments.first} on; allowed: 1 to {len(seeds):,} in all")
     for file in (arguments.out, arguments.out.with_suffix(".safetensors")):
         check_file("out", file)

@@ -10,7 +10,8 @@ import numpy as np
 
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
 from li_env.tasks.navigation import NavigationRules
-from li_env.worlds.freedoom.doom.geodesic import MapDistance, known_map, map_distance, metres_to_goal
+from li_env.validation import check_number, check_whole
+from li_env.worlds.freedoom.doom.geodesic import known_map, map_distance, metres_to_goal
 from li_env.worlds.freedoom.doom.maps import write_wad
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
 from li_env.worlds.freedoom.doom.space import FreeSpace
@@ -22,6 +23,7 @@ MAPS_PER_FILE = 32
 
 _OPEN_VIEW = 192.0  # map units: how far an open view is worth looking for
 _TRIES = 200
+_DRAWN = 20  # of them at once
 
 
 def build_episodes(
@@ -49,11 +51,12 @@ def build_episodes(
         on_map: called after every map, for progress bars.
 
     Raises:
-        ValueError: a number below 1, no map, or maps without room for a single episode.
+        ValueError: a number that is not allowed, no map, or maps without room for a single episode.
     """
-    for name, value in (("goals_per_map", goals_per_map), ("starts_per_goal", starts_per_goal)):
-        if value < 1:
-            raise ValueError(f"{name}={value} is not allowed; use a whole number from 1 up")
+    check_whole("goals_per_map", goals_per_map, 1)
+    check_whole("starts_per_goal", starts_per_goal, 1)
+    check_whole("seed", seed)
+    check_number("detour", detour, 1.0)
     rules = NavigationRules.default() if rules is None else rules
     episodes: list[EpisodeRecord] = []
     frames: dict[str, list[np.ndarray]] = {"start": [], "goal": []}
@@ -121,23 +124,23 @@ def _places(
     found = []
     for _ in range(goals):
         goal = _view(space, rng)
-        distance: MapDistance = map_distance(map_seed, *_place(goal)[:2])
-        near = []
-        for _ in range(_TRIES):
-            start = _view(space, rng)
-            x, z, _ = _place(start)
-            if _fits(metres_to_goal(distance, x, z), start, goal, rules, detour):
-                near.append(start)
-            if len(near) == starts:
+        distance = map_distance(map_seed, *_place(goal)[:2])
+        near: list[np.ndarray] = []
+        for _ in range(0, _TRIES, _DRAWN):
+            drawn = np.stack([_view(space, rng) for _ in range(_DRAWN)])
+            near += list(drawn[_fits(distance.of(drawn[:, :2]), drawn, goal, rules, detour)])
+            if len(near) >= starts:
                 break
         if near:
-            found.append((goal, np.stack(near)))
+            found.append((goal, np.stack(near[:starts])))
     return found
 
 
-def _fits(way: float, start: np.ndarray, goal: np.ndarray, rules: NavigationRules, detour: float) -> bool:
-    straight = float(np.hypot(*(goal - start)[:2])) / MAP_UNITS_PER_METRE
-    return rules.goal_distance[0] <= way <= rules.goal_distance[1] and way >= detour * straight
+def _fits(ways: np.ndarray, starts: np.ndarray, goal: np.ndarray, rules: NavigationRules, detour: float) -> np.ndarray:
+    """Which starts [n, 3], ``ways`` [n] map units from the goal, the rules and the detour allow."""
+    low, high = (length * MAP_UNITS_PER_METRE for length in rules.goal_distance)
+    straight = np.hypot(*(goal - starts)[:, :2].T)
+    return (low <= ways) & (ways <= high) & (ways >= detour * straight)
 
 
 def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:

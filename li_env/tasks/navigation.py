@@ -24,6 +24,7 @@ from li_env.errors import check_keys
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
 from li_env.tasks.task import Opening
+from li_env.validation import check_number
 from li_env.yaml_text import parse_yaml
 
 COLLISION = 0.1
@@ -49,11 +50,12 @@ class NavigationRules:
     goal_distance: tuple[float, float]
 
     def __post_init__(self) -> None:
+        check_number("success_radius", self.success_radius, 0.0, above=True)
+        check_number("success_reward", self.success_reward)
+        check_number("slack_reward", self.slack_reward)
         low, high = self.goal_distance
-        if not self.success_radius > 0:
-            raise ValueError(f"success_radius={self.success_radius} is not allowed; use more than 0")
-        if not 0 < low <= high:
-            raise ValueError(f"goal_distance={self.goal_distance} is not allowed; use 0 < least <= most")
+        check_number("goal_distance[0]", low, 0.0, above=True)
+        check_number("goal_distance[1]", high, low)
 
     @classmethod
     def default(cls) -> NavigationRules:

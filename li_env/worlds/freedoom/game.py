@@ -21,7 +21,7 @@ from li_env.accel.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.errors import MissingExtraError
 from li_env.worlds.freedoom.doom.collision import Walls
-from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls
+from li_env.worlds.freedoom.doom.geodesic import known_walls, known_ways
 from li_env.worlds.freedoom.doom.renderer import require_vizdoom
 from li_env.worlds.freedoom.doom.screens import LocalScreens, ScreenPool, Screens
 from li_env.worlds.freedoom.doom.walking import doom_places, doom_poses, level_places, walk
@@ -34,7 +34,7 @@ SPEC = replace(LEARNED, name="freedoom_game", latent_shape=(5, 1, 1), supports_b
 _PROMPT = re.compile(r"map (\d{1,9})")
 _HALF = 1 << 16  # a float32 holds whole numbers up to 1 << 24 exactly
 _MAPS = 256  # whose walls are kept together
-_REACH = 16.0  # map units: grid of the free space and truth differ by less
+_ROUNDING = 1.0  # map units: views are shown from whole ones
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,9 @@ def _check_inside(map_seed: int, pose: np.ndarray, place: np.ndarray) -> None:
 
 
 def _inside(map_seed: int, position: np.ndarray) -> bool:
-    space = known_map(map_seed).space
-    around = [(0.0, 0.0), (_REACH, 0.0), (-_REACH, 0.0), (0.0, _REACH), (0.0, -_REACH)]
-    return any(space.contains((float(position[0] + a), float(position[1] + b))) for a, b in around)
+    ways = known_ways(map_seed)
+    out = ways.push_out(position)
+    return ways.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
 
 
 def _camera(x: float, z: float, yaw: float) -> np.ndarray:

@@ -74,8 +74,20 @@ def test_episodes_are_built(tmp_path, capsys):
         (["evaluate", "agent", "--agent", "random", "--world", "analytic", "--task", "x"], "task='x' is unknown"),
         (["evaluate", "agent", "--agent", "random", "--episodes", "0"], "episodes=0 is not allowed"),
         (["build", "episodes", "--out", "x.yaml"], "out='x.yaml' is not allowed; use a name that ends in .json"),
-        (["build", "episodes", "--out", "x.json", "--maps", "0"], "maps=0 from first=0 on; allowed: 1 to 10,000,000"),
-        (["build", "episodes", "--out", "x.json", "--near", "9", "--far", "3"], "goal_distance="),
+        (["build", "episodes", "--out", "x.json", "--maps", "0"], "maps=0 is not allowed; use a whole number from 1"),
+        (["build", "episodes", "--out", "x.json", "--maps", "9", "--first", "9999999"], "allowed: 1 to 10,000,000"),
+        (["build", "episodes", "--out", "x.json", "--first", "-1"], "first=-1 is not allowed; use a whole number"),
+        (["build", "episodes", "--out", "x.json", "--goals", "0"], "goals=0 is not allowed; use a whole number"),
+        (["build", "episodes", "--out", "x.json", "--starts", "-2"], "starts=-2 is not allowed; use a whole number"),
+        (
+            ["build", "episodes", "--out", "x.json", "--near", "9", "--far", "3"],
+            "far=3.0 is not allowed; use a number from 9",
+        ),
+        (["build", "episodes", "--out", "x.json", "--near", "nan"], "near=nan is not allowed; use a number"),
+        (["build", "episodes", "--out", "x.json", "--near", "-1"], "near=-1.0 is not allowed; use a number"),
+        (["build", "episodes", "--out", "x.json", "--far", "inf"], "far=inf is not allowed; use a number"),
+        (["build", "episodes", "--out", "x.json", "--detour", "nan"], "detour=nan is not allowed; use a number"),
+        (["build", "episodes", "--out", "x.json", "--detour", "0.5"], "detour=0.5 is not allowed; use a number from 1"),
     ],
 )
 def test_mistakes_end_with_one_line_and_leave_nothing(words, message, config, tmp_path, capsys, monkeypatch):

@@ -218,7 +218,7 @@ def test_rules_are_checked_and_can_be_replaced():
     assert NavigationRules.default() == NavigationRules(1.5, 2.5, -0.01, (4.0, 12.0))
     with pytest.raises(ValueError, match="success_radius=0 is not allowed"):
         NavigationRules(0, 1, 0, (1, 2))
-    with pytest.raises(ValueError, match=r"goal_distance=\(3, 2\) is not allowed"):
+    with pytest.raises(ValueError, match=r"goal_distance\[1\]=2 is not allowed; use a finite number from 3 up"):
         NavigationRules(1, 1, 0, (3, 2))
     strict = PointGoal(SPEC, rules=NavigationRules(0.5, 2.5, -0.01, (1.0, 2.0)))
     env = make(task="Explore")  # a task object takes the place of the registered name

@@ -14,7 +14,9 @@ import numpy as np
 from li_env.worlds.freedoom.doom.collision import RADIUS
 
 _CELL = 8.0
-_SLACK = 9.0  # the grid is off by up to about one cell
+GRID_SLACK = 9.0
+"""Added to the radius: the grid is off by up to about one cell."""
+
 _ROUTE_STRIDE = 4  # grid cells per routing cell
 
 
@@ -43,7 +45,7 @@ def largest_regions(segments: np.ndarray, radius: float, count: int) -> list[tup
 
     Includes regions that lie outside of every room: only the game knows which are inside.
     """
-    grid = _Grid(segments, radius + _SLACK)
+    grid = _Grid(segments, radius + GRID_SLACK)
     areas = np.bincount(grid.regions.ravel(), minlength=grid.count).astype(float) * _CELL**2
     areas[0] = areas[grid.regions[0, 0]] = 0.0  # walls, and what surrounds the map
     found = []
@@ -59,7 +61,7 @@ class FreeSpace:
     """Distance to the nearest wall on a grid, limited to the region that is connected to ``start`` (x, y)."""
 
     def __init__(self, segments: np.ndarray, start: tuple[float, float], radius: float = RADIUS) -> None:
-        self._margin = radius + _SLACK
+        self._margin = radius + GRID_SLACK
         grid = _Grid(segments, self._margin)
         self._origin = grid.origin
         column, row = grid.cell(np.array(start))
@@ -80,9 +82,22 @@ class FreeSpace:
 
     def contains(self, position: tuple[float, float]) -> bool:
         """Whether a player may stand at (x, y), as far as the grid can tell."""
-        column, row = np.round((np.asarray(position, dtype=np.float64) - self._origin) / _CELL).astype(int).tolist()
+        return bool(self.contains_all(np.array(position)))
+
+    def contains_all(self, positions: np.ndarray) -> np.ndarray:
+        """`contains` for positions [..., 2]: bool [...]."""
         height, width = self._clearance.shape
-        return 0 <= row < height and 0 <= column < width and bool(self._clearance[row, column] >= self._margin)
+        # fmin and fmax send what is no place at all to the rim of the grid, which lies outside of every map.
+        cells = np.fmax(np.fmin((positions - self._origin) / _CELL + 0.5, (width - 1, height - 1)), 0.0).astype(int)
+        inside: np.ndarray = self._clearance[cells[..., 1], cells[..., 0]] >= self._margin
+        return inside
+
+    def nearest(self, position: np.ndarray) -> np.ndarray:
+        """The place [2] where a player may stand, as far as the grid can tell, that is nearest to ``position`` [2]."""
+        rows, columns = np.nonzero(self._clearance >= self._margin)
+        places = self._origin + np.stack([columns, rows], -1) * _CELL
+        best: np.ndarray = places[int(((places - position) ** 2).sum(1).argmin())]
+        return best
 
     def sample(self, rng: np.random.Generator) -> tuple[int, int]:
         """A uniformly drawn free position in whole map units."""
