@@ -179,7 +179,6 @@ def _print(report: dict[str, Any], folder: Path) -> None:
         console.print(report["note"])
     if "compare" in report:
         compare = report["compare"]
-        console.print(
-            f"preset {compare['preset']} against {report['preset']}: {compare['pooled_psnr_db']:.1f} dB PSNR, pooled"
-        )
+        decibels = f"{compare['pooled_psnr_db']:.1f} dB pooled PSNR"
+        console.print(f"preset {compare['preset']} against {report['preset']}: {decibels}")
     console.print(f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} to {folder}", soft_wrap=True)
