@@ -11,7 +11,7 @@ import li_env  # noqa: F401  (registers the environments)
 from li_env.images import read_image
 from li_env.recording import contact_sheet, write_png
 
-env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset="off", observation="frame")
+env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", observation="frame")
 observation, info = env.reset(seed=0, options={"image": read_image(sys.argv[1])})
 
 frames = [observation]

@@ -7,7 +7,7 @@ import gymnasium
 
 import li_env  # noqa: F401  (registers the environments)
 
-env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset="off").unwrapped
+env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom").unwrapped
 env.reset(seed=0)
 
 for step in range(3):

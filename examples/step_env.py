@@ -8,7 +8,7 @@ import gymnasium
 import li_env  # noqa: F401  (registers the environments)
 from li_env.wrappers import RecordAllFrames
 
-env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset="off")
+env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom")
 env = RecordAllFrames(env, "outputs/step_env")
 
 observation, info = env.reset(seed=0)

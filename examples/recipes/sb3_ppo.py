@@ -1,0 +1,38 @@
+"""PPO of Stable-Baselines3 on many worlds at once, with frames that its policies take.
+
+Run: python examples/recipes/sb3_ppo.py --world freedoom_game --steps 20000
+"""
+
+import argparse
+
+import gymnasium
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecMonitor
+
+import li_env  # noqa: F401  (registers the environments)
+from li_env.agents.sb3 import SB3VecEnv
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--world", default="freedoom")
+parser.add_argument("--steps", type=int, default=100_000)
+parser.add_argument("--worlds", type=int, default=8)
+arguments = parser.parse_args()
+
+env = gymnasium.make_vec(
+    "LightInteraction/PointGoal-v0",
+    num_envs=arguments.worlds,
+    vectorization_mode="vector_entry_point",
+    world=arguments.world,
+    observation="frame",  # one picture per step, as image policies want it
+    frame_size=(84, 84),
+    grayscale=True,
+    autoreset_mode="SameStep",  # SB3 resets a world in the step that ends its episode
+)
+model = PPO("MultiInputPolicy", VecMonitor(SB3VecEnv(env)), n_steps=32, batch_size=64, n_epochs=2, seed=0)
+model.learn(arguments.steps)
+model.save("outputs/recipes/sb3_ppo")
+env.close()
+
+episodes = model.ep_info_buffer or []
+mean = sum(episode["r"] for episode in episodes) / max(1, len(episodes))
+print(f"{model.num_timesteps} steps, the last {len(episodes)} episodes: mean return {mean:.2f}")

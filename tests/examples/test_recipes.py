@@ -1,0 +1,45 @@
+"""The recipes run as they stand, a few steps each in the fast twin of the learned world."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "examples" / "recipes"
+RUNS = {
+    "sb3_ppo": ("stable_baselines3", "--steps 64 --worlds 2", r"64 steps, the last \d+ episodes: mean return"),
+    "cleanrl_ppo": ("torch", "--steps 16 --worlds 2 --horizon 4", r"16 steps, mean reward per step \d"),
+    "torchrl_rollout": ("torchrl", "--steps 16 --worlds 2 --horizon 4", r"16 steps, mean reward per step \d"),
+    "minari_dataset": ("minari", "--episodes 2", r"2 episodes, \d+ steps\nposes of the first episode: \(\d+, 4, 4\)"),
+    "rllib_ppo": ("ray", "--iterations 1 --batch 8", "iteration 0: mean return"),
+}
+
+
+def test_every_recipe_is_run_and_on_the_page():
+    names = {path.stem for path in RECIPES.glob("*.py")}
+    assert names == set(RUNS)
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"recipes/(\w+)\.py", page)) == names
+    assert "freedoom_game" in page
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_recipe_runs(name, tmp_path):
+    pytest.importorskip("vizdoom")
+    library, words, expected = RUNS[name]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"needs {library}")
+    run = subprocess.run(
+        [sys.executable, str(RECIPES / f"{name}.py"), "--world", "freedoom_game", *words.split()],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MINARI_DATASETS_PATH": str(tmp_path / "minari")},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert re.search(expected, run.stdout), run.stdout
