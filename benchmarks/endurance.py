@@ -18,10 +18,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
-from benchmarks.provenance import provenance
-from li_env.accel.report import write_json
+from li_env.files import write_json
 
 GROWTH_MIB = 16.0
 
