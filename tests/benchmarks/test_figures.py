@@ -232,3 +232,38 @@ def test_code_that_quotes_measurements(figures: Any) -> None:
     assert min(row["context"] for row in calls) == hy_worldplay.SPARSE_MIN_CONTEXT
     kernels = recorded.get("matrix_game_3_h200.json", "kernels", "off")
     assert kernels["dense attention"] / kernels["all kernels"] > 1 / 3
+
+
+def test_recorded_anew_needs_no_hand(figures: Any, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files as the scripts write them now: provenance, whole or by part, other policies, pictures, earlier hosts."""
+    facts = {
+        "command": "python benchmarks/x.py", "commit": "0123456789" * 4, "clean": False, "date": "2026-12-01 10:00",
+        "gpus": ["NVIDIA H200"], "cpu": "Some CPU", "cpus": 16, "versions": {},
+    }  # fmt: skip
+    folder = copy / "benchmarks"
+    change(folder / "hy_worldplay_h200.json", "provenance", value={"calls": facts, "steady": facts})
+    for name in ("matrix_game_3_h200.json", "agents_pointgoal.json", "freedoom_presets_h200.json"):
+        change(folder / name, "provenance", value=facts)
+    throughput = json.loads((folder / "freedoom_throughput_h200.json").read_text())
+    earlier = [{key: throughput[key] for key in ("note", "device", "cells")}]
+    cells = [cell | {"frames_per_second": cell["frames_per_second"] / 2} for cell in throughput["cells"]]
+    pictures = {"against": "the plain model", "chunks": 2, "least_allowed": 30.0, "same": True,
+                "batches": [{"worlds": 1, "preset": "off", "lowest_psnr": 41.25, "pooled_psnr": 45.0}]}  # fmt: skip
+    (folder / "freedoom_throughput_h200.json").write_text(
+        json.dumps(throughput | {"provenance": facts, "cells": cells, "earlier": earlier, "pictures": pictures})
+    )
+    policies = json.loads((folder / "freedoom_memory_policies_h200.json").read_text())
+    names = {"all": "coverage alone", "near2": "two nearest groups", "w2": "all"}
+    rows = [row | {"preset": names.get(row["preset"], row["preset"])} for row in policies["rows"]]
+    for row in rows:
+        row["game"] = dict.fromkeys(row["game"])  # recorded without the game
+    (folder / "freedoom_memory_policies_h200.json").write_text(
+        json.dumps(policies | {"provenance": facts, "policies": {}, "rows": rows})
+    )
+    assert figures.main(["--root", str(copy)]) == 0, capsys.readouterr()
+    text = " ".join((folder / "README.md").read_text().split())
+    assert "`hy_worldplay_h200.json`: `calls`, `steady` |" in text and "`hy_worldplay_h200.json`: other parts |" in text
+    assert "| 0123456, changed | NVIDIA H200 | 2026-12-01 |" in text and "damaged" not in text
+    assert "on 3 machines with an H200, 512 worlds made 3,327 to 6,655" in text and "41.2 dB, 30 or more" in text
+    assert "dB to the game (mean" not in text.split("How much memory")[1].split("<!--")[0]
+    assert "(3 hosts) | 3,327 to 6,655 frames/s" in (copy / "README.md").read_text()
