@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,49 @@ def test_memory_is_checked_before_loading(monkeypatch: pytest.MonkeyPatch) -> No
 def test_free_memory_of_this_machine() -> None:
     free = free_memory(CPU)
     assert free is None or 10**8 < free < 10**14
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_damaged_pytorch_file_is_a_value_error_that_names_it(tmp_path, zipped):
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.ones(50)}, path, _use_new_zipfile_serialization=zipped)
+    whole, rng = path.read_bytes(), random.Random(0)
+    damaged = [b"", b"x", b"PK", b"PK\x03\x04", whole[:60], whole[:-40], bytes(900), b"\x80\x02" + b"(" * 100_000]
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 6)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        damaged.append(bytes(data))
+    refused = 0
+    for data in damaged:
+        path.write_bytes(data)
+        try:
+            file = TensorFile(path)
+            for name in file.shapes:
+                file[name]
+        except ValueError as error:
+            assert "model.pth" in str(error) and len(str(error)) < 400
+            refused += 1
+    assert refused >= 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "3", "{", '{"weight_map": 3}', '{"weight_map": {}}', '{"weight_map": {"a": 3}}', "[" * 100_000,
+     '{"weight_map": {"a": "model.safetensors.index.json"}}', '{"weight_map": {"a": "../x.safetensors"}}',
+     '{"weight_map": {"a": "absent.safetensors"}}', '{"weight_map": {"a": "a.safetensors", "a": "b.safetensors"}}'],
+    ids=range(12),
+)  # fmt: skip
+def test_a_damaged_index_is_a_value_error(tmp_path, text):
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="safetensors") as caught:
+        TensorFile(path)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["m.pth", "m.safetensors", "m.safetensors.index.json"])
+def test_a_pipe_is_no_checkpoint(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="is not a file"):
+        TensorFile(tmp_path / name)

@@ -1,0 +1,162 @@
+"""Run a command, kill it (SIGKILL) at points spread over all that it does with files, run it again, look at the folder.
+
+``python -m tests.li_env.cli.kill_points COMMAND FOLDER POINTS`` prints what is wrong, and nothing if all is well. Every
+run is a fork of this process, which has only imported things: no run pays for the imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+import torch._dynamo  # an optimiser would import it, slowly, in every run
+
+from li_env.agents import training as _training  # noqa: F401 - what a run would import
+from li_env.cli import main
+from li_env.files import WRITING, read_json
+from li_env.recording import read_video
+from li_env.tensor_files import open_tensors
+from li_env.worlds.freedoom.geometry import FEATURES
+from li_env.worlds.freedoom.model import LATENT_CHANNELS, DynamicsModel
+from li_env.worlds.freedoom.training import run as training_run
+from li_env.worlds.freedoom.training.data import Trajectories
+from li_env.worlds.registry import register_world
+from li_env.worlds.transformer import TransformerConfig
+from tests.analytic_world import AnalyticWorld
+
+EVENTS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.truncate")
+
+AGENT = "world: analytic\nsteps: 24\nworlds: 2\nhorizon: 4\nbatch_size: 8\nepochs: 1\nmax_episode_steps: 4\n"
+WORLD = """\
+data: {maps: 2, length: 24, validation_length: 24}
+autoencoder: {steps: 1, batch: 2}
+dynamics: {steps: 3, batch: 1, draws: 1, save_seconds: 0.001}
+motion: {steps: 1, batch: 2, held_out_samples: 2}
+stages: [autoencoder, dynamics, motion]
+"""
+COMMANDS = {
+    "rollout": ["rollout", "--world", "analytic", "--trajectory", "w-8", "--compare", "off", "--out", "OUT"],
+    "evaluate agent": ["evaluate", "agent", "--agent", "random", "--world", "analytic", "--episodes", "1",
+                       "--max-steps", "2", "--out", "OUT/result.json"],
+    "train agent": ["train", "agent", "--config", "agent.yaml", "--device", "cpu", "--out", "OUT"],
+    "train world": ["train", "world", "--config", "world.yaml", "--device", "cpu", "--out", "OUT"],
+}  # fmt: skip
+
+
+def rendered(*_: object) -> tuple[Trajectories, Trajectories]:
+    """Trajectories of noise instead of the game's."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (2, 24, 96, 128, 3), generator=generator, dtype=torch.uint8)
+    poses, motions = torch.rand(2, 24, 3, generator=generator), torch.rand(2, 23, 3, generator=generator)
+    one = Trajectories(frames, poses, motions, motions, torch.zeros(2).numpy())
+    return one, Trajectories(frames.clone(), poses, motions, motions, torch.zeros(2).numpy())
+
+
+def small_model() -> DynamicsModel:
+    """A transformer that takes no time."""
+    return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
+
+
+def start(words: list[str], folder: Path, kill_at: int, counter: Path) -> int:
+    """Run in a fork; returns the status of ``os.waitpid``. Events below ``folder`` are counted in ``counter``."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    seen, inside = 0, str(folder)
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if (
+            event in EVENTS
+            and isinstance(arguments[0], str | os.PathLike)
+            and os.fspath(arguments[0]).startswith(inside)
+        ):
+            seen += 1
+            if seen == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    code = 1
+    try:
+        code = main(words)
+        if code == 0 and not kill_at:
+            counter.write_text(str(seen))
+    finally:
+        os._exit(code)
+
+
+def mistakes(folder: Path) -> list[str]:
+    """What is half written among the files of ``folder``."""
+    wrong = []
+    for path in folder.rglob("*"):
+        if not path.is_file() or any(part.startswith(WRITING) for part in path.parts):
+            continue
+        try:
+            if path.suffix == ".json":
+                read_json(path, "file")
+            elif path.suffix == ".safetensors":
+                open_tensors(path)
+            elif path.suffix == ".pt":
+                torch.load(path, weights_only=True)
+            elif path.suffix == ".mp4":
+                read_video(path)
+        except Exception as error:
+            wrong.append(f"{path.name}: {error}")
+    return wrong
+
+
+def kept(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "tensorboard" not in path.parts}
+
+
+def check(command: str, folder: Path, points: int) -> list[str]:
+    """Everything that went wrong."""
+    (folder / "agent.yaml").write_text(AGENT)
+    (folder / "world.yaml").write_text(WORLD)
+    os.chdir(folder)
+    counter = folder / "count"
+
+    def words(out: Path) -> list[str]:
+        return [word.replace("OUT", str(out)) for word in COMMANDS[command]]
+
+    whole = folder / "whole"
+    if start(words(whole), whole, 0, counter):
+        return ["the run without a kill failed"]
+    events, wrong = int(counter.read_text()), []
+    for point in range(points):
+        number = 1 + point * (events - 1) // max(1, points - 1)
+        out = folder / f"killed{number}"
+        if not os.WIFSIGNALED(start(words(out), out, number, counter)):
+            wrong.append(f"event {number} of {events}: not killed")
+        wrong += [f"event {number} of {events}: {each}" for each in mistakes(out)]
+        if start(words(out), out, 0, counter):
+            wrong.append(f"event {number} of {events}: the run after it failed")
+        wrong += [f"after event {number} of {events}: {each}" for each in mistakes(out)]
+        if kept(out) != kept(whole):
+            wrong.append(f"after event {number} of {events}: {sorted(kept(out) ^ kept(whole))}")
+        for log in out.glob("log.jsonl"):
+            entries = [json.loads(line) for line in log.read_text().splitlines()]
+            steps = [entry["steps"] for entry in entries if "steps" in entry]
+            if steps != sorted(set(steps)):
+                wrong.append(f"after event {number} of {events}: the log has steps {steps}")
+    return wrong
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    register_world("analytic", lambda device, weights: AnalyticWorld(device), "for this test")
+    training_run.render = rendered  # type: ignore[assignment]
+    training_run.quick_measures = lambda *_: {}  # type: ignore[assignment]
+    training_run.DynamicsModel = small_model  # type: ignore[assignment,misc]
+    training_run.MODELS["dynamics"] = small_model
+    # These two write nothing while they run.
+    training_run.train_autoencoder = training_run.train_motion = lambda model, *_: model  # type: ignore[assignment]
+    sys.modules["li_env.cli.train_world"] = __import__("li_env.cli.train_world", fromlist=["run"])
+    sys.modules["li_env.cli.train_world"].require_doom = lambda purpose: None  # type: ignore[attr-defined]
+    sys.stdout.flush()
+    found = check(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    print("\n".join(["", "MISTAKES", *found]))
