@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
+from li_env.accel.config import AccelConfig
 from li_env.env import LightInteractionEnv
 from li_env.episodes import Episodes, Observation
 from li_env.state import SavedState
@@ -143,7 +144,7 @@ def play_episodes(
             rules.check_options(one)
             _number("reset option episode", one.get("episode", index))
     queue = _queue(rules, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
-    played = _play(rules, act, queue, batch, limit)
+    played = _play(rules, act, queue, batch, limit, _preset_of(env, rules))
     return _sorted(played) if in_order else played
 
 
@@ -230,11 +231,13 @@ def _number(name: str, value: Any) -> int:
     return check_whole(name, int(value) if isinstance(value, np.integer) else value)
 
 
-def _play(rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limit: int) -> Iterator[FinishedEpisode]:
+def _play(
+    rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
+) -> Iterator[FinishedEpisode]:
     going: list[_Running] = []
     while True:
         fresh = list(islice(queue, batch - len(going)))
-        _begin(rules, fresh)
+        _begin(rules, fresh, preset)
         going += fresh
         if not going:
             return
@@ -256,11 +259,15 @@ def _play(rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limi
                 yield episode
 
 
-def _begin(rules: Episodes, fresh: Sequence[_Running]) -> None:
+def _begin(rules: Episodes, fresh: Sequence[_Running], preset: AccelConfig) -> None:
     """Start episodes, all that begin anew as one batch."""
     anew = [running for running in fresh if "state" not in running.options]
     if anew:
-        started = rules.start([running.world_generator for running in anew], [running.options for running in anew])
+        started = rules.start(
+            [running.world_generator for running in anew],
+            [running.options for running in anew],
+            [preset] * len(anew),
+        )
         for running, now in zip(anew, started, strict=True):
             running.begin(now)
     for running in fresh:
@@ -276,6 +283,22 @@ def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:
         while following in waiting:
             yield waiting.pop(following)
             following += 1
+
+
+def _preset_of(env: Environment, rules: Episodes) -> AccelConfig:
+    """Return the acceleration settings of episodes whose options name none.
+
+    Raises:
+        ValueError: the worlds of a vector environment have different ones.
+    """
+    if isinstance(env, Episodes):
+        return rules.engine.config
+    presets = env.unwrapped.preset  # type: ignore[union-attr]
+    different = {presets} if isinstance(presets, AccelConfig) else set(presets)
+    if len(different) > 1:
+        names = shown(sorted(preset.name for preset in different))
+        raise ValueError(f"preset: the worlds have {names}; allowed: one for all, or reset option 'preset'")
+    return different.pop()
 
 
 def _rules_of(env: Environment, max_steps: int | None) -> tuple[Episodes, int]:

@@ -221,3 +221,23 @@ def test_a_policy_that_forgets_views_is_told(rules):
     still = np.zeros(4, np.float32)
     with pytest.raises(ValueError, match="memories: the policy gave 1 for 2 views"):
         next(play_episodes(rules, lambda views: ([still] * 2, [None]), OPTIONS, max_steps=1, batch=2))
+
+
+def test_the_preset_is_that_of_the_environment_now():
+    def forth_and_back(views):
+        return [5 if len(view.info) and view.info["chunk"] % 2 else 6 for view in views], None
+
+    def cheapest(env, options=1) -> int:
+        (episode,) = play_episodes(env, forth_and_back, options, max_steps=7)
+        return min(info["denoising_steps"] for info in episode.infos[1:])
+
+    env = LightInteractionEnv(AnalyticWorld(), preset="all")
+    many = LightInteractionVectorEnv(2, world=AnalyticWorld(), preset="all")
+    for each in (env, many):
+        assert cheapest(each) < 4
+        each.preset = "off"
+        assert cheapest(each) == 4
+        assert cheapest(each, [{"preset": "all"}]) < 4
+    many.preset = ["off", "all"]
+    with pytest.raises(ValueError, match="preset: the worlds have .'all', 'off'.; allowed: one for all"):
+        cheapest(many)
