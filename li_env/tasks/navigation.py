@@ -2,8 +2,9 @@
 
 Measures have the names and definitions of Habitat-Lab's navigation measures: ``distance_to_goal``, ``success``, ``spl``
 (Anderson et al. 2018, arXiv 1807.06757), ``soft_spl`` (Datta et al. 2020, arXiv 2009.03231), ``num_steps``;
-``collisions`` counts steps that ran into a wall. The reward is that of its PointNav training: how much closer the step
-came, a slack reward per step, and a success reward.
+``collisions`` counts steps in which a wall changed a motion at all, ``path_length`` adds up the straight ways from
+latent to latent: docs/tasks.md says how that compares with Habitat's. The reward is that of its PointNav training: how
+much closer the step came, a slack reward per step, and a success reward.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from li_env.tasks.task import Opening
 from li_env.validation import check_number
 from li_env.yaml_text import parse_yaml
 
-COLLISION = 0.1
-"""A step collides if walls refuse more than this share of the commanded way."""
+CONTACT = 1e-5
+"""Length units: walls touched a motion if they changed it by more, as in Habitat-Sim. Less is rounding."""
 
 _OWN_START = ("image", "start", "pose", "prompt")
 
@@ -164,14 +165,13 @@ class Navigation:
         pose = np.asarray(result.poses[-1], dtype=np.float64)
         distance = state.goal.distance(float(pose[0, 3]), float(pose[2, 3]))
         way = float(sum(np.hypot(motion.right, motion.forward) for motion in result.motions))
-        asked = float(sum(np.hypot(motion.right, motion.forward) for motion in result.commanded))
         return replace(
             state,
             pose=pose,
             distance=distance,
             closer=state.distance - distance,
             path_length=state.path_length + way,
-            collisions=state.collisions + (way < (1 - COLLISION) * asked),
+            collisions=state.collisions + _touched(result),
             steps=state.steps + 1,
         )
 
@@ -304,6 +304,15 @@ class ImageGoal(Navigation):
     def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
         place, image = (None, None) if wish is None else wish
         return replace(super()._drawn(place, pose, generator), image=image)
+
+
+def _touched(result: ChunkPath) -> bool:
+    """Whether a wall stopped, shortened or bent any of the commanded motions."""
+    return any(
+        max(abs(real.right - asked.right), abs(real.forward - asked.forward)) > CONTACT
+        for real, asked in zip(result.motions, result.commanded, strict=True)
+        if real is not asked
+    )
 
 
 def pose_at(place: Place) -> np.ndarray:

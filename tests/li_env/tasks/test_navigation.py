@@ -10,10 +10,11 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
-from li_env.accel.camera import CameraMotion, move
+from li_env.accel.camera import CameraMotion, follow, move
+from li_env.accel.engine import ChunkPath
 from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
-from li_env.tasks.navigation import pose_at
+from li_env.tasks.navigation import NavigationState, pose_at
 from li_env.worlds.freedoom.doom.geodesic import known_map, map_distance, metres_to_goal
 from tests.analytic_world import SPEC
 
@@ -92,6 +93,23 @@ def test_detours_lower_spl_and_walls_count_as_collisions():
     *_, info = env.step(STOP)
     assert info["spl"] == pytest.approx(3.0 / 3.5)
     assert info["soft_spl"] == pytest.approx((1 - 0.5 / 3.0) * 3.0 / 3.5)
+
+
+def test_a_glancing_contact_counts_once_a_step_and_rounding_does_not():
+    task = PointGoal(SPEC)
+    goal = task._drawn(np.array([0.0, 9.0]), np.eye(4), np.random.default_rng(0))
+    asked = (CameraMotion(forward=0.75),) * 4
+
+    def count(*real: CameraMotion) -> int:
+        state = NavigationState(goal, np.eye(4), 9.0, 9.0)
+        poses = follow(np.eye(4), real)
+        return task.advance(state, ChunkPath(None, poses, real, asked)).collisions
+
+    assert count(*asked) == 0
+    assert count(*[CameraMotion(forward=0.75 * (1 + 1e-7), right=1e-8)] * 4) == 0
+    slid = CameraMotion(forward=0.7499, right=0.001)  # along a wall: next to nothing is lost
+    assert count(asked[0], slid, asked[2], asked[3]) == count(slid, slid, slid, slid) == 1
+    assert count(asked[0], asked[1], asked[2], CameraMotion(forward=0.75, right=2e-5)) == 1
 
 
 def test_the_rewards_of_an_episode_add_up_to_the_way_gained():

@@ -11,6 +11,7 @@ import os
 import numpy as np
 import pytest
 
+from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, NavigationRules
 from li_env.worlds.freedoom.doom.collision import RADIUS, Walls, segment_distances
 from li_env.worlds.freedoom.doom.geodesic import (
     MapDistance,
@@ -166,6 +167,17 @@ def test_metres_are_in_the_axes_of_the_world():
     distance = map_distance(2, -goal[1] / 32, goal[0] / 32)
     assert metres_to_goal(distance, -goal[1] / 32, goal[0] / 32) == 0.0
     assert metres_to_goal(distance, -goal[1] / 32 + 1, goal[0] / 32) == pytest.approx(1.0)
+
+
+def test_the_shipped_goals_are_as_far_away_as_the_rules_say():
+    low, high = NavigationRules.default().goal_distance
+    records = EpisodeDataset.read(SHIPPED_EPISODES).episodes
+    assert len(records) == 72
+    for record in records:
+        assert record.map_seed is not None
+        distance = map_distance(record.map_seed, *record.goal[:2])
+        assert low <= metres_to_goal(distance, *record.pose[:2]) <= high
+        assert metres_to_goal(distance, *record.goal[:2]) == 0.0
 
 
 def fast_marching(seed: int, cell: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
