@@ -2,30 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gymnasium.utils import seeding
 
 from li_env.accel.camera import STILL, CameraMotion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import ChunkResult, Engine
+from li_env.accel.engine import ChunkResult, Engine, EpisodeState
 from li_env.accel.report import RolloutReport
 from li_env.accel.world import WorldModel, WorldSpec
-from li_env.frames import engine_frames
+from li_env.actions import ActionMapper
+from li_env.episodes import Episodes
+from li_env.frames import engine_frames, fresh_frames
+from li_env.state import SavedState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rollout:
-    """All frames uint8 [n, H, W, 3], the number of frames up to and with each chunk, and the report.
+    """One rollout.
 
-    The first frame is the start frame that was given, the start frame that a world makes again is left out.
+    Attributes:
+        frames: uint8 [n, H, W, 3]: the start frame, then every frame that was made, each once.
+        chunk_ends: how many of them there are up to and with each chunk.
+        motions: the motions that really happened, in order.
+        start_index: which of the world's start frames it began with, -1 for another image.
+        report: JSON-ready.
     """
 
     frames: np.ndarray
     chunk_ends: tuple[int, ...]
+    motions: tuple[CameraMotion, ...]
+    start_index: int
     report: dict[str, Any]
+
+    @property
+    def chunks(self) -> list[np.ndarray]:
+        """The frames of every chunk, without the start frame."""
+        return np.split(self.frames[1:], np.array(self.chunk_ends[:-1], dtype=int) - 1)
+
+
+def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, Any]]) -> list[SavedState]:
+    """Begin episodes as ``reset(seed=..., options=...)`` of an Explore environment does.
+
+    Image, pose, prompt and the seed of the noise are those of the environment. The settings stay those of the engine
+    that steps them.
+
+    Args:
+        engine: of the world.
+        seeds: one per episode.
+        options: reset options of every episode.
+
+    Raises:
+        ValueError: an option that is not allowed.
+    """
+    rules = Episodes(engine, ActionMapper("discrete", engine.world.spec.motion), "frame", False)
+    for given in options:
+        rules.check_options(given)
+    moments = rules.start([seeding.np_random(seed)[0] for seed in seeds], options)
+    return [replace(moment, episode=replace(moment.episode, config=None)) for moment in moments]
 
 
 def fill_chunks(spec: WorldSpec, motions: Sequence[CameraMotion]) -> tuple[list[tuple[CameraMotion, ...]], int]:
@@ -50,11 +87,9 @@ def fill_chunks(spec: WorldSpec, motions: Sequence[CameraMotion]) -> tuple[list[
 def roll_out(
     world: WorldModel,
     config: AccelConfig,
-    image: np.ndarray,
+    begun: SavedState,
     motions: Sequence[CameraMotion],
     seed: int,
-    prompt: str = "",
-    pose: np.ndarray | None = None,
     on_chunk: Callable[[], None] = lambda: None,
 ) -> Rollout:
     """Drive one world along ``motions`` (one per latent after the start).
@@ -62,38 +97,32 @@ def roll_out(
     Args:
         world: the world model.
         config: acceleration.
-        image: start frame uint8 [H, W, 3] of the world's size.
+        begun: the episode before its first chunk, from `begin`.
         motions: commanded motion per latent.
-        seed: of the noise.
-        prompt: text, where the world uses one.
-        pose: camera-to-world of the start view; identity if absent.
+        seed: that it began with, for the report.
         on_chunk: called after every chunk, for progress bars.
     """
     chunks, added = fill_chunks(world.spec, motions)
     note = f"trajectory completed by standing still for {added} latents" if added else ""
     report = RolloutReport(world.spec, config, seed, world.device, note)
-    ends: list[int] = []
+    results: list[ChunkResult] = []
+    for result in _chunks(Engine(world, config), begun.episode, chunks):
+        results.append(result)
+        report.add(result)
+        on_chunk()
+    frames = [record.frame for record in engine_frames(world.spec, begun.frames[0], results)]
+    ends = np.cumsum([len(fresh_frames(result)) for result in results]) + 1
+    return Rollout(
+        np.stack(frames),
+        tuple(int(end) for end in ends),
+        tuple(motion for result in results for motion in result.motions),
+        begun.start_index,
+        {**report.to_dict(), "episode_seed": begun.episode.seed, "start_index": begun.start_index},
+    )
 
-    def made() -> Iterator[ChunkResult]:
-        for result in _chunks(Engine(world, config), image, prompt, seed, pose, chunks):
-            report.add(result)
-            ends.append(1 + world.spec.frames_before(len(ends) + 1))
-            on_chunk()
-            yield result
 
-    frames = np.stack([record.frame for record in engine_frames(world.spec, image, made())])
-    return Rollout(frames, tuple(ends), report.to_dict())
-
-
-def _chunks(
-    engine: Engine,
-    image: np.ndarray,
-    prompt: str,
-    seed: int,
-    pose: np.ndarray | None,
-    chunks: Sequence[tuple[CameraMotion, ...]],
-) -> Iterator[ChunkResult]:
-    states = engine.start([image], [prompt], [seed], [np.eye(4) if pose is None else pose])
+def _chunks(engine: Engine, state: EpisodeState, chunks: Sequence[tuple[CameraMotion, ...]]) -> Iterator[ChunkResult]:
+    states = [state]
     for motions in chunks:
         states, (result,) = engine.step(states, [motions])
         yield result

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from li_env.accel.camera import CameraMotion
+from li_env.accel.config import AccelConfig
 from li_env.accel.engine import ChunkResult, Engine
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
-from li_env.bench.settings import BenchSettings
+from li_env.accel.world import MotionRequest, WorldModel
+from li_env.accel.world_wrapper import WorldWrapper
+from li_env.bench.settings import REFERENCE, BenchSettings
 from li_env.bench.trajectories import commands
-from li_env.rollout import fill_chunks
+from li_env.rollout import begin, fill_chunks
+from li_env.state import SavedState
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Course:
         trajectory: its name.
         seed: of the noise and of the start frame.
         start: index of the start frame.
-        image: the start frame, uint8 [H, W, 3].
+        begun: the episode before its first chunk: start frame, pose, prompt and noise as in `li_env.rollout.begin`.
         motions: one tuple per chunk.
         real: the game's frames uint8 [latents, H, W, 3] along the way; None without a game.
     """
@@ -36,9 +38,14 @@ class Course:
     trajectory: str
     seed: int
     start: int
-    image: np.ndarray
+    begun: SavedState
     motions: tuple[tuple[CameraMotion, ...], ...]
     real: np.ndarray | None = None
+
+    @property
+    def image(self) -> np.ndarray:
+        """The start frame, uint8 [H, W, 3]."""
+        return self.begun.frames[0]
 
     @property
     def flat(self) -> tuple[CameraMotion, ...]:
@@ -51,30 +58,15 @@ class Course:
         return replace(self, motions=tuple(chunks), real=real)
 
 
-class FollowedWorld:
-    """A world whose camera goes exactly where it is told.
+class FollowedWorld(WorldWrapper):
+    """A world in which every commanded motion happens.
 
     The world's own motion limits are still computed, so that their time is measured, and then not used.
     """
 
-    def __init__(self, world: WorldModel) -> None:
-        self._world, self.spec, self.device = world, world.spec, world.device
-        self.view_overlap = getattr(world, "view_overlap", None)
-
-    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
-        return self._world.start(images, prompts)
-
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        self._world.feasible_motions(requests)
+        self.world.feasible_motions(requests)
         return [request.motions for request in requests]
-
-    def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        return self._world.generate(requests)
-
-    def decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        return self._world.decode(latents, streams)
 
 
 def commanded_courses(world: WorldModel, settings: BenchSettings) -> list[Course]:
@@ -88,12 +80,14 @@ def commanded_courses(world: WorldModel, settings: BenchSettings) -> list[Course
         raise ValueError(f"world={world.spec.name!r} has no start frames to begin with; use a world that has some")
     spec = world.spec
     length = spec.first_chunk_latents - 1 + (settings.chunks - 1) * spec.chunk_latents
+    starts = [seed % len(frames) for seed in settings.seeds]
+    engine = Engine(world, AccelConfig.preset(REFERENCE))
+    begun = begin(engine, settings.seeds, [{"start": start} for start in starts])
     courses = []
     for name in settings.trajectories:
-        for seed in settings.seeds:
-            start = seed % len(frames)
+        for seed, start, moment in zip(settings.seeds, starts, begun, strict=True):
             chunks, _ = fill_chunks(spec, commands(name, length, spec.motion, seed))
-            courses.append(Course(name, seed, start, np.ascontiguousarray(frames[start]), tuple(chunks)))
+            courses.append(Course(name, seed, start, moment, tuple(chunks)))
     return courses
 
 
@@ -101,7 +95,7 @@ def drive(
     engine: Engine, courses: Sequence[Course], on_chunk: Callable[[], None] = lambda: None
 ) -> list[list[ChunkResult]]:
     """Drive courses of equal length as one batch: the chunks of each."""
-    states = engine.start([course.image for course in courses], [""] * len(courses), [c.seed for c in courses])
+    states = [course.begun.episode for course in courses]
     made: list[list[ChunkResult]] = [[] for _ in courses]
     for motions in zip(*(course.motions for course in courses), strict=True):
         states, results = engine.step(states, motions)

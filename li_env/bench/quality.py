@@ -14,7 +14,7 @@ import torch
 from li_env import metrics
 from li_env.accel.engine import ChunkResult
 from li_env.accel.world import MotionLimits, WorldSpec
-from li_env.frames import engine_frames
+from li_env.frames import engine_frames, fresh_frames
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,37 @@ class Quality:
     game_self_psnr: float | None
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How far the frames of a rollout are from those of another one along the same path.
+
+    Attributes:
+        psnr, ssim: mean over the frames of every chunk, the start frame left out.
+        pooled_psnr: of all frames after the warm-up together (`metrics.pooled_psnr`).
+    """
+
+    psnr: tuple[float, ...]
+    ssim: tuple[float, ...]
+    pooled_psnr: float
+
+
+def compare(made: Sequence[np.ndarray], reference: Sequence[np.ndarray], warmup: int) -> Difference:
+    """Compare two rollouts chunk by chunk.
+
+    Args:
+        made: new frames uint8 [n, H, W, 3] of every chunk, each frame once.
+        reference: those of the other rollout, as many.
+        warmup: chunks that the pooled PSNR leaves out, fewer than there are.
+    """
+    both = [(_tensor(chunk), _tensor(other)) for chunk, other in zip(made, reference, strict=True)]
+    decibels = [metrics.psnr(*pair) for pair in both]
+    return Difference(
+        tuple(float(values.mean()) for values in decibels),
+        tuple(float(metrics.ssim(*pair).mean()) for pair in both),
+        metrics.pooled_psnr(torch.cat(decibels[warmup:])),
+    )
+
+
 def rate(
     spec: WorldSpec,
     start: np.ndarray,
@@ -64,11 +95,9 @@ def rate(
     """
     psnr = ssim = pooled = None
     if reference is not None:
-        both = [(_tensor(chunk.frames), _tensor(other.frames)) for chunk, other in zip(chunks, reference, strict=True)]
-        decibels = [metrics.psnr(*pair) for pair in both]
-        psnr = tuple(float(values.mean()) for values in decibels)
-        pooled = metrics.pooled_psnr(torch.cat(decibels[warmup:]))
-        ssim = tuple(float(metrics.ssim(*pair).mean()) for pair in both)
+        made, other = ([fresh_frames(chunk) for chunk in part] for part in (chunks, reference))
+        difference = compare(made, other, warmup)
+        psnr, ssim, pooled = difference.psnr, difference.ssim, difference.pooled_psnr
     # The frame of every latent is the last that it stands for.
     shown = list(engine_frames(spec, start, chunks))[:: spec.latent_frames]
     frames, poses = np.stack([record.frame for record in shown]), np.stack([record.pose for record in shown])

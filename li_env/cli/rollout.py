@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from li_env.accel.camera import CameraMotion
     from li_env.accel.config import AccelConfig
     from li_env.accel.world import WorldModel
     from li_env.rollout import Rollout
@@ -27,15 +26,15 @@ class Arguments:
     preset: str = "all"
     """Acceleration preset: name, YAML file or {key: value, ...}."""
     compare: str | None = None
-    """A second preset for the same rollout: adds compare.mp4 (both side by side) and PSNR in dB to the report."""
+    """A second preset along the same path: adds compare.mp4 (both side by side) and PSNR in dB to the report."""
     seed: int = 0
-    """Seed of the noise, and of the start frame unless --start or --image is given."""
+    """As in reset(seed=...): of the noise, and of the start frame unless --start or --image is given."""
     image: Path | None = None
     """Own start image (PNG, JPEG, WebP), scaled to cover the frame and cropped around its centre."""
     start: int | None = None
     """Index of one of the world's start frames."""
-    prompt: str = ""
-    """Text prompt, for worlds that use one."""
+    prompt: str | None = None
+    """Text prompt, for worlds that use one, instead of the start frame's own."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -50,21 +49,20 @@ def run(arguments: Arguments) -> None:
 
     # Everything that can be wrong is looked at before anything takes long or is written.
     check_whole("seed", arguments.seed, 0, MOST_SEED)
-    check_text("prompt", arguments.prompt, empty=True)
+    if arguments.prompt is not None:
+        check_text("prompt", arguments.prompt, empty=True)
     configs = [AccelConfig.of(each) for each in (arguments.preset, arguments.compare) if each is not None]
     check_folder("out", arguments.out, ("video.mp4", "contact_sheet.png", "report.json", "compare.mp4"))
     world = load_world(arguments.world, device=arguments.device)
     motions = parse_trajectory(arguments.trajectory, world.spec.motion)
-    image, pose, start = _start_view(arguments, world)
-    rollouts = _roll_out(world, configs, image, motions, arguments, pose)
-    report = _report(rollouts, [config.name for config in configs], arguments, start)
+    rollouts = _roll_out(world, configs, motions, arguments)
+    report = _report(rollouts, configs, arguments)
     _write(arguments.out, rollouts, report, world.spec.fps)
     _print(report, arguments.out)
 
 
-def _start_view(arguments: Arguments, world: WorldModel) -> tuple[np.ndarray, np.ndarray, int]:
-    """(image, pose, start index or -1), exactly as the environment picks them."""
-    from li_env.env import LightInteractionEnv
+def _options(arguments: Arguments) -> dict[str, Any]:
+    """The reset options that the arguments ask for."""
     from li_env.images import read_image
 
     if arguments.image is not None and arguments.start is not None:
@@ -72,64 +70,73 @@ def _start_view(arguments: Arguments, world: WorldModel) -> tuple[np.ndarray, np
     options: dict[str, Any] = {}
     if arguments.image is not None:
         options["image"] = read_image(arguments.image)
-    elif arguments.start is not None:
+    if arguments.start is not None:
         options["start"] = arguments.start
-    env = LightInteractionEnv(world, preset=arguments.preset, observation="frame")
-    _, info = env.reset(seed=arguments.seed, options=options)
-    return env.last_frames()[-1], info["pose"], info["start_index"]
+    if arguments.prompt is not None:
+        options["prompt"] = arguments.prompt
+    return options
 
 
 def _roll_out(
-    world: WorldModel,
-    configs: list[AccelConfig],
-    image: np.ndarray,
-    motions: tuple[Any, ...],
-    arguments: Arguments,
-    pose: np.ndarray,
+    world: WorldModel, configs: list[AccelConfig], motions: tuple[CameraMotion, ...], arguments: Arguments
 ) -> list[Rollout]:
-    from li_env.cli._output import bars_while_it_lasts
-    from li_env.rollout import fill_chunks, roll_out
+    """The rollout, and the one to compare with along the path that the first one took."""
+    from rich.console import Console
+    from rich.progress import Progress
 
+    from li_env.accel.engine import Engine
+    from li_env.bench.courses import FollowedWorld
+    from li_env.rollout import begin, fill_chunks, roll_out
+
+    (begun,) = begin(Engine(world, configs[0]), [arguments.seed], [_options(arguments)])
     chunks = len(fill_chunks(world.spec, motions)[0])
-    rollouts = []
-    with bars_while_it_lasts() as progress:
+    rollouts: list[Rollout] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         for config in configs:
             task = progress.add_task(f"{arguments.world}, preset {config.name}", total=chunks)
+            driven, path = (FollowedWorld(world), rollouts[0].motions) if rollouts else (world, motions)
             rollouts.append(
                 roll_out(
-                    world,
+                    driven,
                     config,
-                    image,
-                    motions,
-                    seed=arguments.seed,
-                    prompt=arguments.prompt,
-                    pose=pose,
+                    begun,
+                    path,
+                    arguments.seed,
                     on_chunk=lambda task=task: progress.advance(task),  # type: ignore[misc]
                 )
             )
     return rollouts
 
 
-def _report(rollouts: list[Rollout], presets: list[str], arguments: Arguments, start: int) -> dict[str, Any]:
-    import torch
-
-    from li_env.metrics import pooled_psnr, psnr
-
-    main = rollouts[0]
-    report = {**main.report, "trajectory": arguments.trajectory, "start_index": start}
+def _report(rollouts: list[Rollout], configs: list[AccelConfig], arguments: Arguments) -> dict[str, Any]:
+    report = {**rollouts[0].report, "trajectory": arguments.trajectory}
     if len(rollouts) == 2:
-        other = rollouts[1]
-        ends = [end for end in main.chunk_ends if end <= len(other.frames)]
-        begins = [0, *ends[:-1]]
-        pairs = [(main.frames[a:b], other.frames[a:b]) for a, b in zip(begins, ends, strict=True)]
-        decibels = [psnr(torch.from_numpy(first), torch.from_numpy(second)) for first, second in pairs]
         report["compare"] = {
-            "preset": presets[1],
-            "psnr_db": [round(pooled_psnr(chunk), 6) for chunk in decibels],
-            "pooled_psnr_db": round(pooled_psnr(torch.cat(decibels)), 6),
-            "report": other.report,
+            "preset": configs[1].name,
+            **_difference(rollouts, max(config.warmup_chunks for config in configs)),
+            "report": rollouts[1].report,
         }
     return report
+
+
+def _difference(rollouts: list[Rollout], warmup: int) -> dict[str, Any]:
+    """PSNR between two rollouts as ``li-env bench`` reports it."""
+    import numpy as np
+
+    from li_env.bench.quality import compare
+
+    chunks = min(len(rollout.chunks) for rollout in rollouts)
+    left_out = warmup if warmup < chunks else 0
+    made, reference = (rollout.chunks[:chunks] for rollout in rollouts)
+    found = compare(made, reference, left_out)
+    return {
+        "psnr": float(np.mean(found.psnr[left_out:])),
+        "pooled_psnr": found.pooled_psnr,
+        "psnr_by_chunk": list(found.psnr),
+        "warmup_chunks": left_out,
+        "note": "decibels; psnr: mean over frames of the PSNR of each; pooled_psnr: of the mean squared error over all "
+        f"frames; the start frame and the first {left_out} chunks are left out, as in li-env bench",
+    }
 
 
 def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: float) -> None:
@@ -179,6 +186,8 @@ def _print(report: dict[str, Any], folder: Path) -> None:
         console.print(report["note"])
     if "compare" in report:
         compare = report["compare"]
-        decibels = f"{compare['pooled_psnr_db']:.1f} dB pooled PSNR"
-        console.print(f"preset {compare['preset']} against {report['preset']}: {decibels}")
+        console.print(
+            f"preset {compare['preset']} against {report['preset']}: PSNR {compare['psnr']:.1f} dB (mean over frames), "
+            f"{compare['pooled_psnr']:.1f} dB pooled, after {compare['warmup_chunks']} chunks"
+        )
     console.print(f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} to {folder}", soft_wrap=True)

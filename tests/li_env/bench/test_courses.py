@@ -54,6 +54,21 @@ def test_the_followed_world_goes_through_walls_but_asks_its_own_limits():
     assert world.asked == 4
 
 
+def test_a_followed_world_moves_and_works_as_the_world_inside():
+    """Its own way of following motions, faster methods and start views are used, not lost."""
+    world = AskedWorld()
+    world.follow = lambda pose, motions: follow(pose, [CameraMotion(forward=2 * m.forward) for m in motions])
+    world.start_poses, world.start_prompts = np.stack([np.eye(4)] * 2), ["one", "two"]
+    streamed = []
+    world.generate_stream = lambda requests, count: streamed.append(count) or world.generate(list(requests))
+    (course,) = commanded_courses(world, BenchSettings(trajectories=("forward-backward",), seeds=(1,), chunks=4))
+    (chunks,) = drive(Engine(FollowedWorld(world), AccelConfig.preset("off")), [course])
+    assert chunks[0].poses[-1, 2, 3] == pytest.approx(2 * 3 * 0.75)
+    assert streamed == [1] * 4
+    assert course.begun.episode.scene is not None
+    assert not hasattr(FollowedWorld(world), "nothing")
+
+
 def test_a_world_without_start_frames_is_refused():
     world = AnalyticWorld()
     del world.start_frames

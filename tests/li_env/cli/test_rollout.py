@@ -54,14 +54,43 @@ def test_own_image(tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text())["start_index"] == -1
 
 
-def test_compare_adds_a_video_and_psnr(tmp_path, capsys):
+def test_compare_adds_a_video_and_psnr(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert rollout(tmp_path, "--compare", "off") == 0
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["compare"]["psnr_db"] == [99.0, 99.0], "the same preset twice gives the same frames"
-    assert report["compare"]["pooled_psnr_db"] == 99.0
-    assert report["compare"]["preset"] == "off"
+    compare = json.loads((tmp_path / "report.json").read_text())["compare"]
+    assert compare["psnr_by_chunk"] == [99.0, 99.0], "the same preset twice gives the same frames"
+    assert (compare["psnr"], compare["pooled_psnr"]) == (99.0, pytest.approx(99.0))
+    assert compare["preset"] == "off"
+    assert "start frame" in compare["note"]
     assert read_video(tmp_path / "compare.mp4").shape == (8, 96, 256, 3)
-    assert "99.0 dB pooled PSNR" in capsys.readouterr().out
+    assert "PSNR 99.0 dB (mean over frames), 99.0 dB pooled" in capsys.readouterr().out
+
+
+def test_compare_and_bench_give_the_same_figures(tmp_path):
+    """Both drive 24 latents out and back from the same start, with the same noise."""
+    assert rollout(tmp_path, "--preset", "off", "--compare", "all", "--start", "0", trajectory="left-11, right-12") == 0
+    names = ["--presets", "all", "--trajectories", "left-right", "--seeds", "0", "--chunks", "6", "--repeats", "1"]
+    assert main(["bench", "--world", "analytic", *names, "--out", str(tmp_path / "bench")]) == 0
+    compare = json.loads((tmp_path / "report.json").read_text())["compare"]
+    rows = json.loads((tmp_path / "bench" / "bench.json").read_text())["worlds"][0]["rows"]
+    against = next(row["against_off"] for row in rows if row["preset"] == "all")
+    assert compare["psnr"] < 60, "two presets differ"
+    assert compare["psnr"] == pytest.approx(against["psnr"])
+    assert compare["pooled_psnr"] == pytest.approx(against["pooled_psnr"])
+
+
+def test_the_game_is_driven_from_its_own_start(tmp_path):
+    pytest.importorskip("vizdoom")
+    for more in ((), ("--start", "3")):
+        assert rollout(tmp_path, *more, world="freedoom_game") == 0
+    from li_env.worlds.registry import load_world
+
+    report, frames = json.loads((tmp_path / "report.json").read_text()), read_video(tmp_path / "video.mp4")
+    game = load_world("freedoom_game")
+    assert report["start_index"] == 3
+    assert np.abs(frames[0].astype(int) - game.start_frames[3]).mean() < 3
+    assert len(frames) == 8
+    game.close()
 
 
 @pytest.mark.parametrize(

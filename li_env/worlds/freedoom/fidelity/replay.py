@@ -12,13 +12,14 @@ from li_env.accel.camera import CameraMotion, relative_motion
 from li_env.accel.config import AccelConfig
 from li_env.accel.engine import ChunkResult, Engine, EpisodeState
 from li_env.accel.history import History
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel, WorldSpec
+from li_env.accel.world import MotionRequest, WorldModel
+from li_env.accel.world_wrapper import WorldWrapper
 from li_env.worlds.freedoom.fidelity.settings import BATCH, CHUNK
 
 _ENCODED_AT_ONCE = 512
 
 
-class ReplayWorld:
+class ReplayWorld(WorldWrapper):
     """A world in which every commanded motion happens, so that the camera follows the game exactly.
 
     Args:
@@ -28,28 +29,16 @@ class ReplayWorld:
     """
 
     def __init__(self, world: WorldModel, steps: int, memory: bool) -> None:
-        self._world, self.device = world, world.device
+        super().__init__(world)
         own = world.spec.sigmas
-        self.spec: WorldSpec = dataclasses.replace(
+        self.spec = dataclasses.replace(
             world.spec,
             sigmas=own if len(own) == steps + 1 else tuple(1 - step / steps for step in range(steps + 1)),
             context_latents=world.spec.context_latents if memory else world.spec.temporal_latents,
         )
-        self.view_overlap = getattr(world, "view_overlap", None)
-
-    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
-        return self._world.start(images, prompts)
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         return [request.motions for request in requests]
-
-    def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        return self._world.generate(requests)
-
-    def decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        return self._world.decode(latents, streams)
 
 
 class Player:
