@@ -87,10 +87,10 @@ def attention_density(plan: ChunkPlan, latents: int) -> float:
     attends to the context and to itself. Text and blocks that stay dense are left out; selected tiles count with their
     nominal share.
     """
-    context, attention = len(plan.context), plan.attention
-    current = plan.steps * latents * latents
-    dense = context**2 + plan.steps * latents * context + current
-    kept = attention.context_ratio * context**2 + attention.decode_ratio * plan.steps * latents * context + current
+    context, steps, attention = len(plan.temporal) + len(plan.memory), plan.steps, plan.attention
+    current = steps * latents * latents
+    dense = context**2 + steps * latents * context + current
+    kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current
     return kept / dense
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +114,13 @@ def frame_poses(spec: WorldSpec, before: np.ndarray, path: ChunkPath) -> np.ndar
 
 def frame_times(spec: WorldSpec, chunks: int, count: int) -> np.ndarray:
     """Seconds [count] since the start frame of the last frames of an episode of so many chunks; 0 for the padding."""
-    last = spec.frames_before(chunks)
-    return np.maximum(np.arange(last - count + 1, last + 1), 0) / spec.fps
+    return _times(spec.frames_before(chunks), count, spec.fps).copy()
+
+
+@lru_cache(maxsize=1024)
+def _times(last: int, count: int, fps: float) -> np.ndarray:
+    """Cached: many worlds ask for the same in every step."""
+    return np.maximum(np.arange(last - count + 1, last + 1), 0) / fps
 
 
 def intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.ndarray:
@@ -124,6 +130,11 @@ def intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.nd
         focal: (fx / width, fy / height).
         frame_size: (height, width) in pixels.
     """
+    return _intrinsics(focal, frame_size).copy()
+
+
+@lru_cache(maxsize=64)
+def _intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.ndarray:
     height, width = frame_size
     return np.array([[focal[0] * width, 0.0, width / 2], [0.0, focal[1] * height, height / 2], [0.0, 0.0, 1.0]])
 

@@ -23,6 +23,9 @@ class RegimeCode(IntEnum):
     REVISIT = 2
 
 
+_CODES = {code.name.lower(): int(code) for code in RegimeCode}  # a look-up in an enumeration takes longer
+
+
 def describe(
     now: SavedState,
     metrics: Mapping[str, Any],
@@ -40,7 +43,7 @@ def describe(
         plan: add the plan in words as dictionary ``plan``, empty where the step made no chunk.
     """
     spec, last = now.spec, now.last
-    pose, rows = np.array(now.episode.pose, dtype=np.float64), latent_rows(spec)
+    pose = np.array(now.episode.pose, dtype=np.float64)
     info: dict[str, Any] = {
         "pose": pose,
         "new_frames": now.new_frames,
@@ -48,8 +51,8 @@ def describe(
         "frame_times": frame_times(spec, now.episode.chunk, len(now.frame_poses)),
         "intrinsics": intrinsics(spec.focal, frame_size),
         "new_latents": 0 if last is None else len(last.actions),
-        "latent_poses": np.tile(pose, (rows, 1, 1)) if last is None else last.latent_poses.copy(),
-        "motion": np.zeros((rows, 4)) if last is None else last.motion.copy(),
+        "latent_poses": np.tile(pose, (latent_rows(spec), 1, 1)) if last is None else last.latent_poses.copy(),
+        "motion": np.zeros((latent_rows(spec), 4)) if last is None else last.motion.copy(),
         "blocked": 0.0 if last is None else last.blocked,
         **metrics,
         "chunk": int(now.episode.chunk),
@@ -80,7 +83,7 @@ def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
         }
     plan = last.plan
     return {
-        "regime": int(RegimeCode[plan.regime.upper()]),
+        "regime": _CODES[plan.regime],
         "similarity": float(plan.similarity),
         "denoising_steps": plan.steps,
         "context_latents": len(plan.temporal) + len(plan.memory),
