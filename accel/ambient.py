@@ -39,6 +39,7 @@ _SETTINGS = (
     _attribute(_BACKENDS.cudnn, "benchmark", False),
     _attribute(_BACKENDS.cudnn, "deterministic", False),
     _attribute(_BACKENDS.cudnn, "enabled", True),
+    _attribute(_BACKENDS.mkldnn, "enabled", True),
     _attribute(_BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", True),
     _attribute(_BACKENDS.cuda.matmul, "allow_fp16_reduced_precision_reduction", True),
     _Setting(torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms, False),
@@ -54,7 +55,8 @@ def own_torch_state() -> Iterator[None]:
     """Compute with torch's defaults inside the block, whatever is set around it, and put everything back afterwards.
 
     Covers autocast, default device, default type, precision of float32 products, deterministic algorithms, choice of
-    attention kernels, and gradients (which are not recorded inside). The number of CPU threads stays the user's:
+    attention kernels, and gradients (which are not recorded inside). Tensors made inside are ordinary ones, also under
+    ``torch.inference_mode``. The number of CPU threads stays the user's:
     another number gives other rounding. Costs some twenty microseconds.
     """
     changed = [(each, now) for each in _SETTINGS if (now := each.read()) != each.own]
@@ -69,6 +71,8 @@ def own_torch_state() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        # Tensors made in inference mode could not be used in training, nor written to by a later step outside of it.
+        stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
         yield
 

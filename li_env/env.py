@@ -67,7 +67,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     (index in the dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses)
     and, in ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
 
-    **Determinism.** Same seed and actions, same frames bit for bit, on one device.
+    **Determinism.** Same seed and actions, same frames bit for bit: on one machine and device, with one version of
+    PyTorch, one number of threads (``torch.set_num_threads``) and, on a GPU, one batch block (docs/vector_env.md).
+    Other settings of PyTorch (autocast, default type and device, precision of products) do not reach into a world.
 
     **Info.** Flat: numbers and arrays of fixed shape and type, the same keys after a reset, a step and a ``stop``, new
     objects in every call.

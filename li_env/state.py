@@ -121,6 +121,7 @@ def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
     return np.concatenate([front, array]).astype(array.dtype)
 
 
+@torch.inference_mode(False)  # observations on a device are ordinary tensors, whatever the agent computes in
 def slide(window: Frames, new: Frames) -> Frames:
     """The last rows of ``window`` [T, ...] followed by ``new`` [n, ...], T in all, on the side where ``new`` is.
 

@@ -17,6 +17,7 @@ def batch_arrays(space: spaces.Space[Any], items: Sequence[Any]) -> Any:
     return concatenate(space, items, empty)
 
 
+@torch.inference_mode(False)  # ordinary tensors, whatever the agent computes in
 def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
     """The same as tensors on ``device``. What already lives there never visits the host."""
     first = items[0]

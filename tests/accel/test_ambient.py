@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import li_env  # noqa: F401
 from li_env.accel.ambient import own_torch_state
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world
@@ -44,6 +46,7 @@ AMBIENT = {
     "gradients": torch.enable_grad,
     "inference": torch.inference_mode,
     "deterministic": lambda: written(torch.use_deterministic_algorithms, True, False),
+    "no oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
     "one attention kernel": lambda: sdpa_kernel(SDPBackend.MATH),
 }
 
@@ -95,6 +98,23 @@ def test_a_world_can_be_loaded_inside(expected, name):
         world = load_world("freedoom", device="cpu", weights=f"{packaged_folder()}/.")
     assert isinstance(world, FreedoomWorld)
     assert np.array_equal(two_chunks(LightInteractionEnv(world, preset="all")), expected)
+
+
+@pytest.mark.parametrize("around", [nullcontext, torch.inference_mode])
+def test_observations_on_the_device_are_ordinary_tensors(around):
+    env = gymnasium.make_vec(
+        "LightInteraction/Explore-v0", num_envs=2, vectorization_mode="vector_entry_point", world="freedoom",
+        device_obs=True, preset="off",
+    )  # fmt: skip
+    with around():
+        env.reset(seed=0)
+        seen, *_ = env.step(np.array([1, 3]))
+    assert not seen.is_inference() and not seen.requires_grad
+    seen[:] = 0  # in place, too
+    weight = torch.ones(3, requires_grad=True)
+    (seen.float() * weight).sum().backward()
+    assert np.isfinite(env.step(np.array([1, 3]))[1]).all(), "goes on outside of inference mode"
+    env.close()
 
 
 def test_settings_are_put_back_after_an_error():
