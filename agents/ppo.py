@@ -305,7 +305,10 @@ def _resumable(folder: Path, config: PPOConfig) -> int:
         )
     check_keys(f"{shown_path(path)}: config", state["config"], [item.name for item in fields(PPOConfig)])
     before = PPOConfig(**state["config"])
-    if replace(before, steps=config.steps, snapshots=config.snapshots) != config:
-        different = [name for name, value in asdict(before).items() if value != getattr(config, name)]
-        raise ValueError(f"out={str(folder)!r} holds an agent with another {', '.join(different)}; use another folder")
+    expected = replace(before, steps=config.steps, snapshots=config.snapshots)  # these may change
+    different = [name for name, value in asdict(expected).items() if value != getattr(config, name)]
+    if different:
+        raise ValueError(
+            f"out={shown(str(folder))} holds an agent with another {', '.join(different)}; use another folder"
+        )
     return check_whole(f"{shown_path(path)}: steps", state["steps"])

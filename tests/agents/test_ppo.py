@@ -115,7 +115,7 @@ def test_a_training_goes_on_where_it_stopped(trained, tmp_path):
 
 def test_an_agent_of_another_configuration_is_not_continued(trained):
     with pytest.raises(ValueError, match="holds an agent with another worlds, seed; use another folder"):
-        train(replace(TINY, worlds=2, seed=1), trained[0], world=AnalyticWorld(), device="cpu")
+        train(replace(TINY, worlds=2, seed=1, steps=64, snapshots=9), trained[0], world=AnalyticWorld(), device="cpu")
 
 
 def test_stop_is_rare_at_first(tmp_path):
