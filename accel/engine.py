@@ -20,6 +20,7 @@ from li_env.accel.ambient import own_torch_state
 from li_env.accel.camera import STILL, CameraMotion, follow_many, motion_table, stop_at_poles
 from li_env.accel.config import AccelConfig
 from li_env.accel.dynamics import examine, smoothed
+from li_env.accel.forks import refuse_lost_gpu
 from li_env.accel.history import History
 from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
@@ -147,6 +148,7 @@ class Engine:
         Raises:
             ValueError: numbers of entries differ, or an image, seed or pose is not as described.
         """
+        refuse_lost_gpu(self.world.device)
         poses = [np.eye(4)] * len(images) if poses is None else poses
         configs = [None] * len(images) if configs is None else configs
         for key, values in (("prompts", prompts), ("seeds", seeds), ("poses", poses), ("configs", configs)):
@@ -181,6 +183,7 @@ class Engine:
         Raises:
             ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
         """
+        refuse_lost_gpu(self.world.device)
         commanded = self._check_motions(states, motions)
         if plans is not None:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])

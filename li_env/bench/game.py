@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from li_env.worlds.freedoom.doom.collision import Walls
 from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
 from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses, require_vizdoom
 from li_env.worlds.freedoom.doom.walking import doom_poses, walk
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 from li_env.worlds.freedoom.start_states import StartStates
 
 
@@ -40,8 +39,8 @@ def played_courses(world: WorldModel, courses: Sequence[Course]) -> list[Course]
     which = np.array([seeds.index(int(states.map_seeds[course.start])) for course in courses])
     starts = doom_poses(np.stack([states.map_poses[course.start] for course in courses]))
     motions, paths = walk(Walls([entry.segments for entry in maps]), which, starts, [course.flat for course in courses])
-    with tempfile.TemporaryDirectory() as folder:
-        wad = Path(folder) / "bench.wad"
+    with temporary_folder() as folder:
+        wad = folder / "bench.wad"
         write_wad(maps, wad)
         with DoomRenderer(wad) as renderer:
             frames = [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from li_env.worlds.freedoom.doom.maps import write_wad
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
 from li_env.worlds.freedoom.doom.space import FreeSpace
 from li_env.worlds.freedoom.doom.trajectories import world_poses
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 from li_env.worlds.freedoom.start_states import StartStates
 
 MAPS_PER_FILE = 32
@@ -62,8 +61,8 @@ def build_episodes(
     frames: dict[str, list[np.ndarray]] = {"start": [], "goal": []}
     for first in range(0, len(map_seeds), MAPS_PER_FILE):
         group = list(map_seeds[first : first + MAPS_PER_FILE])
-        with tempfile.TemporaryDirectory() as folder:
-            wad = Path(folder) / "episodes.wad"
+        with temporary_folder() as folder:
+            wad = folder / "episodes.wad"
             write_wad([known_map(map_seed) for map_seed in group], wad)
             with DoomRenderer(wad) as renderer:
                 for index, map_seed in enumerate(group):
@@ -106,8 +105,8 @@ def goals_for_starts(states: StartStates, seed: int = 0, rules: NavigationRules 
                 break
         else:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            wad = Path(folder) / "goal.wad"
+        with temporary_folder() as folder:
+            wad = folder / "goal.wad"
             write_wad([known_map(map_seed)], wad)
             with DoomRenderer(wad) as renderer:
                 pictures.append(renderer.render(0, goal[None])[0])

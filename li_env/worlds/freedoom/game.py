@@ -138,7 +138,7 @@ class FreedoomGame:
         return self.screens.render(seeds, poses), [None] * len(streams)
 
     def close(self) -> None:
-        """Stop the game engines; they start again when needed, unless they run in processes of their own."""
+        """Stop the game engines and the processes that drive them; they start again when needed."""
         self.screens.close()
 
     def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ from li_env.worlds.freedoom.doom.explorers import KINDS
 from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
 from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses
 from li_env.worlds.freedoom.doom.trajectories import simulate
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 
 
 def _sheet(path: Path, rows: list[np.ndarray]) -> None:
@@ -27,8 +27,8 @@ def write_preview(out: Path, first_seed: int, maps: int, seed: int) -> list[Path
     worlds = [generate_map(first_seed + i) for i in range(maps)]
     which = [i % maps for i in range(len(KINDS))]
     walks = simulate([m.space for m in worlds], [m.segments for m in worlds], which, list(KINDS), 48, rng)
-    with tempfile.TemporaryDirectory() as folder:
-        wad = Path(folder) / "maps.wad"
+    with temporary_folder() as folder:
+        wad = folder / "maps.wad"
         write_wad(worlds, wad)
         with DoomRenderer(wad) as renderer:
             places = []

@@ -5,9 +5,11 @@ The camera is teleported, so a pose is reached exactly and at once. Facts and tr
 
 from __future__ import annotations
 
+import ctypes
 import os
-import shutil
-import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -15,7 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from li_env.worlds.freedoom.doom.engine_checks import EngineError, check_shared_memory, keep_descriptors
 from li_env.worlds.freedoom.doom.maps import map_name
+from li_env.worlds.freedoom.doom.watchdog import (
+    CONFIG_NAME,
+    engines_of,
+    forget_shared_memory,
+    make_folder,
+    remove_folder,
+)
 
 HEIGHT, WIDTH = 96, 128
 ANGLE_UNITS = 65536
@@ -27,6 +37,10 @@ MAP_UNITS_PER_METRE = 32.0
 _DEPTH_UNITS_PER_LEVEL, _DEPTH_OFFSET = 7.14, 8.5
 
 _WARM_UP = 12  # the player ignores turns in the first tics of a map
+
+
+class UnreachablePoseError(RuntimeError):
+    """The engine shows another pose than asked for: no player can be there."""
 
 
 def require_vizdoom() -> ModuleType:
@@ -77,17 +91,22 @@ class DoomRenderer:
         path = None if wad_path is None else os.path.abspath(wad_path)
         if path is not None and not os.path.isfile(path):
             raise FileNotFoundError(f"no WAD file at {path}")
+        check_shared_memory(geometry)
+        keep_descriptors()
         self._names = map_names
         self._map: str | None = None
         self._depth = depth
         self._angle = 0
         self._eyes: dict[str, float] = {}
-        self._folder = tempfile.mkdtemp(prefix="doom_")
+        self._owner = os.getpid()
         self._game = game = vizdoom.DoomGame()
+        self._folder = folder = make_folder()
+        # Bound to no method of this object: it runs when the object is collected, and at the end of the program.
+        self._stop = weakref.finalize(self, _stop, game, folder, self._owner)
         game.set_doom_game_path(str(vizdoom_file("freedoom2.wad")))
         if path is not None:
             game.set_doom_scenario_path(path)
-        game.set_doom_config_path(os.path.join(self._folder, "engine.ini"))
+        game.set_doom_config_path(os.path.join(folder, CONFIG_NAME))
         game.set_doom_map(self._name(0))
         game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
         game.set_screen_format(vizdoom.ScreenFormat.RGB24)
@@ -108,14 +127,22 @@ class DoomRenderer:
         # no monsters, and no text in the middle of the picture (such as on finding a secret)
         game.add_game_args("+sv_cheats 1 -nomonsters +cl_showsecretmessage 0")
         here = os.getcwd()
-        os.chdir(self._folder)  # the engine leaves files in the working directory
+        _running.add(self)
         try:
-            game.init()
+            os.chdir(folder)  # the engine leaves files in the working directory
+            try:
+                game.init()
+            finally:
+                os.chdir(here)
+        except _failures() as error:
+            self.close()
+            raise EngineError(f"the game engine does not start: {' '.join(str(error).split())[:200]}") from None
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self.close()
             raise
-        finally:
-            os.chdir(here)
+        # Both sides have it open; without its names nothing of it can be left over.
+        for instance in engines_of([folder]).values():
+            forget_shared_memory(instance)
 
     def _name(self, index: int) -> str:
         if self._names is None:
@@ -130,13 +157,18 @@ class DoomRenderer:
         All poses of a map must lie on one floor height: where `enter` first finds the player, or where `stand` put it.
         """
         name = self._name(map_index)
-        if name != self._map:
-            self._game.set_doom_map(name)
-            self._game.new_episode()
-            self._game.send_game_command("god")
-            self._game.advance_action(_WARM_UP)
-            self._map = name
-        state = np.array(self._game.get_state().game_variables)
+        if self._owner != os.getpid():
+            raise EngineError("this game engine belongs to the process that forked this one: make another renderer")
+        if not self._stop.alive:
+            raise EngineError("this game engine has been closed")
+        with _deaths_in_words():
+            if name != self._map:
+                self._game.set_doom_map(name)
+                self._game.new_episode()
+                self._game.send_game_command("god")
+                self._game.advance_action(_WARM_UP)
+                self._map = name
+            state = np.array(self._game.get_state().game_variables)
         self._eyes.setdefault(name, float(state[2]))
         self._angle = int(angle_units(state[3]))
         return state
@@ -161,7 +193,12 @@ class DoomRenderer:
         """Frames at poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
 
         Poses must be renderable (`renderable_poses`). Returns uint8 [n, 96, 128, 3]; with ``depth`` also float32
-        [n, 96, 128] in metres along the viewing axis. RuntimeError if the engine shows another pose than asked for.
+        [n, 96, 128] in metres along the viewing axis.
+
+        Raises:
+            ValueError: poses that are not renderable.
+            UnreachablePoseError: the engine shows another pose than asked for.
+            EngineError: the engine has died or is closed.
         """
         poses = np.asarray(poses, dtype=np.float64)
         if poses.ndim != 2 or poses.shape[1] != 3:
@@ -184,14 +221,15 @@ class DoomRenderer:
         right = (self._angle - angle + ANGLE_UNITS // 2) % ANGLE_UNITS - ANGLE_UNITS // 2
         # the engine rounds degrees down to angle units, half a unit more makes that exact
         turn = (right + 0.5) * (360.0 / ANGLE_UNITS)
-        self._game.send_game_command(f"warp {x} {y}")
-        self._game.set_action([turn])
-        self._game.advance_action(1, False)  # in the tic of a warp the eye is 4 units above the floor, not 41
-        self._game.set_action([0.0])
-        self._game.advance_action(1, True)
-        state = self._game.get_state()
+        with _deaths_in_words():
+            self._game.send_game_command(f"warp {x} {y}")
+            self._game.set_action([turn])
+            self._game.advance_action(1, False)  # in the tic of a warp the eye is 4 units above the floor, not 41
+            self._game.set_action([0.0])
+            self._game.advance_action(1, True)
+            state = self._game.get_state()
         if state is None:
-            raise RuntimeError(f"the game ended in map {self._map}")
+            raise UnreachablePoseError(f"the game ended in map {self._map}")
         self._angle = int(angle_units(state.game_variables[3]))
         return state
 
@@ -200,13 +238,12 @@ class DoomRenderer:
         shown = (*state.game_variables[:3], self._angle)
         wanted = (x, y, self._eyes[str(self._map)], angle)
         if shown != wanted:
-            raise RuntimeError(f"map {self._map}: asked for (x, y, eye height, angle) {wanted}, got {shown}")
+            raise UnreachablePoseError(f"map {self._map}: asked for (x, y, eye height, angle) {wanted}, got {shown}")
         return state
 
     def close(self) -> None:
-        """Stop the engine and remove its files; safe to call twice."""
-        self._game.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Stop the engine and remove its files; safe to call twice. In a forked child it does nothing."""
+        self._stop()
 
     def __enter__(self) -> DoomRenderer:
         return self
@@ -215,3 +252,39 @@ class DoomRenderer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _stop(game: Any, folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        try:
+            game.close()
+        finally:
+            remove_folder(folder)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ViZDoom raises when an engine fails; its exceptions have no base class of their own."""
+    vizdoom = require_vizdoom()
+    names = ("MessageQueue", "SharedMemory", "ViZDoomError", "ViZDoomIsNotRunning", "ViZDoomUnexpectedExit")
+    return tuple(getattr(vizdoom, f"{name}Exception") for name in names)
+
+
+@contextmanager
+def _deaths_in_words() -> Iterator[None]:
+    try:
+        yield
+    except _failures() as error:
+        raise EngineError(f"a game engine has died: {' '.join(str(error).split())[:200]}") from None
+
+
+_running: weakref.WeakSet[DoomRenderer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Never destroy the parent's games in a child: that would stop their engines."""
+    for renderer in list(_running):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(renderer._game))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -7,21 +7,23 @@ of its own (18 MB) until others need the room.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-import sys
-import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from pathlib import Path
+from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 import numpy as np
 
+from li_env.worlds.freedoom.doom.engine_checks import EngineError
 from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
-from li_env.worlds.freedoom.doom.renderer import HEIGHT, WIDTH, DoomRenderer
+from li_env.worlds.freedoom.doom.renderer import HEIGHT, WIDTH, DoomRenderer, UnreachablePoseError
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
+
+Request = tuple[list[int], list[np.ndarray]]
+"""Map seeds, and for each of them Doom poses [n, 3]."""
 
 ENGINES = 64
 """Most engines per process."""
@@ -35,6 +37,7 @@ class Screens(Protocol):
 
         Raises:
             ValueError: a pose at which no player can be.
+            EngineError: a game engine cannot be started or has died.
         """
         ...
 
@@ -44,7 +47,7 @@ class Screens(Protocol):
 
 
 class LocalScreens:
-    """Engines driven by this process.
+    """Engines driven by this process; a child forked from it gets engines of its own.
 
     Args:
         engines: most of them; the one unused for longest makes room.
@@ -52,14 +55,18 @@ class LocalScreens:
 
     def __init__(self, engines: int = ENGINES) -> None:
         self._limit = engines
+        self._owner = os.getpid()
         self._running: OrderedDict[int, DoomRenderer] = OrderedDict()
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Screens.render`."""
+        if self._owner != os.getpid():
+            self._owner = os.getpid()
+            self._running.clear()
         return [self._show(int(seed), places) for seed, places in zip(map_seeds, poses, strict=True)]
 
     def close(self) -> None:
-        """Stop the engines."""
+        """Stop the engines; `render` starts them again."""
         while self._running:
             self._running.popitem()[1].close()
 
@@ -67,101 +74,181 @@ class LocalScreens:
         engine = self._engine(map_seed)
         try:
             frames: np.ndarray = engine.render(0, poses)
-        except RuntimeError as error:
-            # The engine may have died on the way: the next call starts another.
+        except BaseException as error:
+            # Whatever stopped it half-way, an interrupt too, leaves the engine in no known state.
             self._running.pop(map_seed).close()
-            raise ValueError(f"map {map_seed} cannot be shown from {poses.tolist()}: {error}") from None
+            if isinstance(error, UnreachablePoseError):
+                raise ValueError(f"map {map_seed} cannot be shown from {poses.tolist()}: {error}") from None
+            raise
         return frames
 
     def _engine(self, map_seed: int) -> DoomRenderer:
         if map_seed not in self._running:
             if len(self._running) >= self._limit:
                 self._running.popitem(last=False)[1].close()
-            with tempfile.TemporaryDirectory() as folder:
-                wad = Path(folder) / "map.wad"
+            with temporary_folder() as folder:
+                wad = folder / "map.wad"
                 write_wad([generate_map(map_seed)], wad)
                 self._running[map_seed] = DoomRenderer(wad)
         self._running.move_to_end(map_seed)
         return self._running[map_seed]
 
 
+class _Worker:
+    """A process with engines, and our end of its pipe."""
+
+    def __init__(self, engines: int) -> None:
+        context = multiprocessing.get_context("spawn")  # forking a process that holds CUDA or threads is not safe
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, engines), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, request: Request) -> None:
+        try:
+            self.pipe.send(request)
+        except OSError:
+            raise self._death() from None
+
+    def answer(self) -> tuple[Exception | None, bytes]:
+        """The frames' bytes, or what went wrong."""
+        try:
+            kind, said = self._wait().recv()
+            if kind is None:
+                return None, self._wait().recv_bytes()
+        except (EOFError, OSError):
+            raise self._death() from None
+        return (ValueError if kind == "ValueError" else EngineError)(said), b""
+
+    def _wait(self) -> Connection:
+        # What the process has started may hold its pipe open: its end shows in the sentinel too.
+        if self.pipe not in wait([self.pipe, self.process.sentinel]):
+            raise EOFError
+        return self.pipe
+
+    def _death(self) -> EngineError:
+        self.process.join(timeout=1)
+        return EngineError(f"a process that renders the game has died (exit code {self.process.exitcode})")
+
+    def kill(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
 class ScreenPool:
     """Engines spread over worker processes; a map always goes to the same one.
 
+    A worker that has died ends `render` with an `EngineError`; the next call starts another. A child forked from this
+    process gets workers of its own.
+
     Args:
-        workers: processes.
+        workers: processes, started when first needed.
         engines: most engines per process.
     """
 
     def __init__(self, workers: int, engines: int = ENGINES) -> None:
-        context = multiprocessing.get_context("spawn")  # forking a process that holds CUDA or threads is not safe
-        self._pipes: list[Connection] = []
-        processes: list[BaseProcess] = []
-        for _ in range(workers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, engines), daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            processes.append(process)
+        self._count, self._engines = workers, engines
+        self._owner = os.getpid()
+        self._workers: dict[int, _Worker] = {}
         self._homes: dict[int, int] = {}
-        self._stop = weakref.finalize(self, _stop, self._pipes, processes)
+        _pools.add(self)
+        self._stop = weakref.finalize(self, _stop, self._workers, self._owner)
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `Screens.render`."""
+        """See `Screens.render`.
+
+        Raises:
+            EngineError: a worker or an engine has died.
+        """
         for seed in map_seeds:
-            self._homes.setdefault(int(seed), len(self._homes) % len(self._pipes))
+            self._homes.setdefault(int(seed), len(self._homes) % self._count)
         shares: dict[int, list[int]] = {}
         for index, seed in enumerate(map_seeds):
             shares.setdefault(self._homes[int(seed)], []).append(index)
-        for worker, share in shares.items():
-            self._pipes[worker].send(([int(map_seeds[index]) for index in share], [poses[index] for index in share]))
+        busy = set(shares)
         frames: list[np.ndarray] = [np.empty(0)] * len(map_seeds)
-        mistake = None
-        for worker, share in shares.items():
-            try:
-                said = self._pipes[worker].recv()
-                data = None if said else self._pipes[worker].recv_bytes()
-            except EOFError:
-                raise RuntimeError("a process that renders the game has died") from None
-            mistake = mistake or said
-            if data is not None:
+        mistakes = []
+        try:
+            for number, share in shares.items():
+                request = [int(map_seeds[index]) for index in share], [poses[index] for index in share]
+                self._worker(number).ask(request)
+            for number, share in shares.items():
+                mistake, data = self._worker(number).answer()
+                busy.discard(number)
+                if mistake is not None:
+                    mistakes.append(mistake)
+                    continue
                 parts = np.frombuffer(bytearray(data), np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
                 ends = np.cumsum([len(poses[index]) for index in share])[:-1]
                 for index, part in zip(share, np.split(parts, ends), strict=True):
                     frames[index] = part
-        if mistake:
-            raise ValueError(mistake)
+        finally:
+            # An answer that nobody has read must never be taken for that to the next request.
+            for number in busy & self._workers.keys():
+                self._workers.pop(number).kill()
+        if mistakes:
+            raise mistakes[0]
         return frames
 
     def close(self) -> None:
-        """Stop the engines and the processes."""
-        self._stop()
+        """Stop the engines and the processes; `render` starts them again."""
+        _stop(self._workers, self._owner)
+
+    def _worker(self, number: int) -> _Worker:
+        if number not in self._workers:
+            self._workers[number] = _Worker(self._engines)
+        return self._workers[number]
+
+    def _disown(self) -> None:
+        """In a forked child: let go of the parent's workers, which end when nobody holds their pipes."""
+        for worker in self._workers.values():
+            worker.pipe.close()
+        self._workers = {}
+        self._owner = os.getpid()
+        self._stop = weakref.finalize(self, _stop, self._workers, self._owner)
+
+
+_pools: weakref.WeakSet[ScreenPool] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool._disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _serve(pipe: Connection, engines: int) -> None:
-    """Answer every request with a mistake in words or ``None``, and the frames' bytes in the second case."""
-    # A process that ends by the default of this signal leaves its engines running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """Answer every request with (None, "") and the frames' bytes, or with the kind of a mistake and its words."""
+    # Ctrl-C reaches the whole group of processes: what becomes of the work is for the program to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     screens = LocalScreens(engines)
     try:
         while True:
             map_seeds, poses = pipe.recv()
             try:
                 frames = screens.render(map_seeds, poses)
-            except ValueError as error:
-                pipe.send(str(error))
+            except (ValueError, OSError) as error:
+                pipe.send(("ValueError" if isinstance(error, ValueError) else "EngineError", str(error)))
                 continue
-            pipe.send(None)
+            pipe.send((None, ""))
             pipe.send_bytes(np.concatenate(frames).tobytes())
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, OSError):  # the program has ended, or does not want the answer any more
         pass
     finally:
         screens.close()
 
 
-def _stop(pipes: Sequence[Connection], processes: Sequence[BaseProcess]) -> None:
-    for pipe in pipes:
-        pipe.close()
-    for process in processes:
-        process.join(timeout=10)
+def _stop(workers: dict[int, _Worker], owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    stopped = list(workers.values())
+    workers.clear()
+    for worker in stopped:
+        worker.pipe.close()
+    for worker in stopped:
+        worker.process.join(timeout=10)
+        worker.kill()

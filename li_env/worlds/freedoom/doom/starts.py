@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
 from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses
 from li_env.worlds.freedoom.doom.space import FreeSpace
 from li_env.worlds.freedoom.doom.trajectories import world_poses
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 
 OPEN_VIEW = 192.0
 """Map units (6 m) that must be free straight ahead."""
@@ -23,8 +22,8 @@ def render_starts(map_seeds: Sequence[int], seed: int = 0) -> tuple[np.ndarray, 
     maps = [generate_map(map_seed) for map_seed in map_seeds]
     poses = np.array([_open_spot(doom_map.space, rng) for doom_map in maps])
     poses = renderable_poses(poses)
-    with tempfile.TemporaryDirectory() as folder:
-        wad = Path(folder) / "starts.wad"
+    with temporary_folder() as folder:
+        wad = folder / "starts.wad"
         write_wad(maps, wad)
         with DoomRenderer(wad) as renderer:
             frames = np.concatenate([renderer.render(index, poses[index : index + 1]) for index in range(len(maps))])

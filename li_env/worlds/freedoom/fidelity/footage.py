@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from li_env.worlds.freedoom.doom.handmade import freedoom_map_names, freedoom_re
 from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
 from li_env.worlds.freedoom.doom.renderer import DoomRenderer, require_vizdoom
 from li_env.worlds.freedoom.doom.splits import TEST
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 from li_env.worlds.freedoom.fidelity.courses import WALKS, Course, looks, walks, world_matrices
 from li_env.worlds.freedoom.fidelity.settings import FidelitySettings
 
@@ -93,8 +92,8 @@ def film_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tupl
     """All kinds on each of some random maps."""
     maps = [generate_map(map_seed) for map_seed in map_seeds]
     shots: dict[tuple[str, str], list[Shot]] = {}
-    with tempfile.TemporaryDirectory(prefix="li-env-maps-") as folder:
-        wad = Path(folder) / "maps.wad"
+    with temporary_folder("li-env-maps-") as folder:
+        wad = folder / "maps.wad"
         write_wad(maps, wad)
         with DoomRenderer(wad, depth=True) as renderer:
             for index, place in enumerate(maps):

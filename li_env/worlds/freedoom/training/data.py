@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from li_env.files import scratch_folder
 from li_env.worlds.freedoom.doom import DEFAULT_KINDS, load_shard, render_dataset
+from li_env.worlds.freedoom.doom.watchdog import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def gather(
     frames: torch.Tensor | None = None
     arrays: dict[str, torch.Tensor] = {}
     labels = np.zeros(count, dtype=np.int16)
-    with scratch_folder("li-env-frames-") as folder:
+    with temporary_folder("li-env-frames-") as folder:
         for path in render_dataset(
             map_seeds,
             folder,

@@ -1,0 +1,188 @@
+"""What a program leaves behind, removed however it ends: game engines and temporary folders.
+
+ViZDoom's engine is a process of its own that does not notice the end of the program that drives it. A program that ends
+by a signal or by ``os._exit`` can stop nothing itself, so a small second process, one per program, waits for its end:
+this file, run as a script without any package. It holds one end of a socket; the other end closes with the program.
+
+Linux only, because it looks for engines in /proc. Elsewhere folders are removed at an ordinary end alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+CONFIG_NAME = "engine.ini"
+"""An engine is recognised by its configuration: the file of this name in a folder that was made here."""
+
+SHARED_MEMORY = Path("/dev/shm")
+_INSTANCE = b"+viz_instance_id"
+_ROUNDS, _PAUSE = 20, 0.1  # an engine that is being started shows its command only after a moment
+
+
+class _Link:
+    """Tells the watching process about folders, and starts it when there is none."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Know of no folder and no process."""
+        self._lock = threading.RLock()
+        self._folders: set[str] = set()
+        self._socket: socket.socket | None = None
+
+    def add(self, folder: str) -> None:
+        with self._lock:
+            self._folders.add(folder)
+            self._tell(b"+", folder)
+
+    def discard(self, folder: str) -> None:
+        with self._lock:
+            if folder in self._folders:
+                self._folders.discard(folder)
+                self._tell(b"-", folder)
+
+    def drop(self) -> None:
+        """Let go of everything: only if no forked child holds an end of the socket does the program's end show."""
+        socket_, self._socket = self._socket, None
+        if socket_ is not None:
+            socket_.close()
+
+    def _tell(self, sign: bytes, folder: str) -> None:
+        if sys.platform != "linux":
+            return
+        if self._socket is not None:
+            try:
+                self._socket.sendall(sign + os.fsencode(folder) + b"\0", socket.MSG_NOSIGNAL)
+                return
+            except OSError:  # somebody has ended the process
+                self.drop()
+        if self._folders:
+            self._start()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a signal to the program's whole group must not end it
+                cwd="/",
+            )
+        self._socket = ours
+        weakref.finalize(self, _wait, ours, process, os.getpid())
+        ours.sendall(b"".join(b"+" + os.fsencode(each) + b"\0" for each in self._folders), socket.MSG_NOSIGNAL)
+
+
+def make_folder(prefix: str = "doom_") -> str:
+    """Make a temporary folder that is removed when this program ends, however that happens; returns its path."""
+    path = os.path.join(tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    _link.add(path)
+    try:
+        os.mkdir(path, 0o700)
+    except BaseException:
+        remove_folder(path)
+        raise
+    return path
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder of `make_folder`; safe to call twice."""
+    shutil.rmtree(path, ignore_errors=True)
+    _link.discard(path)
+
+
+@contextmanager
+def temporary_folder(prefix: str = "doom_") -> Iterator[Path]:
+    """Give a folder for the length of a ``with`` statement, removed even if the program ends within it."""
+    path = make_folder(prefix)
+    try:
+        yield Path(path)
+    finally:
+        remove_folder(path)
+
+
+def engines_of(folders: Iterable[str]) -> dict[int, str]:
+    """Running engines whose configuration is in one of these folders: {process id: ViZDoom's name for the instance}."""
+    wanted = {os.fsencode(os.path.join(folder, CONFIG_NAME)) for folder in folders}
+    found = {}
+    for entry in os.listdir("/proc") if wanted and sys.platform == "linux" else ():
+        try:
+            words = Path("/proc", entry, "cmdline").read_bytes().split(b"\0") if entry.isdigit() else []
+        except OSError:  # ended meanwhile, or not ours to read
+            continue
+        if wanted.intersection(words):
+            name = words[words.index(_INSTANCE) + 1] if _INSTANCE in words[:-1] else b""
+            found[int(entry)] = os.fsdecode(name)
+    return found
+
+
+def forget_shared_memory(instance: str) -> None:
+    """Remove the names of an engine's shared memory; who has it open goes on using it."""
+    if instance:
+        for path in SHARED_MEMORY.glob("ViZDoom*" + instance):
+            path.unlink(missing_ok=True)
+
+
+def _wait(link: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
+    """At the program's ordinary end, stay until everything is removed."""
+    if os.getpid() == owner:
+        link.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+
+
+_link = _Link()
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked child: what its parent has is not its own."""
+    _link.drop()
+    _link.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _watch() -> None:
+    """Collect folders from standard input until it ends, then stop the engines there and remove them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    folders: set[str] = set()
+    rest = b""
+    while part := os.read(0, 1 << 16):
+        *messages, rest = (rest + part).split(b"\0")
+        for message in messages:
+            path = os.fsdecode(message[1:])
+            if message[:1] == b"+":
+                folders.add(path)
+            else:
+                folders.discard(path)
+    for _ in range(_ROUNDS if folders else 0):
+        for process, instance in engines_of(folders).items():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            forget_shared_memory(instance)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    _watch()
