@@ -3,7 +3,7 @@
     python benchmarks/provenance.py FILE -- COMMAND ...
 
 runs a command that writes FILE and adds its provenance, for commands of the package itself, which knows no repository.
-Where there is no repository either (a copy on another machine) the environment variable LI_ENV_COMMIT names the commit:
+For a copy of the tree on another machine the environment variable LI_ENV_COMMIT names the commit:
 `LI_ENV_COMMIT=$(git describe --always --abbrev=40 --dirty)`. Without it commit and clean are null, never a guess.
 """
 
@@ -42,12 +42,12 @@ def provenance(command: list[str] | None = None) -> dict[str, Any]:
         command: words of the command line; this process's by default.
 
     Returns:
-        ``command``; ``commit`` (40 digits, or what LI_ENV_COMMIT says, or None); ``clean``: whether all but recorded
+        ``command``; ``commit`` (what LI_ENV_COMMIT says, else 40 digits or None); ``clean``: whether all but recorded
         results was committed (None without a commit); ``date`` (UTC); ``gpus``: names; ``cpu`` and ``cpus``: model and
         how many this process may use; ``versions`` of python, torch, triton, numpy and li_env.
 
     Raises:
-        ValueError: LI_ENV_COMMIT is needed and no commit.
+        ValueError: LI_ENV_COMMIT is no commit.
     """
     commit, clean = committed()
     return {
@@ -70,19 +70,22 @@ def own_command() -> list[str]:
 
 
 def committed() -> tuple[str | None, bool | None]:
-    """(commit, clean) of the repository around this file, else of LI_ENV_COMMIT, else (None, None)."""
+    """(commit, clean) of LI_ENV_COMMIT, else of the repository around this file, else (None, None).
+
+    The variable goes first: a copy of the tree on another machine may bring a repository that is older than its files.
+    """
+    given = os.environ.get("LI_ENV_COMMIT")
+    if given:
+        match = COMMIT.fullmatch(given)
+        if match is None:
+            raise ValueError(f"LI_ENV_COMMIT={given[:80]!r} is not allowed; use 7 to 40 hex digits, or SHA-dirty")
+        return match[1], match[2] is None
     top = git("rev-parse", "--show-toplevel")
     if top is not None and Path(top.strip()).resolve() == ROOT:
         commit, status = git("rev-parse", "HEAD"), git("status", "--porcelain", "--no-renames", "--untracked-files=all")
         if commit is not None and status is not None:
             return commit.strip(), all(RESULTS.fullmatch(line[3:].strip('"')) for line in status.splitlines())
-    given = os.environ.get("LI_ENV_COMMIT")
-    if not given:
-        return None, None
-    match = COMMIT.fullmatch(given)
-    if match is None:
-        raise ValueError(f"LI_ENV_COMMIT={given[:80]!r} is not allowed; use 7 to 40 hex digits, or SHA-dirty")
-    return match[1], match[2] is None
+    return None, None
 
 
 def git(*words: str) -> str | None:
