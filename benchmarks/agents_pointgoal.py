@@ -6,7 +6,8 @@ is the recorded run; without arguments PPO is trained too, for hours. Trains the
 frames, up to the ends of their last episodes, (a) in the learned world under preset ``off``, (b) under ``all``,
 and (c) in the real game, each with several seeds, on maps that the world was trained on. All are then evaluated in the
 real game, beside agents that learn nothing. Writes OUT.json and OUT.png and prints the table. Needs ViZDoom for the
-game. With ``--keep FOLDER`` trainings that are complete there are not repeated.
+game. With ``--keep FOLDER`` trainings that are complete there are not repeated. With ``--trained FOLDER`` nothing is
+trained: the mapper of that folder is evaluated beside the agents that learn nothing, without a curve.
 
 The task. A step is one chunk: 3 m or 60 degrees at most; agents choose among eight whole and half moves and ``stop``.
 Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at steps of 0.25 m). 32 steps per episode.
@@ -91,6 +92,18 @@ def run_job(job: Job) -> dict[str, Any]:
     return {"final": final, "curve": points}
 
 
+def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `run_job` gives, and whose it is, of a mapper that is trained already."""
+    config = MapperConfig(**json.loads((folder / "agent.json").read_text())["config"])
+    (arm,) = [name for name, where in ARMS.items() if where == (config.world, config.preset)]
+    paths = {name: str(path) for name, path in files.items()}
+    job = Job("mapper", arm, config, str(folder), paths, arguments.episodes, 0, arguments.device, 0)
+    game = load_world("freedoom_game")
+    rules = {name: game_episodes(game, job.episodes[name]) for name in SETS}
+    final = {name: play(rule, trained(job, rule), job.count) for name, rule in rules.items()}
+    return {"agent": job.agent, "arm": arm, "config": asdict(config), "final": final, "curve": [], "log": []}
+
+
 def game_episodes(game: WorldModel, episodes: str) -> Episodes:
     """PointGoal in the game."""
     return open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=episodes)
@@ -105,8 +118,8 @@ def build_part(seeds: range, near: float, far: float, detour: float, starts: int
         return None
 
 
-def datasets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
-    """Training episodes on maps of the training split and two held-out sets; returns their files."""
+def datasets(folder: Path, maps: int, episodes: int, training: bool = True) -> dict[str, Path]:
+    """Training episodes on maps of the training split, and the sets of the evaluation; returns their files."""
     half = maps // 2
     # Held out are maps beyond those of the shipped start frames; only mazes and caves have many detours.
     wanted = {
@@ -116,6 +129,8 @@ def datasets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
         "open": (TEST[1000 : 1000 + max(1, episodes // 4)], 4.0, 12.0, 1.0, 2, 0),
         "trained maps": (TRAINING[half : half + min(half, episodes)], 8.0, 20.0, 1.3, 2, 1),
     }
+    if not training:
+        wanted = {name: wanted[name] for name in SETS}
     with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
         parts = {
             name: [pool.submit(build_part, seeds[first : first + PART], *rest) for first in range(0, len(seeds), PART)]
@@ -125,7 +140,7 @@ def datasets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
             name: EpisodeDataset.join([data for future in futures if (data := future.result()) is not None])
             for name, futures in parts.items()
         }
-    sets = {"training": EpisodeDataset.join([built["easy"], built["blocked"]])}
+    sets = {"training": EpisodeDataset.join([built["easy"], built["blocked"]])} if training else {}
     for name in SETS:
         sets[name] = EpisodeDataset(built[name].episodes[:episodes], built[name].frames)
     for name, data in sets.items():
@@ -279,6 +294,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=3, help="trainings at the same time")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS))
+    parser.add_argument("--trained", type=Path, help="folder of a mapper to evaluate instead of training any")
     parser.add_argument("--keep", type=Path, help="folder for episodes and agents; a temporary one by default")
     arguments = parser.parse_args()
     arguments.device = resolve_device(arguments.device)
@@ -290,10 +306,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        files = datasets(folder, arguments.maps, arguments.episodes)
+        files = datasets(folder, arguments.maps, arguments.episodes, arguments.trained is None)
         say("episodes built")
-        work = jobs(arguments, folder, files)
         runs = []
+        if arguments.trained is not None:
+            runs.append(evaluated(arguments.trained, files, arguments))
+            arguments.agents, arguments.arms = ["mapper"], [runs[0]["arm"]]
+            say(f"mapper of {arguments.trained}: SPL {runs[0]['final']['detour']['spl']['mean']:.3f}")
+        work = [] if arguments.trained else jobs(arguments, folder, files)
         with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             for job, found in zip(work, pool.map(run_job, work), strict=True):
                 log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
@@ -328,7 +348,8 @@ def main() -> None:
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(arguments.out.with_suffix(".json"), report)
-    draw(report, arguments.out.with_suffix(".png"))
+    if any(run["curve"] for run in runs):
+        draw(report, arguments.out.with_suffix(".png"))
     show(report)
 
 
