@@ -22,6 +22,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.dynamics import examine, smoothed
 from li_env.accel.forks import refuse_lost_gpu
 from li_env.accel.history import History
+from li_env.accel.micro_batch import episodes_together
 from li_env.accel.noise import standard_normal
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planner import Planner
@@ -116,11 +117,13 @@ class Engine:
         config: the acceleration settings of episodes that bring none of their own.
         device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one. A world that
             can decode without going to the host has a method ``decode_on_device``, like ``decode`` but for that.
+        batch: episodes that the environment holds. Worlds choose the size of their micro-batches by it, so that frames
+            do not depend on how many episodes a call brings.
     """
 
-    def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False) -> None:
+    def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False, batch: int = 1) -> None:
         check_device(world)
-        self.world, self.config, self.device_frames = world, config, device_frames
+        self.world, self.config, self.device_frames, self.batch = world, config, device_frames, batch
         view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
         self._view_overlap = view_overlap
         self.planner = Planner(world.spec, config, view_overlap)
@@ -156,7 +159,7 @@ class Engine:
                 raise ValueError(f"{key}: {len(values)} given for {len(images)} images; one per image is needed")
         for index, (image, seed, pose) in enumerate(zip(images, seeds, poses, strict=True)):
             self._check_start(index, image, seed, pose)
-        with own_torch_state(), torch.inference_mode():
+        with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             scenes = self.world.start(images, prompts)
         return [
             EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
@@ -188,7 +191,7 @@ class Engine:
         if plans is not None:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
         clock = _Clock(len(states), self.world.device)
-        with own_torch_state(), torch.inference_mode():
+        with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
             # Asked for now: a GPU draws it while the host plans.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,12 @@ def open_episodes(
     frame_size: tuple[int, int] | None = None,
     grayscale: bool = False,
     latent_actions: bool = False,
+    batch: int = 1,
 ) -> Episodes:
     """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 
-    With ``device_frames`` frames are tensors on the world's device from the first step on.
+    With ``device_frames`` frames are tensors on the world's device from the first step on; ``batch`` is the number of
+    episodes that the environment holds.
 
     Raises:
         ValueError: any argument that is not allowed; the message names it, its value and what is.
@@ -85,7 +88,7 @@ def open_episodes(
     each = check_flag("latent_actions", latent_actions)
     actions = LatentActions(held, model.spec.chunk_latents) if each else held
     form = FrameFormat(model.spec.frame_size, frame_size, grayscale)
-    return Episodes(Engine(model, config, device_frames), actions, observation, timings, chosen, plan_info, form)
+    return Episodes(Engine(model, config, device_frames, batch), actions, observation, timings, chosen, plan_info, form)
 
 
 class Episodes:
@@ -128,6 +131,13 @@ class Episodes:
         self._sensors = self.task.sensor_spaces(self.spec)
         self.observation_space = self._space(self.form)
         self.world_space = self._space(FrameFormat(self.spec.frame_size))
+
+    def in_batches_of(self, count: int) -> Episodes:
+        """Return these rules for an environment that holds ``count`` episodes (`Engine`, ``batch``)."""
+        other = copy(self)
+        other.engine = copy(self.engine)
+        other.engine.batch = count
+        return other
 
     def start(
         self,

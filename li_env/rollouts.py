@@ -143,6 +143,7 @@ def play_episodes(
         for index, one in enumerate(options):
             rules.check_options(one)
             _number("reset option episode", one.get("episode", index))
+    rules = rules.in_batches_of(batch)  # as the batch runs empty, a world's micro-batches stay what they are
     queue = _queue(rules, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
     played = _play(rules, act, queue, batch, limit, _preset_of(env, rules))
     return _sorted(played) if in_order else played

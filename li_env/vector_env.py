@@ -93,7 +93,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self.device_obs = device_obs
-        self.episodes = open_episodes(**{"preset": DEFAULT_PRESET, **kwargs}, device_frames=device_obs)
+        kwargs = {"preset": DEFAULT_PRESET, **kwargs}
+        self.episodes = open_episodes(**kwargs, device_frames=device_obs, batch=self.num_envs)
         self.world = self.episodes.world
         check_memory(self.world, self.num_envs, self.max_episode_steps)
         # Wrappers are known to change spaces in place: these are copies of those that the environment computes with.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from li_env.accel.camera import CameraMotion, motion_table
+from li_env.accel.micro_batch import reckoned
 from li_env.accel.transfer import upload
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.errors import check_choice
@@ -132,7 +133,7 @@ class FreedoomWorld:
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         """See `WorldModel.start`."""
         scenes: list[FreedoomScene] = []
-        for count, run in blocks(images, block_size(len(images), self.device)):
+        for count, run in blocks(images, block_size(reckoned(len(images)), self.device)):
             latents = self.autoencoder.encode(torch.from_numpy(np.stack(run)).to(self.device))
             # Copies: an episode must not keep its whole block alive.
             scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
@@ -145,7 +146,7 @@ class FreedoomWorld:
         for group in _groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
             if not out[group[0]]:
                 continue
-            for count, run in blocks(group, block_size(len(requests), self.device)):
+            for count, run in blocks(group, block_size(reckoned(len(requests)), self.device)):
                 waiting.append((run[:count], self._feasible([requests[index] for index in run])[:count]))
         if not waiting:
             return out
@@ -166,7 +167,7 @@ class FreedoomWorld:
     def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
         """`generate` for ``count`` requests that may still be in the making: a block begins as soon as it is full."""
         out: list[torch.Tensor] = [torch.empty(0)] * count
-        size = block_size(count, self.device)
+        size = block_size(reckoned(count), self.device)
         waiting = WaitingRoom(size)
 
         def carry_out(block: Block) -> None:
@@ -198,7 +199,7 @@ class FreedoomWorld:
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
-        size = self.spec.chunk_latents * block_size(len(latents), self.device)
+        size = self.spec.chunk_latents * block_size(reckoned(len(latents)), self.device)
         frames = []
         for part in joined.split(size):
             missing = size - len(part)
