@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from li_env.validation import shown_path
 from li_env.worlds import checkpoints
 from li_env.worlds.checkpoints import (
     CheckpointError,
@@ -121,7 +122,7 @@ def test_misfits_are_reported_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_into(network, TensorFile(path), "a test model", CPU, torch.float32)
     assert str(caught.value) == (
-        f"{path} is not a test model: 2 missing: 0.bias, 1.bias; 1 unexpected: old; "
+        f"{shown_path(path)} is not a test model: 2 missing: 0.bias, 1.bias; 1 unexpected: old; "
         "1 of another shape: 0.weight [2, 4] for [2, 3]; 1 of another dtype: 1.weight I32"
     )
     assert all(value.is_meta for value in network.state_dict().values())

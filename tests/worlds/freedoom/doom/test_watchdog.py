@@ -51,7 +51,8 @@ ENDS = {
     "_exit": LOCAL + "    os._exit(3)\n",
     "exec": LOCAL + "    os.execv(sys.executable, [sys.executable, '-c', 'pass'])\n",
     "SIGTERM": LOCAL + KILL.format("SIGTERM"),
-    "SIGINT": LOCAL + KILL.format("SIGINT"),
+    # A program that was started in the background may have inherited that the signal is ignored.
+    "SIGINT": LOCAL + "    signal.signal(signal.SIGINT, signal.default_int_handler)\n" + KILL.format("SIGINT"),
     "SIGKILL": LOCAL + KILL.format("SIGKILL"),
     "SIGKILL, pool": POOL + KILL.format("SIGKILL"),
     "SIGKILL of the group": LOCAL + "    os.killpg(os.getpid(), signal.SIGKILL)\n",
