@@ -2,7 +2,7 @@
 
 Poses are camera-to-world 4x4 float64 matrices with OpenCV axes (x right, y down, z forward) acting on column vectors.
 The motion of one latent rotates first (yaw about the camera's y axis, then pitch about its x axis) and then translates
-along the new axes. Source: specs/hy_worldplay.md 6.1 and 6.2.
+along the new axes. Source: docs/spec/hy_worldplay.md, sections 6.1 and 6.2.
 """
 
 from __future__ import annotations

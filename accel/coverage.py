@@ -1,8 +1,8 @@
 """Memory by coverage: old latents that show of the coming views what the recent ones do not.
 
 The release asks how similar the best old view is. Walking ahead, the views just before the recent window are always
-similar, so that it takes plain walking for coming back (specs/hy_worldplay.md 9.2). Here, sample points in the frusta
-of the coming views are crossed out if the recent frames show them; old frames count only for what is left.
+similar, so that it takes plain walking for coming back (docs/spec/hy_worldplay.md, section 9.2). Here, sample points in
+the frusta of the coming views are crossed out if the recent frames show them; old frames count only for what is left.
 """
 
 from __future__ import annotations

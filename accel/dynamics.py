@@ -1,6 +1,6 @@
 """What the engine asks about finished latents: whether they are finite, and how much they changed.
 
-The change drives the adaptive window: specs/light_interaction.md 1, equations 1 and 2.
+The change drives the adaptive window: docs/spec/light_interaction.md, section 1 (equations 1 and 2).
 """
 
 from __future__ import annotations

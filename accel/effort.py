@@ -34,8 +34,8 @@ class FullSchedule:
 class ShortenedSchedule:
     """In a revisit only the first and the last step.
 
-    The paper keeps all steps and reuses the first velocity for those between (specs/light_interaction.md 2). Euler
-    steps along one velocity add up to one step, so for worlds with an Euler sampler this is the same without any
+    The paper keeps all steps and reuses the first velocity between the two (docs/spec/light_interaction.md, section 2).
+    Euler steps along one velocity add up to one step, so for worlds with an Euler sampler this is the same without any
     stored tensor; a world with another sampler simply runs the shorter schedule. With two steps or fewer there is
     nothing between.
     """

@@ -81,13 +81,15 @@ def threshold(value: float | None, spec: WorldSpec) -> float:
 
 
 class NearestView:
-    """The plain model's rule (specs/hy_worldplay.md 5.3): the start of the episode and the most similar groups.
+    """The plain model's rule: the start of the episode and the most similar groups.
 
     Groups are aligned to multiples of ``spec.memory_group``. If the memory holds two groups or more, the first of them
     is always the start of the episode. The others are those with the highest similarity: the mean view overlap of the
     coming poses with the first and the middle frame of the group; of equals, the older one. Only whole groups before
     the recent window count. The reported similarity is the best of all candidates, the start of the episode included.
     As long as everything fits, everything is kept.
+
+    Source: docs/spec/hy_worldplay.md, section 5.3.
     """
 
     def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap, config: AccelConfig | None = None) -> None:
@@ -145,12 +147,14 @@ class NearestView:
 
 
 class FovGate(NearestView):
-    """The release's rule (specs/hy_worldplay.md 9.2): retrieved groups come back only if one is similar enough.
+    """The release's rule: retrieved groups come back only if one is similar enough.
 
     Groups are ranked as by `NearestView`. The start of the episode is always kept and is no candidate. If the best
     candidate stays below ``memory_threshold``, no other group joins. While the history is shorter than the budget,
     everything is kept and nothing compared: the similarity is 0. The group just before the recent window is a
     candidate, so that walking ahead counts as coming back; `coverage` does better.
+
+    Source: docs/spec/hy_worldplay.md, section 9.2.
     """
 
     def _candidates(self, requests: Sequence[MemoryRequest]) -> list[np.ndarray]:

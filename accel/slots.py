@@ -1,7 +1,7 @@
 """Memory by slots: each slot looks for the old latent that shows most of one coming view.
 
-This is the plain rule of Matrix-Game-3.0 and the release's gate on it (specs/matrix_game_3.md 5 and 12.1), with one
-difference: the original scores views by points on the very border of the frustum, so that a view seen before scores
+The plain rule of Matrix-Game-3.0 and the release's gate on it (docs/spec/matrix_game_3.md, sections 5 and 12.1), with
+one difference: the original scores views by points on the border of the frustum, so that a view seen before scores
 0.6 to 0.9 at random and the decision can flip with the precision of the arithmetic. Points inside the frustum and a
 tolerance for rounding (`views.FrustumSampler`) give 1.
 """

@@ -1,6 +1,6 @@
 """How many of the most recent latents join the context: a fixed window, or one that follows the latents' change.
 
-Source: specs/light_interaction.md 1, equations 1 to 3.
+Source: docs/spec/light_interaction.md, section 1 (equations 1 to 3).
 """
 
 from __future__ import annotations

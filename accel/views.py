@@ -1,7 +1,8 @@
 """How much of one camera view another one shows.
 
 Two measures with one interface: `FrustumSampler`, ours (true pinhole frustum, points spread evenly, seeded), and
-`BallOverlap`, the one HY-WorldPlay was trained with (specs/hy_worldplay.md 5.1 and 5.2). Neither knows about walls.
+`BallOverlap`, the one HY-WorldPlay was trained with (docs/spec/hy_worldplay.md, sections 5.1 and 5.2). Neither knows
+about walls.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class BallOverlap:
 
 
 def ball_points(count: int, seed: int, radius: float = 8.0) -> np.ndarray:
-    """Points [count, 3] float32, even in a ball of this radius (specs/hy_worldplay.md 5.1).
+    """Points [count, 3] float32, even in a ball of this radius (docs/spec/hy_worldplay.md, section 5.1).
 
     From an own seeded generator: upstream draws them from the global one, so that its choices cannot be repeated.
     """
@@ -132,7 +133,7 @@ def ball_overlap(
     fov: tuple[float, float] = (60.0, 35.0),
     radius: float = 8.0,
 ) -> np.ndarray:
-    """Similarity [..., q, m] of specs/hy_worldplay.md 5.2 for poses [..., q, 4, 4] and [..., m, 4, 4].
+    """Similarity [..., q, m] of docs/spec/hy_worldplay.md, section 5.2, for poses [..., q, 4, 4] and [..., m, 4, 4].
 
     Of the ``points`` [n, 3] (frame of the current camera) whose azimuth and elevation lie within ``fov`` (degrees, full
     angles), the share that lies within ``fov`` of the candidate's axis too and nearer than ``radius`` to it; 0 if none

@@ -8,7 +8,7 @@ Speed does not depend on the values of weights and latents. One process measures
 - ``calls``: context pass and denoising call for 4 to 20 context latents, dense and block sparse;
 - ``steady``: whole chunks under every preset, in both regimes, with the plans that the planner makes on the two
   trajectories; stage times by events on the device, peak memory of transformer and caches, and the floor: operations
-  (specification, section 8) over the measured ceilings of an H200;
+  (docs/spec/hy_worldplay.md, section 8) over the measured ceilings of an H200;
 - ``kernels``: time by kernel class of one chunk of ``off`` and one of ``all``;
 - ``feed_forward``: a layer with the activation inside its first product and apart;
 - ``rollouts``: 253 frames through the engine for ``off`` and ``all``;

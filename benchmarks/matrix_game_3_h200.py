@@ -9,7 +9,8 @@ Speed does not depend on the values of weights and latents. One process measures
   20 latents, camera, actions and text in every step; with all products in bfloat16, and with float32 where it has them;
 - ``steady``: clips under every preset with the plans that the planner makes on two trajectories, going and coming back;
   stage times by events on the device, peak memory of transformer and caches, frames per second without decoding, and
-  the floor: operations (specification 11, without what is not computed) over the measured ceilings of an H200;
+  the floor: operations (docs/spec/matrix_game_3.md, section 11, without what is not computed) over the
+  measured ceilings of an H200;
 - ``ratios``: ``all`` against ``off`` and against the original, and what was asked for;
 - ``kernels``: time by kernel class of one clip coming back, ``off`` and ``all``;
 - ``rollouts``: eight clips through the engine, ``off``, ``all`` and ``paper``, planning included.

@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python benchmarks/kernels/block_sparse_attention.py --out h200.json
 
-Shapes of HY-WorldPlay (specification, section 9.4): 2 x 16 heads of width 128, a grid of 30 x 52 tokens per latent,
+Shapes of HY-WorldPlay (docs/spec/hy_worldplay.md, section 9.4): 2 x 16 heads of width 128, 30 x 52 tokens per latent,
 tiles of 4 x 8 x 4 in both cuts, 900 text tokens. ``decode``: 4 latents of queries over text, 4 to 20 latents of history
 (17.5 % of the tiles kept) and themselves. ``context``: the history over text and itself (30 % kept, neighbours first).
 

@@ -52,7 +52,7 @@ def block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: Selec
     Raises:
         ValueError: shapes, types or devices that do not fit.
 
-    Source: arXiv 2605.31158, block-sparse attention; specification of HY-WorldPlay, sections 9.4 and 10.
+    Source: arXiv 2605.31158, block-sparse attention; docs/spec/hy_worldplay.md, sections 9.4 and 10.
     """
     for name, means, table in (
         ("query_means", query_means, plan.layout.queries),

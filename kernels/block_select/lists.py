@@ -137,7 +137,7 @@ def selection_plan(
     Raises:
         ValueError: a ratio outside (0, 1] or a mask of the wrong shape.
 
-    Source: specification of HY-WorldPlay, section 9.4.
+    Source: docs/spec/hy_worldplay.md, section 9.4.
     """
     worlds, width = layout.queries.entries.shape
     ratios = [ratio] * worlds if isinstance(ratio, (int, float)) else list(ratio)

@@ -39,7 +39,7 @@ def naive_block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan:
         key_means: float32 [B, H, Nk, D].
         plan: budgets and protected tiles.
 
-    Source: specification of HY-WorldPlay, section 9.4; true lengths and float32 on purpose (section 10, 2-3).
+    Source: docs/spec/hy_worldplay.md, section 9.4; true lengths and float32 on purpose (section 10.1, 2 and 3).
     """
     scores = torch.matmul(query_means, key_means.transpose(-1, -2)) / query_means.shape[-1] ** 0.5
     scores = scores.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)

@@ -47,7 +47,7 @@ def block_sparse_attention(
 
     Tensors that need gradients take the torch path; the Triton kernel is for inference.
 
-    Source: arXiv 2605.31158; specification of HY-WorldPlay, sections 9.4 and 10.
+    Source: arXiv 2605.31158; docs/spec/hy_worldplay.md, sections 9.4 and 10.
     """
     return block_sparse_attention_with_lse(query, key, value, layout, lists, scale)[0]
 

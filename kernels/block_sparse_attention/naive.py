@@ -28,7 +28,7 @@ def naive_block_sparse_attention(
         Output float32 [B, H, Sq, D] and log-sum-exp of the scaled scores float32 [B, H, Sq]; 0 and -inf outside of all
         query tiles.
 
-    Source: arXiv 2605.31158; specification of HY-WorldPlay, section 9.4, without its padding (section 10, 1).
+    Source: arXiv 2605.31158; docs/spec/hy_worldplay.md, section 9.4, without its padding (section 10.1, 1).
     """
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     output = torch.zeros(query.shape, dtype=torch.float32, device=query.device)

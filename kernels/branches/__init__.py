@@ -38,7 +38,7 @@ def split_branches(
     Raises:
         ValueError: shapes or strides that do not fit.
 
-    Source: specification of HY-WorldPlay, sections 3.4 to 3.7.
+    Source: docs/spec/hy_worldplay.md, sections 3.4 to 3.7.
     """
     worlds, heads, tokens, width = out.shape
     if tuple(x.shape) != (worlds // 2, tokens, heads * width) or worlds % 2 or width % 4:
@@ -73,7 +73,7 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
     Raises:
         ValueError: shapes or strides that do not fit.
 
-    Source: specification of HY-WorldPlay, sections 3.5 and 3.7.
+    Source: docs/spec/hy_worldplay.md, sections 3.5 and 3.7.
     """
     worlds, _, tokens, width = attended.shape
     if worlds % 2 or width % 4:

@@ -34,7 +34,7 @@ def extended_frames(
     Raises:
         ValueError: shapes or strides that do not fit.
 
-    Source: specifications of HY-WorldPlay, section 7.1, and of Matrix-Game-3.0, section 9.
+    Source: docs/spec/hy_worldplay.md, section 7.1; docs/spec/matrix_game_3.md, section 9.
     """
     if edge not in EDGES:
         raise ValueError(f"edge={edge!r} is unknown; allowed: {', '.join(EDGES)}")

@@ -37,7 +37,7 @@ def gated_norm(
 
     For inference: nothing here can be differentiated.
 
-    Source: specification of HY-WorldPlay, sections 3.2 and 3.5.
+    Source: docs/spec/hy_worldplay.md, sections 3.2 and 3.5.
     """
     if len(branches) > 2 or (gate is None) != (not branches):
         raise ValueError(f"branches: {len(branches)} with gate={'none' if gate is None else 'given'}: 0 or 1 to 2")

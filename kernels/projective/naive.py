@@ -15,7 +15,7 @@ def apply_projective(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     Returns:
         Same shape and dtype as ``x``.
 
-    Source: specification of HY-WorldPlay, section 3.7.
+    Source: docs/spec/hy_worldplay.md, section 3.7.
     """
     batch, heads, tokens, width = x.shape
     frames = matrices.shape[1]

@@ -3,7 +3,7 @@
 The stream is float32 [B, S, C]. Its first ``known`` tokens are given frames and the others are being denoised; gates,
 scales and shifts therefore come as two rows [2, C], float32. Every function may overwrite ``x``: use what it returns.
 
-Source: specification of Matrix-Game-3.0, sections 3.6 and 3.9.
+Source: docs/spec/matrix_game_3.md, sections 3.6 and 3.9.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def rms_rotary(
     Raises:
         ValueError: shapes that do not fit.
 
-    Source: specification of Matrix-Game-3.0, sections 3.5 to 3.7.
+    Source: docs/spec/matrix_game_3.md, sections 3.5 to 3.7.
     """
     if x.ndim != 3 or x.shape[2] % (2 * heads):
         raise ValueError(f"x: shape {tuple(x.shape)}: [worlds, tokens, channels], channels a multiple of {2 * heads}")

@@ -15,7 +15,7 @@ def apply_rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
     Returns:
         Same shape and dtype as ``x``; the rotation itself runs in float32.
 
-    Source: specification of HY-WorldPlay, section 3.6.
+    Source: docs/spec/hy_worldplay.md, section 3.6.
     """
     first, second = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     rotated = torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1)

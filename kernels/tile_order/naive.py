@@ -12,7 +12,7 @@ def naive_tiles(grid: tuple[int, int, int], shape: tuple[int, int, int]) -> list
         grid: (T, H, W), tokens per axis.
         shape: (t, h, w), the tile shape.
 
-    Source: specification of HY-WorldPlay, section 9.4.
+    Source: docs/spec/hy_worldplay.md, section 9.4.
     """
     _, rows, columns = grid
     tiles = []

@@ -72,7 +72,7 @@ def tile_order(
     Raises:
         ValueError: an extent below 1 or an unknown cut.
 
-    Source: specification of HY-WorldPlay, section 9.4 (order of tiles and of tokens in a tile: time, row, column).
+    Source: docs/spec/hy_worldplay.md, section 9.4 (order of tiles and of tokens in a tile: time, row, column).
     """
     for name, extents in (("grid", grid), ("shape", shape)):
         if len(extents) != 3 or min(extents) < 1:

@@ -32,7 +32,7 @@ def time_attention(
     Raises:
         ValueError: shapes that do not fit.
 
-    Source: specification of Matrix-Game-3.0, section 3.7.
+    Source: docs/spec/matrix_game_3.md, section 3.7.
     """
     if qkv.ndim != 3 or qkv.shape[2] % (6 * heads):
         raise ValueError(f"qkv: shape {tuple(qkv.shape)}: [worlds, tokens, 3 * {heads} heads * channels] is needed")

@@ -11,7 +11,7 @@
 
 For inference only: buffers are overwritten and nothing can be differentiated.
 
-Source: specification of HY-WorldPlay, sections 3.5, 3.8 and 10 (9 to 14 and 18).
+Source: docs/spec/hy_worldplay.md, sections 3.5, 3.8 and 10.2.
 """
 
 from __future__ import annotations

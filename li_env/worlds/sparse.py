@@ -4,7 +4,7 @@ Tokens are brought into tile order before the first block and back after the las
 token by token, so nothing is reordered in between, and the keys and values of the context pass stay in tile order for
 the denoising calls. Text and the current chunk are always seen; of the history every query tile sees its best tiles.
 
-Source: arXiv 2605.31158; specification of HY-WorldPlay, sections 9.4 and 10 (13 and 14).
+Source: arXiv 2605.31158; docs/spec/hy_worldplay.md, sections 9.4 and 10.2.
 """
 
 from __future__ import annotations

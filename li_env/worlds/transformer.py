@@ -3,7 +3,7 @@
 A chunk of latents attends to [context | itself] without any mask. The context is a set of finished latents that runs
 once per chunk (`ContextPass`) and leaves its keys and values behind; the denoising steps then only read them. Two
 attention branches share their projections: branch R rotates queries and keys by per-token positions (RoPE), branch P
-transforms them by per-frame camera matrices (ProPE). Source: specification of HY-WorldPlay, section 3.
+transforms them by per-frame camera matrices (ProPE). Source: docs/spec/hy_worldplay.md, section 3.
 
 With a `TilePass` the same calls run block sparse in tile order; frames are then cut into runs (see `worlds.sparse`).
 
@@ -81,7 +81,7 @@ BlockCache = tuple[torch.Tensor, torch.Tensor]
 
 
 def sinusoid(value: torch.Tensor, width: int = 256) -> torch.Tensor:
-    """[cos | sin] features of a scalar (specification section 3.1): [...] -> [..., width], float32."""
+    """[cos | sin] features of a scalar (docs/spec/hy_worldplay.md, section 3.1): [...] -> [..., width], float32."""
     half = width // 2
     frequencies = torch.exp(
         -torch.log(torch.tensor(10000.0)) * torch.arange(half, device=value.device, dtype=torch.float32) / half

@@ -1,4 +1,4 @@
-"""The preset ``paper`` decides as the release does: its stored decisions, and its scores in specs/hy_worldplay.md 9."""
+"""The preset ``paper`` decides as the release does: its decisions and scores (docs/spec/hy_worldplay.md, section 9)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RELEASE = {
     "sparse": PAPER.replace(**LONG, denoising="full"),
     "all": PAPER,
 }
-"""The release's presets (specs/hy_worldplay.md 9.1)."""
+"""The release's presets (docs/spec/hy_worldplay.md, section 9.1)."""
 
 
 @cache

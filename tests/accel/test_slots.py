@@ -1,4 +1,4 @@
-"""Memory by slots on the trajectories of specs/matrix_game_3.md 5 and 12: decisions that do not hang on rounding."""
+"""Memory by slots on the trajectories of docs/spec/matrix_game_3.md, sections 5 and 12: what rounding cannot change."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_exact_revisits_are_revisits_in_any_precision(kind: str) -> None:
 
 
 def test_the_gate_keeps_what_the_release_keeps() -> None:
-    """Specification 12.1: turning away keeps the last slot alone, coming back keeps all; walking keeps all always."""
+    """Turning away keeps the last slot, coming back and walking keep all (docs/spec/matrix_game_3.md, section 12.1)."""
     turning = plans(track(TURN), PAPER)
     assert [len(plan.slots) for plan in turning[:7]] == [1, 1, 1, 5, 5, 5, 5]
     assert [plan.steps for plan in turning[:7]] == [3, 3, 3, 2, 2, 2, 2]

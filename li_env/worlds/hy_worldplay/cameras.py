@@ -1,6 +1,6 @@
 """Where cameras and tokens are, as the transformer sees it: rotation by slot, row and column, and camera matrices.
 
-Source: specification of HY-WorldPlay, sections 3.6 and 3.7.
+Source: docs/spec/hy_worldplay.md, sections 3.6 and 3.7.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Conditioning:
         byt5: [m, 1472], states of the quoted text in the prompt; m = 0 without any.
         vision: [729, 1152], states of the image encoder for the start image.
 
-    Source: specification of HY-WorldPlay, sections 3.3 and 7.2 to 7.4.
+    Source: docs/spec/hy_worldplay.md, sections 3.3 and 7.2 to 7.4.
     """
 
     text: torch.Tensor

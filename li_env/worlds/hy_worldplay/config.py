@@ -35,7 +35,7 @@ class HYWorldPlayConfig:
     ``latent_channels`` are the channels of a latent, ``rope_dims`` the channels of a head that carry time, row and
     column, ``byt5_widths`` the input, inner and output width of the glyph text mapper.
 
-    Source: specification of HY-WorldPlay, section 1.1.
+    Source: docs/spec/hy_worldplay.md, section 1.1.
     """
 
     latent_channels: int = 32

@@ -4,7 +4,7 @@ Three frozen encoders: Qwen2.5-VL's language model for the prompt, Glyph's ByT5 
 the picture, SigLIP for the image. None of them sees padding: it changes nothing for the valid tokens and would cost
 most of the time.
 
-Source: specification of HY-WorldPlay, sections 7.2 to 7.4.
+Source: docs/spec/hy_worldplay.md, sections 7.2 to 7.4.
 """
 
 from __future__ import annotations

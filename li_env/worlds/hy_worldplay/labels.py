@@ -1,6 +1,6 @@
 """The discrete action label of a camera motion: 9 translations times 9 rotations.
 
-Source: specification of HY-WorldPlay, section 6.4.
+Source: docs/spec/hy_worldplay.md, section 6.4.
 """
 
 from __future__ import annotations

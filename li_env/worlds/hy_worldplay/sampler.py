@@ -1,6 +1,6 @@
 """Noise levels and Euler steps of the distilled model.
 
-Source: specification of HY-WorldPlay, sections 1.2, 4.1 and 4.2.
+Source: docs/spec/hy_worldplay.md, sections 1.2, 4.1 and 4.2.
 """
 
 from __future__ import annotations

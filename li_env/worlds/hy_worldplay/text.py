@@ -3,7 +3,7 @@
 It runs once per prompt and image: text tokens never look at video tokens and always stand at timestep 0, so their keys
 and values hold for a whole episode, and none of these weights is needed afterwards.
 
-Source: specification of HY-WorldPlay, sections 3.3 and 3.4.
+Source: docs/spec/hy_worldplay.md, sections 3.3 and 3.4.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ the original does, because its middle attention looks back over frames; the orig
 its attention sees one frame. The decoder here walks through the same layers with frame memories in place of padding
 and attention within each frame: equal to the original, whatever the number of latents per call.
 
-Source: specification of HY-WorldPlay, section 7.1.
+Source: docs/spec/hy_worldplay.md, section 7.1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The action module of a transformer block: keyboard and mouse enter by attention along time (specification 3.7).
+"""The action module of a transformer block: keyboard and mouse enter by attention along time.
+
+Source: docs/spec/matrix_game_3.md, section 3.7.
 
 Every latent sees a window of action rows. The mouse window joins the picture tokens, which then attend to each other
 along time, separately at every position of the picture; the keyboard window gives one key and value per latent, shared

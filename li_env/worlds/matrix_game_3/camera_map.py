@@ -1,4 +1,6 @@
-"""The camera map: place and ray direction of every pixel, as the transformer reads them (specification 4.4).
+"""The camera map: place and ray direction of every pixel, as the transformer reads them.
+
+Source: docs/spec/matrix_game_3.md, section 4.4.
 
 Relative poses do not depend on the axes of the world, so the poses may be those of the engine or those of
 `kinematics.camera_to_world`.

@@ -50,7 +50,7 @@ class ActionConfig:
 
 @dataclass(frozen=True)
 class MatrixGame3Config:
-    """Sizes of the transformer (specification 1.2); names as in the published file.
+    """Sizes of the transformer (docs/spec/matrix_game_3.md, section 1.2); names as in the published file.
 
     Attributes:
         in_dim, out_dim: latent channels.

@@ -1,6 +1,6 @@
 """Prompt to text states: UMT5-XXL, without padding (it changes nothing for the valid tokens).
 
-Source: specification of Matrix-Game-3.0, sections 8 and 10.
+Source: docs/spec/matrix_game_3.md, sections 8 and 10.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From keyboard and mouse to poses (specification 4.2 and 4.3).
+"""From keyboard and mouse to poses (docs/spec/matrix_game_3.md, sections 4.2 and 4.3).
 
 A pose is (x, y, z, pitch, yaw): place in centimetres, angles in degrees; x points ahead at yaw 0, y to the right, z up,
 a left-handed world. Positive pitch looks *down*, although the key that gives it is labelled "up" in the original. The

@@ -1,4 +1,4 @@
-"""Loading the published Matrix-Game-3.0 checkpoint (specification 1.1, 9).
+"""Loading the published Matrix-Game-3.0 checkpoint (docs/spec/matrix_game_3.md, sections 1.1 and 9).
 
 The folder is the published one, `PARTS` names what is needed of it:
 

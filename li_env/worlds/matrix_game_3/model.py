@@ -1,4 +1,4 @@
-"""The transformer of Matrix-Game-3.0 (specification 3), in one readable file.
+"""The transformer of Matrix-Game-3.0 (docs/spec/matrix_game_3.md, section 3), in one readable file.
 
 One bidirectional sequence holds memory latents, given latents and the new ones; there is no cache of keys and values
 between steps. What does not change from step to step is computed once: the text (`MatrixGame3Model.embed_text`, once

@@ -40,7 +40,7 @@ def rows_of(mouse: str, key: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class ReleaseGate:
-    """The shortcuts of the Light Interaction release (specification 12.1).
+    """The shortcuts of the Light Interaction release (docs/spec/matrix_game_3.md, section 12.1).
 
     Attributes:
         prune: memory slots whose score stays below ``threshold`` are left out, but for the last one.

@@ -1,4 +1,4 @@
-"""Rotary positions of the transformer and of its action modules (specification 3.5 and 3.7)."""
+"""Rotary positions of the transformer and of its action modules (docs/spec/matrix_game_3.md, sections 3.5 and 3.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The sampler: UniPC of order 2 for flow models (specification 7), for any decreasing noise levels.
+"""The sampler: UniPC of order 2 for flow models, for any decreasing noise levels.
+
+Source: docs/spec/matrix_game_3.md, section 7.
 
 A step predicts the next latents from the clean ones estimated so far; once the model has been asked there,
 the step before is corrected with the new estimate. The last step gives the clean estimate itself. Two steps are

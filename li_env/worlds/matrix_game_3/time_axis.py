@@ -1,4 +1,4 @@
-"""Video frames, latents and clips (specification 2).
+"""Video frames, latents and clips (docs/spec/matrix_game_3.md, section 2).
 
 Frame 0 is latent 0; latent j >= 1 covers frames 4 j - 3 to 4 j and has the pose of frame 4 j. An episode begins with a
 long clip; every later one repeats the last latents of the clip before it in front of its new ones.

@@ -9,7 +9,7 @@ video in the caller's hands, so that a video goes on where the last call ended. 
 
 The light decoders have the same layers at half or a quarter of the width.
 
-Source: specification of Matrix-Game-3.0, section 9.
+Source: docs/spec/matrix_game_3.md, section 9.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def test_selection_does_not_see_a_constant_that_is_orthogonal_to_the_queries():
 
 @pytest.mark.parametrize(
     ("ratio", "tiles", "minimum", "kept"),
-    # Budgets of the specification of HY-WorldPlay, section 9.4.
+    # Budgets of docs/spec/hy_worldplay.md, section 9.4.
     [(0.175, 156, 1, 27), (0.175, 260, 1, 45), (0.3, 104, 7, 31), (0.3, 260, 7, 78), (0.3, 8, 7, 7), (0.1, 4, 1, 1),
      (0.5, 0, 1, 0), (1.0, 9, 1, 9)],
 )  # fmt: skip

@@ -47,7 +47,7 @@ def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
 
 
 def test_operations_are_those_of_the_specification(benchmark_module: ModuleType) -> None:
-    """Section 8.1, without the modulation of every token: TFLOP per chunk by context latents."""
+    """TFLOP per chunk by context latents, modulation once per latent (docs/spec/hy_worldplay.md, section 8.1)."""
     from dataclasses import dataclass
     from types import SimpleNamespace
 

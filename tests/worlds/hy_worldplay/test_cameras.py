@@ -78,7 +78,7 @@ def test_poses_are_seen_from_the_start_of_the_episode() -> None:
 
 
 def test_coarse_matrices_are_the_original_s_rounding() -> None:
-    """Specification, section 3.7: P P^-1 is off by up to 3.8e-3 there."""
+    """P P^-1 is off by up to 3.8e-3 there (docs/spec/hy_worldplay.md, section 3.7)."""
     matrices = world_to_camera(poses(), np.eye(4))
     exact, coarse = (
         camera_tables(tiny_config(), matrices, torch.tensor(FOCAL), (1, 1), 0, coarse) for coarse in (False, True)

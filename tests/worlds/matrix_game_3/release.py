@@ -1,4 +1,4 @@
-"""Block-sparse attention as the Light Interaction release computes it, zero tokens included (specification 12)."""
+"""Block-sparse attention of the Light Interaction release, with its zeros (docs/spec/matrix_game_3.md, section 12)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
 
 
 def test_operations_are_those_of_the_specification(benchmark_module: ModuleType) -> None:
-    """Section 11: 819 TFLOP per clip with what does not change computed once; here without 2 % that nobody reads."""
+    """819 TFLOP per clip, invariants computed once (docs/spec/matrix_game_3.md, section 11), less 2 % nobody reads."""
     spec = world_spec(PUBLISHED)
     world = SimpleNamespace(model=SimpleNamespace(config=PUBLISHED), spec=spec)
     slots = tuple((10, view) for view in range(5))
@@ -57,7 +57,7 @@ def test_operations_are_those_of_the_specification(benchmark_module: ModuleType)
     assert 0.96 * 819 < sum(dense.values()) < 0.995 * 819
     sparse = replace(plan, attention=AttentionPlan("block_sparse", 0.2, dense_first_block=False))
     share = benchmark_module.operations(world, sparse, 19)
-    # Specification 11: 103.1 TFLOP of self-attention per call become 27.2, which counts filled-up tiles.
+    # 103.1 TFLOP of self-attention per call become 27.2 with filled-up tiles (docs/spec/matrix_game_3.md, section 11).
     assert 0.75 < (dense["attention"] - share["attention"]) / 3 / (103.1 * 0.8) < 1.02
     assert share["linear"] == dense["linear"]
     assert benchmark_module.floor_ms({"linear": 690.0, "attention": 565.0}) == 2000.0

@@ -1,4 +1,4 @@
-"""Frames, latents and clips, as in the specification's table."""
+"""Frames, latents and clips, as in the table of docs/spec/matrix_game_3.md, section 2."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Pictures of posed cameras in Doom maps, rendered by ViZDoom's software renderer without a display.
 
-The camera is teleported, so a pose is reached exactly and at once. Facts and traps: specs/platform.md section B.
+The camera is teleported, so a pose is reached exactly and at once. Facts and traps: docs/spec/platform.md, section 2.
 """
 
 from __future__ import annotations
