@@ -6,8 +6,9 @@ is the recorded run; without arguments PPO is trained too, for hours. Trains the
 frames, up to the ends of their last episodes, (a) in the learned world under preset ``off``, (b) under ``all``,
 and (c) in the real game, each with several seeds, on maps that the world was trained on. All are then evaluated in the
 real game, beside agents that learn nothing. Writes OUT.json and OUT.png and prints the table. Needs ViZDoom for the
-game. With ``--keep FOLDER`` trainings that are complete there are not repeated. With ``--trained FOLDER`` nothing is
-trained: the mapper of that folder is evaluated beside the agents that learn nothing, without a curve.
+game. With ``--keep FOLDER`` a run that was cut off goes on: every training leaves its agent and, once it is evaluated,
+its ``result.json`` there, and neither is made twice. With ``--trained FOLDER`` nothing is trained: the mapper of that
+folder is evaluated beside the agents that learn nothing, without a curve.
 
 The task. A step is one chunk: 3 m or 60 degrees at most; agents choose among eight whole and half moves and ``stop``.
 Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at steps of 0.25 m). 32 steps per episode.
@@ -61,6 +62,7 @@ BASELINES = ("random", "untrained", "seeker", "expert")
 MEASURES = ("success", "spl", "soft_spl", "collisions", "steps")
 MAX_STEPS = 32
 SETS = ("detour", "open", "trained maps")
+RESULT = "result.json"
 PART = 16  # maps that one process builds episodes for
 
 
@@ -80,7 +82,11 @@ class Job:
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """Train and play in the game: summaries by set and the learning curve."""
+    """Train and play in the game: summaries by set, the learning curve and the log; kept in the job's folder."""
+    path, asked = Path(job.folder) / RESULT, {"config": asdict(job.config), "counts": [job.count, job.curve_count]}
+    if path.is_file() and (kept := json.loads(path.read_text()))["asked"] == asked:
+        result: dict[str, Any] = kept["result"]
+        return result
     torch.set_num_threads(1)
     game = load_world("freedoom_game", workers=job.workers)
     world = game if job.config.world == "freedoom_game" else load_world(job.config.world, device=job.device)
@@ -89,7 +95,10 @@ def run_job(job: Job) -> dict[str, Any]:
     final = {name: play(rule, trained(job, rule), job.count) for name, rule in rules.items()}
     points = curve(job, rules["detour"], job.curve_count)
     game.close()  # type: ignore[attr-defined]
-    return {"final": final, "curve": points}
+    log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
+    result = {"final": final, "curve": points, "log": log}
+    write_json(path, {"asked": asked, "result": result})
+    return result
 
 
 def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -149,7 +158,11 @@ def datasets(folder: Path, maps: int, episodes: int, training: bool = True) -> d
 
 
 def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) -> list[Job]:
-    """One per agent, arm and seed; those of the game render with the cores that are left."""
+    """One per agent, arm and seed.
+
+    Each renders the game in processes of its own. A process keeps 64 maps ready and needs a second for every other, so
+    that few processes are slow however many cores there are.
+    """
     ppo = PPOConfig(
         steps=arguments.steps,
         cloning_steps=round(arguments.cloning * arguments.steps),
@@ -166,7 +179,6 @@ def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) ->
         updates=arguments.updates,
     )
     bases: dict[str, Config] = {"mapper": mapper, "ppo": ppo}
-    workers = max(1, (os.cpu_count() or 1) // arguments.jobs)
     return [
         Job(
             agent,
@@ -177,7 +189,7 @@ def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) ->
             arguments.episodes,
             arguments.curve_episodes,
             arguments.device,
-            workers,
+            arguments.game_workers,
         )
         for agent in arguments.agents
         for seed in range(arguments.seeds)
@@ -292,6 +304,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=192, help="held-out episodes of the final evaluation")
     parser.add_argument("--curve-episodes", type=int, default=64, help="of them, for every point of the curves")
     parser.add_argument("--jobs", type=int, default=3, help="trainings at the same time")
+    parser.add_argument("--game-workers", type=int, default=8, help="processes that render for every training")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS))
     parser.add_argument("--trained", type=Path, help="folder of a mapper to evaluate instead of training any")
@@ -316,9 +329,8 @@ def main() -> None:
         work = [] if arguments.trained else jobs(arguments, folder, files)
         with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             for job, found in zip(work, pool.map(run_job, work), strict=True):
-                log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
-                runs.append({"agent": job.agent, "arm": job.arm, "config": asdict(job.config), **found, "log": log})
-                spl, spent = found["final"]["detour"]["spl"]["mean"], log[-1]["seconds"]
+                runs.append({"agent": job.agent, "arm": job.arm, "config": asdict(job.config), **found})
+                spl, spent = found["final"]["detour"]["spl"]["mean"], found["log"][-1]["seconds"]
                 say(f"{job.agent} in {job.arm}, seed {job.config.seed}: trained {spent:.0f} s, SPL {spl:.3f}")
         game = load_world("freedoom_game", workers=os.cpu_count() or 1)
         rules = {name: game_episodes(game, str(files[name])) for name in SETS}

@@ -4,6 +4,7 @@
 
 A vector environment of a few worlds takes random actions; between steps random worlds are reset, forked, saved and put
 back, as training code does. A step counts once per world. Memory is what the kernel reports (VmRSS), without any help.
+The file is written anew with every sample, so that a run that is cut off has said how far it came.
 Exits with 1 if memory still grows after the first fifth by more than ``GROWTH_MIB``, or descriptors or threads change.
 """
 
@@ -51,6 +52,13 @@ def disturb(env: Any, rng: np.random.Generator, saved: list[Any]) -> None:
         env.restore_state([saved[int(rng.integers(len(saved)))]], [int(rng.integers(worlds))])
 
 
+def judged(samples: list[dict[str, float]]) -> tuple[float, bool]:
+    """Growth of memory in MiB after the first fifth of the samples; whether descriptors and threads are constant."""
+    settled = samples[len(samples) // 5 :]
+    growth = max(each["resident_mib"] for each in settled) - settled[0]["resident_mib"]
+    return growth, all(len({each[key] for each in settled}) == 1 for key in ("descriptors", "threads"))
+
+
 def main() -> None:
     """Run, write, judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -68,6 +76,7 @@ def main() -> None:
     )  # fmt: skip
     env.action_space.seed(0)
     env.reset(seed=0)
+    facts = {**provenance(), **{name: getattr(arguments, name) for name in ("world", "preset", "worlds", "threads")}}
     rng, saved, samples, began = np.random.default_rng(0), [], [], time.perf_counter()
     every = max(1, arguments.steps // 50)
     for step in range(0, arguments.steps, arguments.worlds):
@@ -76,23 +85,15 @@ def main() -> None:
         if step // every != (step + arguments.worlds) // every:
             samples.append({"steps": step + arguments.worlds, **status()})
             print(samples[-1], flush=True)
-    settled = samples[len(samples) // 5 :]
-    growth = max(each["resident_mib"] for each in settled) - settled[0]["resident_mib"]
-    constant = all(len({each[key] for each in settled}) == 1 for key in ("descriptors", "threads"))
-    write_json(
-        arguments.out,
-        {
-            **provenance(),
-            "world": arguments.world,
-            "preset": arguments.preset,
-            "worlds": arguments.worlds,
-            "threads": arguments.threads,
-            "seconds": round(time.perf_counter() - began, 1),
-            "growth_mib_after_the_first_fifth": round(growth, 1),
-            "descriptors_and_threads_constant": constant,
-            "samples": samples,
-        },
-    )
+            growth, constant = judged(samples)
+            report = {
+                **facts,
+                "seconds": round(time.perf_counter() - began, 1),
+                "growth_mib_after_the_first_fifth": round(growth, 1),
+                "descriptors_and_threads_constant": constant,
+                "samples": samples,
+            }
+            write_json(arguments.out, report)
     env.close()
     sys.exit(0 if growth <= GROWTH_MIB and constant else 1)
 

@@ -1,4 +1,11 @@
+"""What the expert does, and that nobody is at the goal sooner than the shortest path allows.
+
+``LI_ENV_EXPERT_MAPS=150`` plays on as many maps as you like (12 episodes each).
+"""
+
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
@@ -11,7 +18,8 @@ from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules
 from li_env.tasks.navigation import pose_at
-from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls
+from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls, map_distance, metres_to_goal
+from li_env.worlds.freedoom.doom.splits import TEST
 
 
 def test_it_goes_around_what_a_straight_line_runs_into():
@@ -26,6 +34,26 @@ def test_it_goes_around_what_a_straight_line_runs_into():
     straight = summarise(evaluate(game, GoalSeeker(game.spec, 4, 1.2), options, 32))
     assert expert["success"]["mean"] > 0.85
     assert expert["spl"]["mean"] > straight["spl"]["mean"] + 0.2
+
+
+@pytest.mark.parametrize(("nearest", "farthest", "detour"), [(8.0, 20.0, 1.3), (4.0, 12.0, 1.0)])
+def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
+    """What was walked and what is left add up to the distance at the start, or the distance was no shortest path."""
+    pytest.importorskip("vizdoom")
+    from li_env.tasks.build import build_episodes
+
+    rules = NavigationRules(1.5, 2.5, -0.01, (nearest, farthest))
+    maps = TEST[1000 : 1000 + int(os.environ.get("LI_ENV_EXPERT_MAPS", "3"))]
+    data = build_episodes(maps, 3, 4, 0, rules, detour)
+    game = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=data)
+    expert = Expert(Moves(game.actions.space, True), data, 1.2)
+    rows = evaluate(game, expert, [{"episode": index} for index in range(len(data.episodes))], 32)
+    ratios = []
+    for record, row in zip(data.episodes, rows, strict=True):
+        start = metres_to_goal(map_distance(record.map_seed, *record.goal[:2]), *record.pose[:2])
+        ratios.append((row["path_length"] + row["distance_to_goal"]) / start)
+    print(f"{len(ratios)} episodes: least {min(ratios):.4f}, median {np.median(ratios):.4f}")
+    assert min(ratios) >= 0.99
 
 
 def test_an_episode_without_a_map_is_refused(room, moves):
