@@ -7,7 +7,6 @@ from typing import Any
 from figure_tools import FigureError, Recorded, figure, paragraph, span, table
 
 FILE = "agents_pointgoal.json"
-INTERRUPTED = "agents_interrupted_h200.json"
 SETS = {
     "detour": "`detour`: held-out maps, goal behind walls",
     "open": "`open`: held-out maps",
@@ -42,16 +41,9 @@ def runs(recorded: Recorded) -> list[dict[str, Any]]:
     return found
 
 
-def arms(recorded: Recorded) -> list[str]:
-    """The arms of the file in the order of `ARMS`."""
-    trained = {run["arm"] for run in runs(recorded)}
-    return [arm for arm in ARMS if arm in trained]
-
-
-def with_spread(recorded: Recorded, arm: str, value: dict[str, float], digits: int) -> str:
-    """Mean over seeds, with the standard deviation where there are several."""
-    several = len([run for run in runs(recorded) if run["arm"] == arm]) > 1
-    return f"{value['mean']:.{digits}f}" + (f" +- {value['std']:.{digits}f}" if several else "")
+def with_spread(value: dict[str, float], digits: int) -> str:
+    """Mean and standard deviation over seeds."""
+    return f"{value['mean']:.{digits}f} +- {value['std']:.{digits}f}"
 
 
 @figure("agents.table")
@@ -60,11 +52,11 @@ def agents_table(recorded: Recorded) -> str:
     rows = []
     for name, label in {"random": BASELINES["random"], "seeker": BASELINES["seeker"]}.items():
         rows.append((label, *(scripted(recorded, held_out, name) for held_out in SETS)))
-    for arm in arms(recorded):
+    for arm in ARMS:
         cells = []
         for held_out in SETS:
             found = learned(recorded, held_out, arm)
-            cells.append(f"{with_spread(recorded, arm, found['spl'], 3)} ({found['success']['mean']:.2f})")
+            cells.append(f"{with_spread(found['spl'], 3)} ({found['success']['mean']:.2f})")
         rows.append((f"mapper, {ARMS[arm]}", *cells))
     rows.append((BASELINES["expert"], *(scripted(recorded, held_out, "expert") for held_out in SETS)))
     return table(("SPL (success)", *SETS.values()), rows)
@@ -85,45 +77,54 @@ def agents_short(recorded: Recorded) -> str:
         return label, f"{found['success']['mean']:.2f}", f"{found['spl']['mean']:.3f}"
 
     rows = [fixed_row("random", "random"), fixed_row("seeker (scripted)", "seeker")]
-    for arm in arms(recorded):
+    for arm in ARMS:
         found = learned(recorded, "detour", arm)
-        values = (with_spread(recorded, arm, found[name], digits) for name, digits in (("success", 2), ("spl", 3)))
+        values = (with_spread(found[name], digits) for name, digits in (("success", 2), ("spl", 3)))
         rows.append((f"mapper, {ARMS[arm]}", *values))
     return table(("", "success", "SPL"), [*rows, fixed_row("expert (knows the map)", "expert")])
 
 
 @figure("agents.training")
 def agents_training(recorded: Recorded) -> str:
-    """On what they trained, and how many episodes they played."""
+    """How long and on what they trained, and how many episodes they played."""
     found = runs(recorded)
     config, seeds = found[0]["config"], len({run["config"]["seed"] for run in found})
     maps = recorded.get(FILE, "settings", "maps")
     counts = [recorded.get(FILE, "baselines", held_out, "seeker", "episodes") for held_out in SETS]
-    episodes = span(counts, str)
+    inside, game = (
+        span((run["log"][-1]["seconds"] / 60 for run in found if (run["arm"] == "game") == there), "{:.1f}".format)
+        for there in (False, True)
+    )
     return paragraph(
         f"""Every training: {config["steps"]:,} steps of four frames, {maps} maps of the training split,
-        {config["worlds"]} worlds at once; {seeds} {"seed" if seeds == 1 else "seeds"}. {episodes}
-        episodes per set in the real game."""
+        {config["worlds"]} worlds at once; {inside} minutes in the learned world, {game} in the game, all
+        {len(found)} trainings at the same time on one machine. {span(counts, str)} episodes per set in the real game;
+        mean over {seeds} seeds +- standard deviation over seeds; scripted agents once."""
     )
 
 
-@figure("agents.interrupted")
-def agents_interrupted(recorded: Recorded) -> str:
-    """What an evaluation printed before it was cut off."""
-    found: dict[str, list[float]] = recorded.get(INTERRUPTED, "spl_detour")
-    named = [f"{', '.join(f'{value:.3f}' for value in found[arm])} ({label})" for arm, label in ARMS.items()]
+@figure("agents.ratios")
+def agents_ratios(recorded: Recorded) -> str:
+    """SPL of agents from the learned world over that of agents from the game."""
+
+    def ratio(held_out: str, arm: str) -> float:
+        return spl(recorded, held_out, arm) / spl(recorded, held_out, "game")
+
+    off, full = (ratio("detour", arm) for arm in ("freedoom off", "freedoom all"))
+    trained = span((ratio("trained maps", arm) for arm in ("freedoom off", "freedoom all")), lambda one: f"{one:.2f}")
     return paragraph(
-        f"""The run that trained this mapper was cut off before it wrote its file, with five of nine agents evaluated.
-        It printed, SPL on `detour`, one number per seed: {"; ".join(named)}."""
+        f"""Trained in the learned world the mapper has {off:.2f} (`off`) and {full:.2f} (`all`) of the SPL of the same
+        agent trained in the game on `detour`, {trained} on the maps of the training. Where the goal is in sight,
+        walking straight at it is best and nothing needs to be learned."""
     )
 
 
 @figure("agents.readme")
 def agents_readme(recorded: Recorded) -> str:
     """SPL of the README."""
-    inside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "seeker"))
+    inside, outside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "game", "seeker"))
     return paragraph(
-        f"""An agent that learned inside `freedoom` alone finds its way in the real game, on maps that neither it nor
-        the world has seen, with goals behind walls: SPL {inside:.2f}; a scripted agent {scripted_one:.2f}
-        ([docs/tasks.md](docs/tasks.md))."""
+        f"""Agents that learned inside `freedoom` alone find their way in the real game, on maps that neither they nor
+        the world have seen, with goals behind walls: SPL {inside:.2f}. The same agents trained in the game:
+        {outside:.2f}; a scripted agent: {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
     )
