@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from li_env.accel.camera import STILL, CameraMotion
+from li_env.accel.geometry.camera import STILL, CameraMotion
 
 Item = TypeVar("Item")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
 
 _FASTER = {"generate_stream": "generate", "decode_on_device": "decode"}

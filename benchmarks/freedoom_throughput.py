@@ -35,9 +35,9 @@ import torch
 from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
-from li_env.accel.engine import PLANNED_TOGETHER, STAGES
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.report import device_name
+from li_env.accel.runtime.engine import PLANNED_TOGETHER, STAGES
+from li_env.accel.runtime.report import device_name
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.files import write_json
 from li_env.infos import RegimeCode

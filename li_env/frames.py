@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from li_env.accel.engine import ChunkPath, ChunkResult, Frames
+from li_env.accel.runtime.engine import ChunkPath, ChunkResult, Frames
 from li_env.accel.world import WorldSpec
 
 if TYPE_CHECKING:  # state.py imports this module

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.engine import STAGES
-from li_env.accel.report import attention_density
+from li_env.accel.runtime.engine import STAGES
+from li_env.accel.runtime.report import attention_density
 from li_env.frames import frame_times, intrinsics
 from li_env.state import SavedState, StepRecord, latent_rows
 

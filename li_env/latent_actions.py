@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.camera import STILL
+from li_env.accel.geometry.camera import STILL
 from li_env.actions import ActionMapper, Commands, from_tensor
 
 

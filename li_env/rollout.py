@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from gymnasium.utils import seeding
 
-from li_env.accel.camera import STILL, CameraMotion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import ChunkResult, Engine, EpisodeState
-from li_env.accel.report import RolloutReport
+from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.runtime.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.runtime.report import RolloutReport
 from li_env.accel.world import WorldModel, WorldSpec
 from li_env.actions import ActionMapper
 from li_env.episodes import Episodes

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import motion_table
-from li_env.accel.engine import ChunkPath, EpisodeState, Frames
+from li_env.accel.device import compact
+from li_env.accel.geometry.camera import motion_table
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.transfer import compact
+from li_env.accel.runtime.engine import ChunkPath, EpisodeState, Frames
 from li_env.accel.world import WorldSpec
 from li_env.frames import on_host
 from li_env.tasks.task import Task, TaskState

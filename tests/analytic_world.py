@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, move, relative_motion
+from li_env.accel.geometry.camera import CameraMotion, move, relative_motion
 from li_env.accel.world import ChunkRequest, MotionLimits, MotionRequest, WorldSpec
 
 ROOM_HALF_SIZE = 4.0  # metres from the centre to a wall

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import ChunkResult, Engine
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.runtime.engine import ChunkResult, Engine
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.accel.world_wrapper import WorldWrapper
 from li_env.bench.settings import REFERENCE, BenchSettings

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.accel.engine import STAGES, ChunkResult, Engine
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.report import attention_density
+from li_env.accel.runtime.engine import STAGES, ChunkResult, Engine
+from li_env.accel.runtime.report import attention_density
 from li_env.accel.world import WorldModel
 from li_env.bench.courses import Course, FollowedWorld, batches, drive
 from li_env.bench.memory import PeakMemory

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from li_env import metrics
-from li_env.accel.engine import ChunkResult
+from li_env.accel.runtime.engine import ChunkResult
 from li_env.accel.world import MotionLimits, WorldSpec
 from li_env.frames import engine_frames, fresh_frames
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from li_env.accel.engine import Engine
-from li_env.accel.report import device_name, versions
+from li_env.accel.runtime.engine import Engine
+from li_env.accel.runtime.report import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.bench.courses import Course, batches, commanded_courses, drive
 from li_env.bench.game import has_game, played_courses

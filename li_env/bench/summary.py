@@ -8,8 +8,8 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from li_env.accel.engine import STAGES
 from li_env.accel.plan import Regime
+from li_env.accel.runtime.engine import STAGES
 from li_env.accel.world import WorldSpec
 from li_env.bench.measure import Measured
 from li_env.bench.quality import Quality

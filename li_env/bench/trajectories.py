@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import MotionLimits
 from li_env.errors import check_choice
 

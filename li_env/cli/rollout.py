@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from li_env.accel.camera import CameraMotion
     from li_env.accel.config import AccelConfig
+    from li_env.accel.geometry.camera import CameraMotion
     from li_env.accel.world import WorldModel
     from li_env.rollout import Rollout
 
@@ -41,8 +41,8 @@ class Arguments:
 
 def run(arguments: Arguments) -> None:
     """Roll out, write, and print the summary."""
-    from li_env.accel.camera import parse_trajectory
     from li_env.accel.config import AccelConfig
+    from li_env.accel.geometry.camera import parse_trajectory
     from li_env.errors import check_folder
     from li_env.validation import MOST_SEED, check_text, check_whole
     from li_env.worlds.registry import load_world
@@ -84,7 +84,7 @@ def _roll_out(
     from rich.console import Console
     from rich.progress import Progress
 
-    from li_env.accel.engine import Engine
+    from li_env.accel.runtime.engine import Engine
     from li_env.bench.courses import FollowedWorld
     from li_env.rollout import begin, fill_chunks, roll_out
 

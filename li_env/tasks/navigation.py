@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.camera import CameraMotion, move
-from li_env.accel.engine import ChunkPath
+from li_env.accel.geometry.camera import CameraMotion, move
+from li_env.accel.runtime.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 from li_env.errors import check_keys
 from li_env.images import fit_image

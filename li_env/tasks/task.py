@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.engine import ChunkPath
+from li_env.accel.runtime.engine import ChunkPath
 from li_env.accel.world import WorldSpec
 
 TaskState = Any

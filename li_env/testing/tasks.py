@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.episodes import Episodes

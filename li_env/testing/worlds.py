@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine, EpisodeState
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.runtime.engine import Engine, EpisodeState
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
 from li_env.images import fit_image
 from li_env.metrics import psnr

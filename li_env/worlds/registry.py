@@ -143,7 +143,7 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
         for argument in kwargs:
             if not _takes(loader, argument):
                 raise ValueError(f"{argument}={kwargs[argument]!r} is not an argument of world {name!r}")
-        from li_env.accel.ambient import own_torch_state  # torch takes seconds: only where a world is loaded
+        from li_env.accel.runtime.ambient import own_torch_state  # torch takes seconds: only where a world is loaded
 
         with own_torch_state():  # the defaults that a user has set for his own networks are not the world's
             world = loader(device=where, weights=folder, **kwargs)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from li_env.accel.config import CHOICES, AccelConfig, preset_names
-from li_env.accel.planner import MEMORY_POLICIES
+from li_env.accel.planning.planner import MEMORY_POLICIES
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from li_env.accel.camera import STILL, CameraMotion
+from li_env.accel.geometry.camera import STILL, CameraMotion
 from li_env.accel.history import History, PoseTrack
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from li_env.accel.camera import follow, parse_trajectory
 from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import follow, parse_trajectory
+from li_env.accel.geometry.frustum import BallOverlap, ball_points
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.planner import Planner
-from li_env.accel.views import BallOverlap, ball_points
+from li_env.accel.planning.planner import Planner
 from li_env.accel.world import MotionLimits
 from tests.analytic_world import SPEC
 from tests.oracle import oracle_folder

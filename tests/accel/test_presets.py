@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from li_env.accel.camera import CameraMotion, follow, parse_trajectory
 from li_env.accel.config import AccelConfig, preset_names
+from li_env.accel.geometry.camera import CameraMotion, follow, parse_trajectory
 from li_env.accel.history import History, PoseTrack
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.planner import Planner
-from li_env.accel.replay import check_plans
-from tests.accel.test_memory import wander
+from li_env.accel.planning.planner import Planner
+from li_env.accel.planning.validate import check_plans
+from tests.accel.retrieval.test_base import wander
 from tests.analytic_world import SPEC
 
 FREEDOOM = replace(SPEC, view_distance=12.0, sigmas=(1.0, 0.75, 0.5, 0.25, 0.0), supports_block_sparse=True)

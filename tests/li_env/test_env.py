@@ -18,8 +18,8 @@ from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
-from li_env.accel.camera import CameraMotion, move
 from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.actions import ACTION_SPACES
 from li_env.env import LightInteractionEnv
 from li_env.episodes import OBSERVATIONS

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
+from li_env.accel.runtime.engine import Engine
 from li_env.actions import ActionMapper
 from li_env.episodes import Episodes
 from tests.analytic_world import AnalyticWorld

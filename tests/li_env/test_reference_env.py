@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
-from li_env.accel.camera import CameraMotion, move
+from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.accel.world import WorldModel
 from li_env.errors import MissingExtraError
 from li_env.tasks.navigation import pose_at

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from li_env.accel.camera import STILL, CameraMotion, parse_trajectory
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
+from li_env.accel.geometry.camera import STILL, CameraMotion, parse_trajectory
+from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
 from li_env.frames import episode_frames
 from li_env.rollout import begin, fill_chunks, roll_out

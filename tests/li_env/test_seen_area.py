@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from li_env.accel.camera import CameraMotion, move
+from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.seen_area import SeenArea, ViewWedge
 
 WEDGE = ViewWedge(angle=90.0, distance=8.0)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.errors import MissingExtraError
 from li_env.worlds.freedoom.doom.collision import Walls

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, motion_table
+from li_env.accel.device import upload
+from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.micro_batch import reckoned
-from li_env.accel.transfer import upload
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.errors import check_choice
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from li_env.accel.camera import inverse
+from li_env.accel.geometry.camera import inverse
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.transformer import CameraTables
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion, inverse, move
+from li_env.accel.geometry.camera import CameraMotion, inverse, move
 
 STANDING = 1e-4
 """Length below which a translation counts as none."""

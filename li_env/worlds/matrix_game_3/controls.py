@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import MotionLimits
 from li_env.worlds.matrix_game_3.kinematics import DEAD_ZONE, DEGREES, DIAGONAL_STEP, KEYS, METRES, MOUSE, STEP, walk
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
@@ -55,7 +55,7 @@ def action_rows(motions: Sequence[CameraMotion]) -> tuple[np.ndarray, np.ndarray
 
 
 def follow_motions(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
-    """Poses [n, 4, 4] after each of n possible motions (`li_env.accel.camera.follow` of this world).
+    """Poses [n, 4, 4] after each of n possible motions (`li_env.accel.geometry.camera.follow` of this world).
 
     Yaw turns about the world's vertical axis and steps stay level, whichever way the camera looks; the heading changes
     with every frame of a latent.

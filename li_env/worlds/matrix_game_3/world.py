@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.plan import AttentionPlan
-from li_env.accel.views import FrustumSampler
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldSpec
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.clip import generate_clip

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.accel.camera import STILL, CameraMotion, follow
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
+from li_env.accel.geometry.camera import STILL, CameraMotion, follow
+from li_env.accel.runtime.engine import Engine
 from li_env.bench.courses import FollowedWorld, batches, commanded_courses, drive
 from li_env.bench.settings import BenchSettings
 from tests.analytic_world import AnalyticWorld

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from li_env.accel.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.bench.courses import Course, commanded_courses
 from li_env.bench.game import has_game, played_courses
 from li_env.bench.settings import BenchSettings

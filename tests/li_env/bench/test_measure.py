@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from li_env.accel.engine import Engine
+from li_env.accel.runtime.engine import Engine
 from li_env.bench import measure as module
 from li_env.bench.courses import drive
 from li_env.bench.measure import measure

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion, follow
-from li_env.accel.engine import ChunkResult
+from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.runtime.engine import ChunkResult
 from li_env.bench.quality import rate, revisited_pairs
 from tests.analytic_world import SPEC
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.accel.camera import follow
+from li_env.accel.geometry.camera import follow
 from li_env.accel.world import MotionLimits
 from li_env.bench.trajectories import TRAJECTORIES, commands
 

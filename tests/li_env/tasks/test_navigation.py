@@ -10,8 +10,8 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
-from li_env.accel.camera import CameraMotion, follow, move
-from li_env.accel.engine import ChunkPath
+from li_env.accel.geometry.camera import CameraMotion, follow, move
+from li_env.accel.runtime.engine import ChunkPath
 from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from li_env.tasks.navigation import NavigationState, pose_at

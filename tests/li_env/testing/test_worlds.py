@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.testing import check_world
 from li_env.worlds import load_world
 from li_env.worlds.hy_worldplay.build import random_world as hy_world

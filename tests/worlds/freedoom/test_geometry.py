@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from li_env.accel.camera import CameraMotion, move
+from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.worlds.freedoom.geometry import (
     COLUMNS,
     FEATURES,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from li_env.accel.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.worlds.freedoom.geometry import planar_poses
 from li_env.worlds.freedoom.motion import MotionHead, commanded_path
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, follow
 from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.frustum import BallOverlap
 from li_env.accel.history import PoseTrack
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.planner import Planner
-from li_env.accel.views import BallOverlap
+from li_env.accel.planning.planner import Planner
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.block_codec import BlockCodec
 from li_env.worlds.hy_worldplay.conditioning import Conditioning

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion, follow, inverse
+from li_env.accel.geometry.camera import CameraMotion, follow, inverse
 from li_env.kernels.branches import join_branches, split_branches
 from li_env.worlds.hy_worldplay.cameras import FOCAL, camera_tables, rotation, world_to_camera
 from li_env.worlds.inference import Tables

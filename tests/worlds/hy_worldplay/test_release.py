@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from li_env.accel.views import ball_points
+from li_env.accel.geometry.frustum import ball_points
 from li_env.worlds.hy_worldplay import world as world_module
 from tests.accel.test_paper import RELEASE
 from tests.worlds.hy_worldplay.release_attention import ReleaseAttention

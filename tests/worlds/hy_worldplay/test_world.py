@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine, EpisodeState
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.runtime.engine import Engine, EpisodeState
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.worlds.hy_worldplay.build import load, random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig

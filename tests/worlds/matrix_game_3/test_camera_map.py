@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.controls import follow_motions
 from li_env.worlds.matrix_game_3.time_axis import latent_of, pose_frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.actions import ActionMapper
 from li_env.worlds.matrix_game_3.controls import DIAGONAL, MOTION, action_rows, follow_motions, possible_motion
 from li_env.worlds.matrix_game_3.kinematics import AXES, camera_to_world, follow_rows

@@ -13,12 +13,12 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-from li_env.accel.camera import CameraMotion
 from li_env.accel.config import AccelConfig, preset_names
-from li_env.accel.engine import Engine
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.history import History
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.planner import Planner
+from li_env.accel.planning.planner import Planner
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world, register_world, registry, world_entry

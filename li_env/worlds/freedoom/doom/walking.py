@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.worlds.freedoom.doom.collision import Walls
 from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, follow
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import Engine
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.worlds.freedoom.fidelity.footage import Footage
 from li_env.worlds.freedoom.fidelity.replay import RealPast

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, relative_motion
 from li_env.accel.config import AccelConfig
-from li_env.accel.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.geometry.camera import CameraMotion, relative_motion
 from li_env.accel.history import History
+from li_env.accel.runtime.engine import ChunkResult, Engine, EpisodeState
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.accel.world_wrapper import WorldWrapper
 from li_env.worlds.freedoom.fidelity.settings import BATCH, CHUNK

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.report import device_name, versions
+from li_env.accel.runtime.report import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.files import atomic_folder, write_json
 from li_env.worlds.freedoom import load

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import max_pool2d
 
-from li_env.accel.camera import inverse
+from li_env.accel.geometry.camera import inverse
 from li_env.worlds.freedoom.fidelity.settings import CHUNK
 from li_env.worlds.freedoom.geometry import FOCAL
 

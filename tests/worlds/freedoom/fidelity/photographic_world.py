@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from li_env.accel.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.worlds.freedoom.fidelity.courses import world_matrices
 from li_env.worlds.freedoom.fidelity.footage import Footage

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from li_env.accel.camera import relative_motion
+from li_env.accel.geometry.camera import relative_motion
 from li_env.worlds.freedoom.doom.collision import RADIUS, Walls
 from li_env.worlds.freedoom.doom.maps import generate_map
 from li_env.worlds.freedoom.doom.renderer import renderable_poses

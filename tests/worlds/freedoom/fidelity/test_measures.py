@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.worlds.freedoom.fidelity import rollouts
 from li_env.worlds.freedoom.fidelity.footage import HELD_OUT
 from li_env.worlds.freedoom.fidelity.motions import motion_accuracy

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import WorldModel
 from li_env.worlds.freedoom.fidelity.replay import Player, RealPast, ReplayWorld, chunk_motions, decode, encode
 from tests.worlds.freedoom.fidelity.photographic_world import PhotographicWorld, footage

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from li_env.accel.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.worlds.freedoom.fidelity.seen import seen_pixels
 
 CPU = torch.device("cpu")

@@ -1,0 +1,1 @@
+"""Camera geometry: poses and motions, and what a view shows."""

@@ -1,0 +1,158 @@
+"""How much of one camera view another one shows.
+
+Two measures with one interface: `FrustumSampler`, ours (true pinhole frustum, points spread evenly, seeded), and
+`BallOverlap`, the one HY-WorldPlay was trained with (docs/spec/hy_worldplay.md, sections 5.1 and 5.2). Neither knows
+about walls.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from li_env.accel.geometry.camera import inverse
+
+_GOLDEN = np.array([0.8191725134, 0.6710436067, 0.5497004779])
+"""Steps of the additive recurrence that fills a cube evenly: powers of 1 / 1.2207440846, the root of x^4 = x + 1."""
+
+_BLOCK = 512
+"""View pairs tested at a time: what they need stays in the processor's cache, however many worlds there are."""
+
+_ROWS = 64
+"""Rows of one matrix product. Their number must not depend on how many worlds there are: rounding does on it."""
+
+
+class ViewOverlap(Protocol):
+    """A measure of view similarity."""
+
+    def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Share in [0, 1] of each current view that each candidate sees.
+
+        ``current`` [..., q, 4, 4] and ``candidates`` [..., m, 4, 4] are camera-to-world poses; leading dimensions are
+        worlds. Returns [..., q, m] float64.
+        """
+        ...
+
+
+class FrustumSampler:
+    """Overlap of pinhole views by sample points in the frustum of the current one.
+
+    Points are even over the picture and over depth (not over volume, which would put nearly all of them far away), so
+    that a candidate further back loses its share step by step.
+
+    Args:
+        fov: (horizontal, vertical) field of view in degrees, each in (0, 180).
+        distance: how far a view reaches along its axis, in length units.
+        points: number of sample points; the overlap is a multiple of 1 / points, with an error of about that size.
+        seed: shifts the points; equal seeds give equal results.
+    """
+
+    def __init__(self, fov: tuple[float, float], distance: float, points: int = 64, seed: int = 0) -> None:
+        if not all(0.0 < angle < 180.0 for angle in fov):
+            raise ValueError(f"fov: {fov!r} is not allowed; use two angles between 0 and 180 degrees")
+        if not distance > 0.0:
+            raise ValueError(f"distance: {distance!r} is not allowed; use a positive length")
+        if points < 1:
+            raise ValueError(f"points: {points!r} is not allowed; use a whole number from 1 up")
+        slope_x, slope_y = np.tan(np.radians(np.asarray(fov) / 2))
+        shift = np.random.default_rng(seed).random(3)
+        unit = (shift + _GOLDEN * np.arange(1, points + 1)[:, None]) % 1.0
+        depth = distance * unit[:, 2]
+        sides = (2 * unit[:, :2] - 1) * (slope_x, slope_y) * depth[:, None]
+        self._points = np.stack([sides[:, 0], sides[:, 1], depth, np.ones(points)]).astype(np.float32)  # [4, p]
+        # A point is seen if every row, applied to its homogeneous camera coordinates, is >= 0.
+        self._planes = np.array(
+            [[-1, 0, slope_x, 0], [1, 0, slope_x, 0], [0, -1, slope_y, 0], [0, 1, slope_y, 0], [0, 0, -1, distance]]
+        )
+        # Rounding must not push the points of a view out of the same view.
+        self._tolerance = np.float32(1e-5 * distance)
+
+    def visible(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Which sample points of the current views each candidate sees: bool [..., q, m, points]."""
+        to_candidate = inverse(candidates)[..., None, :, :, :] @ np.asarray(current)[..., :, None, :, :]
+        planes = (self._planes @ to_candidate).astype(np.float32)  # [..., q, m, 5, 4]
+        count = planes[..., 0, 0].size
+        sides = np.zeros((5, -(-count // _ROWS), _ROWS, 4), dtype=np.float32)  # filled up with rows nobody asks for
+        sides.reshape(5, -1, 4)[:, :count] = planes.reshape(-1, 5, 4).swapaxes(0, 1)
+        seen = np.empty((*sides.shape[1:3], self._points.shape[1]), dtype=bool)
+        for start in range(0, len(seen), _BLOCK // _ROWS):
+            block = slice(start, start + _BLOCK // _ROWS)
+            worst = sides[0, block] @ self._points
+            for side in sides[1:]:
+                np.minimum(worst, side[block] @ self._points, out=worst)
+            np.greater_equal(worst, -self._tolerance, out=seen[block])
+        return seen.reshape(-1, seen.shape[-1])[:count].reshape(*planes.shape[:-2], -1)
+
+    def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """See `ViewOverlap.overlap`."""
+        return self.visible(current, candidates).mean(axis=-1)
+
+
+class BallOverlap:
+    """View similarity of HY-WorldPlay: an angular test on points of a ball around the current camera.
+
+    Args:
+        points: [n, 3] points in the frame of the current camera; `ball_points` makes them.
+        fov: (horizontal, vertical) angles in degrees.
+        radius: a candidate sees points nearer than this.
+    """
+
+    def __init__(self, points: np.ndarray, fov: tuple[float, float] = (60.0, 35.0), radius: float = 8.0) -> None:
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 3:
+            raise ValueError(f"points: shape {points.shape} is not [n, 3]")
+        self._half_fov = np.asarray(fov, dtype=np.float64) / 2
+        self._radius = radius
+        # Points outside the current view count on neither side of the quotient, whatever the poses.
+        self._points = points[(np.abs(_angles(points)) < self._half_fov).all(axis=-1)]
+
+    def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """See `ViewOverlap.overlap`; 0 if no point lies in the current view."""
+        return ball_overlap(current, candidates, self._points, tuple(2 * self._half_fov), self._radius)
+
+
+def ball_points(count: int, seed: int, radius: float = 8.0) -> np.ndarray:
+    """Points [count, 3] float32, even in a ball of this radius (docs/spec/hy_worldplay.md, section 5.1).
+
+    From an own seeded generator: upstream draws them from the global one, so that its choices cannot be repeated.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    distance = radius * torch.rand(count, generator=generator) ** (1 / 3)
+    around = 2 * torch.pi * torch.rand(count, generator=generator)
+    down = torch.arccos(1 - 2 * torch.rand(count, generator=generator))
+    direction = (torch.sin(down) * torch.cos(around), torch.sin(down) * torch.sin(around), torch.cos(down))
+    return (distance[:, None] * torch.stack(direction, dim=-1)).numpy()
+
+
+def ball_overlap(
+    current: np.ndarray,
+    candidates: np.ndarray,
+    points: np.ndarray,
+    fov: tuple[float, float] = (60.0, 35.0),
+    radius: float = 8.0,
+) -> np.ndarray:
+    """Similarity [..., q, m] of docs/spec/hy_worldplay.md, section 5.2, for poses [..., q, 4, 4] and [..., m, 4, 4].
+
+    Of the ``points`` [n, 3] (frame of the current camera) whose azimuth and elevation lie within ``fov`` (degrees, full
+    angles), the share that lies within ``fov`` of the candidate's axis too and nearer than ``radius`` to it; 0 if none
+    lies in the current view.
+    """
+    half_fov = np.asarray(fov, dtype=np.float64) / 2
+    points = np.asarray(points, dtype=np.float64)
+    points = points[(np.abs(_angles(points)) < half_fov).all(axis=-1)]
+    to_current = inverse(current)[..., :, None, :, :] @ np.asarray(candidates)[..., None, :, :, :]
+    if len(points) == 0:
+        return np.zeros(to_current.shape[:-2])
+    offset = points - to_current[..., None, :3, 3]
+    difference = _angles(offset) - _angles(to_current[..., None, :3, 2])
+    difference = (difference + 180.0) % 360.0 - 180.0
+    seen = (np.abs(difference) < half_fov).all(axis=-1) & (np.linalg.norm(offset, axis=-1) < radius)
+    return seen.mean(axis=-1)
+
+
+def _angles(direction: np.ndarray) -> np.ndarray:
+    """(azimuth, elevation) in degrees of directions [..., 3], stacked last."""
+    x, y, z = direction[..., 0], direction[..., 1], direction[..., 2]
+    return np.degrees(np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=-1))

@@ -1,0 +1,1 @@
+"""Planning: what a chunk computes, decided before it is generated."""

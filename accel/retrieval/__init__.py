@@ -1,0 +1,1 @@
+"""Retrieval: which old latents come back into the context."""

@@ -1,0 +1,73 @@
+"""Memory by slots: each slot looks for the old latent that shows most of one coming view.
+
+The plain rule of Matrix-Game-3.0 and the release's gate on it (docs/spec/matrix_game_3.md, sections 5 and 12.1), with
+one difference: the original scores views by points on the border of the frustum, so that a view seen before scores
+0.6 to 0.9 at random and the decision can flip with the precision of the arithmetic. Points inside the frustum and a
+tolerance for rounding (`views.FrustumSampler`) give 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.frustum import ViewOverlap
+from li_env.accel.retrieval.base import MemoryChoice, MemoryRequest, nearest_groups, threshold
+from li_env.accel.world import WorldSpec
+
+VIEW_STEP = 2
+"""Coming latents between the views of two slots, counted back from the last one."""
+
+FIRST_MADE = 1
+"""The latent that always fills the last slot: the first one after the start image."""
+
+
+class ViewSlots:
+    """One latent per slot, the last slot always the episode's first; a latent may fill several slots.
+
+    The slots are all that the context holds beside the recent window. Latent 0, the start image, is no candidate. The
+    similarity is that of the worst slot, the last one counted with what it found before it was filled.
+    """
+
+    def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap, config: AccelConfig | None = None) -> None:
+        config = config or AccelConfig()
+        self._spec, self._view_overlap = spec, view_overlap
+        self._slots = spec.context_latents - spec.temporal_latents
+        self._revisit = threshold(config.revisit_similarity, spec)
+        self._gate = threshold(config.memory_threshold, spec)
+
+    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+        """See `MemoryPolicy.choose`."""
+        return [self._choose(request) for request in requests]
+
+    def _choose(self, request: MemoryRequest) -> MemoryChoice:
+        candidates = nearest_groups(request, 1, self._spec.view_distance)
+        candidates = candidates[candidates >= FIRST_MADE]
+        if not len(candidates) or not self._slots:
+            return MemoryChoice((), 0.0, False, "No latent is old enough to be retrieved")
+        last = len(request.next_poses) - 1
+        views = np.maximum(0, last - VIEW_STEP * np.arange(self._slots))
+        overlap = self._view_overlap.overlap(request.next_poses[views], request.track.poses[candidates]).round(9)
+        scores = overlap.max(axis=1)
+        found = candidates[overlap.argmax(axis=1)]
+        found[-1] = FIRST_MADE
+        kept = self._kept(scores)
+        slots = tuple((int(found[slot]), int(views[slot])) for slot in kept)
+        worst = float(scores.min())
+        reason = f"Similarity {worst:.2f} {'reaches' if worst >= self._revisit else 'stays below'} {self._revisit:.2f}"
+        return MemoryChoice(
+            tuple(sorted({latent for latent, _ in slots})), worst, worst >= self._revisit, reason, slots=slots
+        )
+
+    def _kept(self, scores: np.ndarray) -> list[int]:
+        return list(range(len(scores)))
+
+
+class GatedSlots(ViewSlots):
+    """The release's gate: a slot stays empty if what it found is not similar enough; the last one is always filled."""
+
+    def _kept(self, scores: np.ndarray) -> list[int]:
+        last = len(scores) - 1
+        return [slot for slot in range(last + 1) if slot == last or scores[slot] >= self._gate]

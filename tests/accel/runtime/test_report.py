@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import STILL
+from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.runtime.engine import STAGES, Engine
+from li_env.accel.runtime.report import RolloutReport, attention_density, device_name, peak_memory
+from tests.analytic_world import SPEC, AnalyticWorld
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    world, config = AnalyticWorld(), AccelConfig.preset("off")
+    engine = Engine(world, config)
+    states = engine.start([world.start_frames[0]], [""], [4])
+    collected = RolloutReport(SPEC, config, seed=4, note="completed by standing still: 1 latent")
+    for chunk in range(7):
+        states, [result] = engine.step(states, [[STILL] * (3 if chunk == 0 else 4)])
+        collected.add(result)
+    return collected.to_dict()
+
+
+def test_is_json(report: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(report, allow_nan=False))["chunks"][6]["memory"] == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_totals_add_up(report: dict[str, Any]) -> None:
+    totals, chunks = report["totals"], report["chunks"]
+    assert (totals["chunks"], totals["frames"], totals["steps"]) == (7, 28, 28)
+    for stage in STAGES:
+        assert totals["milliseconds"][stage] == pytest.approx(sum(chunk["milliseconds"][stage] for chunk in chunks))
+    together = totals["milliseconds"]["all"]
+    assert together == pytest.approx(sum(totals["milliseconds"][stage] for stage in STAGES))
+    assert totals["frames_per_second"] == pytest.approx(1000 * 28 / together)
+    assert totals["degenerated"] is False
+
+
+def test_names_what_was_run(report: dict[str, Any]) -> None:
+    assert (report["world"], report["preset"], report["seed"]) == ("analytic", "off", 4)
+    assert report["note"] == "completed by standing still: 1 latent"
+    assert AccelConfig.from_dict(report["settings"]) == AccelConfig.preset("off")
+    assert report["versions"]["torch"] == torch.__version__
+    assert [chunk["regime"] for chunk in report["chunks"]][:4] == ["warmup"] * 3 + ["explore"]
+    assert [chunk["frames"] for chunk in report["chunks"]] == [4] * 7
+
+
+def test_what_acceleration_did(report: dict[str, Any]) -> None:
+    totals, chunks = report["totals"], report["chunks"]
+    assert totals["regimes"] == {"warmup": 3, "explore": 1, "revisit": 3}
+    assert sum(totals["regimes"].values()) == totals["chunks"]
+    assert [chunk["context_latents"] for chunk in chunks] == [0, 4, 8, 12, 16, 20, 20]
+    assert totals["context_latents"] == 80
+    assert {chunk["attention_density"] for chunk in chunks} == {totals["attention_density"]} == {1.0}
+    assert report["peak_memory_mib"]["process"] > 0
+
+
+def test_attention_density() -> None:
+    """By hand: 20 context latents, 4 new ones, 2 steps; dense 400 + 2 * (80 + 16) = 592 pairs."""
+    plan = ChunkPlan(
+        9, "explore", 0.0, tuple(range(20, 40)), (), (1.0, 0.5, 0.0), AttentionPlan("block_sparse", 0.25, 0.5), "Why."
+    )
+    assert attention_density(plan, 4) == pytest.approx((200 + 2 * (20 + 16)) / 592)
+    assert attention_density(replace(plan, attention=AttentionPlan()), 4) == 1.0
+    assert attention_density(replace(plan, temporal=()), 4) == 1.0
+
+
+def test_empty_report() -> None:
+    totals = RolloutReport(SPEC, AccelConfig(), seed=0).to_dict()["totals"]
+    assert (totals["frames"], totals["frames_per_second"]) == (0, 0.0)
+
+
+def test_machine() -> None:
+    cpu = torch.device("cpu")
+    assert 20 < peak_memory(cpu)["process"] < 1_000_000  # MiB
+    assert "gpu" not in peak_memory(cpu)
+    assert "threads" in device_name(cpu)
