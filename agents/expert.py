@@ -9,11 +9,11 @@ import numpy as np
 
 from li_env.agents.cloning import Lesson
 from li_env.agents.moves import STOP, Moves, move_towards
+from li_env.doom.geodesic import known_map, known_walls, map_distance
+from li_env.doom.renderer import MAP_UNITS_PER_METRE
+from li_env.doom.walking import doom_places, level_places
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord
-from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls, map_distance
-from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE
-from li_env.worlds.freedoom.doom.walking import doom_places, level_places
 
 _LOOK = np.arange(-180.0, 180.0, 15.0)
 _AHEAD = 3.0  # metres

@@ -39,7 +39,7 @@ from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
 from li_env.validation import check_number, check_whole, shortened, shown, shown_path
 from li_env.vector_env import LightInteractionVectorEnv
-from li_env.worlds.checkpoints import check_memory
+from li_env.worlds.common.checkpoints import check_memory
 
 _RARELY = -3.0  # logit of stop before any training: about one step in 160
 _CHANGE = 0.03  # of the policy in one update, which ends when it is reached: a cloned policy has an untrained critic

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import fits_triton, naive_frame_conv
-from li_env.worlds.streaming import StreamingDecoder
+from li_env.worlds.common.streaming_codec import StreamingDecoder
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,12 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
-from li_env.worlds.block_codec import BlockCodec
+from li_env.worlds.common.stub_codec import BlockCodec
+from li_env.worlds.common.transformer_fused import feed_forward
 from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.parts import Parts, random_parts
 from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayScene, HYWorldPlayWorld
-from li_env.worlds.inference import feed_forward
 
 TRAJECTORIES = ("left-31, right-32", "w-31, s-32")
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")

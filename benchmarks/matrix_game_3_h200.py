@@ -44,7 +44,7 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
-from li_env.worlds.matrix_game_3.assembly import random_world
+from li_env.worlds.matrix_game_3.build import random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, token_layout
 from li_env.worlds.matrix_game_3.model import ClipConditions

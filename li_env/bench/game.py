@@ -8,13 +8,13 @@ import numpy as np
 
 from li_env.accel.world import WorldModel
 from li_env.bench.courses import Course
+from li_env.doom.collision import Walls
+from li_env.doom.maps import generate_map, write_wad
+from li_env.doom.renderer import DoomRenderer, renderable_poses, require_vizdoom
+from li_env.doom.walking import doom_poses, walk
+from li_env.doom.watchdog import temporary_folder
 from li_env.errors import MissingExtraError
-from li_env.worlds.freedoom.doom.collision import Walls
-from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
-from li_env.worlds.freedoom.doom.renderer import DoomRenderer, renderable_poses, require_vizdoom
-from li_env.worlds.freedoom.doom.walking import doom_poses, walk
-from li_env.worlds.freedoom.doom.watchdog import temporary_folder
-from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.start_frames import StartStates
 
 
 def has_game(world: WorldModel) -> bool:

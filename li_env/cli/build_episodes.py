@@ -42,11 +42,11 @@ def run(arguments: Arguments) -> None:
 
     from li_env.cli._output import bars_while_it_lasts
     from li_env.cli.train_world import require_doom
+    from li_env.doom import splits
     from li_env.errors import check_file
     from li_env.tasks import NavigationRules
     from li_env.tasks.build import build_episodes
     from li_env.validation import MOST_SEED, check_number, check_whole, shown
-    from li_env.worlds.freedoom.doom import splits
 
     if arguments.out.suffix != ".json":
         raise ValueError(f"out={shown(str(arguments.out))} is not allowed; use a name that ends in .json")

@@ -89,8 +89,8 @@ def _bars() -> Progress:
 
 def require_doom(purpose: str) -> None:
     """Raise `MissingExtraError` if ViZDoom is absent."""
+    from li_env.doom.renderer import require_vizdoom
     from li_env.errors import MissingExtraError
-    from li_env.worlds.freedoom.doom.renderer import require_vizdoom
 
     try:
         require_vizdoom()

@@ -14,7 +14,7 @@ from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord
 from li_env.tasks.explore import Explore
 from li_env.tasks.navigation import ImageGoal, NavigationRules, PointGoal
 from li_env.tasks.task import BaseTask, Opening, Task
-from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.start_frames import StartStates
 
 __all__ = [
     "TASKS",

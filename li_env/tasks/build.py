@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
+from li_env.doom.maps import write_wad
+from li_env.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
+from li_env.doom.space import FreeSpace
+from li_env.doom.trajectories import world_poses
+from li_env.doom.watchdog import temporary_folder
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
 from li_env.tasks.navigation import NavigationRules
 from li_env.validation import check_number, check_whole
-from li_env.worlds.freedoom.doom.geodesic import known_map, map_distance, metres_to_goal
-from li_env.worlds.freedoom.doom.maps import write_wad
-from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
-from li_env.worlds.freedoom.doom.space import FreeSpace
-from li_env.worlds.freedoom.doom.trajectories import world_poses
-from li_env.worlds.freedoom.doom.watchdog import temporary_folder
-from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.start_frames import StartStates
 
 MAPS_PER_FILE = 32
 """Of the game's own file format; it counts to 99."""

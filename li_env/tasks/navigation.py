@@ -342,7 +342,7 @@ def _distance(index: int, record: EpisodeRecord) -> Callable[[float, float], flo
     x, z, _ = record.goal
     if record.map_seed is None:
         return straight_line(x, z)
-    from li_env.worlds.freedoom.doom.geodesic import map_distance, metres_to_goal
+    from li_env.doom.geodesic import map_distance, metres_to_goal
 
     try:
         field = map_distance(record.map_seed, x, z)

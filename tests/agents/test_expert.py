@@ -14,12 +14,12 @@ from li_env.agents.evaluation import evaluate, summarise
 from li_env.agents.expert import Expert
 from li_env.agents.moves import MOVES, Moves
 from li_env.agents.scripted import GoalSeeker
+from li_env.doom.geodesic import known_map, known_walls, map_distance, metres_to_goal
+from li_env.doom.splits import TEST
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules
 from li_env.tasks.navigation import pose_at
-from li_env.worlds.freedoom.doom.geodesic import known_map, known_walls, map_distance, metres_to_goal
-from li_env.worlds.freedoom.doom.splits import TEST
 
 
 def test_it_goes_around_what_a_straight_line_runs_into():

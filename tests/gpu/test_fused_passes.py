@@ -14,7 +14,7 @@ from li_env.worlds.hy_worldplay.build import random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.world import HYWorldPlayWorld
 from tests.kernels.problems import relative_rms
-from tests.worlds.hy_worldplay.test_world import FORWARD, begin, plan, request, steps
+from tests.li_env.worlds.hy_worldplay.test_world import FORWARD, begin, plan, request, steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

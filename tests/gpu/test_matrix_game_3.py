@@ -11,7 +11,7 @@ from li_env.kernels.residual_norm.naive import naive_add, naive_camera_norm, nai
 from li_env.kernels.rms_rotary import rms_rotary
 from li_env.kernels.rms_rotary.naive import naive_rms_rotary
 from li_env.kernels.time_attention import naive_time_attention, time_attention
-from li_env.worlds.matrix_game_3.assembly import random_world
+from li_env.worlds.matrix_game_3.build import random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, token_layout
 from li_env.worlds.matrix_game_3.model import Block, ClipCache, ClipConditions, MatrixGame3Model

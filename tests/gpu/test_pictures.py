@@ -16,7 +16,7 @@ from li_env.env import LightInteractionEnv
 from li_env.metrics import psnr
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds import load_world
-from li_env.worlds.freedoom.execution import EXECUTIONS
+from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -90,8 +90,8 @@ def checkpoints(tmp_path_factory) -> dict[str, Path]:
     """Tiny checkpoints of the two large worlds in their published layouts."""
     for package in ("diffusers", "transformers"):
         pytest.importorskip(package)
-    from tests.worlds.hy_worldplay import tiny_checkpoint as hy
-    from tests.worlds.matrix_game_3 import tiny_checkpoint as matrix_game
+    from tests.li_env.worlds.hy_worldplay import tiny_checkpoint as hy
+    from tests.li_env.worlds.matrix_game_3 import tiny_checkpoint as matrix_game
 
     folders = {name: tmp_path_factory.mktemp(name) for name in ("hy_worldplay", "matrix_game_3")}
     hy.write_checkpoint(folders["hy_worldplay"])

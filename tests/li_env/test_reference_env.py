@@ -11,13 +11,13 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.accel.world import WorldModel
+from li_env.doom.geodesic import known_map
+from li_env.doom.maps import write_wad
+from li_env.doom.renderer import DoomRenderer
+from li_env.doom.walking import doom_poses
 from li_env.errors import MissingExtraError
 from li_env.tasks.navigation import pose_at
-from li_env.worlds.freedoom.doom.geodesic import known_map
-from li_env.worlds.freedoom.doom.maps import write_wad
-from li_env.worlds.freedoom.doom.renderer import DoomRenderer
-from li_env.worlds.freedoom.doom.walking import doom_poses
-from li_env.worlds.freedoom.game import FreedoomGame
+from li_env.worlds.freedoom_game.world import FreedoomGame
 from li_env.worlds.registry import load_world
 
 pytest.importorskip("vizdoom")

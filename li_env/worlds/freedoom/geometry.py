@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from li_env.worlds.transformer import CameraTables
+from li_env.worlds.common.transformer import CameraTables
 
 ROWS, COLUMNS = 6, 8
 FOCAL = (0.5, 0.8)

@@ -17,17 +17,17 @@ from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.micro_batch import reckoned
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.errors import check_choice
+from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
-from li_env.worlds.freedoom.decoding import FusedDecoder
-from li_env.worlds.freedoom.execution import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks, is_fast
+from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
+from li_env.worlds.freedoom.batching import Block, WaitingRoom
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
-from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
-from li_env.worlds.freedoom.motion import MotionHead
-from li_env.worlds.freedoom.schedules import row_steps, sample_rows
-from li_env.worlds.freedoom.start_states import StartStates
-from li_env.worlds.freedoom.waiting import Block, WaitingRoom
+from li_env.worlds.freedoom.motion_head import MotionHead
+from li_env.worlds.freedoom.sampler import row_steps, sample_rows
+from li_env.worlds.freedoom.start_frames import StartStates
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
-from li_env.worlds.sparse import ChunkShape, SparseAttention
 
 SPARSE_MIN_CONTEXT = 21
 """One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from li_env.worlds.block_codec import coloured_blocks
+from li_env.worlds.common.stub_codec import coloured_blocks
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.parts import Parts, random_parts
 from li_env.worlds.hy_worldplay.text import TextCache

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import inverse
+from li_env.worlds.common.transformer import CameraTables
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
-from li_env.worlds.transformer import CameraTables
 
 FOCAL = (969.6969696969696 / 1920.0, 969.6969696969696 / 1080.0)
 """fx / width and fy / height of the cameras that the model was trained with."""

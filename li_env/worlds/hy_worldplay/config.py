@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from li_env.validation import MOST_WIDTH, check_number, check_whole, shown
-from li_env.worlds.transformer import TransformerConfig
+from li_env.worlds.common.transformer import TransformerConfig
 
 _FIXED: dict[str, Any] = {
     "patch_size": [1, 1, 1],

@@ -21,9 +21,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from li_env.validation import check_text
-from li_env.worlds.checkpoints import Part, TensorFile, described_by, find_parts, read_config
+from li_env.worlds.common.checkpoints import Part, TensorFile, described_by, find_parts, read_config
+from li_env.worlds.common.pretrained import load_frozen, run_on
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
-from li_env.worlds.pretrained import load_frozen, run_on
 
 PROMPT_TOKENS = 1000
 SKIPPED_LAYERS = 2

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from li_env.validation import MOST_WIDTH, check_whole, shown, shown_path
-from li_env.worlds.checkpoints import (
+from li_env.worlds.common.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
@@ -36,13 +36,13 @@ from li_env.worlds.checkpoints import (
     load_into,
     read_config,
 )
+from li_env.worlds.common.pretrained import load_frozen, require_libraries, without_weights
+from li_env.worlds.common.taehv import TinyDecoder
 from li_env.worlds.hy_worldplay import encoders
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.encoders import Conditioner, load_conditioner
 from li_env.worlds.hy_worldplay.model import HYWorldPlayModel
 from li_env.worlds.hy_worldplay.vae import StreamingVAE, diffusers_name
-from li_env.worlds.pretrained import load_frozen, require_libraries, without_weights
-from li_env.worlds.tiny_decoder import TinyDecoder
 
 WORLD = "hy_worldplay"
 VARIABLE = "LI_ENV_HY_WORLDPLAY"

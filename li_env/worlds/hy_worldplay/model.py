@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from li_env.worlds.common.transformer import Block, TransformerConfig, VideoTransformer
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.text import (
@@ -20,7 +21,6 @@ from li_env.worlds.hy_worldplay.text import (
     call_on,
     run_text_blocks,
 )
-from li_env.worlds.transformer import Block, TransformerConfig, VideoTransformer
 
 TEXT, BYT5, VISION = 0, 1, 2
 """Rows of the condition type embedding."""

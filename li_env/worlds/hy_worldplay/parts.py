@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.worlds.block_codec import BlockCodec
+from li_env.worlds.common.streaming_codec import VideoCodec
+from li_env.worlds.common.stub_codec import BlockCodec
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.model import HYWorldPlayModel
 from li_env.worlds.hy_worldplay.text import TextCache
-from li_env.worlds.streaming import VideoCodec
 
 
 @dataclass(frozen=True, eq=False)

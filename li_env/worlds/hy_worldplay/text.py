@@ -17,8 +17,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from li_env.worlds.common.transformer import FeedForward, HeadNorm, Modulation, ScalarEmbedder, modulate
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
-from li_env.worlds.transformer import FeedForward, HeadNorm, Modulation, ScalarEmbedder, modulate
 
 
 @dataclass(frozen=True, eq=False)

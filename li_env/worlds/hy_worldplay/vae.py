@@ -19,7 +19,7 @@ from torch import Tensor
 
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
-from li_env.worlds.streaming import (
+from li_env.worlds.common.streaming_codec import (
     MEMORY_FRAMES,
     FrameMemory,
     StreamingDecoder,

@@ -15,16 +15,16 @@ from li_env.accel.geometry.frustum import BallOverlap, ball_points
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
-from li_env.worlds.block_codec import PIXELS
+from li_env.worlds.common.stub_codec import PIXELS
+from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
+from li_env.worlds.common.transformer import CameraTables
+from li_env.worlds.common.transformer_fused import Context, context_pass, denoise
 from li_env.worlds.hy_worldplay.cameras import FOCAL, camera_tables, world_to_camera
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.labels import motion_labels
 from li_env.worlds.hy_worldplay.parts import Parts
 from li_env.worlds.hy_worldplay.sampler import CONTEXT_TIME, euler, noise_levels
 from li_env.worlds.hy_worldplay.text import TextCache
-from li_env.worlds.inference import Context, context_pass, denoise
-from li_env.worlds.sparse import ChunkShape, SparseAttention
-from li_env.worlds.transformer import CameraTables
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(device: str = "cpu", weights: str | Path | None = None, **kwargs: Any) -> MatrixGame3World:
-    """Load the world, see `li_env.worlds.matrix_game_3.assembly.load`; imported late: listing worlds stays light."""
-    from li_env.worlds.matrix_game_3.assembly import load as load_world
+    """Load the world, see `li_env.worlds.matrix_game_3.build.load`; imported late: listing worlds stays light."""
+    from li_env.worlds.matrix_game_3.build import load as load_world
 
     return load_world(device, weights, **kwargs)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from li_env.validation import check_text
-from li_env.worlds.checkpoints import Part, TensorFile, described_by, find_parts
-from li_env.worlds.pretrained import load_frozen, run_on
+from li_env.worlds.common.checkpoints import Part, TensorFile, described_by, find_parts
+from li_env.worlds.common.pretrained import load_frozen, run_on
 
 TEXT_TOKENS = 512
 REMEMBERED_PROMPTS = 16

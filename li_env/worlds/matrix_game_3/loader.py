@@ -21,7 +21,7 @@ import torch
 
 from li_env.errors import check_choice
 from li_env.validation import MOST_WIDTH, check_whole, shown_path
-from li_env.worlds.checkpoints import (
+from li_env.worlds.common.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
@@ -32,13 +32,13 @@ from li_env.worlds.checkpoints import (
     free_memory,
     read_config,
 )
+from li_env.worlds.common.pretrained import load_frozen, require_libraries, without_weights
+from li_env.worlds.common.taehv import TinyDecoder
 from li_env.worlds.matrix_game_3 import encoder
 from li_env.worlds.matrix_game_3.config import MatrixGame3Config
 from li_env.worlds.matrix_game_3.encoder import PromptEncoder, load_encoder
 from li_env.worlds.matrix_game_3.model import MatrixGame3Model
 from li_env.worlds.matrix_game_3.vae import LATENT_MEAN, LATENT_STD, StreamingVAE, diffusers_name
-from li_env.worlds.pretrained import load_frozen, require_libraries, without_weights
-from li_env.worlds.tiny_decoder import TinyDecoder
 
 WORLD = "matrix_game_3"
 VARIABLE = "LI_ENV_MATRIX_GAME_3"

@@ -1,7 +1,8 @@
 """Which earlier frames come back as memory, exactly as the original decides (docs/spec/matrix_game_3.md, section 5).
 
 For comparisons with the original only. Its sample points lie on the very border of the reference view, so that the
-score of a view seen before is rounding noise around 0.8; the planner's rule (`li_env.accel.retrieval.slots`) has no such border.
+score of a view seen before is rounding noise around 0.8; the planner's rule (`li_env.accel.retrieval.slots`) has no
+such border.
 """
 
 from __future__ import annotations

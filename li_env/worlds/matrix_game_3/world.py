@@ -13,6 +13,7 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldSpec
+from li_env.worlds.common.streaming_codec import VideoCodec
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.clip import generate_clip
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, MatrixGame3Config
@@ -21,7 +22,6 @@ from li_env.worlds.matrix_game_3.layout import TILE_SHAPE, ClipShape, token_layo
 from li_env.worlds.matrix_game_3.model import PATCH, ClipConditions, MatrixGame3Model, TextCache
 from li_env.worlds.matrix_game_3.sampler import noise_levels
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES, PAST_LATENTS, ClipSizes
-from li_env.worlds.streaming import VideoCodec
 
 GRID = (44, 80)
 """Rows and columns of a latent of a 704 x 1280 frame."""

@@ -9,6 +9,7 @@ import pytest
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.history import PoseTrack
+from li_env.accel.retrieval import base
 from li_env.accel.retrieval.base import MAX_CANDIDATES, MemoryRequest, NearestView, nearest_groups
 from tests.analytic_world import SPEC
 
@@ -60,7 +61,7 @@ def test_long_history_is_bounded_and_keeps_what_overlaps() -> None:
 
 
 def test_search_is_limited_to_the_most_recent_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MAX_SEARCHED", 50)
+    monkeypatch.setattr(base, "MAX_SEARCHED", 50)
     found = nearest_groups(request(wander(1204, 3), 1200), 4, 8.0)
     assert len(found) == MAX_CANDIDATES
     assert found.min() >= 297 - 50

@@ -9,11 +9,11 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.bench.courses import Course, commanded_courses
 from li_env.bench.game import has_game, played_courses
 from li_env.bench.settings import BenchSettings
+from li_env.doom.collision import Walls
+from li_env.doom.trajectories import world_poses
+from li_env.doom.walking import doom_poses, walk
 from li_env.errors import MissingExtraError
-from li_env.worlds.freedoom.doom.collision import Walls
-from li_env.worlds.freedoom.doom.trajectories import world_poses
-from li_env.worlds.freedoom.doom.walking import doom_poses, walk
-from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.start_frames import StartStates
 from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import AnalyticWorld
 

@@ -20,12 +20,12 @@ from li_env.cli import main
 from li_env.files import WRITING, read_json
 from li_env.recording import read_video
 from li_env.tensor_files import open_tensors
+from li_env.worlds.common.transformer import TransformerConfig
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.geometry import FEATURES
-from li_env.worlds.freedoom.model import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.training import run as training_run
 from li_env.worlds.freedoom.training.data import Trajectories
 from li_env.worlds.registry import register_world
-from li_env.worlds.transformer import TransformerConfig
 from tests.analytic_world import AnalyticWorld
 
 EVENTS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.truncate")

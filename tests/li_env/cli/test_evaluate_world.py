@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from li_env.cli import main
-from li_env.worlds.freedoom.doom import renderer
+from li_env.doom import renderer
 from li_env.worlds.freedoom.fidelity import report as fidelity
-from tests.worlds.freedoom.fidelity.photographic_world import PhotographicWorld
+from tests.li_env.worlds.freedoom.fidelity.photographic_world import PhotographicWorld
 
 
 @pytest.fixture

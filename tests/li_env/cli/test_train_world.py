@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from li_env.cli import main
-from li_env.worlds.freedoom.doom import renderer
+from li_env.doom import renderer
 from li_env.worlds.freedoom.training import run
 from li_env.worlds.freedoom.weights import read_manifest
 

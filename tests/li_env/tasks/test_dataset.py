@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from li_env.doom.splits import split_of
 from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, EpisodeRecord
-from li_env.worlds.freedoom.doom.splits import split_of
-from li_env.worlds.freedoom.start_states import StartStates
+from li_env.worlds.freedoom.start_frames import StartStates
 from li_env.worlds.freedoom.weights import packaged_folder
 
 GOOD = """\

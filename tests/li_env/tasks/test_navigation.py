@@ -13,9 +13,9 @@ import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, follow, move
 from li_env.accel.runtime.engine import ChunkPath
 from li_env.actions import ACTION_SPACES, ActionMapper
+from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from li_env.tasks.navigation import NavigationState, pose_at
-from li_env.worlds.freedoom.doom.geodesic import known_map, map_distance, metres_to_goal
 from tests.analytic_world import SPEC
 
 ID = "LightInteraction/PointGoal-v0"

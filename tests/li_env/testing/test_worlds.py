@@ -15,7 +15,7 @@ from li_env.testing import check_world
 from li_env.worlds import load_world
 from li_env.worlds.hy_worldplay.build import random_world as hy_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
-from li_env.worlds.matrix_game_3.assembly import random_world as matrix_world
+from li_env.worlds.matrix_game_3.build import random_world as matrix_world
 from li_env.worlds.matrix_game_3.config import ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
 from tests.analytic_world import SPEC, AnalyticWorld

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from li_env.worlds.freedoom.doom.collision import Walls
-from li_env.worlds.freedoom.doom.explorers import STEP, TURN
-from li_env.worlds.freedoom.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
-from li_env.worlds.freedoom.doom.space import FreeSpace
-from li_env.worlds.freedoom.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate
+from li_env.doom.collision import Walls
+from li_env.doom.explorers import STEP, TURN
+from li_env.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
+from li_env.doom.space import FreeSpace
+from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate
 from li_env.worlds.freedoom.fidelity.settings import CHUNK, LOOK_CHUNKS
 
 WALKS = ("walk", "out_and_back", "spin", "mix")

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.worlds.freedoom.doom.collision import RADIUS
-from li_env.worlds.freedoom.doom.handmade import RADIUS as HANDMADE_RADIUS
-from li_env.worlds.freedoom.doom.handmade import freedoom_map_names, freedoom_renderer, my_way_home_renderer, read_map
-from li_env.worlds.freedoom.doom.maps import generate_map, write_wad
-from li_env.worlds.freedoom.doom.renderer import DoomRenderer, require_vizdoom
-from li_env.worlds.freedoom.doom.splits import TEST
-from li_env.worlds.freedoom.doom.watchdog import temporary_folder
+from li_env.doom.collision import RADIUS
+from li_env.doom.handmade import RADIUS as HANDMADE_RADIUS
+from li_env.doom.handmade import freedoom_map_names, freedoom_renderer, my_way_home_renderer, read_map
+from li_env.doom.maps import generate_map, write_wad
+from li_env.doom.renderer import DoomRenderer, require_vizdoom
+from li_env.doom.splits import TEST
+from li_env.doom.watchdog import temporary_folder
 from li_env.worlds.freedoom.fidelity.courses import WALKS, Course, looks, walks, world_matrices
 from li_env.worlds.freedoom.fidelity.settings import FidelitySettings
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from li_env.worlds.freedoom.doom import DEFAULT_KINDS, load_shard, render_dataset
-from li_env.worlds.freedoom.doom.watchdog import temporary_folder
+from li_env.doom import DEFAULT_KINDS, load_shard, render_dataset
+from li_env.doom.watchdog import temporary_folder
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from li_env.worlds.common.transformer import TransformerConfig, VideoTransformer
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras
 from li_env.worlds.freedoom.geometry import FEATURES
-from li_env.worlds.freedoom.model import LATENT_CHANNELS, Cameras
-from li_env.worlds.transformer import TransformerConfig, VideoTransformer
 
 
 class Discriminator(nn.Module):

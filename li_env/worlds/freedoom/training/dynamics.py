@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from li_env.worlds.freedoom.model import Cameras, DynamicsModel
+from li_env.worlds.common.transformer import BlockCache
+from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
 from li_env.worlds.freedoom.training.store import Batch, LatentStore, Window
-from li_env.worlds.transformer import BlockCache
 
 WINDOWS: tuple[tuple[float, Window], ...] = (
     (0.06, Window(0, 0)),

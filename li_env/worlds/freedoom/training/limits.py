@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from li_env.doom.splits import TRAINING, VALIDATION
+from li_env.doom.trajectories import choose_kinds
 from li_env.validation import check_mapping, check_number, check_whole, shown
-from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
-from li_env.worlds.freedoom.doom.trajectories import choose_kinds
 from li_env.worlds.freedoom.training.store import GROUP
 
 STAGES = ("autoencoder", "dynamics", "motion", "refine")

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 from li_env.worlds.freedoom.geometry import relative_planar
-from li_env.worlds.freedoom.motion import MOTIONS, MotionHead, commanded_path
+from li_env.worlds.freedoom.motion_head import MOTIONS, MotionHead, commanded_path
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore, view_overlap
 

@@ -8,7 +8,7 @@ import torch
 
 from li_env.metrics import psnr, sharpness
 from li_env.worlds.freedoom.autoencoder import Autoencoder
-from li_env.worlds.freedoom.model import DynamicsModel
+from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.training.rollout import roll_out
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 

@@ -19,14 +19,14 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from li_env.worlds.freedoom.model import Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.common.transformer import BlockCache
+from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
 from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, chunk_loss, compile_blocks, flow_loss
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.rollout import chunk_cameras, chunk_context, roll_out, window_at
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
-from li_env.worlds.transformer import BlockCache
 
 BUDGETS: tuple[tuple[int, int], ...] = ((12, 8), (4, 4), (4, 8), (8, 4))
 """(recent, memory) budgets of the rollouts, drawn with equal chance."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from li_env.worlds.common.transformer import BlockCache
+from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.geometry import relative_planar
-from li_env.worlds.freedoom.model import Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.training.store import GROUP, Window, retrieve
-from li_env.worlds.transformer import BlockCache
 
 
 def window_at(chunk: int, recent: int, memory: int) -> Window:

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from li_env.doom.renderer import HEIGHT, WIDTH
+from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.errors import check_folder, check_keys
 from li_env.files import append_json, read_yaml
 from li_env.tensor_files import check_tensors, read_tensors, write_tensors
 from li_env.validation import check_mapping, shown
-from li_env.worlds.checkpoints import check_memory
+from li_env.worlds.common.checkpoints import check_memory
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
-from li_env.worlds.freedoom.doom.renderer import HEIGHT, WIDTH
-from li_env.worlds.freedoom.doom.splits import TRAINING, VALIDATION
-from li_env.worlds.freedoom.model import DynamicsModel
-from li_env.worlds.freedoom.motion import MotionHead
+from li_env.worlds.freedoom.dynamics import DynamicsModel
+from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics

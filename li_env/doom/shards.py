@@ -1,0 +1,174 @@
+"""Shards of posed frames, rendered by several processes while the consumer works.
+
+A shard is a folder of .npy files, so that a consumer can memory-map it; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from li_env.doom.maps import generate_map, write_wad
+from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, require_vizdoom
+from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate, world_poses
+
+Shard = dict[str, np.ndarray]
+
+SHARD_ARRAYS = ("frames", "poses", "commanded", "feasible", "map_seed", "kind")
+
+
+def render_shard(
+    map_seeds: Sequence[int],
+    trajectories_per_map: int,
+    length: int,
+    kinds_weights: Mapping[str, float],
+    seed: int,
+    folder: str | os.PathLike[str],
+) -> Path:
+    """Render one shard into ``folder`` (created; appears only when complete). Arguments as `render_dataset`."""
+    final = Path(folder)
+    partial = final.with_name(final.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    rng = np.random.default_rng([seed, *map_seeds])
+    maps = [generate_map(map_seed) for map_seed in map_seeds]
+    which = np.repeat(np.arange(len(maps)), trajectories_per_map)
+    kinds = choose_kinds(len(which), kinds_weights, rng)
+    walks = simulate([m.space for m in maps], [m.segments for m in maps], which.tolist(), kinds, length, rng)
+    wad = partial / "maps.wad"
+    write_wad(maps, wad)
+    frames = np.lib.format.open_memmap(
+        partial / "frames.npy", mode="w+", dtype=np.uint8, shape=(len(which), length, HEIGHT, WIDTH, 3)
+    )
+    with DoomRenderer(wad) as renderer:
+        for row, map_index in enumerate(which):
+            frames[row] = renderer.render(int(map_index), walks.doom_poses[row])
+    frames.flush()
+    del frames
+    arrays = {
+        "poses": world_poses(walks.doom_poses),
+        "commanded": walks.commanded,
+        "feasible": walks.feasible,
+        "map_seed": np.asarray(map_seeds, dtype=np.int64)[which],
+        "kind": walks.kinds,
+    }
+    for name, array in arrays.items():
+        np.save(partial / f"{name}.npy", array, allow_pickle=False)
+    wad.unlink()
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    return final
+
+
+def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard:
+    """The arrays of a shard.
+
+    frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
+    map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
+    [N]; kind int16 [N], index into `explorers.KINDS`.
+    """
+    mode: Literal["r"] | None = "r" if memory_map else None
+    return {name: np.load(Path(folder) / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in SHARD_ARRAYS}
+
+
+def render_dataset(
+    map_seeds: Sequence[int],
+    folder: str | os.PathLike[str],
+    *,
+    trajectories_per_map: int = 4,
+    length: int = 64,
+    kinds_weights: Mapping[str, float] = DEFAULT_KINDS,
+    seed: int = 0,
+    workers: int = 1,
+    maps_per_shard: int = 32,
+    on_shard: Callable[[Path], None] | None = None,
+) -> Iterator[Path]:
+    """Render trajectories on many maps; yields the folder of each shard as it becomes ready (`load_shard` reads it).
+
+    An iterator: rendering starts with the first ``next`` and goes on in the background, at most two shards per worker
+    ahead of the consumer, which may delete shards that it has used. Shards depend only on the arguments, not on the
+    number of workers; their order of arrival may differ (names sort in the order of ``map_seeds``).
+
+    Args:
+        map_seeds: maps to use, see `splits`.
+        folder: where ``shard_00000``, ... are written; complete ones are kept and not rendered again.
+            ValueError from the first ``next`` if they were made with other arguments.
+        trajectories_per_map: walks per map.
+        length: poses per walk, at least 2.
+        kinds_weights: share of each kind of explorer.
+        seed: of the walks.
+        workers: processes (each also starts a game engine process).
+        maps_per_shard: maps in one shard (the last may hold fewer).
+        on_shard: called with each shard's folder before it is yielded.
+    """
+    require_vizdoom()
+    for name, value, least in (
+        ("trajectories_per_map", trajectories_per_map, 1),
+        ("length", length, 2),
+        ("workers", workers, 1),
+        ("maps_per_shard", maps_per_shard, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name} {value} is not allowed; allowed: at least {least}")
+    choose_kinds(0, kinds_weights, np.random.default_rng(0))  # report bad weights here, not from a worker
+    return _render_in_background(
+        [list(map_seeds[i : i + maps_per_shard]) for i in range(0, len(map_seeds), maps_per_shard)],
+        Path(folder),
+        (trajectories_per_map, length, dict(kinds_weights), seed),
+        workers,
+        on_shard,
+    )
+
+
+def _claim(folder: Path, arguments: dict[str, object]) -> None:
+    """Note in ``folder`` what is rendered there; ValueError if it holds the shards of other arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(arguments)
+    note = folder / "arguments.json"
+    if note.exists() and note.read_text() != text:
+        raise ValueError(f"folder {folder} holds shards of other arguments; allowed: an empty folder or the same call")
+    note.write_text(text)
+
+
+def _render_in_background(
+    groups: list[list[int]],
+    folder: Path,
+    options: tuple[int, int, dict[str, float], int],
+    workers: int,
+    on_shard: Callable[[Path], None] | None,
+) -> Iterator[Path]:
+    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed": options})
+    targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
+    waiting: set[Future[Path]] = set()
+    # spawn: forking a process that holds CUDA or threads is not safe
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            more = True
+            while more or waiting:
+                while more and len(waiting) < 2 * workers:
+                    group, target = next(targets, (None, None))
+                    if group is None or target is None:
+                        more = False
+                    elif target.is_dir():
+                        if on_shard:
+                            on_shard(target)
+                        yield target
+                    else:
+                        waiting.add(pool.submit(render_shard, group, *options, target))
+                if waiting:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        if on_shard:
+                            on_shard(future.result())
+                        yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,68 @@
+"""Walking in maps with the game's collision, in the axes of the world: x right, z forward, in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.doom.collision import Walls
+from li_env.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
+
+_SAME = 1e-9  # metres: below this the walls left a motion alone
+
+
+def level_places(poses: np.ndarray) -> np.ndarray:
+    """Camera-to-world [n, 4, 4] of level cameras -> (x right, z forward, yaw in degrees) [n, 3]."""
+    yaw = np.degrees(np.arctan2(poses[:, 0, 2], poses[:, 2, 2]))
+    return np.stack([poses[:, 0, 3], poses[:, 2, 3], yaw], -1)
+
+
+def doom_places(poses: np.ndarray) -> np.ndarray:
+    """World poses [n, 3] (x right, z forward in metres, yaw in degrees) -> Doom (x, y, degrees)."""
+    x, z, yaw = np.moveaxis(np.asarray(poses, dtype=np.float64), -1, 0)
+    return np.stack([z * MAP_UNITS_PER_METRE, -x * MAP_UNITS_PER_METRE, -yaw % 360.0], -1)
+
+
+def doom_poses(poses: np.ndarray) -> np.ndarray:
+    """`doom_places`, rounded to what the game can show."""
+    return renderable_poses(doom_places(poses))
+
+
+def walk(
+    walls: Walls, which: np.ndarray, starts: np.ndarray, commanded: Sequence[Sequence[CameraMotion]]
+) -> tuple[list[tuple[CameraMotion, ...]], np.ndarray]:
+    """Walk in maps with the game's collision.
+
+    Args:
+        walls: of the maps.
+        which: [n] map of each walker.
+        starts: [n, 3] Doom poses (x, y, degrees).
+        commanded: per walker equally many motions.
+
+    Returns:
+        (the motions that happen, a commanded one itself where nothing is in its way; Doom poses [n, length + 1, 3]).
+    """
+    states = np.array(starts, dtype=np.float64)
+    paths, happened = [states.copy()], []
+    for moves in zip(*commanded, strict=True):
+        states[:, 2] = (states[:, 2] - [move.yaw for move in moves]) % 360.0
+        angle = np.radians(states[:, 2])
+        cosine, sine = np.cos(angle), np.sin(angle)
+        right = MAP_UNITS_PER_METRE * np.array([move.right for move in moves])
+        ahead = MAP_UNITS_PER_METRE * np.array([move.forward for move in moves])
+        wanted = np.stack([ahead * cosine + right * sine, ahead * sine - right * cosine], axis=1)
+        real = walls.slide(which, states[:, :2], wanted) - states[:, :2]
+        states[:, :2] += real
+        paths.append(states.copy())
+        feasible = np.stack([real[:, 0] * sine - real[:, 1] * cosine, real[:, 0] * cosine + real[:, 1] * sine], axis=1)
+        happened.append([_happened(move, *pair) for move, pair in zip(moves, feasible.tolist(), strict=True)])
+    return [tuple(moves) for moves in zip(*happened, strict=True)], np.stack(paths, axis=1)
+
+
+def _happened(move: CameraMotion, right: float, ahead: float) -> CameraMotion:
+    right, ahead = right / MAP_UNITS_PER_METRE, ahead / MAP_UNITS_PER_METRE
+    if abs(right - move.right) < _SAME and abs(ahead - move.forward) < _SAME:
+        return move
+    return CameraMotion(yaw=move.yaw, right=right, forward=ahead)

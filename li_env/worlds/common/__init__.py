@@ -1,0 +1,1 @@
+"""Parts that several worlds share: transformers, codecs, checkpoints."""

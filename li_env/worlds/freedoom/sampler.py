@@ -1,0 +1,72 @@
+"""Chunks with different denoising schedules in one block: rows that skip steps ride along with rows that take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from li_env.worlds.common.tile_attention import SparseAttention
+from li_env.worlds.freedoom.dynamics import Cameras, Denoiser
+
+Schedule = tuple[float, ...]
+
+
+def is_part(short: Schedule, long: Schedule) -> bool:
+    """Whether ``short`` begins like ``long`` and all its noise levels are among those of ``long``."""
+    return short[0] == long[0] and set(short) <= set(long)
+
+
+def row_steps(schedules: Sequence[Schedule], longest: Schedule) -> np.ndarray:
+    """What every row does at every model call of ``longest``: float32 [rows, calls, 3].
+
+    The three numbers are whether the row takes part (0 or 1), how much of the change since its call before it adds,
+    and the share of the noise that is left after the step. Every schedule is part (`is_part`) of the longest.
+    """
+    table = np.zeros((len(schedules), len(longest) - 1, 3), dtype=np.float32)
+    for row, schedule in enumerate(schedules):
+        before: float | None = None
+        for sigma, following in pairwise(schedule):
+            more = 0.0 if before is None else 0.5 * (sigma - following) / (before - sigma)
+            table[row, longest.index(sigma)] = 1.0, more, following / sigma
+            before = sigma
+    return table
+
+
+def sample_rows(
+    model: Denoiser,
+    noise: torch.Tensor,
+    sigmas: Schedule,
+    steps: torch.Tensor,
+    cameras: Cameras,
+    context: Any,
+    sparse: SparseAttention | None = None,
+) -> torch.Tensor:
+    """`model.sample_chunk` with a schedule of its own for every row; each row gets the same bits as there.
+
+    Args:
+        noise: [B, T, n, C], standard normal.
+        sigmas: the longest schedule: its calls are made for all rows, those that skip one ignore its answer.
+        steps: [B, calls, 3] float32, a table made by `row_steps`.
+        cameras, context, sparse: as in `model.sample_chunk`.
+
+    Returns:
+        Clean latents [B, T, n, C].
+    """
+    x, before = noise, noise
+    levels = torch.ones(noise.shape[:2], device=noise.device)
+    for call, sigma in enumerate(sigmas[:-1]):
+        active, more, left = steps[:, call, :, None, None, None].unbind(1)
+        clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
+        middle = clean if call == 0 else clean + _scaled(clean - before, more)
+        x = torch.where(active > 0, middle + _scaled(x - middle, left), x)
+        before = torch.where(active > 0, clean, before)
+    return x
+
+
+def _scaled(values: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Rounded once, like a product with a plain number."""
+    return (values.float() * factors).to(values.dtype)

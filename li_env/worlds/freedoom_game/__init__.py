@@ -1,0 +1,1 @@
+"""The real game behind the contract of a world."""

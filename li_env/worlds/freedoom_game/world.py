@@ -1,0 +1,194 @@
+"""The reference world: the real game behind the `WorldModel` contract, in the maps of the freedoom world.
+
+Spaces, motion, tasks and start frames are those of the freedoom world, so that an agent moves from the learned world to
+the real one by the name of the world alone. Needs ViZDoom (extra ``doom``) and no weights.
+
+A latent is a camera in a map (five whole numbers, see `_latent`), decoding renders it. Acceleration presets therefore
+change nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.doom.collision import Walls
+from li_env.doom.geodesic import known_walls, known_ways
+from li_env.doom.render_pool import LocalScreens, ScreenPool, Screens
+from li_env.doom.renderer import require_vizdoom
+from li_env.doom.walking import doom_places, doom_poses, level_places, walk
+from li_env.errors import MissingExtraError
+from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.weights import packaged_folder
+from li_env.worlds.freedoom.world import SPEC as LEARNED
+
+SPEC = replace(LEARNED, name="freedoom_game", latent_shape=(5, 1, 1), supports_block_sparse=False)
+
+_PROMPT = re.compile(r"map (\d{1,9})")
+_HALF = 1 << 16  # a float32 holds whole numbers up to 1 << 24 exactly
+_MAPS = 256  # whose walls are kept together
+_ROUNDING = 1.0  # map units: views are shown from whole ones
+
+
+@dataclass(frozen=True)
+class GameScene:
+    """What lasts an episode: the map."""
+
+    map_seed: int
+
+
+class FreedoomGame:
+    """The game. Episodes begin at any pose of any generated map, in the axes of `StartStates.map_poses`.
+
+    A prompt ``map N`` names the map by its seed; episodes of a dataset and the world's own start frames bring theirs.
+    The picture shown at the start should be the game's own view of the start pose: it is not rendered again.
+
+    Args:
+        workers: processes that render; 0 renders in this one.
+
+    Raises:
+        MissingExtraError: ViZDoom is not installed.
+    """
+
+    spec = SPEC
+
+    def __init__(self, workers: int = 0) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+            raise ValueError(f"workers={workers!r} is not allowed; use a whole number from 0 up")
+        try:
+            require_vizdoom()
+        except ImportError as error:
+            raise MissingExtraError("ViZDoom", "doom", "the world 'freedoom_game'") from error
+        self.device = torch.device("cpu")
+        self.start_states = StartStates.load(packaged_folder())
+        self.start_frames = self.start_states.frames
+        self.start_poses = np.stack([_camera(*pose) for pose in self.start_states.map_poses.tolist()])
+        self.start_prompts = [f"map {seed}" for seed in self.start_states.map_seeds.tolist()]
+        # A cache and no state: which maps were met last does not change what happens in them.
+        self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
+        self.screens: Screens = ScreenPool(workers) if workers else LocalScreens()
+
+    def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
+        """Render what a camera sees: uint8 [96, 128, 3].
+
+        Args:
+            prompt: ``map N``.
+            pose: [4, 4] camera-to-world, level and at the height of the start frames.
+
+        Raises:
+            ValueError: no map, or a pose that the game cannot show.
+        """
+        map_seed = self.start([], [prompt])[0].map_seed
+        if not np.allclose(pose[1], (0, 1, 0, 0), atol=1e-6):
+            height = np.round(pose[1], 3).tolist()
+            raise ValueError(f"pose with second row {height} is not usable; allowed in the game: level, [0, 1, 0, 0]")
+        place = level_places(pose[None])
+        _check_inside(map_seed, pose, doom_places(place)[0])
+        return self.screens.render([map_seed], [doom_poses(place)])[0][0]
+
+    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
+        """See `WorldModel.start`.
+
+        Raises:
+            ValueError: a prompt that names no map.
+        """
+        scenes = []
+        for prompt in prompts:
+            found = _PROMPT.fullmatch(prompt.strip())
+            if found is None:
+                raise ValueError(f"prompt={prompt!r} names no map of the game; allowed: 'map N', N being a map seed")
+            scenes.append(GameScene(int(found[1])))
+        return scenes
+
+    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
+        """Commanded motions as the game's walls let them happen: it stops at them or slides along.
+
+        Raises:
+            ValueError: an episode begins inside a wall or outside of its map.
+        """
+        out = [tuple(request.motions) for request in requests]
+        starts = doom_places(level_places(np.stack([request.pose for request in requests])))
+        for request, place in zip(requests, starts, strict=True):
+            if not len(request.recent):
+                _check_inside(request.scene.map_seed, request.pose, place)
+        for count in {len(motions) for motions in out} - {0}:
+            group = [index for index, motions in enumerate(out) if len(motions) == count]
+            walls, which = self._walls([requests[index].scene.map_seed for index in group])
+            moved, _ = walk(walls, which, starts[group], [out[index] for index in group])
+            for index, motions in zip(group, moved, strict=True):
+                out[index] = motions
+        return out
+
+    def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
+        """The cameras of the chunk."""
+        return [_latent(request.scene.map_seed, doom_poses(level_places(request.poses))) for request in requests]
+
+    def decode(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
+    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
+        """What the game shows from the cameras."""
+        seeds, poses = zip(*(_camera_of(chunk) for chunk in latents), strict=True)
+        return self.screens.render(seeds, poses), [None] * len(streams)
+
+    def close(self) -> None:
+        """Stop the game engines and the processes that drive them; they start again when needed."""
+        self.screens.close()
+
+    def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:
+        """Walls of all these maps and which [n] of them each one is; kept until another map comes."""
+        order, walls = self._maps
+        if walls is None or not order.keys() >= set(map_seeds):
+            seeds = list(dict.fromkeys([*map_seeds, *order]))[: max(_MAPS, len(map_seeds))]
+            order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([known_walls(s) for s in seeds])
+            self._maps = order, walls
+        return walls, np.array([order[seed] for seed in map_seeds])
+
+
+def _check_inside(map_seed: int, pose: np.ndarray, place: np.ndarray) -> None:
+    if not _inside(map_seed, place[:2]):
+        metres = np.round(pose[[0, 2], 3], 3).tolist()
+        raise ValueError(f"pose at {metres} is outside map {map_seed}: inside a wall or outside of the rooms")
+
+
+def _inside(map_seed: int, position: np.ndarray) -> bool:
+    ways = known_ways(map_seed)
+    out = ways.push_out(position)
+    return ways.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
+
+
+def _camera(x: float, z: float, yaw: float) -> np.ndarray:
+    """(x, z, yaw in degrees) -> camera-to-world [4, 4]."""
+    cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    return np.array([[cosine, 0, sine, x], [0, 1, 0, 0], [-sine, 0, cosine, z], [0, 0, 0, 1]])
+
+
+def _latent(map_seed: int, poses: np.ndarray) -> torch.Tensor:
+    """[n, 5, 1, 1]: the map's seed in two halves, x, y in map units, angle in 1/65536 turns."""
+    seed = np.broadcast_to(np.array(divmod(map_seed, _HALF)), (len(poses), 2))
+    angle = np.round(poses[:, 2:] * (_HALF / 360.0))
+    return torch.from_numpy(np.concatenate([seed, poses[:, :2], angle], 1).astype(np.float32))[..., None, None]
+
+
+def _camera_of(latent: torch.Tensor) -> tuple[int, np.ndarray]:
+    """(map seed, Doom poses [n, 3])."""
+    numbers = latent[..., 0, 0].double().numpy()
+    poses = np.concatenate([numbers[:, 2:4], numbers[:, 4:] * (360.0 / _HALF)], 1)
+    return int(numbers[0, 0]) * _HALF + int(numbers[0, 1]), poses
+
+
+def load(device: str = "cpu", weights: str | Path | None = None, workers: int = 0) -> FreedoomGame:
+    """Load the game; it runs on the CPU whatever the device.
+
+    Raises:
+        ValueError: weights are given.
+    """
+    if weights is not None:
+        raise ValueError(f"weights={str(weights)!r} are of no use to world 'freedoom_game'; allowed: none")
+    return FreedoomGame(workers)

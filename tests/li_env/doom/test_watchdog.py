@@ -1,0 +1,151 @@
+"""Nothing of the game outlives its program, however that ends: engines, folders, shared memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from li_env.doom.watchdog import make_folder, remove_folder, temporary_folder
+
+pytest.importorskip("vizdoom")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="engines are found in /proc")
+
+HOLD = """
+import gc, multiprocessing, os, signal, sys, time
+import numpy as np
+from li_env.doom.maps import generate_map
+from li_env.doom.render_pool import LocalScreens, ScreenPool
+from li_env.doom.watchdog import temporary_folder
+
+def poses():
+    return np.array([[*generate_map(3).sample_free_position(np.random.default_rng(0)), 0.0]]).round()
+
+def show(screens):
+    screens.render([3], [poses()])
+    print("shown", flush=True)
+
+def worker():
+    show(LocalScreens())
+    time.sleep(600)
+
+if __name__ == "__main__":
+"""
+KILL = "    os.kill(os.getpid(), signal.{})\n    time.sleep(600)\n"
+LOCAL, POOL = "    screens = LocalScreens(); show(screens)\n", "    screens = ScreenPool(1); show(screens)\n"
+SPAWNED = """    process = multiprocessing.get_context("spawn").Process(target=worker, daemon=True); process.start()
+    time.sleep(0.1)
+    while not any(name.startswith("doom_") for name in os.listdir(os.environ["TMPDIR"])): time.sleep(0.05)
+"""
+ENDS = {
+    "ordinary": LOCAL,
+    "ordinary, pool": POOL,
+    "closed twice": LOCAL + "    screens.close(); screens.close()\n",
+    "collected": LOCAL + "    del screens; gc.collect(); print(os.listdir(os.environ['TMPDIR'])); os._exit(0)\n",
+    "exception": LOCAL + "    raise ValueError\n",
+    "_exit": LOCAL + "    os._exit(3)\n",
+    "exec": LOCAL + "    os.execv(sys.executable, [sys.executable, '-c', 'pass'])\n",
+    "SIGTERM": LOCAL + KILL.format("SIGTERM"),
+    # A program that was started in the background may have inherited that the signal is ignored.
+    "SIGINT": LOCAL + "    signal.signal(signal.SIGINT, signal.default_int_handler)\n" + KILL.format("SIGINT"),
+    "SIGKILL": LOCAL + KILL.format("SIGKILL"),
+    "SIGKILL, pool": POOL + KILL.format("SIGKILL"),
+    "SIGKILL of the group": LOCAL + "    os.killpg(os.getpid(), signal.SIGKILL)\n",
+    "SIGKILL to a spawned worker": SPAWNED + "    process.kill(); process.join()\n",
+    "SIGTERM to a spawned worker": SPAWNED + "    process.terminate(); process.join()\n",
+    "SIGKILL within a temporary folder": "    with temporary_folder():\n        os.kill(os.getpid(), signal.SIGKILL)\n",
+}
+
+
+def _until(reached: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, "something is left over"
+        time.sleep(0.05)
+
+
+def _processes(folder: Path) -> list[str]:
+    """Processes whose command names the folder: engines, through their configuration."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path("/proc", entry, "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) + b"/" in command:
+            found.append(entry)
+    return found
+
+
+def test_a_temporary_folder_lasts_as_long_as_its_block():
+    with temporary_folder("here-") as folder:
+        assert folder.is_dir()
+        assert folder.name.startswith("here-")
+        (folder / "file").write_text("x")
+    assert not folder.exists()
+    path = make_folder()
+    remove_folder(path)
+    remove_folder(path)
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_program_leaves_nothing(end, tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(HOLD + ENDS[end])
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    program = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,  # read until no process holds it any more
+        text=True,
+        timeout=120,
+    )
+    if end == "collected":
+        assert program.stdout.split("\n")[1] == "[]"
+    if "spawned" not in end and "within" not in end:
+        assert "shown" in program.stdout, program.stderr
+    if end.startswith("ordinary") or end == "closed twice":
+        assert (program.returncode, program.stderr, list(folder.iterdir())) == (0, "", [])
+    _until(lambda: not list(folder.iterdir()) and not _processes(folder))
+
+
+def test_an_engine_leaves_no_name_in_shared_memory(tmp_path):
+    script = tmp_path / "program.py"
+    look = "    name = open('/proc/self/maps').read().split('/dev/shm/ViZDoomSM')[1].split()[0]\n"
+    script.write_text(
+        HOLD + LOCAL + look + "    print(name, '|', *os.listdir('/dev/shm'), flush=True)\n    os._exit(0)\n"
+    )
+    out = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=120).stdout
+    name, names = out.splitlines()[1].split(" | ") if " | " in out else (out, "")
+    assert name.strip()
+    assert name.strip() not in names
+
+
+def test_the_watching_process_is_replaced_when_it_was_killed(tmp_path):
+    script = tmp_path / "program.py"
+    kill = """
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            status = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split()
+            watches = b"watchdog.py" in open(f"/proc/{entry}/cmdline", "rb").read()
+        except OSError:
+            continue
+        if int(status[1]) == os.getpid() and watches:
+            os.kill(int(entry), signal.SIGKILL); os.waitpid(int(entry), 0)
+    screens.render([4], [np.array([[*generate_map(4).sample_free_position(np.random.default_rng(0)), 0.0]]).round()])
+"""
+    script.write_text(HOLD + LOCAL + kill + "    os._exit(0)\n")
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, timeout=120, check=True)
+    _until(lambda: not list(tmp_path.glob("doom_*")) and not _processes(tmp_path))

@@ -1,0 +1,77 @@
+"""Which requests share a block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from li_env.accel.plan import AttentionPlan
+from li_env.worlds.freedoom.batching import WaitingRoom
+from li_env.worlds.freedoom.sampler import sample_rows
+from li_env.worlds.freedoom.world import load
+from tests.li_env.worlds.freedoom.test_world import DENSE, relative, request
+
+LONG, SHORT = (1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0)
+
+
+def asked(seed: int = 0, sigmas: tuple[float, ...] = LONG, context: int = 8, attention: AttentionPlan = DENSE):
+    whole = request(attention, seed)
+    return replace(
+        whole,
+        plan=replace(whole.plan, sigmas=sigmas),
+        context=whole.context[8 - context :],
+        context_poses=whole.context_poses[8 - context :],
+    )
+
+
+def arranged(requests, size: int) -> list[list[int]]:
+    room = WaitingRoom(size)
+    full = [room.add(number, each) for number, each in enumerate(requests)]
+    blocks = [block for block in (*full, *room.rest()) if block is not None]
+    return [[number for number, _ in block] for block in blocks]
+
+
+def test_full_blocks_go_at_once_in_order():
+    room = WaitingRoom(2)
+    one, two = asked(0), asked(1)
+    assert room.add(0, one) is None
+    assert room.add(1, asked(2, context=4)) is None
+    assert room.add(2, two) == [(0, one), (2, two)]
+    assert [[number for number, _ in block] for block in room.rest()] == [[1]]
+
+
+def test_shorter_schedules_fill_empty_places_if_they_all_fit():
+    long, short = asked(), asked(sigmas=SHORT)
+    assert arranged([short, long, long, short, long], 4) == [[1, 2, 4], [0, 3]]
+    assert arranged([short, long, long, short], 4) == [[1, 2, 0, 3]]
+    assert arranged([short, long, long], 2) == [[1, 2], [0]]
+    assert arranged([short, asked(context=4)], 4) == [[0], [1]]
+    assert arranged([short, asked(attention=AttentionPlan("block_sparse", 0.5, 0.5))], 4) == [[0], [1]]
+    assert arranged([short, long], 1) == [[0], [1]]
+    assert sorted(arranged([asked(context=0, sigmas=SHORT), asked(context=0)], 4)) == [[0], [1]]
+    assert arranged([], 4) == []
+
+
+@pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
+def test_a_mixed_block_gives_every_world_its_own_chunk(attention, monkeypatch):
+    world = load("cpu", execution="fused")
+    requests = [asked(seed, sigmas, 8, attention) for seed, sigmas in enumerate((LONG, SHORT, LONG))]
+    alone = [world.generate([each])[0] for each in requests]
+    mixed = []
+
+    def counted(*given):
+        mixed.append(given)
+        return sample_rows(*given)
+
+    monkeypatch.setattr("li_env.worlds.freedoom.world.sample_rows", counted)
+    monkeypatch.setattr("li_env.worlds.freedoom.world.block_size", lambda count, device: 4)
+    together = world.generate_stream(iter(requests), 3)
+    assert len(mixed) == 1
+    for one, other in zip(together, alone, strict=True):
+        assert relative(one, other) < 1e-4
+    again = world.generate([*requests[:2], asked(7)])  # another neighbour, the same block
+    assert torch.equal(again[0], together[0]) and torch.equal(again[1], together[1])
+    assert not np.array_equal(again[2], together[2])

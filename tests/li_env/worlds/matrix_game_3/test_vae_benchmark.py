@@ -1,0 +1,60 @@
+"""The benchmark of the autoencoder: its stand-ins have the published layers, and a toy run measures everything."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[4] / "benchmarks" / "matrix_game_3_vae_h200.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark_script() -> ModuleType:
+    sys.path.insert(0, str(SCRIPT.parent))  # as when it is run as a script
+    spec = importlib.util.spec_from_file_location("matrix_game_3_vae_h200", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    sys.path.remove(str(SCRIPT.parent))
+    return module
+
+
+@pytest.mark.parametrize("decoder", ["full", "light", "lighter"])
+def test_stand_in_has_the_published_layers(benchmark_script: ModuleType, decoder: str) -> None:
+    diffusers = pytest.importorskip("diffusers")
+    width = benchmark_script.DECODERS[decoder]
+    with torch.device("meta"):
+        ours = benchmark_script.Autoencoder(benchmark_script.Sizes(width=width))
+        theirs = diffusers.AutoencoderKLWan(
+            base_dim=160, decoder_base_dim=width, z_dim=48, is_residual=True, in_channels=12, out_channels=12,
+            patch_size=2, scale_factor_spatial=16, latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
+        )  # fmt: skip
+    expected = {
+        name: tuple(value.shape)
+        for name, value in theirs.state_dict().items()
+        if name.startswith(("decoder.", "post_quant_conv."))
+    }
+    assert {name: tuple(value.shape) for name, value in ours.state_dict().items()} == expected
+    for level, published in zip(ours.decoder.up_blocks, theirs.decoder.up_blocks, strict=True):
+        if published.upsampler is not None:
+            assert level.upsampler.mode == published.upsampler.mode
+            for name in ("factor_t", "factor_s", "repeats"):
+                assert getattr(level.avg_shortcut, name) == getattr(published.avg_shortcut, name)
+
+
+def test_toy_run(benchmark_script: ModuleType, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    benchmark_script.main(["--tiny", "--device", "cpu", "--repeats", "1", "--out", str(out)])
+    decoders = json.loads(out.read_text(encoding="utf-8"))["decoders"]
+    assert list(decoders) == ["full", "light", "lighter"]
+    for entry in decoders.values():
+        assert entry["decode"]["frames"] == 40 and entry["decode"]["chunk_ms"] > 0
+        assert entry["decode"]["largest_difference_of_255"] <= 1
+        assert all(layer["torch_ms"] > 0 for layer in entry["layers"])
