@@ -18,8 +18,8 @@ from typing import Any
 from provenance import provenance
 
 from li_env.accel.config import AccelConfig
-from li_env.bench.report import EVERY, benchmark
-from li_env.bench.settings import BenchSettings, Variant
+from li_env.evaluation.bench.run import EVERY, benchmark
+from li_env.evaluation.bench.settings import BenchSettings, Variant
 from li_env.files import write_json
 from li_env.worlds.registry import load_world
 

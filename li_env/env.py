@@ -21,7 +21,7 @@ from li_env.errors import check_choice
 from li_env.images import fit_note
 from li_env.state import SavedState
 from li_env.tasks import EpisodeDataset, Task
-from li_env.window import Window
+from li_env.viewer import Window
 
 DEFAULT_PRESET = "all"
 
@@ -47,7 +47,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     ``reward = cells covered for the first time in this step / cells of one view wedge``. Cells are squares of
     ``view_distance / 16`` on the floor plan; a view covers the cells whose centres lie within the horizontal field of
     view and ``view_distance``; the wedge holds ``fov / 2 * 16**2`` cells (fov in radians). The view of the start frame
-    counts as seen. Occlusion is not known to a video model and ignored (`li_env.seen_area`).
+    counts as seen. Occlusion is not known to a video model and ignored (`li_env.tasks.seen_area`).
 
     **Reward of goals.** How much shorter the way to the goal became (length units; along corridors in a known map, else
     straight), a slack reward per step and a success reward: `li_env.tasks.navigation`, ``configs/tasks``. Success is

@@ -22,7 +22,7 @@ from li_env.state import SavedState
 from li_env.validation import shown
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
 from li_env.vector.infos import objects, stack_infos
-from li_env.vector.memory import check_memory
+from li_env.vector.memory_check import check_memory
 
 Outcome = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from li_env.accel.world import WorldModel
-    from li_env.bench.settings import BenchSettings
+    from li_env.evaluation.bench.settings import BenchSettings
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def run(arguments: Arguments) -> None:
     """Measure, write, and print the tables."""
     from rich.console import Console
 
-    from li_env.bench.report import REPORT, benchmark, write_report
-    from li_env.bench.settings import BenchSettings, parse_sweeps
-    from li_env.bench.tables import print_report
     from li_env.errors import check_folder
+    from li_env.evaluation.bench.run import REPORT, benchmark, write_report
+    from li_env.evaluation.bench.settings import BenchSettings, parse_sweeps
+    from li_env.evaluation.bench.tables import print_report
     from li_env.worlds.registry import load_world, world_entry
 
     settings = BenchSettings(
@@ -82,8 +82,8 @@ def run(arguments: Arguments) -> None:
 
 
 def _with_progress(world: WorldModel, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
-    from li_env.bench.report import steps_needed
     from li_env.cli._output import bars_while_it_lasts
+    from li_env.evaluation.bench.run import steps_needed
 
     with bars_while_it_lasts() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=steps_needed(world, settings))

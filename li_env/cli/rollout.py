@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from li_env.accel.config import AccelConfig
     from li_env.accel.geometry.camera import CameraMotion
     from li_env.accel.world import WorldModel
-    from li_env.rollout import Rollout
+    from li_env.evaluation.drive import Rollout
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def _roll_out(
     from rich.progress import Progress
 
     from li_env.accel.runtime.engine import Engine
-    from li_env.bench.courses import FollowedWorld
-    from li_env.rollout import begin, fill_chunks, roll_out
+    from li_env.evaluation.camera_path import FollowedWorld
+    from li_env.evaluation.drive import begin, fill_chunks, roll_out
 
     (begun,) = begin(Engine(world, configs[0]), [arguments.seed], [_options(arguments)])
     chunks = len(fill_chunks(world.spec, motions)[0])
@@ -123,7 +123,7 @@ def _difference(rollouts: list[Rollout], warmup: int) -> dict[str, Any]:
     """PSNR between two rollouts as ``li-env bench`` reports it."""
     import numpy as np
 
-    from li_env.bench.quality import compare
+    from li_env.evaluation.bench.quality import compare
 
     chunks = min(len(rollout.chunks) for rollout in rollouts)
     left_out = warmup if warmup < chunks else 0

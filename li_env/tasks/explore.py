@@ -10,7 +10,7 @@ import numpy as np
 
 from li_env.accel.runtime.engine import ChunkPath
 from li_env.accel.world import WorldSpec
-from li_env.seen_area import SeenArea, ViewWedge
+from li_env.tasks.seen_area import SeenArea, ViewWedge
 from li_env.tasks.task import BaseTask, Opening
 
 

@@ -24,7 +24,7 @@ from li_env.tasks.navigation import pose_at
 
 def test_it_goes_around_what_a_straight_line_runs_into():
     pytest.importorskip("vizdoom")
-    from li_env.tasks.build import build_episodes
+    from li_env.tasks.build_episodes import build_episodes
 
     rules = NavigationRules(1.5, 2.5, -0.01, (8.0, 20.0))
     data = build_episodes(range(20_100_000, 20_100_008), 2, 2, rules=rules, detour=1.4)
@@ -40,7 +40,7 @@ def test_it_goes_around_what_a_straight_line_runs_into():
 def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
     """What was walked and what is left add up to the distance at the start, or the distance was no shortest path."""
     pytest.importorskip("vizdoom")
-    from li_env.tasks.build import build_episodes
+    from li_env.tasks.build_episodes import build_episodes
 
     rules = NavigationRules(1.5, 2.5, -0.01, (nearest, farthest))
     maps = TEST[1000 : 1000 + int(os.environ.get("LI_ENV_EXPERT_MAPS", "3"))]

@@ -43,7 +43,7 @@ class Seer(Eye):
 def blocked() -> EpisodeDataset:
     """Episodes whose goals lie behind walls."""
     pytest.importorskip("vizdoom")
-    from li_env.tasks.build import build_episodes
+    from li_env.tasks.build_episodes import build_episodes
 
     rules = replace(NavigationRules.default(), goal_distance=(6.0, 14.0))
     return build_episodes(range(10_000_100, 10_000_112), 1, 2, 0, rules, detour=1.3)

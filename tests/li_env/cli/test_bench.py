@@ -94,7 +94,7 @@ def test_a_failure_while_writing_leaves_the_old_report(tmp_path, monkeypatch, ca
     def full_disk(path: object, data: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("li_env.bench.report.write_json", full_disk)
+    monkeypatch.setattr("li_env.evaluation.bench.run.write_json", full_disk)
     assert bench(tmp_path, "--presets", "cache") == 2
     assert "No space left" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"bench.json": before}

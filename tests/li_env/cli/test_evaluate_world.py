@@ -9,8 +9,8 @@ import torch
 
 from li_env.cli import main
 from li_env.doom import renderer
-from li_env.worlds.freedoom.fidelity import report as fidelity
-from tests.li_env.worlds.freedoom.fidelity.photographic_world import PhotographicWorld
+from li_env.evaluation.fidelity import run as fidelity
+from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld
 
 
 @pytest.fixture

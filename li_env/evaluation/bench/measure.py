@@ -1,0 +1,129 @@
+"""Driving every variant along every course, again and again, the variants taking turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from li_env.accel.plan import ChunkPlan
+from li_env.accel.runtime.engine import STAGES, ChunkResult, Engine
+from li_env.accel.runtime.report import attention_density
+from li_env.accel.world import WorldModel
+from li_env.evaluation.bench.peak_memory import PeakMemory
+from li_env.evaluation.bench.quality import Quality, rate
+from li_env.evaluation.bench.settings import BenchSettings, Variant
+from li_env.evaluation.camera_path import Course, FollowedWorld, batches, drive
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one chunk was planned to cost."""
+
+    regime: str
+    steps: int
+    context: int
+    density: float
+    sparse: bool
+
+    @classmethod
+    def of(cls, plan: ChunkPlan, latents: int) -> Work:
+        """From a plan for a chunk of ``latents`` latents."""
+        density = attention_density(plan, latents)
+        return cls(plan.regime, plan.steps, len(plan.context), density, plan.attention.kind == "block_sparse")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One variant on all courses.
+
+    Attributes:
+        milliseconds: [repeats, courses, chunks, stages], see `accel.engine.STAGES`.
+        work: per course, one per chunk.
+        quality: per course.
+        degenerated: per course, whether the world produced numbers that are not finite.
+        peak_mebibytes: most memory of any rollout, None where the system does not tell.
+    """
+
+    milliseconds: np.ndarray
+    work: list[list[Work]]
+    quality: list[Quality]
+    degenerated: list[bool]
+    peak_mebibytes: float | None
+
+
+def measure(
+    world: WorldModel, courses: Sequence[Course], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
+) -> list[Measured]:
+    """Time and rate every variant; the first one is the reference.
+
+    First one rollout of every variant that is not counted. Frames are rated in the first repeat alone: the later ones
+    make the same frames.
+    """
+    variants = settings.variants
+    followed = FollowedWorld(world)
+    engines = [Engine(followed, variant.config) for variant in variants]
+    groups = batches(courses, settings.batch)
+    for engine in engines:
+        drive(engine, groups[0], on_chunk)
+    records = [_Record() for _ in variants]
+    memory = PeakMemory(world.device)
+    for repeat in range(settings.repeats):
+        for record in records:
+            record.begin_repeat()
+        for group in groups:
+            reference: list[list[ChunkResult]] = []
+            # In the first repeat the reference goes first, because the others are compared with it.
+            for index in _turns(variants, repeat):
+                memory.reset()
+                made = drive(engines[index], group, on_chunk)
+                records[index].time(made, memory.mebibytes())
+                if repeat == 0:
+                    reference = made if index == 0 else reference
+                    records[index].rate(world, group, made, reference if index else None, settings.warmup_chunks)
+    return [record.finish() for record in records]
+
+
+def _turns(variants: Sequence[Variant], repeat: int) -> list[int]:
+    """Order of the variants: another one begins in every repeat, so that none always follows the same."""
+    shift = repeat % len(variants)
+    return [*range(shift, len(variants)), *range(shift)]
+
+
+class _Record:
+    """Collects what `Measured` holds."""
+
+    def __init__(self) -> None:
+        self._milliseconds: list[list[list[list[float]]]] = []
+        self._work: list[list[Work]] = []
+        self._quality: list[Quality] = []
+        self._degenerated: list[bool] = []
+        self._peaks: list[float] = []
+
+    def begin_repeat(self) -> None:
+        self._milliseconds.append([])
+
+    def time(self, made: Sequence[Sequence[ChunkResult]], peak: float | None) -> None:
+        for chunks in made:
+            self._milliseconds[-1].append([[chunk.milliseconds[stage] for stage in STAGES] for chunk in chunks])
+        if peak is not None:
+            self._peaks.append(peak)
+
+    def rate(
+        self,
+        world: WorldModel,
+        courses: Sequence[Course],
+        made: Sequence[Sequence[ChunkResult]],
+        reference: Sequence[Sequence[ChunkResult]] | None,
+        warmup: int,
+    ) -> None:
+        for index, (course, chunks) in enumerate(zip(courses, made, strict=True)):
+            other = None if reference is None else reference[index]
+            self._work.append([Work.of(chunk.plan, len(chunk.latents)) for chunk in chunks])
+            self._quality.append(rate(world.spec, course.image, chunks, other, course.real, warmup))
+            self._degenerated.append(any(chunk.degenerated for chunk in chunks))
+
+    def finish(self) -> Measured:
+        peak = max(self._peaks) if self._peaks else None
+        return Measured(np.array(self._milliseconds), self._work, self._quality, self._degenerated, peak)

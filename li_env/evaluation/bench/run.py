@@ -1,0 +1,104 @@
+"""The benchmark of one world, as a JSON-ready report, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from li_env.accel.runtime.engine import Engine
+from li_env.accel.runtime.report import device_name, versions
+from li_env.accel.world import WorldModel
+from li_env.evaluation.bench.measure import Measured, measure
+from li_env.evaluation.bench.plots import write_sweep
+from li_env.evaluation.bench.real_paths import has_game, played_courses
+from li_env.evaluation.bench.settings import BenchSettings
+from li_env.evaluation.bench.summary import row
+from li_env.evaluation.camera_path import Course, batches, commanded_courses, drive
+from li_env.files import atomic_write, write_json
+from li_env.metrics import PSNR_OF_EQUAL_FRAMES
+
+REPORT = "bench.json"
+"""Name of the report's file."""
+
+EVERY = "all trajectories"
+"""Stands for the trajectory in the rows over all of them."""
+
+
+def benchmark(
+    world: WorldModel, settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Measure a world.
+
+    Args:
+        world: to be measured.
+        settings: what to run.
+        on_chunk: called after every chunk of a batch, `steps_needed` times.
+
+    Raises:
+        ValueError: the world has no start frames.
+        MissingExtraError: the world has a game and ViZDoom is not installed.
+    """
+    game = settings.game and has_game(world)
+    courses = courses_of(world, settings, game, on_chunk)
+    measured = measure(world, courses, settings, on_chunk)
+    return {
+        "world": world.spec.name,
+        "path": "the game's collision" if game else "what the plain model's motion limits leave of the commands",
+        "warmup_chunks": settings.warmup_chunks,
+        "note": (
+            f"means over frames after the first {settings.warmup_chunks} chunks; equal frames count as "
+            f"{PSNR_OF_EQUAL_FRAMES:g} dB; pooled_psnr: of the mean squared error over all frames of a row; times: "
+            "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
+            "rollout of every preset before them is not counted"
+        ),
+        "rows": _rows(world, settings, courses, measured),
+        "device": device_name(world.device),
+        "versions": versions(),
+    }
+
+
+def steps_needed(world: WorldModel, settings: BenchSettings) -> int:
+    """How often `benchmark` calls ``on_chunk``."""
+    groups, variants = len(batches(commanded_courses(world, settings), settings.batch)), len(settings.variants)
+    paths = 0 if settings.game and has_game(world) else groups
+    return settings.chunks * (paths + variants + settings.repeats * variants * groups)
+
+
+def courses_of(
+    world: WorldModel, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
+) -> list[Course]:
+    """Every course with the motions that happen on it: in the game, or by one rollout of the plain model."""
+    courses = commanded_courses(world, settings)
+    if game:
+        return played_courses(world, courses)
+    engine = Engine(world, settings.variants[0].config)
+    followed = []
+    for group in batches(courses, settings.batch):
+        for course, chunks in zip(group, drive(engine, group, on_chunk), strict=True):
+            followed.append(course.along([motion for chunk in chunks for motion in chunk.motions], world))
+    return followed
+
+
+def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, command: str, out: Path) -> list[str]:
+    """Write `REPORT` and one plot per sweep into ``out``; each appears whole or not at all. Returns the file names."""
+    names = []
+    for sweep in settings.sweeps:
+        names.append(f"sweep_{sweep.key}.png")
+        with atomic_write(out / names[-1]) as path:
+            write_sweep([entry for report in reports for entry in report["rows"]], sweep.key, EVERY, path)
+    write_json(out / REPORT, {"command": command, "settings": settings.to_dict(), "worlds": list(reports)})
+    return [REPORT, *names]
+
+
+def _rows(
+    world: WorldModel, settings: BenchSettings, courses: Sequence[Course], measured: Sequence[Measured]
+) -> list[dict[str, Any]]:
+    groups = {EVERY: list(range(len(courses)))}
+    for name in settings.trajectories:
+        groups[name] = [index for index, course in enumerate(courses) if course.trajectory == name]
+    return [
+        row(world.spec, variant, own, measured[0], indices, trajectory, settings.warmup_chunks)
+        for trajectory, indices in groups.items()
+        for variant, own in zip(settings.variants, measured, strict=True)
+    ]

@@ -1,0 +1,149 @@
+"""What the benchmark runs, and the checks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from li_env.accel.config import AccelConfig
+from li_env.errors import check_choice
+from li_env.evaluation.standard_paths import TRAJECTORIES
+from li_env.validation import shown
+from li_env.yaml_text import parse_yaml
+
+REFERENCE = "off"
+"""The preset that the others are compared with: the plain model."""
+
+SWEPT = "all"
+"""The preset of which a sweep replaces one key."""
+
+_MOST = {"repeats": 1000, "chunks": 10_000, "batch": 4096}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One key of the preset `SWEPT` with the values it takes."""
+
+    key: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table: a preset, or a preset with one key replaced (then ``key`` and ``value`` say which)."""
+
+    label: str
+    config: AccelConfig
+    key: str | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """Settings of `report.benchmark`.
+
+    Attributes:
+        presets: names, files or settings (`AccelConfig.of`); `REFERENCE` is added in front if it is missing.
+        trajectories: names from `trajectories.TRAJECTORIES`.
+        seeds: one rollout per trajectory and seed; a seed picks the start frame (modulo their number) and the noise.
+        repeats: how often everything is timed; the presets take turns within a repeat.
+        chunks: length of a rollout.
+        batch: rollouts generated at once.
+        game: whether to compare with the real game where a world has one.
+        sweeps: further variants of the preset `SWEPT`.
+    """
+
+    presets: tuple[str, ...] = ("off", "context", "cache", "sparse", "all")
+    trajectories: tuple[str, ...] = TRAJECTORIES
+    seeds: tuple[int, ...] = (0, 1)
+    repeats: int = 3
+    chunks: int = 16
+    batch: int = 4
+    game: bool = True
+    sweeps: tuple[Sweep, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.trajectories:
+            check_choice("trajectory", name, TRAJECTORIES)
+        for key in ("presets", "trajectories", "seeds"):
+            values = getattr(self, key)
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"{key}={values!r} is not allowed; use one or more, each once")
+        labels = [variant.label for variant in self.variants]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"presets: two are called {label!r}; give every one a name of its own")
+        for key, most in _MOST.items():
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{key}={value!r} is not allowed; use a whole number from 1 to {most}")
+        for seed in self.seeds:
+            if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+                raise ValueError(f"seeds: {seed!r} is not allowed; use whole numbers from 0 up")
+        if self.chunks <= self.warmup_chunks:
+            raise ValueError(
+                f"chunks={self.chunks} is not allowed; use {self.warmup_chunks + 1} or more: "
+                f"the first {self.warmup_chunks} are warm-up and not compared"
+            )
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is run: the reference first, then the other presets, then the sweeps."""
+        configs = [AccelConfig.of(preset) for preset in self.presets if preset != REFERENCE]
+        variants = [Variant(config.name, config) for config in (AccelConfig.preset(REFERENCE), *configs)]
+        swept = AccelConfig.preset(SWEPT)
+        for sweep in self.sweeps:
+            for value in sweep.values:
+                label = f"{SWEPT} {sweep.key}={value}"
+                config = swept.replace(**{sweep.key: value, "name": label})
+                variants.append(Variant(label, config, sweep.key, value))
+        return tuple(variants)
+
+    @property
+    def warmup_chunks(self) -> int:
+        """The first chunks, left out of every comparison: the most warm-up chunks of any variant."""
+        return max(variant.config.warmup_chunks for variant in self.variants)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def parse_sweep(text: str) -> Sweep:
+    """Read ``"revisit_similarity=0.5,0.7,0.9"``: values are YAML scalars (``null``, ``true``, words, numbers).
+
+    Raises:
+        ValueError: not of this form, an unknown key or a value that the key does not take.
+    """
+    key, sign, rest = (part.strip() for part in text.partition("="))
+    words = [word.strip() for word in rest.split(",")]
+    if not sign or not key or not all(words):
+        raise ValueError(
+            f"sweep={shown(text)} is not allowed; write KEY=VALUE,VALUE such as revisit_similarity=0.5,0.7"
+        )
+    if key == "name":
+        raise ValueError("sweep: the key 'name' changes nothing; use another key of the acceleration settings")
+    try:
+        values = tuple(parse_yaml(word, "sweep") for word in words)
+    except ValueError:
+        raise ValueError(f"sweep={shown(text)} is not allowed; its values must be numbers or words") from None
+    if len(set(map(repr, values))) != len(values):
+        raise ValueError(f"sweep={shown(text)} is not allowed; use every value once")
+    swept = AccelConfig.preset(SWEPT)
+    for value in values:
+        swept.replace(**{key: value})
+    return Sweep(key, values)
+
+
+def parse_sweeps(texts: Sequence[str]) -> tuple[Sweep, ...]:
+    """`parse_sweep` of each; every key once.
+
+    Raises:
+        ValueError: see `parse_sweep`, or a key comes twice.
+    """
+    sweeps = tuple(parse_sweep(text) for text in texts)
+    keys = [sweep.key for sweep in sweeps]
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"sweep={list(texts)!r} is not allowed; use every key once")
+    return sweeps

@@ -1,0 +1,109 @@
+"""Rows of the table: one variant on some courses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from li_env.accel.plan import Regime
+from li_env.accel.runtime.engine import STAGES
+from li_env.accel.world import WorldSpec
+from li_env.evaluation.bench.measure import Measured
+from li_env.evaluation.bench.quality import Quality
+from li_env.evaluation.bench.settings import Variant
+from li_env.metrics import pooled_psnr
+
+_GENERATE = STAGES.index("generate")
+
+
+def row(
+    spec: WorldSpec,
+    variant: Variant,
+    measured: Measured,
+    reference: Measured,
+    courses: Sequence[int],
+    trajectory: str,
+    warmup: int,
+) -> dict[str, Any]:
+    """A JSON-ready row for the courses with the given indices.
+
+    Times are milliseconds per chunk and rollout (a batch shares its time), first the mean over chunks and courses of
+    one repeat, then the median, least and most over the repeats. ``speed_up`` is the reference's time over this
+    variant's in the same repeat. Quality, ``after_warmup`` and the work leave out the first ``warmup`` chunks; the
+    other times hold all. PSNR and SSIM are means of frames' values; ``pooled_psnr`` is that of all frames together.
+    """
+    chosen = list(courses)
+    times, base = measured.milliseconds[:, chosen], reference.milliseconds[:, chosen]
+    work = [entry for index in chosen for entry in measured.work[index][warmup:]]
+    quality = [measured.quality[index] for index in chosen]
+    frames = 1 + spec.frames_before(times.shape[2])  # the start frame is made too
+    chunk_psnr = [entry.psnr for entry in quality if entry.psnr is not None]
+    chunk_ssim = [entry.ssim for entry in quality if entry.ssim is not None]
+    return {
+        "world": spec.name,
+        "trajectory": trajectory,
+        "preset": variant.label,
+        "sweep": None if variant.key is None else {"key": variant.key, "value": variant.value},
+        "rollouts": len(chosen),
+        "milliseconds": {stage: over_repeats(times[..., number].mean((1, 2))) for number, stage in enumerate(STAGES)}
+        | {"all": over_repeats(times.sum(-1).mean((1, 2)))},
+        "milliseconds_after_warmup": over_repeats(times[:, :, warmup:, _GENERATE].mean((1, 2))),
+        "speed_up": over_repeats(_generate(base, 0) / _generate(times, 0)),
+        "speed_up_after_warmup": over_repeats(_generate(base, warmup) / _generate(times, warmup)),
+        "frames_per_second": over_repeats(1000.0 * frames / times.sum(-1).sum(-1).mean(-1)),
+        "against_off": {
+            "psnr": mean(np.mean(values[warmup:]) for values in chunk_psnr),
+            "ssim": mean(np.mean(values[warmup:]) for values in chunk_ssim),
+            "pooled_psnr": _pooled(quality),
+            "psnr_by_chunk": _by_chunk(chunk_psnr),
+            "ssim_by_chunk": _by_chunk(chunk_ssim),
+        },
+        "revisits": {
+            "psnr": mean(entry.self_psnr for entry in quality),
+            "ssim": mean(entry.self_ssim for entry in quality),
+            "pairs": sum(entry.pairs for entry in quality),
+            "game_psnr": mean(entry.game_self_psnr for entry in quality),
+        },
+        "game": {
+            "psnr": mean(entry.game_psnr for entry in quality),
+            "ssim": mean(entry.game_ssim for entry in quality),
+            "sharpness": mean(entry.sharpness for entry in quality),
+        },
+        "peak_memory_mib": measured.peak_mebibytes,
+        "regimes": {name: float(np.mean([entry.regime == name for entry in work])) for name in get_args(Regime)},
+        "steps": float(np.mean([entry.steps for entry in work])),
+        "context_latents": float(np.mean([entry.context for entry in work])),
+        "attention_density": float(np.mean([entry.density for entry in work])),
+        "block_sparse_share": float(np.mean([entry.sparse for entry in work])),
+        "generate_milliseconds_by_chunk": np.median(times[..., _GENERATE].mean(1), axis=0).tolist(),
+        "degenerated": sum(measured.degenerated[index] for index in chosen),
+    }
+
+
+def over_repeats(values: np.ndarray) -> dict[str, float]:
+    """Median, least and most of one value per repeat."""
+    return {"median": float(np.median(values)), "low": float(values.min()), "high": float(values.max())}
+
+
+def mean(values: Iterable[float | np.floating[Any] | None]) -> float | None:
+    """Mean of those that are not None; None without any."""
+    kept = [float(value) for value in values if value is not None]
+    return sum(kept) / len(kept) if kept else None
+
+
+def _generate(milliseconds: np.ndarray, begin: int) -> np.ndarray:
+    """[repeats]: time of generation from chunk ``begin`` on."""
+    return milliseconds[:, :, begin:, _GENERATE].sum((1, 2))
+
+
+def _pooled(quality: Sequence[Quality]) -> float | None:
+    """Of all frames after the warm-up together: rollouts of a row are equally long."""
+    values = [entry.pooled_psnr for entry in quality if entry.pooled_psnr is not None]
+    return pooled_psnr(torch.tensor(values, dtype=torch.float64)) if values else None
+
+
+def _by_chunk(values: Sequence[tuple[float, ...]]) -> list[float] | None:
+    return np.mean(values, axis=0).tolist() if values else None

@@ -1,0 +1,116 @@
+"""The world driven along the game's own poses, through the engine that the product uses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import CameraMotion, relative_motion
+from li_env.accel.history import History
+from li_env.accel.runtime.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.world import MotionRequest, WorldModel
+from li_env.accel.world_wrapper import WorldWrapper
+from li_env.evaluation.fidelity.settings import BATCH, CHUNK
+
+_ENCODED_AT_ONCE = 512
+
+
+class ReplayWorld(WorldWrapper):
+    """A world in which every commanded motion happens, so that the camera follows the game exactly.
+
+    Args:
+        world: what generates and decodes.
+        steps: denoising steps: the world's own schedule if it has that many, else even ones.
+        memory: False takes the retrieved latents out of the context and leaves the recent window.
+    """
+
+    def __init__(self, world: WorldModel, steps: int, memory: bool) -> None:
+        super().__init__(world)
+        own = world.spec.sigmas
+        self.spec = dataclasses.replace(
+            world.spec,
+            sigmas=own if len(own) == steps + 1 else tuple(1 - step / steps for step in range(steps + 1)),
+            context_latents=world.spec.context_latents if memory else world.spec.temporal_latents,
+        )
+
+    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
+        return [request.motions for request in requests]
+
+
+class Player:
+    """Steps batches of episodes of one world with a number of denoising steps, with or without memory."""
+
+    def __init__(self, world: WorldModel, preset: str, steps: int, memory: bool) -> None:
+        self.engine = Engine(ReplayWorld(world, steps, memory), AccelConfig.of(preset))
+        self.steps, self.memory = steps, memory
+
+    def step(
+        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> tuple[list[EpisodeState], list[ChunkResult]]:
+        """`Engine.step`, at most `settings.BATCH` episodes at once."""
+        following, results = [], []
+        for begin in range(0, len(states), BATCH):
+            part = slice(begin, begin + BATCH)
+            after, made = self.engine.step(states[part], motions[part])
+            following += after
+            results += made
+        return following, results
+
+
+def chunk_motions(poses: np.ndarray, chunk: int) -> tuple[CameraMotion, ...]:
+    """Motions of chunk ``chunk`` along ``poses`` [L, 4, 4]: three in chunk 0, else four."""
+    begin = CHUNK * chunk
+    return tuple(
+        relative_motion(poses[index - 1], poses[index]) for index in range(max(1, begin), begin + CHUNK)
+    )  # fmt: skip
+
+
+def encode(world: WorldModel, frames: np.ndarray) -> torch.Tensor:
+    """Latents [..., C, h, w] of real frames uint8 [..., H, W, 3], on the world's device."""
+    flat = frames.reshape(-1, *frames.shape[-3:])
+    latents = []
+    with torch.inference_mode():
+        for begin in range(0, len(flat), _ENCODED_AT_ONCE):
+            part = list(flat[begin : begin + _ENCODED_AT_ONCE])
+            # a scene of this world is the start frame's latent
+            latents.append(torch.stack([scene.start for scene in world.start(part, [""] * len(part))]))
+    return torch.cat(latents).reshape(*frames.shape[:-3], *latents[0].shape[1:])
+
+
+def decode(world: WorldModel, latents: torch.Tensor) -> np.ndarray:
+    """Frames uint8 [n, T, H, W, 3] of latents [n, T, C, h, w]: what the autoencoder alone loses."""
+    frames = []
+    with torch.inference_mode():
+        for part in latents.split(BATCH):
+            frames += world.decode(list(part), [None] * len(part))[0]
+    return np.stack(frames)
+
+
+class RealPast:
+    """Episodes of one trajectory whose past is the real game's: latents [L, C, h, w] at ``poses`` [L, 4, 4]."""
+
+    def __init__(self, world: WorldModel, frames: np.ndarray, latents: torch.Tensor, poses: np.ndarray) -> None:
+        (self._scene,) = world.start([frames[0]], [""])
+        self._latents, self._poses = latents, poses
+        self._histories = [History()]
+
+    def state(self, chunk: int, seed: int) -> EpisodeState:
+        """The episode just before chunk ``chunk`` (1 or more) is made."""
+        while len(self._histories) <= chunk:
+            made = len(self._histories) - 1
+            rows = slice(CHUNK * made, CHUNK * (made + 1))
+            history = self._histories[-1].append(
+                self._latents[rows].clone(), self._poses[rows], chunk_motions(self._poses, made)
+            )
+            self._histories.append(history)
+        pose = self._poses[CHUNK * chunk - 1].copy()
+        return EpisodeState(self._scene, self._histories[chunk], None, seed, pose, chunk, False)
+
+
+def episode_seed(seed: int, trajectory: int) -> int:
+    """Noise seed of a trajectory; the same for every variant, so that variants differ in nothing else."""
+    return 1_000_000 * seed + trajectory

@@ -1,0 +1,154 @@
+"""What the real game shows along the courses, rendered by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+
+from li_env.doom.collision import RADIUS
+from li_env.doom.handmade import RADIUS as HANDMADE_RADIUS
+from li_env.doom.handmade import freedoom_map_names, freedoom_renderer, my_way_home_renderer, read_map
+from li_env.doom.maps import generate_map, write_wad
+from li_env.doom.renderer import DoomRenderer, require_vizdoom
+from li_env.doom.splits import TEST
+from li_env.doom.watchdog import temporary_folder
+from li_env.evaluation.fidelity.settings import FidelitySettings
+from li_env.evaluation.fidelity.walks import WALKS, Course, looks, walks, world_matrices
+
+HELD_OUT, HANDMADE, MY_WAY_HOME = "held-out maps", "hand-made Freedoom maps", "my_way_home"
+"""Places: random maps of the test split, and two kinds of maps out of the training's distribution."""
+
+_WITH_DEPTH = ("walk", "mix")
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """N trajectories of one kind.
+
+    Attributes:
+        frames: uint8 [N, L, H, W, 3], what the game shows.
+        poses: [N, L, 4, 4] float64, camera-to-world in metres.
+        first_look: [L], see `courses.Course`.
+        commanded, feasible: [N, L - 1, 3] (yaw degrees, right, forward metres); empty for revisits.
+        depths: float16 [N, L, H, W] metres along the viewing axis, where seen and unseen pixels are told apart.
+    """
+
+    frames: np.ndarray
+    poses: np.ndarray
+    first_look: np.ndarray
+    commanded: np.ndarray
+    feasible: np.ndarray
+    depths: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+Shot = tuple[Course, np.ndarray, np.ndarray | None]
+"""A course with its frames and depths."""
+
+
+def film(settings: FidelitySettings, on_job: Callable[[int, int], None]) -> dict[tuple[str, str], Footage]:
+    """Render everything that the report compares with: (place, kind) -> footage.
+
+    Kinds of held-out maps are ``walk``, ``out_and_back``, ``spin`` and ``mix`` (`WALKS`), and ``look/...`` for each of
+    `courses.LOOKS`; of the others only ``walk``. Trajectory i of every kind is on map 10,000 ``seed`` + i of the test
+    split.
+
+    Args:
+        settings: how many, how long.
+        on_job: called with (jobs done, jobs in all).
+    """
+    require_vizdoom()
+    workers = settings.workers or os.cpu_count() or 1
+    jobs = _jobs(settings, workers)
+    shots: dict[tuple[int, int], dict[tuple[str, str], list[Shot]]] = {}
+    # spawn: forking a process that holds CUDA or threads is not safe
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: dict[Future[dict[tuple[str, str], list[Shot]]], tuple[int, int]] = {
+            pool.submit(function, *arguments): (order, row)
+            for row, (order, function, arguments) in enumerate(jobs)
+        }  # fmt: skip
+        try:
+            for done in as_completed(waiting):
+                shots[waiting[done]] = done.result()
+                on_job(len(shots), len(jobs))
+        finally:
+            for future in waiting:
+                future.cancel()
+    gathered: dict[tuple[str, str], list[Shot]] = {}
+    for _, part in sorted(shots.items()):
+        for key, some in part.items():
+            gathered.setdefault(key, []).extend(some)
+    return {key: _footage(some) for key, some in gathered.items()}
+
+
+def film_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tuple[str, str], list[Shot]]:
+    """All kinds on each of some random maps."""
+    maps = [generate_map(map_seed) for map_seed in map_seeds]
+    shots: dict[tuple[str, str], list[Shot]] = {}
+    with temporary_folder("li-env-maps-") as folder:
+        wad = folder / "maps.wad"
+        write_wad(maps, wad)
+        with DoomRenderer(wad, depth=True) as renderer:
+            for index, place in enumerate(maps):
+                courses = walks(place, WALKS, length, RADIUS, place.seed + seed)
+                courses |= {f"look/{kind}": course for kind, course in looks(place, RADIUS, place.seed + seed).items()}
+                for kind, course in courses.items():
+                    frames, depths = renderer.render(index, course.doom_poses)
+                    kept = depths.astype(np.float16) if kind in _WITH_DEPTH else None
+                    shots.setdefault((HELD_OUT, kind), []).append((course, frames, kept))
+    return shots
+
+
+def film_handmade(name: str, count: int, length: int, seed: int) -> dict[tuple[str, str], list[Shot]]:
+    """``count`` walks on a map of freedoom2.wad, or in my_way_home if that is its name."""
+    wanted = my_way_home_renderer() if name == MY_WAY_HOME else freedoom_renderer([name])
+    with wanted as renderer:
+        place = read_map(renderer, 0, name)
+        shots: list[Shot] = []
+        for number in range(count):
+            course = walks(place, ("walk",), length, HANDMADE_RADIUS, 1000 * seed + number)["walk"]
+            shots.append((course, renderer.render(0, course.doom_poses), None))
+    return {(MY_WAY_HOME if name == MY_WAY_HOME else HANDMADE, "walk"): shots}
+
+
+Job = tuple[int, Callable[..., dict[tuple[str, str], list[Shot]]], tuple[object, ...]]
+
+
+def _jobs(settings: FidelitySettings, workers: int) -> list[Job]:
+    """(order of places, function, arguments); each starts one game engine."""
+    count, length = settings.trajectories, settings.walk_latents
+    first = TEST[settings.seed * 10_000]
+    size = max(1, min(4, -(-count // workers)))
+    jobs: list[Job] = [(2, film_handmade, (MY_WAY_HOME, count, length, settings.seed))]  # the longest one first
+    jobs += [
+        (0, film_held_out, (tuple(range(first + begin, first + min(count, begin + size))), length, settings.seed))
+        for begin in range(0, count, size)
+    ]
+    names = freedoom_map_names()
+    shares = [len(range(index, count, len(names))) for index in range(len(names))]
+    jobs += [
+        (1, film_handmade, (name, share, length, settings.seed))
+        for name, share in zip(names, shares, strict=True)
+        if share
+    ]
+    return jobs
+
+
+def _footage(shots: Sequence[Shot]) -> Footage:
+    courses = [course for course, _, _ in shots]
+    depths = [depth for _, _, depth in shots if depth is not None]
+    return Footage(
+        frames=np.stack([frames for _, frames, _ in shots]),
+        poses=world_matrices(np.stack([course.doom_poses for course in courses])),
+        first_look=courses[0].first_look,
+        commanded=np.stack([course.commanded for course in courses]),
+        feasible=np.stack([course.feasible for course in courses]),
+        depths=np.stack(depths) if depths else None,
+    )

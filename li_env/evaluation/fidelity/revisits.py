@@ -1,0 +1,100 @@
+"""Revisits: do places look the same when the camera comes back.
+
+Two questions. ``real`` first look: the way out is the real game's, the second look is generated and compared with the
+game. ``generated`` first look: everything after the start frame is generated; the second look is compared with the
+first (self-consistency, which alone says little: a model that shows fog everywhere is consistent) and with the game.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from li_env.accel.world import WorldModel
+from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, encode, episode_seed
+from li_env.evaluation.fidelity.reference_videos import HELD_OUT, Footage
+from li_env.evaluation.fidelity.scores import score, summaries, summary
+from li_env.evaluation.fidelity.settings import CHUNK, STEPS, FidelitySettings
+from li_env.evaluation.fidelity.walks import LOOKS
+
+VARIANTS = 4
+"""Rows, and calls of ``advance``, per kind of revisit."""
+
+
+def revisit_rows(
+    world: WorldModel,
+    settings: FidelitySettings,
+    footage: dict[tuple[str, str], Footage],
+    advance: Callable[[], None],
+) -> list[dict[str, Any]]:
+    """Score the second looks of all `courses.LOOKS`, with and without memory, in the shipped number of steps.
+
+    Returns:
+        Rows with ``kind``, ``first_look`` (``real`` or ``generated``), ``memory``, and scores of the second look
+        against the game (``psnr``, ``ssim``, ``sharpness``) and against the generated first look of the same pose
+        (``psnr_first_look``; absent where nothing was generated from the same pose). Names that end in ``/memory``
+        leave out the frames whose first look is still in the recent window when they are generated: what is left can
+        only come from memory. ``psnr_by_chunk`` lists the means of the second look's chunks.
+    """
+    rows = []
+    for kind in LOOKS:
+        shots = footage[(HELD_OUT, f"look/{kind}")]
+        half = int(np.argmax(shots.first_look >= 0))
+        latents = encode(world, shots.frames[:, :half])
+        for first in ("real", "generated"):
+            for memory in (True, False):
+                player = Player(world, settings.preset, STEPS[0], memory)
+                frames = _play(player, world, settings, shots, latents if first == "real" else None, half)
+                labels = {"kind": kind, "first_look": first, "memory": memory, "steps": STEPS[0]}
+                same_pose = first == "generated" and kind != "offset"
+                rows.append({**labels, **_scores(world, frames, shots, half, same_pose)})
+                advance()
+    return rows
+
+
+def _play(
+    player: Player,
+    world: WorldModel,
+    settings: FidelitySettings,
+    shots: Footage,
+    latents: torch.Tensor | None,
+    half: int,
+) -> np.ndarray:
+    """All frames [N, L, H, W, 3]; before ``half`` the game's if there are real ``latents`` [N, half, C, h, w]."""
+    seeds = [episode_seed(settings.seed, row) for row in range(len(shots))]
+    if latents is None:
+        states = player.engine.start(
+            list(shots.frames[:, 0]), [""] * len(shots), seeds, list(shots.poses[:, 0])
+        )  # fmt: skip
+        parts, begin = [], 0
+    else:
+        pasts = [
+            RealPast(world, shots.frames[row], latents[row], shots.poses[row]) for row in range(len(shots))
+        ]  # fmt: skip
+        begin = half // CHUNK
+        states = [past.state(begin, seed) for past, seed in zip(pasts, seeds, strict=True)]
+        parts = [shots.frames[:, :half]]
+    for chunk in range(begin, shots.frames.shape[1] // CHUNK):
+        states, results = player.step(states, [chunk_motions(poses, chunk) for poses in shots.poses])
+        parts.append(np.stack([result.frames for result in results]))
+    return np.concatenate(parts, axis=1)
+
+
+def _scores(world: WorldModel, frames: np.ndarray, shots: Footage, half: int, same_pose: bool) -> dict[str, Any]:
+    first = shots.first_look[half:]
+    starts = np.arange(half, half + len(first)) // CHUNK * CHUNK
+    from_memory = first < starts - world.spec.temporal_latents
+    second = frames[:, half:]
+    against_game = score(second, shots.frames[:, half:], world.device)
+    found: dict[str, Any] = summaries(against_game)
+    kept = {name: values[:, from_memory] for name, values in against_game.items()}
+    found |= {f"{name}/memory": value for name, value in summaries(kept).items()}
+    found["psnr_by_chunk"] = against_game["psnr"].reshape(len(frames), -1, CHUNK).mean((0, 2)).tolist()
+    if same_pose:
+        values = score(second, frames[:, first], world.device)["psnr"]
+        found["psnr_first_look"] = summary(values)
+        found["psnr_first_look/memory"] = summary(values[:, from_memory])
+    return found
