@@ -16,8 +16,8 @@ Three sets: ``detour``, held-out maps, goals 8 to 20 m of shortest way off, at l
 that a wall is in the way; ``open``, held-out maps, goals 4 to 12 m off wherever they are; ``trained maps``, other
 episodes like ``detour`` in the maps of the training. Training mixes easy and blocked goals of 5 to 20 m.
 
-The agents. ``mapper`` learns to see (`agents/seeing.py`) and follows its own map. ``ppo`` imitates shortest ways in the
-first 70 % of the steps (dataset aggregation), then learns from the task's reward.
+The agents. ``mapper`` learns to see (`agents/mapper/train.py`) and follows its own map. ``ppo`` imitates shortest ways
+in the first 70 % of the steps (dataset aggregation), then learns from the task's reward.
 """
 
 from __future__ import annotations
@@ -39,16 +39,15 @@ import torch
 from provenance import provenance
 
 from li_env.accel.world import WorldModel
-from li_env.agents.agent import ACTION_SPACE, Agent
-from li_env.agents.evaluation import evaluate, summarise
-from li_env.agents.eye import Eye
-from li_env.agents.mapper import Mapper
-from li_env.agents.moves import Moves
-from li_env.agents.playing import ARRIVAL, make_agent
-from li_env.agents.policy import PolicyAgent
-from li_env.agents.ppo import PPOConfig
-from li_env.agents.seeing import MapperConfig, load_eye
-from li_env.agents.training import Config, train
+from li_env.agents.base import ACTION_SPACE, Agent
+from li_env.agents.evaluate import evaluate, summarise
+from li_env.agents.macro_actions import Moves
+from li_env.agents.mapper.agent import Mapper
+from li_env.agents.mapper.free_space_net import Eye
+from li_env.agents.mapper.train import MapperConfig, load_eye
+from li_env.agents.ppo.policy import PolicyAgent
+from li_env.agents.ppo.train import PPOConfig
+from li_env.agents.registry import ARRIVAL, Config, make_agent, train
 from li_env.doom.splits import TEST, TRAINING
 from li_env.episodes import Episodes, open_episodes
 from li_env.files import write_json

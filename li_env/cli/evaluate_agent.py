@@ -41,9 +41,9 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from li_env.agents.agent import ACTION_SPACE
-    from li_env.agents.evaluation import evaluate, summarise
-    from li_env.agents.playing import make_agent
+    from li_env.agents.base import ACTION_SPACE
+    from li_env.agents.evaluate import evaluate, summarise
+    from li_env.agents.registry import make_agent
     from li_env.cli._output import bars_while_it_lasts
     from li_env.episodes import open_episodes
     from li_env.errors import check_file

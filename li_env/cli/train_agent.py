@@ -38,7 +38,7 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
 
     from li_env.accel.config import AccelConfig, preset_names
-    from li_env.agents.training import read_config, train
+    from li_env.agents.registry import read_config, train
     from li_env.cli._output import bars_while_it_lasts
     from li_env.errors import check_folder
     from li_env.tasks import EpisodeDataset

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from li_env.agents.moves import Moves
+from li_env.agents.macro_actions import Moves
 from li_env.episodes import Episodes, open_episodes
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from tests.analytic_world import SPEC, AnalyticWorld

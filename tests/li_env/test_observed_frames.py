@@ -11,9 +11,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
-from li_env.agents.sb3 import SB3VecEnv
 from li_env.env import LightInteractionEnv
 from li_env.observations import FrameFormat
+from li_env.sb3 import SB3VecEnv
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.wrappers import RecordAllFrames
 from tests.analytic_world import AnalyticWorld

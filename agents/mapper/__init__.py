@@ -1,0 +1,1 @@
+"""Mapper: a network that sees free space, an occupancy grid, a planner."""

@@ -1,0 +1,1 @@
+"""PPO on macro actions, with imitation of a teacher before it."""

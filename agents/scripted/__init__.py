@@ -1,0 +1,1 @@
+"""Agents that learn nothing: heuristics, the shortest path, planning by sampling."""

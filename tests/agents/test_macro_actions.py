@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from li_env.actions import ActionMapper
+from li_env.agents.macro_actions import MOVES, STOP, Moves
+from tests.analytic_world import SPEC
+
+
+@pytest.mark.parametrize("can_stop", [False, True])
+def test_every_move_is_an_action_and_only_stop_stops(can_stop):
+    mapper = ActionMapper("continuous", SPEC.motion, can_stop)
+    moves = Moves(mapper.space, can_stop)
+    assert moves.space == spaces.Discrete(len(MOVES) + can_stop)
+    motions = [mapper.to_motion(action) for action in moves.actions(range(len(moves.table)))]
+    assert [motion is None for motion in motions] == [index == STOP for index in range(len(motions))]
+    assert len({str(motion) for motion in motions}) == len(motions)
+
+
+def test_the_mirror_exchanges_left_and_right():
+    moves = Moves(ActionMapper("continuous", SPEC.motion, True).space, True)
+    mirrored = moves.mirrored()
+    np.testing.assert_array_equal(mirrored[mirrored], np.arange(9))
+    np.testing.assert_allclose(moves.table[mirrored], moves.table * [1, 1, -1, 1])
+
+
+def test_another_action_space_is_refused():
+    with pytest.raises(ValueError, match="allowed: action_space='continuous'"):
+        Moves(spaces.Discrete(9), True)
