@@ -28,7 +28,7 @@ def evaluate(
     """Play one episode per entry of ``options`` (`li_env.rollouts.play_episodes`).
 
     Args:
-        env: the environment, with ``continuous`` actions, or its `Episodes`.
+        env: the environment, with ``continuous`` actions, or its `EpisodeRunner`.
         agent: who plays. Its draws come from its own seed if it is a `DrawingAgent`, else from ``seed``.
         options: reset options of every episode, such as ``{"episode": 3}``.
         max_steps: steps until an episode is cut; the environment's time limit by default.

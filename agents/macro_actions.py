@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-MOVES: dict[str, tuple[float, float, float]] = {
+MACRO_ACTIONS: dict[str, tuple[float, float, float]] = {
     # name: (forward, right, yaw) of the continuous action space
     "forward": (1.0, 0.0, 0.0),
     "half_forward": (0.5, 0.0, 0.0),
@@ -24,10 +24,10 @@ MOVES: dict[str, tuple[float, float, float]] = {
     "half_turn_right": (0.0, 0.0, 0.5),
 }
 
-STOP = len(MOVES)
+STOP = len(MACRO_ACTIONS)
 """Index of ``stop``, the last move where the task has it."""
 
-_NAMES = list(MOVES)
+_NAMES = list(MACRO_ACTIONS)
 
 
 def move_towards(turn: float, way: float) -> int:
@@ -43,7 +43,7 @@ def move_towards(turn: float, way: float) -> int:
     return _NAMES.index("forward" if way > 2 else "half_forward")
 
 
-class Moves:
+class MacroActions:
     """The moves of one action space.
 
     Args:
@@ -58,16 +58,16 @@ class Moves:
     def __init__(self, space: spaces.Space[Any], can_stop: bool) -> None:
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"action space {space} is not usable; allowed: action_space='continuous'")
-        self.table = np.zeros((len(MOVES) + can_stop, *space.shape), dtype=np.float32)
-        self.table[: len(MOVES), :3] = list(MOVES.values())
+        self.table = np.zeros((len(MACRO_ACTIONS) + can_stop, *space.shape), dtype=np.float32)
+        self.table[: len(MACRO_ACTIONS), :3] = list(MACRO_ACTIONS.values())
         if can_stop:
             self.table[-1, -1] = 1.0
         self.space = spaces.Discrete(len(self.table))
 
     def mirrored(self) -> np.ndarray:
         """[moves] int: what every move is in a mirror, left and right exchanged."""
-        other = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MOVES]
-        return np.array([*map(list(MOVES).index, other), *range(len(MOVES), len(self.table))])
+        other = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MACRO_ACTIONS]
+        return np.array([*map(list(MACRO_ACTIONS).index, other), *range(len(MACRO_ACTIONS), len(self.table))])
 
     def actions(self, choices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Continuous actions of chosen moves."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import Agent
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
 from li_env.agents.mapper.train import EYE, MapperConfig, load_eye
 from li_env.agents.mapper.train import train as train_mapper
@@ -19,9 +19,9 @@ from li_env.agents.ppo.train import PPOConfig
 from li_env.agents.ppo.train import train as train_ppo
 from li_env.agents.run_folder import read_settings
 from li_env.agents.scripted.cem import CrossEntropyPlanner
-from li_env.agents.scripted.heuristics import GoalSeeker, RandomAgent, Wanderer
-from li_env.agents.scripted.shortest_path import Expert
-from li_env.episodes import Episodes
+from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
+from li_env.agents.scripted.shortest_path import ShortestPathFollower
+from li_env.episodes import EpisodeRunner
 from li_env.errors import check_choice, check_keys
 from li_env.tasks import EpisodeDataset, PointGoal
 from li_env.tasks.navigation import Navigation
@@ -33,7 +33,7 @@ ARRIVAL = 0.8
 """Scripted agents stop within this share of the success radius."""
 
 
-def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
+def make_agent(name: str, rules: EpisodeRunner, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
     """An agent by name, or a trained one by its folder.
 
     Args:
@@ -46,7 +46,7 @@ def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, 
     Raises:
         ValueError: unknown name, or an agent that cannot play this task.
     """
-    moves = Moves(rules.actions.space, rules.task.can_stop)
+    moves = MacroActions(rules.actions.space, rules.task.can_stop)
     size = moves.table.shape[1]
     if os.path.isfile(Path(name) / EYE):
         task = rules.task
@@ -60,14 +60,14 @@ def make_agent(name: str, rules: Episodes, seed: int = 0, greedy: bool = False, 
     if name == "random":
         return RandomAgent(moves, seed)
     if name == "wanderer":
-        return Wanderer(size, seed)
+        return RandomForwardAgent(size, seed)
     if name == "planner":
         return CrossEntropyPlanner(rules, moves, seed=seed)
     task = rules.task
     if name == "seeker" and isinstance(task, PointGoal):
-        return GoalSeeker(rules.spec, size, ARRIVAL * task.rules.success_radius, seed)
+        return GoalFollower(rules.spec, size, ARRIVAL * task.rules.success_radius, seed)
     if name == "expert" and isinstance(task, Navigation) and task.dataset is not None:
-        return Expert(moves, task.dataset, ARRIVAL * task.rules.success_radius)
+        return ShortestPathFollower(moves, task.dataset, ARRIVAL * task.rules.success_radius)
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from li_env.episodes import Episodes
+from li_env.episodes import EpisodeRunner
 from li_env.rollouts import Act, View, play_episodes
 
 
@@ -25,7 +25,7 @@ class Rounds:
         steps: made so far, over all episodes.
     """
 
-    def __init__(self, rules: Episodes, worlds: int, max_episode_steps: int, seed: int) -> None:
+    def __init__(self, rules: EpisodeRunner, worlds: int, max_episode_steps: int, seed: int) -> None:
         self._rules, self._worlds, self._limit, self._seed = rules, worlds, max_episode_steps, seed
         self._episodes, self.steps = 0, 0
 

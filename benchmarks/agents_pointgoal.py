@@ -41,15 +41,15 @@ from provenance import provenance
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE, Agent
 from li_env.agents.evaluate import evaluate, summarise
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
-from li_env.agents.mapper.free_space_net import Eye
+from li_env.agents.mapper.free_space_net import FreeSpaceNet
 from li_env.agents.mapper.train import MapperConfig, load_eye
 from li_env.agents.ppo.policy import PolicyAgent
 from li_env.agents.ppo.train import PPOConfig
 from li_env.agents.registry import ARRIVAL, Config, make_agent, train
 from li_env.doom.splits import TEST, TRAINING
-from li_env.episodes import Episodes, open_episodes
+from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.files import write_json
 from li_env.tasks import EpisodeDataset, NavigationRules
 from li_env.tasks.build_episodes import build_episodes
@@ -112,7 +112,7 @@ def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespac
     return {"agent": job.agent, "arm": arm, "config": asdict(config), "final": final, "curve": [], "log": []}
 
 
-def game_episodes(game: WorldModel, episodes: str) -> Episodes:
+def game_episodes(game: WorldModel, episodes: str) -> EpisodeRunner:
     """PointGoal in the game."""
     return open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=episodes)
 
@@ -196,7 +196,7 @@ def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) ->
     ]
 
 
-def play(rules: Episodes, agent: Agent, count: int) -> dict[str, Any]:
+def play(rules: EpisodeRunner, agent: Agent, count: int) -> dict[str, Any]:
     """Summary over the first ``count`` episodes."""
     assert rules.task.dataset is not None  # type: ignore[attr-defined]
     count = min(count, len(rules.task.dataset.episodes))  # type: ignore[attr-defined]
@@ -204,11 +204,11 @@ def play(rules: Episodes, agent: Agent, count: int) -> dict[str, Any]:
     return {"episodes": count, **{name: summary[name] for name in MEASURES}}
 
 
-def trained(job: Job, rules: Episodes, snapshot: Path | None = None) -> Agent:
+def trained(job: Job, rules: EpisodeRunner, snapshot: Path | None = None) -> Agent:
     """The agent of a job, or one of its snapshots."""
     if snapshot is None:
         return make_agent(job.folder, rules, device=job.device)
-    moves = Moves(rules.actions.space, rules.task.can_stop)
+    moves = MacroActions(rules.actions.space, rules.task.can_stop)
     if job.agent == "ppo":
         return PolicyAgent.load(
             job.folder, rules.observation_space, moves, 0, job.device, str(snapshot.relative_to(job.folder))
@@ -217,17 +217,17 @@ def trained(job: Job, rules: Episodes, snapshot: Path | None = None) -> Agent:
     return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
-def baseline(name: str, rules: Episodes) -> Agent:
+def baseline(name: str, rules: EpisodeRunner) -> Agent:
     """An agent that learned nothing; ``untrained`` is a mapper whose eye has never seen a frame."""
     if name != "untrained":
         return make_agent(name, rules)
     torch.manual_seed(0)
-    moves = Moves(rules.actions.space, rules.task.can_stop)
-    eye = Eye(rules.spec.frame_size).eval()
+    moves = MacroActions(rules.actions.space, rules.task.can_stop)
+    eye = FreeSpaceNet(rules.spec.frame_size).eval()
     return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
-def curve(job: Job, rules: Episodes, count: int) -> list[dict[str, float]]:
+def curve(job: Job, rules: EpisodeRunner, count: int) -> list[dict[str, float]]:
     """Success and SPL in the game after every snapshot."""
     points = []
     for path in sorted((Path(job.folder) / "snapshots").glob("*.safetensors")):

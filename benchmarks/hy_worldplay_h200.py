@@ -49,7 +49,7 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
-from li_env.worlds.common.stub_codec import BlockCodec
+from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.common.transformer_fused import feed_forward
 from li_env.worlds.hy_worldplay import world as world_module
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
@@ -330,7 +330,7 @@ def measure_end_to_end(bench: Bench, tiny: bool) -> dict[str, Any] | str:
     with torch.device(bench.device):
         decoder = StreamingVAE(Autoencoder(TINY if tiny else Sizes()).to(dtype))
 
-    class Codec(BlockCodec):
+    class Codec(StubCodec):
         def decode_batch(self, latents: Any, streams: Any) -> Any:
             return decoder.decode_batch(latents, streams)
 

@@ -19,7 +19,7 @@ from li_env.accel.world import WorldModel
 from li_env.episodes import Observation, Preset, new_generator, open_episodes, unmoved_on_failure
 from li_env.errors import check_choice
 from li_env.images import fit_note
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 from li_env.tasks import EpisodeDataset, Task
 from li_env.viewer import Window
 
@@ -60,7 +60,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
     the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes;
     the game shows its view from there, a generated world its start frame as what is seen from there),
-    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `SavedState`
+    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `EpisodeState`
     of this world and task, of an episode that was not over; excludes the others and leaves the noise of the episode as
     it was saved; the steps of the time limit begin anew, where `restore_state` counts on), ``preset`` (as the argument;
     it stays for the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode``
@@ -161,7 +161,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.image_note: str | None = None
         """How the image of the last reset was made to fit; None where it was not."""
         self._preset = self.episodes.engine.config
-        self._now: SavedState | None = None
+        self._now: EpisodeState | None = None
         self._elsewhere = False  # wrappers count the steps of another episode than the one that goes on here
         self._window: Window | None = None
 
@@ -228,18 +228,18 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         """The last T frames of the video, uint8 [T, H, W, 3], as in observation mode ``chunk``."""
         return self._current().frames.copy()
 
-    def save_state(self) -> SavedState:
+    def save_state(self) -> EpisodeState:
         """This moment, in O(1). The environment may go on; the saved state does not change."""
         return self._current()
 
-    def restore_state(self, state: SavedState) -> None:
+    def restore_state(self, state: EpisodeState) -> None:
         """Go back (or over) to a saved moment, in O(1), the number of its steps included.
 
         Any environment with the same world and task may restore it. A `TimeLimit` around this one counts on from the
         moment's steps. Other wrappers with a memory of their own (statistics, stacks of frames) do not know about it.
 
         Raises:
-            ValueError: not a `SavedState`, or one of another world or task, or of a world on another device.
+            ValueError: not a `EpisodeState`, or one of another world or task, or of a world on another device.
         """
         self._now, self._elsewhere = self.episodes.check_state(state), True
         self._preset = self.episodes.preset_of(self._now)
@@ -277,7 +277,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
                 caller._elapsed_steps = steps  # type: ignore[assignment]
             frame = frame.f_back
 
-    def _current(self) -> SavedState:
+    def _current(self) -> EpisodeState:
         if self._now is None:
             raise ResetNeeded("call reset() first")
         return self._now

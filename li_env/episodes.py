@@ -20,7 +20,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.runtime.engine import ChunkPath, Engine
+from li_env.accel.runtime.engine import Engine, PlannedChunk
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys, check_whole
@@ -29,7 +29,7 @@ from li_env.images import fit_image
 from li_env.infos import describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
-from li_env.state import SavedState, StepRecord, check_pose, kind_of, latent_rows, read_only, slide
+from li_env.state import EpisodeState, StepRecord, check_pose, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState, needs_frames
 from li_env.validation import check_flag, shown
@@ -64,8 +64,8 @@ def open_episodes(
     grayscale: bool = False,
     latent_actions: bool = False,
     batch: int = 1,
-) -> Episodes:
-    """`Episodes` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
+) -> EpisodeRunner:
+    """`EpisodeRunner` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 
     With ``device_frames`` frames are tensors on the world's device from the first step on; ``batch`` is the number of
     episodes that the environment holds.
@@ -88,10 +88,12 @@ def open_episodes(
     each = check_flag("latent_actions", latent_actions)
     actions = LatentActions(held, model.spec.chunk_latents) if each else held
     form = FrameFormat(model.spec.frame_size, frame_size, grayscale)
-    return Episodes(Engine(model, config, device_frames, batch), actions, observation, timings, chosen, plan_info, form)
+    return EpisodeRunner(
+        Engine(model, config, device_frames, batch), actions, observation, timings, chosen, plan_info, form
+    )
 
 
-class Episodes:
+class EpisodeRunner:
     """The rules of a task on one world.
 
     Args:
@@ -132,7 +134,7 @@ class Episodes:
         self.observation_space = self._space(self.form)
         self.world_space = self._space(FrameFormat(self.spec.frame_size))
 
-    def in_batches_of(self, count: int) -> Episodes:
+    def in_batches_of(self, count: int) -> EpisodeRunner:
         """Return these rules for an environment that holds ``count`` episodes (`Engine`, ``batch``)."""
         other = copy(self)
         other.engine = copy(self.engine)
@@ -144,7 +146,7 @@ class Episodes:
         generators: Sequence[np.random.Generator],
         options: Sequence[Mapping[str, Any]],
         presets: Sequence[AccelConfig] | None = None,
-    ) -> list[SavedState]:
+    ) -> list[EpisodeState]:
         """Begin one episode per generator; options as in `li_env.env.LightInteractionEnv`.
 
         Args:
@@ -173,7 +175,7 @@ class Episodes:
         started = self.engine.start(images, prompts, seeds, poses, configs)
         rows = self.spec.chunk_frames
         return [
-            SavedState(
+            EpisodeState(
                 *(self.spec, self.world.device, kind_of(self.task), episode, state),
                 # The same memory for all rows, read-only: a reset costs no frames.
                 frames=np.broadcast_to(image, (rows, *image.shape)),
@@ -186,7 +188,7 @@ class Episodes:
             for episode, state, image, index in zip(started, states, images, indices, strict=True)
         ]
 
-    def step(self, moments: Sequence[SavedState], actions: Sequence[Any]) -> list[SavedState]:
+    def step(self, moments: Sequence[EpisodeState], actions: Sequence[Any]) -> list[EpisodeState]:
         """Make one chunk of every episode, each under its action.
 
         ``stop`` makes no chunk: its episode keeps its frames and ends.
@@ -209,7 +211,7 @@ class Episodes:
             return following
         ahead: list[tuple[TaskState, StepRecord]] = []
 
-        def advance(paths: Sequence[ChunkPath]) -> None:
+        def advance(paths: Sequence[PlannedChunk]) -> None:
             before = [moments[index].task for index in motions]
             together = getattr(self.task, "advance_all", None)
             tasks = map(self.task.advance, before, paths) if together is None else together(before, paths)
@@ -230,7 +232,7 @@ class Episodes:
             motions, episodes, results, fresh, ahead, strict=True
         ):
             now = moments[index]
-            following[index] = SavedState(
+            following[index] = EpisodeState(
                 *(self.spec, self.world.device, now.task_kind, episode, task),
                 frames=slide(now.frames, frames),
                 frame_poses=slide(now.frame_poses, frame_poses(self.spec, now.episode.pose, result)),
@@ -262,11 +264,11 @@ class Episodes:
         if "image" in options and "start" in options:
             raise ValueError("reset options 'image' and 'start' exclude each other")
 
-    def begin_at(self, state: SavedState) -> SavedState:
+    def begin_at(self, state: EpisodeState) -> EpisodeState:
         """An episode that begins at a saved moment: its last frame is new, and its steps are counted from here."""
         return replace(self.check_state(state), new_frames=1, last=None, steps=0, milliseconds={})
 
-    def check_state(self, state: Any) -> SavedState:
+    def check_state(self, state: Any) -> EpisodeState:
         """``state``, if it is a saved moment of this world and kind of task, with its frames where they are kept here.
 
         It may come from an environment with another action space, observation mode, preset or data set: it brings its
@@ -275,7 +277,7 @@ class Episodes:
         Raises:
             ValueError: it is not.
         """
-        if not isinstance(state, SavedState):
+        if not isinstance(state, EpisodeState):
             raise ValueError(f"state={type(state).__name__} is not usable; allowed: what save_state() returned")
         if state.spec != self.spec:
             raise ValueError(f"state of world {state.spec.name!r}; allowed here: states of {self.spec.name!r}")
@@ -287,11 +289,11 @@ class Episodes:
             return replace(state, frames=read_only(on_host(state.frames.clone())))
         return state
 
-    def preset_of(self, state: SavedState) -> AccelConfig:
+    def preset_of(self, state: EpisodeState) -> AccelConfig:
         """Return the acceleration settings of an episode."""
         return self.engine.config_of(state.episode)
 
-    def observation(self, now: SavedState) -> Observation:
+    def observation(self, now: EpisodeState) -> Observation:
         """Return the last frames, or the last one, with the task's sensors if it has any: new arrays."""
         shown = self.unformatted(now)
         if not self.form.unchanged:
@@ -300,7 +302,7 @@ class Episodes:
         rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
         return {**shown, "rgb": rgb} if self._sensors else rgb
 
-    def unformatted(self, now: SavedState) -> Observation:
+    def unformatted(self, now: EpisodeState) -> Observation:
         """Return an element of `world_space`, whose frames belong to the moment and must not be changed."""
         rgb = now.frames if self.observation_mode == "chunk" else now.frames[-1]
         return {"rgb": rgb, **self.task.sensors(now.task)} if self._sensors else rgb
@@ -312,19 +314,19 @@ class Episodes:
         sensors = {key: reading for key, reading in observations.items() if key != "rgb"}
         return {"rgb": self.form.of(observations["rgb"]), **self.form.sensors(self._sensors, sensors)}
 
-    def reward(self, now: SavedState) -> float:
+    def reward(self, now: EpisodeState) -> float:
         """Of the step that led here."""
         return self.task.reward(now.task)
 
-    def terminated(self, now: SavedState) -> bool:
+    def terminated(self, now: EpisodeState) -> bool:
         """Whether the task has ended."""
         return self.task.terminated(now.task)
 
-    def truncated(self, now: SavedState) -> bool:
+    def truncated(self, now: EpisodeState) -> bool:
         """Whether the world degenerated; time limits are counted elsewhere."""
         return bool(now.episode.degenerated)
 
-    def info(self, now: SavedState) -> dict[str, Any]:
+    def info(self, now: EpisodeState) -> dict[str, Any]:
         """What `li_env.env.LightInteractionEnv` documents: new objects, the same structure at every moment."""
         metrics = self.task.metrics(now.task)
         return describe(now, metrics, self.form.size, self._timings, self._plan_info)
@@ -334,7 +336,7 @@ class Episodes:
         sensors = {key: form.sensor_space(space) for key, space in self._sensors.items()}
         return spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
 
-    def _stopped(self, now: SavedState) -> SavedState:
+    def _stopped(self, now: EpisodeState) -> EpisodeState:
         """The moment after ``stop``: the frames stay, none is new."""
         return replace(now, task=self.task.advance(now.task, None), new_frames=0, last=None, steps=now.steps + 1)
 

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 
-from li_env.accel.runtime.engine import ChunkPath, ChunkResult, Frames
+from li_env.accel.runtime.engine import ChunkResult, Frames, PlannedChunk
 from li_env.accel.world import WorldSpec
 
 if TYPE_CHECKING:  # state.py imports this module
-    from li_env.state import SavedState
+    from li_env.state import EpisodeState
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class FrameRecord:
     time: float
 
 
-def episode_frames(moments: Iterable[SavedState]) -> Iterator[FrameRecord]:
+def episode_frames(moments: Iterable[EpisodeState]) -> Iterator[FrameRecord]:
     """Yield the frames of an episode from its moments: after the reset and after every step, in order.
 
     A moment holds the frames that its step made, so that none may be left out; with only later moments the frames
@@ -53,7 +53,7 @@ def episode_frames(moments: Iterable[SavedState]) -> Iterator[FrameRecord]:
         yield from new_frames(moment)
 
 
-def new_frames(moment: SavedState) -> list[FrameRecord]:
+def new_frames(moment: EpisodeState) -> list[FrameRecord]:
     """List the frames that one moment adds: the start frame after a reset, none after ``stop``."""
     count = moment.new_frames
     if count == 0:
@@ -89,7 +89,7 @@ def fresh_frames(result: ChunkResult) -> Frames:
     return result.frames[1:] if result.plan.chunk == 0 else result.frames
 
 
-def frame_poses(spec: WorldSpec, before: np.ndarray, path: ChunkPath) -> np.ndarray:
+def frame_poses(spec: WorldSpec, before: np.ndarray, path: PlannedChunk) -> np.ndarray:
     """Cameras [n, 4, 4] of the new frames of a chunk.
 
     Args:

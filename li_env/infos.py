@@ -11,7 +11,7 @@ import numpy as np
 from li_env.accel.runtime.engine import STAGES
 from li_env.accel.runtime.report import attention_density
 from li_env.frames import frame_times, intrinsics
-from li_env.state import SavedState, StepRecord, latent_rows
+from li_env.state import EpisodeState, StepRecord, latent_rows
 
 
 class RegimeCode(IntEnum):
@@ -27,7 +27,7 @@ _CODES = {code.name.lower(): int(code) for code in RegimeCode}  # a look-up in a
 
 
 def describe(
-    now: SavedState,
+    now: EpisodeState,
     metrics: Mapping[str, Any],
     frame_size: tuple[int, int],
     timings: bool = False,

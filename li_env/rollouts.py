@@ -19,12 +19,12 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from li_env.accel.config import AccelConfig
 from li_env.env import LightInteractionEnv
-from li_env.episodes import Episodes, Observation
-from li_env.state import SavedState
+from li_env.episodes import EpisodeRunner, Observation
+from li_env.state import EpisodeState
 from li_env.validation import check_whole, shown
 from li_env.vector_env import LightInteractionVectorEnv
 
-Environment = Episodes | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+Environment = EpisodeRunner | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 """What episodes are played in."""
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)  # wrappers that change no observation, action or reward
@@ -47,7 +47,7 @@ class View:
 
     observation: Observation
     info: Mapping[str, Any]
-    moment: SavedState
+    moment: EpisodeState
     memory: Any = None
     generator: np.random.Generator = field(default_factory=np.random.default_rng)
 
@@ -84,7 +84,7 @@ class FinishedEpisode:
     terminated: bool
     truncated: bool
     measures: dict[str, float]
-    last: SavedState
+    last: EpisodeState
 
 
 def play_episodes(
@@ -113,9 +113,9 @@ def play_episodes(
     processes: give each of them its part of ``options``, and ``numbers`` where options do not name an ``episode``.
 
     Args:
-        env: a single or vector environment of this package, or `Episodes`. Its world, task, preset, action space and
-            observations are used. Wrappers that change what a policy sees or does are refused, because they would be
-            skipped.
+        env: a single or vector environment of this package, or an `EpisodeRunner`. Its world, task, preset, action
+            space and observations are used. Wrappers that change what a policy sees or does are refused, because they
+            would be skipped.
         act: the policy.
         options: reset options of every episode, such as ``{"episode": 3}``; or a number of episodes without options.
             An iterable is asked for the next episode only when there is room for it.
@@ -162,26 +162,26 @@ class _Running:
     ) -> None:
         self.index, self.number, self.options = index, number, options
         self.world_generator, self.generator = generators
-        self.now: SavedState
+        self.now: EpisodeState
         self.memory: Any = None
         self._observations: list[Observation] | None = [] if keep else None
         self._actions: list[Any] = []
         self._rewards: list[float] = []
         self._infos: list[dict[str, Any]] = []
 
-    def begin(self, now: SavedState) -> None:
+    def begin(self, now: EpisodeState) -> None:
         self.now = now
 
-    def view(self, rules: Episodes) -> View:
+    def view(self, rules: EpisodeRunner) -> View:
         observation = self._look(rules)
         return View(observation, self._infos[-1], self.now, self.memory, self.generator)
 
-    def move(self, rules: Episodes, action: Any, memory: Any, now: SavedState) -> None:
+    def move(self, rules: EpisodeRunner, action: Any, memory: Any, now: EpisodeState) -> None:
         self._actions.append(action)
         self._rewards.append(rules.reward(now))
         self.now, self.memory = now, memory
 
-    def finished(self, rules: Episodes, limit: int) -> FinishedEpisode | None:
+    def finished(self, rules: EpisodeRunner, limit: int) -> FinishedEpisode | None:
         """The whole episode if it is over."""
         terminated, truncated = rules.terminated(self.now), rules.truncated(self.now)
         truncated = truncated or len(self._actions) >= limit  # both, as Gymnasium's time limit says it
@@ -196,7 +196,7 @@ class _Running:
             *(self._infos, terminated, truncated, measures, self.now),
         )
 
-    def _look(self, rules: Episodes) -> Observation:
+    def _look(self, rules: EpisodeRunner) -> Observation:
         observation = rules.observation(self.now)
         self._infos.append(rules.info(self.now))
         if self._observations is not None:
@@ -205,7 +205,7 @@ class _Running:
 
 
 def _queue(
-    rules: Episodes,
+    rules: EpisodeRunner,
     options: Iterator[Mapping[str, Any]],
     numbers: Iterator[int] | None,
     seed: int,
@@ -233,7 +233,7 @@ def _number(name: str, value: Any) -> int:
 
 
 def _play(
-    rules: Episodes, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
+    rules: EpisodeRunner, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
 ) -> Iterator[FinishedEpisode]:
     going: list[_Running] = []
     while True:
@@ -260,7 +260,7 @@ def _play(
                 yield episode
 
 
-def _begin(rules: Episodes, fresh: Sequence[_Running], preset: AccelConfig) -> None:
+def _begin(rules: EpisodeRunner, fresh: Sequence[_Running], preset: AccelConfig) -> None:
     """Start episodes, all that begin anew as one batch."""
     anew = [running for running in fresh if "state" not in running.options]
     if anew:
@@ -286,13 +286,13 @@ def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:
             following += 1
 
 
-def _preset_of(env: Environment, rules: Episodes) -> AccelConfig:
+def _preset_of(env: Environment, rules: EpisodeRunner) -> AccelConfig:
     """Return the acceleration settings of episodes whose options name none.
 
     Raises:
         ValueError: the worlds of a vector environment have different ones.
     """
-    if isinstance(env, Episodes):
+    if isinstance(env, EpisodeRunner):
         return rules.engine.config
     presets = env.unwrapped.preset  # type: ignore[union-attr]
     different = {presets} if isinstance(presets, AccelConfig) else set(presets)
@@ -302,10 +302,10 @@ def _preset_of(env: Environment, rules: Episodes) -> AccelConfig:
     return different.pop()
 
 
-def _rules_of(env: Environment, max_steps: int | None) -> tuple[Episodes, int]:
+def _rules_of(env: Environment, max_steps: int | None) -> tuple[EpisodeRunner, int]:
     """The rules of the environment, and after how many steps an episode is cut."""
     own: int | None = None
-    if isinstance(env, Episodes):
+    if isinstance(env, EpisodeRunner):
         rules = env
     else:
         inner = env

@@ -13,7 +13,7 @@ import torch
 from li_env.accel.device import compact
 from li_env.accel.geometry.camera import motion_table
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.runtime.engine import ChunkPath, EpisodeState, Frames
+from li_env.accel.runtime.engine import Frames, GenerationState, PlannedChunk
 from li_env.accel.world import WorldSpec
 from li_env.frames import on_host
 from li_env.tasks.task import Task, TaskState
@@ -41,7 +41,7 @@ class StepRecord:
     actions: tuple[Any, ...]
 
     @classmethod
-    def of(cls, result: ChunkPath, rows: int, actions: tuple[Any, ...]) -> StepRecord:
+    def of(cls, result: PlannedChunk, rows: int, actions: tuple[Any, ...]) -> StepRecord:
         """Condense a chunk; arrays get exactly ``rows`` rows (the last ones, or padded in front)."""
         return cls(
             plan=result.plan,
@@ -65,7 +65,7 @@ def _refused(commanded: Sequence[float], happened: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class SavedState:
+class EpisodeState:
     """A moment of an episode, complete: frames, latents, the task's state and the number of steps.
 
     Saving, forking and restoring are O(1): everything inside is immutable and shared. Keep it in memory; it is not made
@@ -91,7 +91,7 @@ class SavedState:
     spec: WorldSpec
     device: torch.device
     task_kind: str
-    episode: EpisodeState
+    episode: GenerationState
     task: TaskState
     frames: Frames
     frame_poses: np.ndarray

@@ -18,7 +18,7 @@ from li_env.env import DEFAULT_PRESET
 from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
 from li_env.errors import check_choice, check_whole
 from li_env.frames import on_host
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 from li_env.validation import shown
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
 from li_env.vector.infos import objects, stack_infos
@@ -108,7 +108,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         self.metadata = {**type(self).metadata, "render_fps": frame_rate, "autoreset_mode": self.autoreset_mode}
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._seeds: list[int | None] = [None] * self.num_envs
-        self._worlds: list[SavedState | None] = [None] * self.num_envs
+        self._worlds: list[EpisodeState | None] = [None] * self.num_envs
         self._presets = [self.episodes.engine.config] * self.num_envs
 
     @property  # type: ignore[misc]
@@ -221,7 +221,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         lasts = [moment.last for moment in self._current()]
         return tuple(None if last is None else last.plan.to_dict() for last in lasts)
 
-    def save_state(self, worlds: Iterable[int] | None = None) -> tuple[SavedState, ...]:
+    def save_state(self, worlds: Iterable[int] | None = None) -> tuple[EpisodeState, ...]:
         """These worlds (all by default) at this moment, O(1) each. The environment may go on; states do not change.
 
         The generators behind later resets are not part of it. A single environment may restore them, and this one
@@ -233,7 +233,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         current = self._current()
         return tuple(current[index] for index in self._rows(worlds))
 
-    def restore_state(self, states: Sequence[SavedState], worlds: Iterable[int] | None = None) -> None:
+    def restore_state(self, states: Sequence[EpisodeState], worlds: Iterable[int] | None = None) -> None:
         """Put ``worlds`` (all by default) back, or over, to saved moments, O(1) each, their numbers of steps included.
 
         A world whose episode was over at that moment (or is, under this environment's time limit) waits for its reset
@@ -300,7 +300,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         generators: Sequence[np.random.Generator],
         options: Sequence[Mapping[str, Any]],
         presets: Sequence[AccelConfig],
-    ) -> list[SavedState]:
+    ) -> list[EpisodeState]:
         """New episodes; those with a saved state as option begin there. If it raises, the generators are unmoved."""
         fresh = [place for place, given in enumerate(options) if "state" not in given]
         drawing = [generators[place] for place in fresh]
@@ -309,15 +309,15 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             started = iter(self.episodes.start(drawing, given, own) if fresh else [])
         return [self.episodes.begin_at(asked["state"]) if "state" in asked else next(started) for asked in options]
 
-    def _out_of_steps(self, moment: SavedState) -> bool:
+    def _out_of_steps(self, moment: EpisodeState) -> bool:
         return self.max_episode_steps is not None and moment.steps >= self.max_episode_steps
 
-    def _over(self, moment: SavedState) -> bool:
+    def _over(self, moment: EpisodeState) -> bool:
         """Whether the episode has ended and waits for its reset."""
         rules = self.episodes
         return rules.terminated(moment) or rules.truncated(moment) or self._out_of_steps(moment)
 
-    def _final(self, ended: Sequence[int], worlds: Sequence[SavedState]) -> dict[str, Any]:
+    def _final(self, ended: Sequence[int], worlds: Sequence[EpisodeState]) -> dict[str, Any]:
         """What SAME_STEP tells about episodes that end in this step."""
         moments = [worlds[index] for index in ended]
         last = [self.episodes.observation(moment) for moment in moments]
@@ -332,7 +332,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             "_final_info": mask.copy(),
         }
 
-    def _observe(self, moments: Sequence[SavedState]) -> Any:
+    def _observe(self, moments: Sequence[EpisodeState]) -> Any:
         items = [self.episodes.unformatted(moment) for moment in moments]  # the batch is a copy
         batch = (
             batch_tensors(items, self.world.device)
@@ -408,7 +408,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             ) from None
         return [check_whole("world", index, 0, self.num_envs - 1) for index in wanted]
 
-    def _current(self) -> list[SavedState]:
+    def _current(self) -> list[EpisodeState]:
         worlds = [world for world in self._worlds if world is not None]
         if len(worlds) < self.num_envs:
             raise ResetNeeded("call reset() first")

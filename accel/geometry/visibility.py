@@ -10,7 +10,7 @@ _BLOCK = 256
 """Views tested at a time: what they need stays in the processor's cache, however many worlds there are."""
 
 
-class SightSampler(FrustumSampler):
+class VisibilitySampler(FrustumSampler):
     """Sample points as in `FrustumSampler`, dealt out to a series of views and tested along with their rays."""
 
     def __init__(self, fov: tuple[float, float], distance: float, points: int = 64, seed: int = 0) -> None:

@@ -21,17 +21,17 @@ from li_env.accel.planning.window import TEMPORAL_POLICIES
 from li_env.accel.retrieval.base import (
     MAX_SEARCHED,
     FovGate,
-    MemoryChoice,
-    MemoryPolicy,
-    MemoryRequest,
     NearestView,
+    RetrievalChoice,
+    RetrievalPolicy,
+    RetrievalRequest,
     view_centres,
 )
 from li_env.accel.retrieval.coverage import Coverage
 from li_env.accel.retrieval.slots import GatedSlots, ViewSlots
 from li_env.accel.world import WorldSpec
 
-MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], MemoryPolicy]] = {
+MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], RetrievalPolicy]] = {
     "nearest_view": lambda spec, overlap, config: PLAIN_RULES[spec.memory_rule](spec, overlap, config),
     "fov_gate": lambda spec, overlap, config: GATED_RULES[spec.memory_rule](spec, overlap, config),
     "coverage": lambda spec, overlap, config: Coverage(spec, config),  # it needs to know points, not shares
@@ -86,13 +86,13 @@ class Planner:
         """
         plans: dict[int, ChunkPlan] = {}
         later: list[int] = []
-        requests: list[MemoryRequest] = []
+        requests: list[RetrievalRequest] = []
         dynamics: list[float | None] = []
         for index, (history, poses) in enumerate(zip(histories, next_poses, strict=True)):
             track, change = (history.track, history.dynamics) if isinstance(history, History) else (history, None)
             warm = self._chunk(len(track)) < self.config.warmup_chunks
             window = self.spec.temporal_latents if warm else self._window.latents(change)
-            requests.append(MemoryRequest(track, poses, before=max(0, len(track) - window)))
+            requests.append(RetrievalRequest(track, poses, before=max(0, len(track) - window)))
             dynamics.append(change)
             if not warm:
                 later.append(index)
@@ -156,7 +156,7 @@ class Planner:
             few[index] = [starts[index] + offset for offset in chosen]
         return few
 
-    def _choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+    def _choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         choices = self._memory.choose(requests)
         if self._revisit is None:
             return choices
@@ -166,7 +166,9 @@ class Planner:
             for choice, other in zip(choices, judged, strict=True)
         ]
 
-    def _decide(self, request: MemoryRequest, choice: MemoryChoice, dynamics: float | None, warm: bool) -> ChunkPlan:
+    def _decide(
+        self, request: RetrievalRequest, choice: RetrievalChoice, dynamics: float | None, warm: bool
+    ) -> ChunkPlan:
         length = len(request.track)
         regime: Regime = "warmup" if warm else "revisit" if choice.revisit else "explore"
         temporal = tuple(range(request.before, length))
@@ -189,7 +191,7 @@ class Planner:
     def _chunk(self, length: int) -> int:
         return 0 if length == 0 else 1 + (length - self.spec.first_chunk_latents) // self.spec.chunk_latents
 
-    def _why(self, warm: bool, length: int, recent: int, choice: MemoryChoice) -> str:
+    def _why(self, warm: bool, length: int, recent: int, choice: RetrievalChoice) -> str:
         if length == 0:
             return "The episode starts: there is no history yet"
         if choice.complete:

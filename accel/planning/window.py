@@ -12,7 +12,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.world import WorldSpec
 
 
-class TemporalPolicy(Protocol):
+class WindowPolicy(Protocol):
     """Chooses the length of the recent window."""
 
     def latents(self, dynamics: float | None) -> int:
@@ -31,11 +31,11 @@ class FixedWindow:
         self._latents = most_recent_latents(spec, config)
 
     def latents(self, dynamics: float | None) -> int:
-        """See `TemporalPolicy.latents`."""
+        """See `WindowPolicy.latents`."""
         return self._latents
 
     def reason(self, dynamics: float | None) -> str:
-        """See `TemporalPolicy.reason`."""
+        """See `WindowPolicy.reason`."""
         return ""
 
 
@@ -58,11 +58,11 @@ class AdaptiveWindow:
         return min(self._chunks, max(1, round(self._chunks * self._kappa / (dynamics + self._kappa))))
 
     def latents(self, dynamics: float | None) -> int:
-        """See `TemporalPolicy.latents`."""
+        """See `WindowPolicy.latents`."""
         return min(self._spec.temporal_latents, self.chunks(dynamics) * self._spec.chunk_latents)
 
     def reason(self, dynamics: float | None) -> str:
-        """See `TemporalPolicy.reason`."""
+        """See `WindowPolicy.reason`."""
         if dynamics is None:
             return "no change of latents is known yet, so the window is whole"
         return f"latents change by {dynamics:.3g}, so the window is {self.chunks(dynamics)} of {self._chunks} chunks"
@@ -75,7 +75,7 @@ def most_recent_latents(spec: WorldSpec, config: AccelConfig) -> int:
     return min(spec.temporal_latents, config.window_chunks * spec.chunk_latents)
 
 
-TEMPORAL_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], TemporalPolicy]] = {
+TEMPORAL_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], WindowPolicy]] = {
     "fixed": FixedWindow,
     "adaptive": AdaptiveWindow,
 }

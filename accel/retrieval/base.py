@@ -28,7 +28,7 @@ MAX_QUERIES = 4
 
 
 @dataclass(frozen=True)
-class MemoryRequest:
+class RetrievalRequest:
     """One world's question: the ``track`` so far and ``next_poses`` [n, 4, 4], the poses to come.
 
     Only latents before index ``before``, where the recent window begins, may be retrieved.
@@ -40,7 +40,7 @@ class MemoryRequest:
 
 
 @dataclass(frozen=True)
-class MemoryChoice:
+class RetrievalChoice:
     """What a policy found.
 
     Attributes:
@@ -60,10 +60,10 @@ class MemoryChoice:
     slots: tuple[tuple[int, int], ...] = ()
 
 
-class MemoryPolicy(Protocol):
+class RetrievalPolicy(Protocol):
     """Chooses old latents for a batch of worlds."""
 
-    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+    def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         """One choice per request: at most `memory_latents` latents, all before the window."""
         ...
 
@@ -100,32 +100,32 @@ class NearestView:
         self._groups = self._latents // spec.memory_group
         self._keeps_start = self._groups >= 2
 
-    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
-        """See `MemoryPolicy.choose`."""
+    def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+        """See `RetrievalPolicy.choose`."""
         candidates = self._candidates(requests)
         similarities = self._similarities(requests, candidates)
         return [self._choice(*each) for each in zip(requests, candidates, similarities, strict=True)]
 
-    def _candidates(self, requests: Sequence[MemoryRequest]) -> list[np.ndarray]:
+    def _candidates(self, requests: Sequence[RetrievalRequest]) -> list[np.ndarray]:
         count = max(MAX_CANDIDATES, 2 * self._groups)
         return nearest_groups_of(requests, self._spec.memory_group, self._spec.view_distance, count)
 
-    def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
+    def _choice(self, request: RetrievalRequest, groups: np.ndarray, similarity: np.ndarray) -> RetrievalChoice:
         best = float(similarity.max(initial=0.0))
         limit = self._limit
         reason = f"Similarity {best:.2f} {'reaches' if best >= limit else 'stays below'} {limit:.2f}"
         if request.before <= self._latents:
-            return MemoryChoice(tuple(range(request.before)), best, best >= limit, reason, complete=True)
+            return RetrievalChoice(tuple(range(request.before)), best, best >= limit, reason, complete=True)
         ranked = groups[np.argsort(-similarity, kind="stable")[: self._groups + 1]].tolist()
         if self._keeps_start and request.before >= self._spec.memory_group:
             ranked = [0, *(group for group in ranked if group != 0)]
-        return MemoryChoice(self._latents_of(ranked[: self._groups]), best, best >= limit, reason)
+        return RetrievalChoice(self._latents_of(ranked[: self._groups]), best, best >= limit, reason)
 
     def _latents_of(self, groups: Iterable[int]) -> tuple[int, ...]:
         size = self._spec.memory_group
         return tuple(group * size + offset for group in sorted(groups) for offset in range(size))
 
-    def _similarities(self, requests: Sequence[MemoryRequest], candidates: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _similarities(self, requests: Sequence[RetrievalRequest], candidates: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Similarity of each candidate group, one array per request; worlds with equally many share one computation."""
         size = self._spec.memory_group
         looked_at = np.array(sorted({0, size // 2}))
@@ -157,16 +157,16 @@ class FovGate(NearestView):
     Source: docs/spec/hy_worldplay.md, section 9.2.
     """
 
-    def _candidates(self, requests: Sequence[MemoryRequest]) -> list[np.ndarray]:
+    def _candidates(self, requests: Sequence[RetrievalRequest]) -> list[np.ndarray]:
         asked = [request for request in requests if request.before >= self._latents]
         found = iter(super()._candidates(asked))
         candidates = [np.zeros(0, dtype=int) if each.before < self._latents else next(found) for each in requests]
         return [groups[groups != 0] for groups in candidates] if self._keeps_start else candidates
 
-    def _choice(self, request: MemoryRequest, groups: np.ndarray, similarity: np.ndarray) -> MemoryChoice:
+    def _choice(self, request: RetrievalRequest, groups: np.ndarray, similarity: np.ndarray) -> RetrievalChoice:
         if request.before < self._latents:
             what = "The history is shorter than the context"
-            return MemoryChoice(tuple(range(request.before)), 0.0, False, what, complete=True)
+            return RetrievalChoice(tuple(range(request.before)), 0.0, False, what, complete=True)
         choice = super()._choice(request, groups, similarity)
         if choice.similarity >= self._gate:
             return replace(choice, complete=False)
@@ -174,7 +174,9 @@ class FovGate(NearestView):
         return replace(choice, memory=self._latents_of(start), complete=False)
 
 
-def nearest_groups(request: MemoryRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES) -> np.ndarray:
+def nearest_groups(
+    request: RetrievalRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES
+) -> np.ndarray:
     """Indices (increasing) of the groups that are worth comparing: at most ``count``.
 
     Of the groups of ``size`` latents that lie wholly before ``request.before`` (the latest `MAX_SEARCHED` of them),
@@ -186,7 +188,7 @@ def nearest_groups(request: MemoryRequest, size: int, view_distance: float, coun
 
 
 def nearest_groups_of(
-    requests: Sequence[MemoryRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
+    requests: Sequence[RetrievalRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
 ) -> list[np.ndarray]:
     """`nearest_groups` for many worlds."""
     found, kinds = [], dict[int, list[int]]()
@@ -205,7 +207,7 @@ def nearest_groups_of(
 
 
 def _nearest(
-    requests: Sequence[MemoryRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
+    requests: Sequence[RetrievalRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
 ) -> np.ndarray:
     """Columns [w, ``count``] of each world's ``groups``, increasing; every world has more than ``count``."""
     views = np.full((len(requests), max(map(len, groups)), 3, 2), np.inf)  # direction, position

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.retrieval.base import MAX_SEARCHED, MemoryRequest, view_centres
+from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
 from li_env.accel.world import WorldSpec
 
 PER_QUERY = 4
@@ -24,7 +24,7 @@ _FAR = 1e9
 assert MAX_SEARCHED <= 1 << _INDEX_BITS
 
 
-def shortlist(requests: Sequence[MemoryRequest], queries: np.ndarray, spec: WorldSpec) -> np.ndarray:
+def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: WorldSpec) -> np.ndarray:
     """Numbers of groups [worlds, `MOST`] to look at, increasing in each row, -1 in front where a world has fewer.
 
     Of the groups that lie wholly before a request's ``before`` (the latest `MAX_SEARCHED` of them), those whose centre

@@ -13,8 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.visibility import SightSampler
-from li_env.accel.retrieval.base import MemoryChoice, MemoryRequest, memory_latents, queries_of, threshold, view_centres
+from li_env.accel.geometry.visibility import VisibilitySampler
+from li_env.accel.retrieval.base import (
+    RetrievalChoice,
+    RetrievalRequest,
+    memory_latents,
+    queries_of,
+    threshold,
+    view_centres,
+)
 from li_env.accel.retrieval.candidates import shortlist
 from li_env.accel.world import WorldSpec
 
@@ -63,13 +70,13 @@ class Coverage:
         self._limit = threshold(config.revisit_similarity, spec)
         self._least = threshold(config.memory_threshold, spec)
         self._groups = memory_latents(spec, config) // spec.memory_group
-        self._sampler = SightSampler(spec.fov, spec.view_distance, POINTS)
+        self._sampler = VisibilitySampler(spec.fov, spec.view_distance, POINTS)
         self._looks = np.array(sorted({0, spec.memory_group - 1}))
         """Frames of a group that are looked at: its ends see what the frames between them see."""
 
-    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
-        """See `MemoryPolicy.choose`."""
-        nothing = MemoryChoice((), 0.0, False, "There is no history yet", complete=True)
+    def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+        """See `RetrievalPolicy.choose`."""
+        nothing = RetrievalChoice((), 0.0, False, "There is no history yet", complete=True)
         choices = [nothing] * len(requests)
         kinds: dict[int, list[int]] = {}
         for index, request in enumerate(requests):
@@ -82,7 +89,7 @@ class Coverage:
                     choices[index] = choice
         return choices
 
-    def _block(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
+    def _block(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         queries = np.stack([queries_of(request.next_poses) for request in requests])  # [w, q, 4, 4]
         groups = shortlist(requests, queries, self._spec)  # [w, g]
         seen, closeness = self._look(requests, queries, groups)
@@ -104,7 +111,7 @@ class Coverage:
         shares = zip(rows, similarity.tolist(), (1 - uncovered / points).tolist(), added.tolist(), strict=True)
         return [self._choice(*each) for each in shares]
 
-    def _choice(self, groups: list[int], similarity: float, covered: float, added: float) -> MemoryChoice:
+    def _choice(self, groups: list[int], similarity: float, covered: float, added: float) -> RetrievalChoice:
         size = self._spec.memory_group
         groups = sorted(group for group in groups if group >= 0)
         memory = tuple(group * size + offset for group in groups for offset in range(size))
@@ -113,10 +120,10 @@ class Coverage:
             f"Recent frames show {covered:.0%} of the coming views and {old}; "
             f"{similarity:.0%} of what is new to the last chunk is known"
         )
-        return MemoryChoice(memory, similarity, similarity >= self._limit, reason)
+        return RetrievalChoice(memory, similarity, similarity >= self._limit, reason)
 
     def _look(
-        self, requests: Sequence[MemoryRequest], queries: np.ndarray, groups: np.ndarray
+        self, requests: Sequence[RetrievalRequest], queries: np.ndarray, groups: np.ndarray
     ) -> tuple[_Seen, np.ndarray]:
         """Which points the recent frames and the groups see, and how close each group is: [w, g] in [0.5, 1]."""
         recent, older, old = self._frames(requests, groups)
@@ -142,7 +149,7 @@ class Coverage:
         return _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2)), closeness
 
     def _frames(
-        self, requests: Sequence[MemoryRequest], groups: np.ndarray
+        self, requests: Sequence[RetrievalRequest], groups: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latents to look at: of the last chunk, of the window before it and of the groups, each [w, frames].
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.frustum import ViewOverlap
-from li_env.accel.retrieval.base import MemoryChoice, MemoryRequest, nearest_groups, threshold
+from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest, nearest_groups, threshold
 from li_env.accel.world import WorldSpec
 
 VIEW_STEP = 2
@@ -38,15 +38,15 @@ class ViewSlots:
         self._revisit = threshold(config.revisit_similarity, spec)
         self._gate = threshold(config.memory_threshold, spec)
 
-    def choose(self, requests: Sequence[MemoryRequest]) -> list[MemoryChoice]:
-        """See `MemoryPolicy.choose`."""
+    def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+        """See `RetrievalPolicy.choose`."""
         return [self._choose(request) for request in requests]
 
-    def _choose(self, request: MemoryRequest) -> MemoryChoice:
+    def _choose(self, request: RetrievalRequest) -> RetrievalChoice:
         candidates = nearest_groups(request, 1, self._spec.view_distance)
         candidates = candidates[candidates >= FIRST_MADE]
         if not len(candidates) or not self._slots:
-            return MemoryChoice((), 0.0, False, "No latent is old enough to be retrieved")
+            return RetrievalChoice((), 0.0, False, "No latent is old enough to be retrieved")
         last = len(request.next_poses) - 1
         views = np.maximum(0, last - VIEW_STEP * np.arange(self._slots))
         overlap = self._view_overlap.overlap(request.next_poses[views], request.track.poses[candidates]).round(9)
@@ -57,7 +57,7 @@ class ViewSlots:
         slots = tuple((int(found[slot]), int(views[slot])) for slot in kept)
         worst = float(scores.min())
         reason = f"Similarity {worst:.2f} {'reaches' if worst >= self._revisit else 'stays below'} {self._revisit:.2f}"
-        return MemoryChoice(
+        return RetrievalChoice(
             tuple(sorted({latent for latent, _ in slots})), worst, worst >= self._revisit, reason, slots=slots
         )
 

@@ -46,7 +46,7 @@ MOST_PLANNERS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class EpisodeState:
+class GenerationState:
     """Everything about one episode between two steps.
 
     Attributes:
@@ -71,7 +71,7 @@ class EpisodeState:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkPath:
+class PlannedChunk:
     """What is known of a chunk before a frame of it exists.
 
     Attributes:
@@ -88,7 +88,7 @@ class ChunkPath:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkResult(ChunkPath):
+class ChunkResult(PlannedChunk):
     """One finished chunk of one episode.
 
     Attributes:
@@ -138,7 +138,7 @@ class Engine:
         seeds: Sequence[int],
         poses: Sequence[np.ndarray] | None = None,
         configs: Sequence[AccelConfig | None] | None = None,
-    ) -> list[EpisodeState]:
+    ) -> list[GenerationState]:
         """Begin one episode per image.
 
         Args:
@@ -162,17 +162,17 @@ class Engine:
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             scenes = self.world.start(images, prompts)
         return [
-            EpisodeState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
+            GenerationState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
             for scene, seed, pose, config in zip(scenes, seeds, poses, configs, strict=True)
         ]
 
     def step(
         self,
-        states: Sequence[EpisodeState],
+        states: Sequence[GenerationState],
         motions: Sequence[Sequence[CameraMotion]],
         plans: Sequence[ChunkPlan] | None = None,
-        meanwhile: Callable[[Sequence[ChunkPath]], None] | None = None,
-    ) -> tuple[list[EpisodeState], list[ChunkResult]]:
+        meanwhile: Callable[[Sequence[PlannedChunk]], None] | None = None,
+    ) -> tuple[list[GenerationState], list[ChunkResult]]:
         """Make the next chunk of every episode; the episodes may be at different chunks.
 
         Args:
@@ -196,7 +196,7 @@ class Engine:
             clock.stop("motion")
             # Asked for now: a GPU draws it while the host plans.
             noise = self._noise(states)
-            paths: list[ChunkPath] = []
+            paths: list[PlannedChunk] = []
             ahead = self._requests(states, zip(poses, feasible, commanded, strict=True), plans, noise, paths, clock)
             made, latents = self._generate(ahead, [self.world.spec.latents_in_chunk(state.chunk) for state in states])
             clock.mark("generate")
@@ -226,7 +226,7 @@ class Engine:
             for index, path in enumerate(paths)
         ]
         following = [
-            EpisodeState(
+            GenerationState(
                 scene=state.scene,
                 history=history.with_dynamics(
                     smoothed(state.history.dynamics, change, self.config_of(state).window_smoothing)
@@ -243,7 +243,7 @@ class Engine:
         return following, results
 
     def _move(
-        self, states: Sequence[EpisodeState], commanded: Sequence[tuple[CameraMotion, ...]]
+        self, states: Sequence[GenerationState], commanded: Sequence[tuple[CameraMotion, ...]]
     ) -> tuple[list[tuple[CameraMotion, ...]], list[bool], list[np.ndarray]]:
         """What the world lets happen, whether it was broken, and the poses of the latents to make.
 
@@ -274,7 +274,7 @@ class Engine:
         poses = [path if state.chunk == 0 else path[1:] for state, path in zip(states, paths, strict=True)]
         return feasible, broken, poses
 
-    def _paths(self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]) -> list[np.ndarray]:
+    def _paths(self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]) -> list[np.ndarray]:
         """Poses [1 + n, 4, 4] of every episode: now, and after each of its n motions."""
         paths: list[np.ndarray] = [np.empty(0)] * len(states)
         if self._own_follow is not None:
@@ -294,11 +294,11 @@ class Engine:
 
     def _requests(
         self,
-        states: Sequence[EpisodeState],
+        states: Sequence[GenerationState],
         moves: Iterable[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
         plans: Sequence[ChunkPlan] | None,
         noises: Sequence[torch.Tensor],
-        paths: list[ChunkPath],
+        paths: list[PlannedChunk],
         clock: _Clock,
     ) -> Iterator[ChunkRequest]:
         """Plan part by part, so that a device can begin with the first one; what was decided goes into ``paths``.
@@ -311,7 +311,7 @@ class Engine:
             own, began = states[part], time.perf_counter()
             decided = self._plan(own, [poses for poses, _, _ in moves[part]]) if plans is None else list(plans[part])
             clock.add("plan", began)
-            new = [ChunkPath(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
+            new = [PlannedChunk(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
             paths += new
             contexts = [path.plan.context for path in new]
             given = zip(own, new, contexts, self._gather(own, contexts), noises[part], strict=True)
@@ -328,11 +328,11 @@ class Engine:
                     origin=state.history.poses[0] if len(state.history) else path.poses[0],
                 )
 
-    def config_of(self, state: EpisodeState) -> AccelConfig:
+    def config_of(self, state: GenerationState) -> AccelConfig:
         """Return the settings that an episode is stepped with."""
         return self.config if state.config is None else state.config
 
-    def _plan(self, states: Sequence[EpisodeState], poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
+    def _plan(self, states: Sequence[GenerationState], poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
         """Plan the next chunk of every episode, those of equal settings together."""
         members: dict[AccelConfig, list[int]] = {}
         for index, state in enumerate(states):
@@ -374,7 +374,7 @@ class Engine:
             return frames, following
         return [torch.from_numpy(each).to(self.world.device) for each in frames], following
 
-    def _gather(self, states: Sequence[EpisodeState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    def _gather(self, states: Sequence[GenerationState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
         """Latents of every episode: views of one tensor, so that a batch costs one copy, not one per episode."""
         pieces = [
             piece for state, wanted in zip(states, indices, strict=True) for piece in state.history.pieces(wanted)
@@ -384,7 +384,7 @@ class Engine:
             return [nothing] * len(states)
         return torch.cat(pieces).split([len(wanted) for wanted in indices])
 
-    def _noise(self, states: Sequence[EpisodeState]) -> Sequence[torch.Tensor]:
+    def _noise(self, states: Sequence[GenerationState]) -> Sequence[torch.Tensor]:
         """Standard normal [n, C, h, w] per episode, a function of its seed and chunk alone."""
         spec = self.world.spec
         if not states:
@@ -396,7 +396,7 @@ class Engine:
         return [row[: size * each].view(size, *spec.latent_shape) for row, size in zip(numbers, sizes, strict=True)]
 
     def _check_motions(
-        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
+        self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]
     ) -> list[tuple[CameraMotion, ...]]:
         if len(states) != len(motions):
             raise ValueError(f"motions: {len(motions)} lists given for {len(states)} states; one per state is needed")

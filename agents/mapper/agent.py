@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.agents.macro_actions import STOP, Moves, move_towards
+from li_env.agents.macro_actions import STOP, MacroActions, move_towards
 from li_env.agents.mapper import occupancy
-from li_env.agents.mapper.free_space_net import Eye
+from li_env.agents.mapper.free_space_net import FreeSpaceNet
 from li_env.agents.micro_batches import by_blocks
 from li_env.rollouts import View
 
@@ -30,7 +30,7 @@ _TURN = 1 / 120  # length units that a degree of turning costs
 
 
 @dataclass(frozen=True, eq=False)
-class MapMemory:
+class MapperState:
     """Of one episode: where it began (x, z), and beliefs [cells, cells] float32 about the floor plan around."""
 
     origin: tuple[float, float]
@@ -47,12 +47,12 @@ class Mapper:
         arrival: stops within this distance of the goal.
     """
 
-    def __init__(self, eye: Eye, moves: Moves, fov: float, arrival: float) -> None:
+    def __init__(self, eye: FreeSpaceNet, moves: MacroActions, fov: float, arrival: float) -> None:
         self.eye, self._moves, self._fov, self._arrival = eye, moves, np.radians(fov), arrival
         self._device = next(eye.parameters()).device
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """See `li_env.agents.base.Agent`; the memory is a `MapMemory`."""
+        """See `li_env.agents.base.Agent`; the memory is a `MapperState`."""
         poses = np.stack([view.info["pose"] for view in views])
         memories = [_memory(view) for view in views]
         origins = np.array([memory.origin for memory in memories])
@@ -76,7 +76,7 @@ class Mapper:
         ]
         grids = known["grids"].cpu().numpy()
         return self._moves.actions(choices), [
-            MapMemory(memory.origin, grid) for memory, grid in zip(memories, grids, strict=True)
+            MapperState(memory.origin, grid) for memory, grid in zip(memories, grids, strict=True)
         ]
 
     def _update(self, seen: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -109,8 +109,8 @@ class Mapper:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self._device)
 
 
-def _memory(view: View) -> MapMemory:
+def _memory(view: View) -> MapperState:
     if view.memory is not None:
         return view.memory
     x, z = view.info["pose"][[0, 2], 3].tolist()
-    return MapMemory((x, z), np.zeros((occupancy.CELLS, occupancy.CELLS), np.float32))
+    return MapperState((x, z), np.zeros((occupancy.CELLS, occupancy.CELLS), np.float32))

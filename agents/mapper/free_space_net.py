@@ -24,7 +24,7 @@ def ray_angles(fov: float) -> np.ndarray:
     return np.degrees(np.arctan(aside * np.tan(np.radians(fov / 2))))
 
 
-class Eye(nn.Module):
+class FreeSpaceNet(nn.Module):
     """Frames to free ways. Convolutional along the width, so that what is learned on the left holds on the right.
 
     Args:
@@ -62,7 +62,7 @@ class Eye(nn.Module):
             return by_blocks(lambda block: {"ways": self(block["frames"])}, rows)["ways"].clamp(0, 1) * REACH
 
 
-class EyeTrainer:
+class FreeSpaceTrainer:
     """Fits an eye to frames whose free ways are known.
 
     Args:
@@ -73,7 +73,7 @@ class EyeTrainer:
         seed: of the order, the colours and the mirroring.
     """
 
-    def __init__(self, eye: Eye, steps: int, batch_size: int, learning_rate: float, seed: int) -> None:
+    def __init__(self, eye: FreeSpaceNet, steps: int, batch_size: int, learning_rate: float, seed: int) -> None:
         self._eye, self._steps, self._batch = eye, steps, batch_size
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.AdamW(eye.parameters(), learning_rate, weight_decay=1e-3)

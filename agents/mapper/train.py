@@ -18,12 +18,12 @@ from gymnasium import spaces
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE
-from li_env.agents.macro_actions import STOP, Moves
-from li_env.agents.mapper.free_space_net import REACH, Eye, EyeTrainer, ray_angles
+from li_env.agents.macro_actions import STOP, MacroActions
+from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, FreeSpaceTrainer, ray_angles
 from li_env.agents.rounds import Rounds
 from li_env.agents.run_folder import check_settings, keep_log, read_state
-from li_env.agents.scripted.shortest_path import Expert, free_ways
-from li_env.episodes import Episodes, open_episodes
+from li_env.agents.scripted.shortest_path import ShortestPathFollower, clearances
+from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.errors import check_choice, check_folder
 from li_env.files import append_json, write_json
 from li_env.rollouts import View
@@ -112,8 +112,8 @@ def train(
     )  # fmt: skip
     torch.manual_seed(config.seed)
     target = torch.device(resolve_device(device))
-    eye = Eye(rules.spec.frame_size).to(target)
-    learner = EyeTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
+    eye = FreeSpaceNet(rules.spec.frame_size).to(target)
+    learner = FreeSpaceTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
     walk, began = _Walk(rules, config), time.perf_counter()
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     keep_log(folder / "log.jsonl", 0)
@@ -139,12 +139,12 @@ def train(
     return folder
 
 
-def store_eye(eye: Eye, path: Path) -> None:
+def store_eye(eye: FreeSpaceNet, path: Path) -> None:
     """Write the weights as safetensors, complete or not at all."""
     write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in eye.state_dict().items()})
 
 
-def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> Eye:
+def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> FreeSpaceNet:
     """Load what `store_eye` wrote.
 
     Raises:
@@ -155,7 +155,7 @@ def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> E
     shape = observation_space["rgb"].shape
     if shape is None or len(shape) != 3:
         raise ValueError("mappers need task='pointgoal' and observation='frame'")
-    eye = Eye((shape[0], shape[1]))
+    eye = FreeSpaceNet((shape[0], shape[1]))
     wanted = {name: tuple(tensor.shape) for name, tensor in eye.state_dict().items()}
     eye.load_state_dict(read_tensors(path, wanted, "this world"))
     return eye.to(device).eval()
@@ -164,13 +164,13 @@ def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> E
 class _Walk:
     """Worlds in which a teacher walks, now and then at random, and says how far the ways are free."""
 
-    def __init__(self, rules: Episodes, config: MapperConfig) -> None:
+    def __init__(self, rules: EpisodeRunner, config: MapperConfig) -> None:
         task = rules.task
         if not isinstance(task, Navigation) or task.dataset is None:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
         self._rules, self._dataset, self._random = rules, task.dataset, config.random
-        self._moves = Moves(rules.actions.space, task.can_stop)
-        self._teacher = Expert(self._moves, task.dataset, _ARRIVAL * task.rules.success_radius)
+        self._moves = MacroActions(rules.actions.space, task.can_stop)
+        self._teacher = ShortestPathFollower(self._moves, task.dataset, _ARRIVAL * task.rules.success_radius)
         self._rounds = Rounds(rules, config.worlds, config.max_episode_steps, config.seed)
         self._angles = ray_angles(rules.spec.fov[0])
         self._frames: list[np.ndarray] = []
@@ -186,7 +186,7 @@ class _Walk:
         choices = []
         for view in views:
             self._frames.append(view.observation["rgb"].transpose(2, 0, 1))
-            self._ways.append(free_ways(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
+            self._ways.append(clearances(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
             drawn = view.generator.random() < self._random
             choices.append(int(view.generator.integers(STOP)) if drawn else self._teacher.choose(view))
         return self._moves.actions(choices), None
@@ -198,7 +198,7 @@ def _joined(before: torch.Tensor, new: np.ndarray) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _error(eye: Eye, frames: torch.Tensor, ways: torch.Tensor) -> float:
+def _error(eye: FreeSpaceNet, frames: torch.Tensor, ways: torch.Tensor) -> float:
     """Mean error in length units, of an eye that has not learned from these frames."""
     parts = zip(frames.split(_FRAMES_TOGETHER), ways.split(_FRAMES_TOGETHER), strict=True)
     errors = [(eye(seen).clamp(0, 1) * REACH - told).abs().mean(1) for seen, told in parts]

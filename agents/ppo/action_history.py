@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 
 STEPS = 8
 """How far back it goes."""
@@ -25,7 +25,7 @@ HISTORY = "history"
 """Its name in the observation, float32 [numbers]; zeros where an episode has not lasted that long."""
 
 
-def no_memory(moves: Moves) -> np.ndarray:
+def no_memory(moves: MacroActions) -> np.ndarray:
     """At the start of an episode."""
     return np.zeros((STEPS, _MOVES + len(moves.table)), np.float32)
 
@@ -47,12 +47,12 @@ def remember(memory: np.ndarray, observation: dict[str, Any], choice: int) -> np
     return np.concatenate([memory[1:], row])
 
 
-def history_space(moves: Moves) -> spaces.Box:
+def history_space(moves: MacroActions) -> spaces.Box:
     """Of the observation's part."""
     return spaces.Box(-np.inf, np.inf, (no_memory(moves).size,), np.float32)
 
 
-def mirrored_history(history: np.ndarray, moves: Moves) -> np.ndarray:
+def mirrored_history(history: np.ndarray, moves: MacroActions) -> np.ndarray:
     """Histories [n, numbers] with left and right exchanged."""
     rows = history.reshape(len(history), STEPS, -1).copy()
     rows[..., 1] *= -1

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, mirrored_history, no_memory, recall, remember
 from li_env.agents.ppo.policy import PolicyAgent, stack_observations
 from li_env.agents.rounds import Rounds
 from li_env.agents.run_folder import check_counts
-from li_env.episodes import Episodes
+from li_env.episodes import EpisodeRunner
 from li_env.rollouts import View
 from li_env.validation import check_number
 
@@ -31,7 +31,7 @@ _GAINS = (0.6, 1.4)  # of each colour
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class Label:
     """What a teacher says about one state.
 
     Attributes:
@@ -46,7 +46,7 @@ class Lesson:
 class Teacher(Protocol):
     """Knows what to do."""
 
-    def teach(self, view: View) -> Lesson:
+    def teach(self, view: View) -> Label:
         """What to do here; always with equally many rays."""
         ...
 
@@ -82,8 +82,8 @@ class CloningConfig:
 
 def clone(
     policy: ActorCriticPolicy,
-    moves: Moves,
-    rules: Episodes,
+    moves: MacroActions,
+    rules: EpisodeRunner,
     teacher: Teacher,
     config: CloningConfig,
     on_round: Callable[[dict[str, Any]], None] = lambda entry: None,
@@ -128,10 +128,10 @@ class _School:
         lessons: what the teacher says there, one per state.
     """
 
-    def __init__(self, moves: Moves, teacher: Teacher, student: PolicyAgent | None) -> None:
+    def __init__(self, moves: MacroActions, teacher: Teacher, student: PolicyAgent | None) -> None:
         self._moves, self._teacher, self._student = moves, teacher, student
         self.seen: list[dict[str, np.ndarray]] = []
-        self.lessons: list[Lesson] = []
+        self.lessons: list[Label] = []
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
         """Answer as `li_env.agents.base.Agent` does; the memory is that of `li_env.agents.ppo.action_history`."""
@@ -168,7 +168,7 @@ def _agreement(policy: ActorCriticPolicy, seen: dict[str, np.ndarray], told: np.
 class _Learner:
     """Fits a policy to lessons."""
 
-    def __init__(self, policy: ActorCriticPolicy, moves: Moves, config: CloningConfig) -> None:
+    def __init__(self, policy: ActorCriticPolicy, moves: MacroActions, config: CloningConfig) -> None:
         self._policy, self._moves, self._config = policy, moves, config
         self._rng = np.random.default_rng([config.seed, 1])
         self._rays: torch.nn.Linear | None = None
@@ -212,7 +212,7 @@ class _Learner:
         return float(loss.detach())
 
 
-def _mirror(batch: dict[str, np.ndarray], moves: Moves) -> dict[str, np.ndarray]:
+def _mirror(batch: dict[str, np.ndarray], moves: MacroActions) -> dict[str, np.ndarray]:
     """Frames [n, 3, H, W], the bearing of the goal and the history, left and right exchanged."""
     turned = {name: array[..., ::-1] for name, array in batch.items() if array.ndim == 4}
     if "pointgoal" in batch:

@@ -9,11 +9,11 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, history_space, no_memory, recall, remember
 
 
-class MoveVecEnv(VecEnvWrapper):
+class MacroActionVecEnv(VecEnvWrapper):
     """An SB3 vector environment with moves as actions and `li_env.agents.ppo.action_history` as a part of observations.
 
     Args:
@@ -21,7 +21,7 @@ class MoveVecEnv(VecEnvWrapper):
         moves: of its action space.
     """
 
-    def __init__(self, venv: VecEnv, moves: Moves) -> None:
+    def __init__(self, venv: VecEnv, moves: MacroActions) -> None:
         assert isinstance(venv.observation_space, spaces.Dict)
         seen = spaces.Dict({**venv.observation_space.spaces, HISTORY: history_space(moves)})
         super().__init__(venv, observation_space=seen, action_space=moves.space)

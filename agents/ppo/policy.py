@@ -14,7 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from li_env.agents.base import DrawingAgent
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.micro_batches import by_blocks
 from li_env.agents.ppo.action_history import HISTORY, history_space, no_memory, recall, remember
 from li_env.agents.ppo.networks import GoalFeatures
@@ -40,7 +40,7 @@ class PolicyAgent(DrawingAgent):
         seed: of the draws; ``None`` takes the most likely move instead of drawing.
     """
 
-    def __init__(self, policy: ActorCriticPolicy, moves: Moves, seed: int | None = 0) -> None:
+    def __init__(self, policy: ActorCriticPolicy, moves: MacroActions, seed: int | None = 0) -> None:
         super().__init__(seed or 0)
         self.policy, self._moves, self._greedy = policy, moves, seed is None
 
@@ -49,7 +49,7 @@ class PolicyAgent(DrawingAgent):
         cls,
         folder: str | Path,
         observation_space: spaces.Space[Any],
-        moves: Moves,
+        moves: MacroActions,
         seed: int | None = 0,
         device: str = "cpu",
         weights: str = "policy.safetensors",
@@ -100,7 +100,7 @@ class PolicyAgent(DrawingAgent):
         return {"chances": chosen.probs}
 
 
-def build_policy(observation_space: spaces.Space[Any], moves: Moves) -> MultiInputActorCriticPolicy:
+def build_policy(observation_space: spaces.Space[Any], moves: MacroActions) -> MultiInputActorCriticPolicy:
     """A policy as `train` makes it, untrained, for observations as the environment gives them.
 
     Raises:

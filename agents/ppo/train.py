@@ -26,12 +26,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE
-from li_env.agents.macro_actions import STOP, Moves
+from li_env.agents.macro_actions import STOP, MacroActions
 from li_env.agents.ppo.dagger import CloningConfig, clone
-from li_env.agents.ppo.macro_env import MoveVecEnv
+from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import POLICY, load_policy, policy_arguments, store_policy
 from li_env.agents.run_folder import check_settings, keep_log, read_state
-from li_env.agents.scripted.shortest_path import Expert
+from li_env.agents.scripted.shortest_path import ShortestPathFollower
 from li_env.errors import check_choice, check_folder, check_keys
 from li_env.files import append_json, atomic_write, write_json
 from li_env.sb3 import SB3VecEnv
@@ -147,8 +147,8 @@ def train(
     check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     keep_log(folder / "log.jsonl", done)
-    moves = Moves(inner.single_action_space, inner.episodes.task.can_stop)
-    venv: VecEnv = VecMonitor(MoveVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
+    moves = MacroActions(inner.single_action_space, inner.episodes.task.can_stop)
+    venv: VecEnv = VecMonitor(MacroActionVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
     model = PPO(
         MultiInputActorCriticPolicy,
         venv,
@@ -207,7 +207,7 @@ def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:
 def _imitate(
     config: PPOConfig,
     policy: ActorCriticPolicy,
-    moves: Moves,
+    moves: MacroActions,
     env: LightInteractionVectorEnv,
     keeper: _Keeper,
 ) -> int:
@@ -227,7 +227,7 @@ def _imitate(
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
     )
-    teacher = Expert(moves, dataset, _ARRIVAL * radius)
+    teacher = ShortestPathFollower(moves, dataset, _ARRIVAL * radius)
     clone(policy, moves, env.episodes, teacher, settings, told)
     return steps
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from li_env.agents.base import DrawingAgent
-from li_env.agents.macro_actions import Moves
-from li_env.episodes import Episodes
+from li_env.agents.macro_actions import MacroActions
+from li_env.episodes import EpisodeRunner
 from li_env.rollouts import View
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 
 
 class CrossEntropyPlanner(DrawingAgent):
@@ -38,8 +38,8 @@ class CrossEntropyPlanner(DrawingAgent):
 
     def __init__(
         self,
-        rules: Episodes,
-        moves: Moves,
+        rules: EpisodeRunner,
+        moves: MacroActions,
         horizon: int = 3,
         candidates: int = 16,
         elites: int = 4,
@@ -80,7 +80,7 @@ class CrossEntropyPlanner(DrawingAgent):
         draws = np.stack([view.generator.random(shape) for view in views])
         return np.minimum((draws >= ladder).sum(-1), chances.shape[-1] - 1)
 
-    def _try(self, moments: Sequence[SavedState], plans: np.ndarray) -> np.ndarray:
+    def _try(self, moments: Sequence[EpisodeState], plans: np.ndarray) -> np.ndarray:
         """Return [views, candidates] of every plan."""
         views, candidates, horizon = plans.shape
         forks = [moment for moment in moments for _ in range(candidates)]

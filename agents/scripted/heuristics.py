@@ -10,7 +10,7 @@ import numpy as np
 
 from li_env.accel.world import WorldSpec
 from li_env.agents.base import DrawingAgent
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.rollouts import View
 
 BUMP = 0.3
@@ -25,7 +25,7 @@ class RandomAgent(DrawingAgent):
         seed: of the choices.
     """
 
-    def __init__(self, moves: Moves, seed: int = 0) -> None:
+    def __init__(self, moves: MacroActions, seed: int = 0) -> None:
         super().__init__(seed)
         self._moves = moves
 
@@ -35,7 +35,7 @@ class RandomAgent(DrawingAgent):
         return self._moves.actions(choices), [None] * len(views)
 
 
-class Wanderer(DrawingAgent):
+class RandomForwardAgent(DrawingAgent):
     """Walks on, turns away from walls and now and then for no reason: a scripted explorer.
 
     Args:
@@ -71,7 +71,7 @@ class _Detour:
     steps: int
 
 
-class GoalSeeker(DrawingAgent):
+class GoalFollower(DrawingAgent):
     """Turns to the goal and walks; after a bump it turns aside, walks a little and tries again. PointGoal only.
 
     Args:

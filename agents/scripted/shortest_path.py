@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from li_env.agents.macro_actions import STOP, Moves, move_towards
-from li_env.agents.ppo.dagger import Lesson
+from li_env.agents.macro_actions import STOP, MacroActions, move_towards
+from li_env.agents.ppo.dagger import Label
 from li_env.doom.geodesic import known_map, known_walls, map_distance
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.walking import doom_places, level_places
@@ -22,14 +22,14 @@ _RAYS = np.linspace(-40.0, 40.0, 9)  # degrees, inside the view
 _SIGHT = 6.0  # metres
 
 
-def free_ways(map_seed: int, pose: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
+def clearances(map_seed: int, pose: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
     """How far [k] one can walk straight ahead, in metres up to ``reach``, at ``angles`` [k] degrees right of a pose."""
     ((x, y, heading),) = doom_places(level_places(pose[None]))
     lengths = known_map(map_seed).space.clear_lengths((x, y), np.radians(heading - angles), reach * MAP_UNITS_PER_METRE)
     return lengths / MAP_UNITS_PER_METRE
 
 
-class Expert:
+class ShortestPathFollower:
     """Tries along 24 headings how much closer 3 m of walking would bring it, turns to the best and walks.
 
     It sees the map and neither frames nor what the world makes of its moves. Goal tasks with a dataset whose episodes
@@ -41,17 +41,17 @@ class Expert:
         arrival: stops within this distance of the goal, in metres.
     """
 
-    def __init__(self, moves: Moves, dataset: EpisodeDataset, arrival: float) -> None:
+    def __init__(self, moves: MacroActions, dataset: EpisodeDataset, arrival: float) -> None:
         self._moves, self._dataset, self._arrival = moves, dataset, arrival
 
-    def teach(self, view: View) -> Lesson:
+    def teach(self, view: View) -> Label:
         """The move to make, and the free way along nine rays of the view (1 is 6 m).
 
         Raises:
             ValueError: the map of the episode is not known.
         """
-        rays = free_ways(self.map_of(view), view.info["pose"], _RAYS, _SIGHT) / _SIGHT
-        return Lesson(self.choose(view), rays.astype(np.float32))
+        rays = clearances(self.map_of(view), view.info["pose"], _RAYS, _SIGHT) / _SIGHT
+        return Label(self.choose(view), rays.astype(np.float32))
 
     def map_of(self, view: View) -> int:
         """Seed of the map of an episode.

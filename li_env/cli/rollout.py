@@ -85,7 +85,7 @@ def _roll_out(
     from rich.progress import Progress
 
     from li_env.accel.runtime.engine import Engine
-    from li_env.evaluation.camera_path import FollowedWorld
+    from li_env.evaluation.camera_path import FixedMotionWorld
     from li_env.evaluation.drive import begin, fill_chunks, roll_out
 
     (begun,) = begin(Engine(world, configs[0]), [arguments.seed], [_options(arguments)])
@@ -94,7 +94,7 @@ def _roll_out(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for config in configs:
             task = progress.add_task(f"{arguments.world}, preset {config.name}", total=chunks)
-            driven, path = (FollowedWorld(world), rollouts[0].motions) if rollouts else (world, motions)
+            driven, path = (FixedMotionWorld(world), rollouts[0].motions) if rollouts else (world, motions)
             rollouts.append(
                 roll_out(
                     driven,

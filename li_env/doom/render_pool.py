@@ -29,7 +29,7 @@ ENGINES = 64
 """Most engines per process."""
 
 
-class Screens(Protocol):
+class FrameRenderer(Protocol):
     """Shows poses in generated maps."""
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -46,7 +46,7 @@ class Screens(Protocol):
         ...
 
 
-class LocalScreens:
+class LocalRenderer:
     """Engines driven by this process; a child forked from it gets engines of its own.
 
     Args:
@@ -59,7 +59,7 @@ class LocalScreens:
         self._running: OrderedDict[int, DoomRenderer] = OrderedDict()
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `Screens.render`."""
+        """See `FrameRenderer.render`."""
         if self._owner != os.getpid():
             self._owner = os.getpid()
             self._running.clear()
@@ -136,7 +136,7 @@ class _Worker:
         self.process.join()
 
 
-class ScreenPool:
+class RenderPool:
     """Engines spread over worker processes; a map always goes to the same one.
 
     A worker that has died ends `render` with an `EngineError`; the next call starts another. A child forked from this
@@ -156,7 +156,7 @@ class ScreenPool:
         self._stop = weakref.finalize(self, _stop, self._workers, self._owner)
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `Screens.render`.
+        """See `FrameRenderer.render`.
 
         Raises:
             EngineError: a worker or an engine has died.
@@ -209,7 +209,7 @@ class ScreenPool:
         self._stop = weakref.finalize(self, _stop, self._workers, self._owner)
 
 
-_pools: weakref.WeakSet[ScreenPool] = weakref.WeakSet()
+_pools: weakref.WeakSet[RenderPool] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
@@ -225,7 +225,7 @@ def _serve(pipe: Connection, engines: int) -> None:
     """Answer every request with (None, "") and the frames' bytes, or with the kind of a mistake and its words."""
     # Ctrl-C reaches the whole group of processes: what becomes of the work is for the program to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    screens = LocalScreens(engines)
+    screens = LocalRenderer(engines)
     try:
         while True:
             map_seeds, poses = pipe.recv()

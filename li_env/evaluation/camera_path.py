@@ -19,7 +19,7 @@ from li_env.accel.world_wrapper import WorldWrapper
 from li_env.evaluation.bench.settings import REFERENCE, BenchSettings
 from li_env.evaluation.drive import begin, fill_chunks
 from li_env.evaluation.standard_paths import commands
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Course:
     trajectory: str
     seed: int
     start: int
-    begun: SavedState
+    begun: EpisodeState
     motions: tuple[tuple[CameraMotion, ...], ...]
     real: np.ndarray | None = None
 
@@ -58,7 +58,7 @@ class Course:
         return replace(self, motions=tuple(chunks), real=real)
 
 
-class FollowedWorld(WorldWrapper):
+class FixedMotionWorld(WorldWrapper):
     """A world in which every commanded motion happens.
 
     The world's own motion limits are still computed, so that their time is measured, and then not used.

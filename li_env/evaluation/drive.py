@@ -11,13 +11,13 @@ from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.runtime.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.runtime.engine import ChunkResult, Engine, GenerationState
 from li_env.accel.runtime.report import RolloutReport
 from li_env.accel.world import WorldModel, WorldSpec
 from li_env.actions import ActionMapper
-from li_env.episodes import Episodes
+from li_env.episodes import EpisodeRunner
 from li_env.frames import engine_frames, fresh_frames
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Rollout:
         return np.split(self.frames[1:], np.array(self.chunk_ends[:-1], dtype=int) - 1)
 
 
-def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, Any]]) -> list[SavedState]:
+def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, Any]]) -> list[EpisodeState]:
     """Begin episodes as ``reset(seed=..., options=...)`` of an Explore environment does.
 
     Image, pose, prompt and the seed of the noise are those of the environment. The settings stay those of the engine
@@ -58,7 +58,7 @@ def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, A
     Raises:
         ValueError: an option that is not allowed.
     """
-    rules = Episodes(engine, ActionMapper("discrete", engine.world.spec.motion), "frame", False)
+    rules = EpisodeRunner(engine, ActionMapper("discrete", engine.world.spec.motion), "frame", False)
     for given in options:
         rules.check_options(given)
     moments = rules.start([seeding.np_random(seed)[0] for seed in seeds], options)
@@ -87,7 +87,7 @@ def fill_chunks(spec: WorldSpec, motions: Sequence[CameraMotion]) -> tuple[list[
 def roll_out(
     world: WorldModel,
     config: AccelConfig,
-    begun: SavedState,
+    begun: EpisodeState,
     motions: Sequence[CameraMotion],
     seed: int,
     on_chunk: Callable[[], None] = lambda: None,
@@ -121,7 +121,9 @@ def roll_out(
     )
 
 
-def _chunks(engine: Engine, state: EpisodeState, chunks: Sequence[tuple[CameraMotion, ...]]) -> Iterator[ChunkResult]:
+def _chunks(
+    engine: Engine, state: GenerationState, chunks: Sequence[tuple[CameraMotion, ...]]
+) -> Iterator[ChunkResult]:
     states = [state]
     for motions in chunks:
         states, (result,) = engine.step(states, [motions])

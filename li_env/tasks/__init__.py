@@ -14,7 +14,7 @@ from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord
 from li_env.tasks.explore import Explore
 from li_env.tasks.navigation import ImageGoal, NavigationRules, PointGoal
 from li_env.tasks.task import BaseTask, Opening, Task
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 
 __all__ = [
     "TASKS",
@@ -57,7 +57,7 @@ def load_task(task: str | Task, world: WorldModel, dataset: str | Path | Episode
         if dataset is not None:
             raise ValueError("dataset is of no use to task 'explore'; allowed: none")
         return Explore(world.spec)
-    if dataset is None and isinstance(getattr(world, "start_states", None), StartStates):
+    if dataset is None and isinstance(getattr(world, "start_states", None), StartFrames):
         dataset = SHIPPED_EPISODES
     episodes = EpisodeDataset.read(dataset) if isinstance(dataset, str | Path) else dataset
     return PointGoal(world.spec, episodes) if task == "pointgoal" else ImageGoal(world.spec, episodes)

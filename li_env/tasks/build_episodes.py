@@ -12,10 +12,10 @@ from li_env.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_p
 from li_env.doom.space import FreeSpace
 from li_env.doom.trajectories import world_poses
 from li_env.doom.watchdog import temporary_folder
-from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
+from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
 from li_env.tasks.navigation import NavigationRules
 from li_env.validation import check_number, check_whole
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 
 MAPS_PER_FILE = 32
 """Of the game's own file format; it counts to 99."""
@@ -86,7 +86,7 @@ def build_episodes(
     return EpisodeDataset(tuple(episodes), {name: np.stack(pictures) for name, pictures in frames.items()})
 
 
-def goals_for_starts(states: StartStates, seed: int = 0, rules: NavigationRules | None = None) -> EpisodeDataset:
+def goals_for_starts(states: StartFrames, seed: int = 0, rules: NavigationRules | None = None) -> EpisodeDataset:
     """One episode per start frame of a world: how the shipped ``data/freedoom.json`` was made. Needs ViZDoom.
 
     Every episode has a seed of its own, so that an evaluation on this file is the same for everybody.
@@ -151,6 +151,6 @@ def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:
     return renderable_poses(np.array([[*position, headings[order[np.argmax(lengths[order])]]]]))[0]
 
 
-def _place(doom_pose: np.ndarray) -> Place:
+def _place(doom_pose: np.ndarray) -> Pose2D:
     x, z, yaw = world_poses(doom_pose[None])[0].astype(float).tolist()
     return round(x, 6), round(z, 6), round(yaw, 6)

@@ -32,7 +32,7 @@ from li_env.tensor_files import open_tensors, write_tensors
 from li_env.validation import MOST_SEED, shown, shown_path
 from li_env.yaml_text import line_of, parse_yaml
 
-Place = tuple[float, float, float]
+Pose2D = tuple[float, float, float]
 """(x, z, yaw): length units and degrees."""
 
 FRAMES = ("start", "goal")
@@ -46,8 +46,8 @@ class EpisodeRecord:
     """One episode of a file; the keys are explained at the top of this module."""
 
     start: int
-    pose: Place
-    goal: Place
+    pose: Pose2D
+    goal: Pose2D
     goal_frame: int | None = None
     map_seed: int | None = None
     seed: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.runtime.engine import ChunkPath
+from li_env.accel.runtime.engine import PlannedChunk
 from li_env.accel.world import WorldSpec
 from li_env.tasks.seen_area import SeenArea, ViewWedge
 from li_env.tasks.task import BaseTask, Opening
@@ -39,12 +39,12 @@ class Explore(BaseTask):
         """The view of the start frame counts as seen."""
         return ExploreState(SeenArea(self.wedge).look(pose[None])[0], 0)
 
-    def advance(self, state: ExploreState, result: ChunkPath | None) -> ExploreState:
+    def advance(self, state: ExploreState, result: PlannedChunk | None) -> ExploreState:
         """Add the views of a chunk."""
         assert result is not None, "Explore has no stop"
         return ExploreState(*state.seen.look(result.poses))
 
-    def advance_all(self, states: Sequence[ExploreState], results: Sequence[ChunkPath]) -> list[ExploreState]:
+    def advance_all(self, states: Sequence[ExploreState], results: Sequence[PlannedChunk]) -> list[ExploreState]:
         """`advance` for many episodes, at a fraction of the time."""
         canvases = self.wedge.canvases_of([result.poses for result in results])
         return [ExploreState(*state.seen.add(each)) for state, each in zip(states, canvases, strict=True)]

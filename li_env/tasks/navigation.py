@@ -19,11 +19,11 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.geometry.camera import CameraMotion, move
-from li_env.accel.runtime.engine import ChunkPath
+from li_env.accel.runtime.engine import PlannedChunk
 from li_env.accel.world import WorldSpec
 from li_env.errors import check_keys
 from li_env.images import fit_image
-from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Place
+from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
 from li_env.tasks.task import Opening
 from li_env.validation import check_number
 from li_env.yaml_text import parse_yaml
@@ -158,7 +158,7 @@ class Navigation:
             raise ValueError(f"goal={list(goal.position)} cannot be reached from the start")
         return NavigationState(goal, np.array(pose, dtype=np.float64), distance, distance)
 
-    def advance(self, state: NavigationState, result: ChunkPath | None) -> NavigationState:
+    def advance(self, state: NavigationState, result: PlannedChunk | None) -> NavigationState:
         """After a chunk, or after ``stop``."""
         if result is None:
             return replace(state, closer=0.0, steps=state.steps + 1, stopped=True)
@@ -306,7 +306,7 @@ class ImageGoal(Navigation):
         return replace(super()._drawn(place, pose, generator), image=image)
 
 
-def _touched(result: ChunkPath) -> bool:
+def _touched(result: PlannedChunk) -> bool:
     """Whether a wall stopped, shortened or bent any of the commanded motions."""
     return any(
         max(abs(real.right - asked.right), abs(real.forward - asked.forward)) > CONTACT
@@ -315,7 +315,7 @@ def _touched(result: ChunkPath) -> bool:
     )
 
 
-def pose_at(place: Place) -> np.ndarray:
+def pose_at(place: Pose2D) -> np.ndarray:
     """Camera-to-world [4, 4] of a level camera at (x, z, yaw in degrees)."""
     x, z, yaw = place
     pose = move(np.eye(4), CameraMotion(yaw=yaw))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.runtime.engine import ChunkPath
+from li_env.accel.runtime.engine import PlannedChunk
 from li_env.accel.world import WorldSpec
 
 TaskState = Any
@@ -71,11 +71,11 @@ class Task(Protocol):
         """
         ...
 
-    def advance(self, state: TaskState, result: ChunkPath | None) -> TaskState:
+    def advance(self, state: TaskState, result: PlannedChunk | None) -> TaskState:
         """The state after a chunk, or after ``stop`` (``None``).
 
         ``result`` is a `ChunkResult` whose ``frames`` are the new ones, uint8 [n, H, W, 3], an array on the host that
-        may not be written to; with ``needs_frames = False`` it is a `ChunkPath`, which has none.
+        may not be written to; with ``needs_frames = False`` it is a `PlannedChunk`, which has none.
 
         A task may also have ``advance_all(states, results)``, the same for chunks of many episodes at once.
         """

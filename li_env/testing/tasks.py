@@ -13,8 +13,8 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
-from li_env.episodes import Episodes
-from li_env.state import SavedState
+from li_env.episodes import EpisodeRunner
+from li_env.state import EpisodeState
 from li_env.tasks.task import Task
 from li_env.testing.answers import shown
 
@@ -50,7 +50,7 @@ def check_task(task: Task, world: WorldModel, steps: int = 4, options: Mapping[s
     _check_parts(task, world)
     checked = CheckedTask(task, world)
     actions = ActionMapper("discrete", world.spec.motion, task.can_stop)
-    rules = Episodes(Engine(world, AccelConfig()), actions, "frame", False, checked)
+    rules = EpisodeRunner(Engine(world, AccelConfig()), actions, "frame", False, checked)
     given = [dict(options or {})] * 2
     moments = rules.start([np.random.default_rng(seed) for seed in (1, 2)], given)
     again = rules.start([np.random.default_rng(seed) for seed in (1, 2)], given)
@@ -190,7 +190,9 @@ def _check_parts(task: Any, world: WorldModel) -> None:
         refuse(f"sensor_spaces: {shown(sensors)}; allowed: always the same, without 'rgb', which is the camera")
 
 
-def _stopped(rules: Episodes, checked: CheckedTask, moments: Sequence[SavedState]) -> list[tuple[Any, dict[str, Any]]]:
+def _stopped(
+    rules: EpisodeRunner, checked: CheckedTask, moments: Sequence[EpisodeState]
+) -> list[tuple[Any, dict[str, Any]]]:
     """Stop episodes; their states with what the task says about them."""
     stop = rules.actions.space.n - 1  # type: ignore[attr-defined]
     ended = [moment.task for moment in rules.step(moments, [stop] * len(moments))]

@@ -12,7 +12,7 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.runtime.engine import Engine, EpisodeState
+from li_env.accel.runtime.engine import Engine, GenerationState
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
 from li_env.images import fit_image
 from li_env.metrics import psnr
@@ -296,7 +296,7 @@ def _near(one: Sequence[CameraMotion], two: Sequence[CameraMotion], tolerance: f
     )
 
 
-def _begin(engine: Engine, world: WorldModel, index: int) -> EpisodeState:
+def _begin(engine: Engine, world: WorldModel, index: int) -> GenerationState:
     """Start an episode at a start frame of the world, or at a made-up picture where it has none."""
     frames = getattr(world, "start_frames", None)
     height, width = world.spec.frame_size

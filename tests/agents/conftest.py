@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from li_env.agents.macro_actions import Moves
-from li_env.episodes import Episodes, open_episodes
+from li_env.agents.macro_actions import MacroActions
+from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from tests.analytic_world import SPEC, AnalyticWorld
 
 
 @pytest.fixture
-def room() -> Episodes:
+def room() -> EpisodeRunner:
     """PointGoal in the test room, goals 1 to 3 m away in every direction from its centre."""
     rng = np.random.default_rng(0)
     turns, ways = rng.uniform(-np.pi, np.pi, 40), rng.uniform(1, 3, 40)
@@ -21,5 +21,5 @@ def room() -> Episodes:
 
 
 @pytest.fixture
-def moves(room: Episodes) -> Moves:
-    return Moves(room.actions.space, room.task.can_stop)
+def moves(room: EpisodeRunner) -> MacroActions:
+    return MacroActions(room.actions.space, room.task.can_stop)

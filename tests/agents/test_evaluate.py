@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from li_env.agents.evaluate import evaluate, summarise
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.train import PPOConfig, train
 from li_env.agents.registry import NAMES, make_agent
 from li_env.agents.scripted.cem import CrossEntropyPlanner
@@ -24,7 +24,9 @@ def tables(rules, agent, count, steps) -> list[list[dict[str, float]]]:
 
 @pytest.mark.parametrize("name", ["random", "wanderer", "seeker", "planner"])
 def test_the_size_of_the_batch_changes_nothing(room, name):
-    agent = CrossEntropyPlanner(room, Moves(room.actions.space, True), candidates=6) if name == "planner" else None
+    agent = (
+        CrossEntropyPlanner(room, MacroActions(room.actions.space, True), candidates=6) if name == "planner" else None
+    )
     first, *others = tables(room, agent or make_agent(name, room, seed=3), 7, 4 if agent else 12)
     assert all(rows == first for rows in others)
     assert len({row["return"] for row in first}) > 1

@@ -5,22 +5,22 @@ import pytest
 from gymnasium import spaces
 
 from li_env.actions import ActionMapper
-from li_env.agents.macro_actions import MOVES, STOP, Moves
+from li_env.agents.macro_actions import MACRO_ACTIONS, STOP, MacroActions
 from tests.analytic_world import SPEC
 
 
 @pytest.mark.parametrize("can_stop", [False, True])
 def test_every_move_is_an_action_and_only_stop_stops(can_stop):
     mapper = ActionMapper("continuous", SPEC.motion, can_stop)
-    moves = Moves(mapper.space, can_stop)
-    assert moves.space == spaces.Discrete(len(MOVES) + can_stop)
+    moves = MacroActions(mapper.space, can_stop)
+    assert moves.space == spaces.Discrete(len(MACRO_ACTIONS) + can_stop)
     motions = [mapper.to_motion(action) for action in moves.actions(range(len(moves.table)))]
     assert [motion is None for motion in motions] == [index == STOP for index in range(len(motions))]
     assert len({str(motion) for motion in motions}) == len(motions)
 
 
 def test_the_mirror_exchanges_left_and_right():
-    moves = Moves(ActionMapper("continuous", SPEC.motion, True).space, True)
+    moves = MacroActions(ActionMapper("continuous", SPEC.motion, True).space, True)
     mirrored = moves.mirrored()
     np.testing.assert_array_equal(mirrored[mirrored], np.arange(9))
     np.testing.assert_allclose(moves.table[mirrored], moves.table * [1, 1, -1, 1])
@@ -28,4 +28,4 @@ def test_the_mirror_exchanges_left_and_right():
 
 def test_another_action_space_is_refused():
     with pytest.raises(ValueError, match="allowed: action_space='continuous'"):
-        Moves(spaces.Discrete(9), True)
+        MacroActions(spaces.Discrete(9), True)

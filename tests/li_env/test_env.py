@@ -25,7 +25,7 @@ from li_env.env import LightInteractionEnv
 from li_env.episodes import OBSERVATIONS
 from li_env.infos import RegimeCode
 from li_env.recording import read_video
-from li_env.state import SavedState
+from li_env.state import EpisodeState
 from tests.analytic_world import AnalyticWorld
 
 ID = "LightInteraction/Explore-v0"
@@ -298,7 +298,7 @@ def test_a_state_of_another_world_or_with_other_options_is_refused(world_name):
     with pytest.raises(ValueError, match="reset option 'state' excludes the others; given with it: prompt"):
         env.reset(options={"state": saved, "prompt": "x"})
     foreign = replace(saved, spec=replace(saved.spec, name="elsewhere"))
-    assert isinstance(foreign, SavedState)
+    assert isinstance(foreign, EpisodeState)
     with pytest.raises(ValueError, match="state of world 'elsewhere'; allowed here"):
         env.restore_state(foreign)
 

@@ -9,13 +9,13 @@ from gymnasium.error import ResetNeeded
 from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.engine import Engine
 from li_env.actions import ActionMapper
-from li_env.episodes import Episodes
+from li_env.episodes import EpisodeRunner
 from tests.analytic_world import AnalyticWorld
 
 
-def episodes(world: AnalyticWorld | None = None) -> Episodes:
+def episodes(world: AnalyticWorld | None = None) -> EpisodeRunner:
     world = world or AnalyticWorld()
-    return Episodes(
+    return EpisodeRunner(
         Engine(world, AccelConfig.preset("off")), ActionMapper("discrete", world.spec.motion), "chunk", False
     )
 

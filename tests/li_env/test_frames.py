@@ -9,7 +9,7 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import ChunkPath, Engine
+from li_env.accel.runtime.engine import Engine, PlannedChunk
 from li_env.env import LightInteractionEnv
 from li_env.frames import engine_frames, episode_frames, frame_poses, intrinsics
 from li_env.recording import read_video
@@ -106,7 +106,7 @@ def test_half_a_turn_between_latents_is_cut_into_equal_parts():
     """The trace formula for the axis has no answer there."""
     before, after = np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])
     plan = ChunkPlan(1, "warmup", 0.0, (), (), (1.0, 0.0), AttentionPlan(), "A test.")
-    path = ChunkPath(plan, after[None], (CameraMotion(),), (CameraMotion(),))
+    path = PlannedChunk(plan, after[None], (CameraMotion(),), (CameraMotion(),))
     poses = frame_poses(film_spec(2, 2, 4), before, path)
     np.testing.assert_allclose(np.abs(poses[:, 0, 0]), np.abs(np.cos(np.radians([45, 90, 135, 180]))), atol=1e-12)
     np.testing.assert_array_equal(poses[-1], after)

@@ -6,7 +6,7 @@ import pytest
 
 import li_env  # noqa: F401
 from li_env.env import LightInteractionEnv
-from li_env.episodes import Episodes, open_episodes
+from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.rollouts import View, play_episodes
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from li_env.vector_env import LightInteractionVectorEnv
@@ -20,7 +20,7 @@ def point_goals() -> PointGoal:
 
 
 @pytest.fixture
-def rules() -> Episodes:
+def rules() -> EpisodeRunner:
     return open_episodes(AnalyticWorld(), action_space="continuous", observation="chunk", task=point_goals())
 
 

@@ -14,7 +14,7 @@ from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.peak_memory import PeakMemory
 from li_env.evaluation.bench.quality import Quality, rate
 from li_env.evaluation.bench.settings import BenchSettings, Variant
-from li_env.evaluation.camera_path import Course, FollowedWorld, batches, drive
+from li_env.evaluation.camera_path import Course, FixedMotionWorld, batches, drive
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def measure(
     make the same frames.
     """
     variants = settings.variants
-    followed = FollowedWorld(world)
+    followed = FixedMotionWorld(world)
     engines = [Engine(followed, variant.config) for variant in variants]
     groups = batches(courses, settings.batch)
     for engine in engines:

@@ -14,12 +14,12 @@ from li_env.doom.walking import doom_poses, walk
 from li_env.doom.watchdog import temporary_folder
 from li_env.errors import MissingExtraError
 from li_env.evaluation.camera_path import Course
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 
 
 def has_game(world: WorldModel) -> bool:
     """Whether the places behind the world's start frames are known, so that the real game can show them."""
-    return isinstance(getattr(world, "start_states", None), StartStates)
+    return isinstance(getattr(world, "start_states", None), StartFrames)
 
 
 def played_courses(world: WorldModel, courses: Sequence[Course]) -> list[Course]:
@@ -33,7 +33,7 @@ def played_courses(world: WorldModel, courses: Sequence[Course]) -> list[Course]
     except ImportError as error:
         purpose = "comparing with the real game (--no-game leaves it out)"
         raise MissingExtraError("ViZDoom", "doom", purpose) from error
-    states: StartStates = world.start_states  # type: ignore[attr-defined]
+    states: StartFrames = world.start_states  # type: ignore[attr-defined]
     seeds = sorted({int(states.map_seeds[course.start]) for course in courses})
     maps = [generate_map(seed) for seed in seeds]
     which = np.array([seeds.index(int(states.map_seeds[course.start])) for course in courses])

@@ -13,7 +13,7 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.evaluation.fidelity.real_past import RealPast
-from li_env.evaluation.fidelity.reference_videos import Footage
+from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK, FidelitySettings
 
 BLOCKED_METRES = 0.05
@@ -23,7 +23,7 @@ BLOCKED_METRES = 0.05
 def motion_accuracy(
     world: WorldModel,
     settings: FidelitySettings,
-    footage: Footage,
+    footage: ReferenceVideos,
     latents: torch.Tensor,
     advance: Callable[[], None],
 ) -> dict[str, Any]:

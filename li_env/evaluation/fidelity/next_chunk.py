@@ -10,7 +10,7 @@ import torch
 
 from li_env.accel.world import WorldModel
 from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, decode, episode_seed
-from li_env.evaluation.fidelity.reference_videos import Footage
+from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.scores import grouped, score, summaries
 from li_env.evaluation.fidelity.settings import CHUNK, FIRST_WITH_MEMORY, STEPS, FidelitySettings
 
@@ -21,7 +21,7 @@ SAME_PLACE_METRES, SAME_PLACE_DEGREES = 0.1, 2.0
 def next_chunk_rows(
     world: WorldModel,
     settings: FidelitySettings,
-    footage: Footage,
+    footage: ReferenceVideos,
     latents: torch.Tensor,
     way_back: bool,
     advance: Callable[[], None],
@@ -79,7 +79,7 @@ VARIANTS = 2 * len(STEPS) + 2
 """Calls of ``advance`` in `next_chunk_rows`."""
 
 
-def _places(settings: FidelitySettings, footage: Footage, window: int | None) -> list[tuple[int, int]]:
+def _places(settings: FidelitySettings, footage: ReferenceVideos, window: int | None) -> list[tuple[int, int]]:
     """(trajectory, chunk) to generate, at most ``settings.positions`` per trajectory."""
     places = []
     for row, poses in enumerate(footage.poses):

@@ -11,7 +11,7 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, relative_motion
 from li_env.accel.history import History
-from li_env.accel.runtime.engine import ChunkResult, Engine, EpisodeState
+from li_env.accel.runtime.engine import ChunkResult, Engine, GenerationState
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.accel.world_wrapper import WorldWrapper
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK
@@ -49,8 +49,8 @@ class Player:
         self.steps, self.memory = steps, memory
 
     def step(
-        self, states: Sequence[EpisodeState], motions: Sequence[Sequence[CameraMotion]]
-    ) -> tuple[list[EpisodeState], list[ChunkResult]]:
+        self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> tuple[list[GenerationState], list[ChunkResult]]:
         """`Engine.step`, at most `settings.BATCH` episodes at once."""
         following, results = [], []
         for begin in range(0, len(states), BATCH):
@@ -98,7 +98,7 @@ class RealPast:
         self._latents, self._poses = latents, poses
         self._histories = [History()]
 
-    def state(self, chunk: int, seed: int) -> EpisodeState:
+    def state(self, chunk: int, seed: int) -> GenerationState:
         """The episode just before chunk ``chunk`` (1 or more) is made."""
         while len(self._histories) <= chunk:
             made = len(self._histories) - 1
@@ -108,7 +108,7 @@ class RealPast:
             )
             self._histories.append(history)
         pose = self._poses[CHUNK * chunk - 1].copy()
-        return EpisodeState(self._scene, self._histories[chunk], None, seed, pose, chunk, False)
+        return GenerationState(self._scene, self._histories[chunk], None, seed, pose, chunk, False)
 
 
 def episode_seed(seed: int, trajectory: int) -> int:

@@ -27,7 +27,7 @@ _WITH_DEPTH = ("walk", "mix")
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
+class ReferenceVideos:
     """N trajectories of one kind.
 
     Attributes:
@@ -53,7 +53,7 @@ Shot = tuple[Course, np.ndarray, np.ndarray | None]
 """A course with its frames and depths."""
 
 
-def film(settings: FidelitySettings, on_job: Callable[[int, int], None]) -> dict[tuple[str, str], Footage]:
+def film(settings: FidelitySettings, on_job: Callable[[int, int], None]) -> dict[tuple[str, str], ReferenceVideos]:
     """Render everything that the report compares with: (place, kind) -> footage.
 
     Kinds of held-out maps are ``walk``, ``out_and_back``, ``spin`` and ``mix`` (`WALKS`), and ``look/...`` for each of
@@ -141,10 +141,10 @@ def _jobs(settings: FidelitySettings, workers: int) -> list[Job]:
     return jobs
 
 
-def _footage(shots: Sequence[Shot]) -> Footage:
+def _footage(shots: Sequence[Shot]) -> ReferenceVideos:
     courses = [course for course, _, _ in shots]
     depths = [depth for _, _, depth in shots if depth is not None]
-    return Footage(
+    return ReferenceVideos(
         frames=np.stack([frames for _, frames, _ in shots]),
         poses=world_matrices(np.stack([course.doom_poses for course in courses])),
         first_look=courses[0].first_look,

@@ -15,7 +15,7 @@ import torch
 
 from li_env.accel.world import WorldModel
 from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, encode, episode_seed
-from li_env.evaluation.fidelity.reference_videos import HELD_OUT, Footage
+from li_env.evaluation.fidelity.reference_videos import HELD_OUT, ReferenceVideos
 from li_env.evaluation.fidelity.scores import score, summaries, summary
 from li_env.evaluation.fidelity.settings import CHUNK, STEPS, FidelitySettings
 from li_env.evaluation.fidelity.walks import LOOKS
@@ -27,7 +27,7 @@ VARIANTS = 4
 def revisit_rows(
     world: WorldModel,
     settings: FidelitySettings,
-    footage: dict[tuple[str, str], Footage],
+    footage: dict[tuple[str, str], ReferenceVideos],
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Score the second looks of all `courses.LOOKS`, with and without memory, in the shipped number of steps.
@@ -59,7 +59,7 @@ def _play(
     player: Player,
     world: WorldModel,
     settings: FidelitySettings,
-    shots: Footage,
+    shots: ReferenceVideos,
     latents: torch.Tensor | None,
     half: int,
 ) -> np.ndarray:
@@ -83,7 +83,9 @@ def _play(
     return np.concatenate(parts, axis=1)
 
 
-def _scores(world: WorldModel, frames: np.ndarray, shots: Footage, half: int, same_pose: bool) -> dict[str, Any]:
+def _scores(
+    world: WorldModel, frames: np.ndarray, shots: ReferenceVideos, half: int, same_pose: bool
+) -> dict[str, Any]:
     first = shots.first_look[half:]
     starts = np.arange(half, half + len(first)) // CHUNK * CHUNK
     from_memory = first < starts - world.spec.temporal_latents

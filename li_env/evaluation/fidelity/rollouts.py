@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from li_env.evaluation.fidelity.real_past import Player, chunk_motions, episode_seed
-from li_env.evaluation.fidelity.reference_videos import Footage
+from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.scores import Scores, by_chunk, ratio, score, summary
 from li_env.evaluation.fidelity.settings import CHUNK, FidelitySettings
 
@@ -23,7 +23,7 @@ CONSTANT_LEVELS = 3.0
 def roll_out(
     player: Player,
     settings: FidelitySettings,
-    footage: Footage,
+    footage: ReferenceVideos,
     device: torch.device,
     masks: Mapping[str, torch.Tensor],
     shown: int,

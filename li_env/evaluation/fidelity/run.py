@@ -22,7 +22,7 @@ from li_env.evaluation.fidelity.next_chunk import VARIANTS as NEXT_VARIANTS
 from li_env.evaluation.fidelity.next_chunk import next_chunk_rows
 from li_env.evaluation.fidelity.pictures import side_by_side, write_plot
 from li_env.evaluation.fidelity.real_past import Player, encode
-from li_env.evaluation.fidelity.reference_videos import HANDMADE, HELD_OUT, MY_WAY_HOME, Footage, film
+from li_env.evaluation.fidelity.reference_videos import HANDMADE, HELD_OUT, MY_WAY_HOME, ReferenceVideos, film
 from li_env.evaluation.fidelity.revisits import VARIANTS as REVISIT_VARIANTS
 from li_env.evaluation.fidelity.revisits import revisit_rows
 from li_env.evaluation.fidelity.rollouts import roll_out
@@ -122,7 +122,7 @@ def measure(
 
 
 def _next_chunks(
-    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], Footage], parts: _Parts
+    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> list[dict[str, Any]]:
     rows = []
     with parts.part("next chunk", NEXT_VARIANTS * (len(_NEXT) + 1)) as advance:
@@ -137,7 +137,7 @@ def _next_chunks(
 
 
 def _own_rollouts(
-    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], Footage], parts: _Parts
+    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     variants = [
         (place, kind, steps, memory)
@@ -165,7 +165,7 @@ def _own_rollouts(
     return rows, pictures
 
 
-def _masks(shots: Footage, length: int, device: torch.device) -> dict[str, torch.Tensor]:
+def _masks(shots: ReferenceVideos, length: int, device: torch.device) -> dict[str, torch.Tensor]:
     """Seen: in an earlier real frame; start: in the start frame, all that the model was shown; unseen: in none."""
     assert shots.depths is not None
     depths, poses = shots.depths[:, :length], shots.poses[:, :length]

@@ -49,7 +49,7 @@ class VideoCodec(Protocol):
         ...
 
 
-class FrameMemory:
+class ConvCache:
     """Hands each convolution its earlier frames, in the order of calls, and collects the new ones."""
 
     def __init__(self, memories: tuple[Tensor, ...] | None) -> None:

@@ -18,7 +18,7 @@ FRAMES = 4
 COLOURS = 3
 
 
-class BlockCodec:
+class StubCodec:
     """A latent pixel is a block of colour: the first three channels are its mean colour in [-1, 1], the others 0.
 
     Args:

@@ -46,7 +46,7 @@ class ChunkShape(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class PassLayout:
     """Tile order of the tokens of one pass, and what its queries choose from.
 
     A run is the longest piece that cuts the tile order everywhere at changes of the frame: what the transformer keeps
@@ -75,7 +75,7 @@ class TilePass:
             (context pass). Their means are then computed once per block and kept.
     """
 
-    def __init__(self, places: Places, dense_first_block: bool, chooses_history: bool) -> None:
+    def __init__(self, places: PassLayout, dense_first_block: bool, chooses_history: bool) -> None:
         self._places = places
         self._dense_first_block = dense_first_block
         self._chooses_history = chooses_history
@@ -176,7 +176,7 @@ class SparseAttention:
 
 
 @lru_cache(maxsize=64)
-def _context_places(shape: ChunkShape, ratio: float, device: torch.device) -> Places:
+def _context_places(shape: ChunkShape, ratio: float, device: torch.device) -> PassLayout:
     """Context tokens among themselves: near tiles in any case, the text always."""
     order = tile_order((shape.context, *shape.grid), shape.tile, device=device)
     entries = BRANCHES * shape.batch
@@ -189,7 +189,7 @@ def _context_places(shape: ChunkShape, ratio: float, device: torch.device) -> Pl
 
 
 @lru_cache(maxsize=64)
-def _denoising_places(shape: ChunkShape, ratio: float, device: torch.device) -> Places:
+def _denoising_places(shape: ChunkShape, ratio: float, device: torch.device) -> PassLayout:
     """Tokens of the chunk over the history's best tiles; the text and the chunk itself always."""
     order = tile_order((shape.current, *shape.grid), shape.tile, device=device)
     history = tile_order((shape.context, *shape.grid), shape.tile, device=device)
@@ -204,10 +204,10 @@ def _denoising_places(shape: ChunkShape, ratio: float, device: torch.device) -> 
     return _places(order, selection_plan(layout, ratio))
 
 
-def _places(order: TileOrder, selection: SelectionPlan) -> Places:
+def _places(order: TileOrder, selection: SelectionPlan) -> PassLayout:
     frames = order.permutation.cpu().numpy() // (order.grid[1] * order.grid[2])
     ends = np.append(1 + np.flatnonzero(np.diff(frames)), frames.size)
     # All runs are equally long.
     runs = frames[:: int(np.gcd.reduce(ends))].copy()
     device = order.permutation.device
-    return Places(order, torch.from_numpy(runs).to(device), torch.from_numpy(frames).int().to(device), selection)
+    return PassLayout(order, torch.from_numpy(runs).to(device), torch.from_numpy(frames).int().to(device), selection)

@@ -15,7 +15,7 @@ Block = list[tuple[int, ChunkRequest]]
 """Numbered requests of one kind."""
 
 
-class WaitingRoom:
+class BatchScheduler:
     """Requests that wait for a full block.
 
     Args:

@@ -19,7 +19,7 @@ COLUMNS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class StartStates:
+class StartFrames:
     """Where episodes may begin.
 
     Attributes:
@@ -34,7 +34,7 @@ class StartStates:
     map_poses: np.ndarray
 
     @classmethod
-    def load(cls, folder: Path) -> StartStates:
+    def load(cls, folder: Path) -> StartFrames:
         """Read ``start_states.png`` and ``start_states.json`` from ``folder``.
 
         Raises:

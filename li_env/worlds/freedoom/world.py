@@ -20,13 +20,13 @@ from li_env.errors import check_choice
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
-from li_env.worlds.freedoom.batching import Block, WaitingRoom
+from li_env.worlds.freedoom.batching import BatchScheduler, Block
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.sampler import row_steps, sample_rows
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
 SPARSE_MIN_CONTEXT = 21
@@ -122,7 +122,7 @@ class FreedoomWorld:
             self.autoencoder.decoder if execution == "plain" else FusedDecoder(self.autoencoder.decoder)
         )
         self._graphs = Graphs(device) if execution == "graphs" else None
-        states = StartStates.load(packaged_folder())
+        states = StartFrames.load(packaged_folder())
         self.start_states = states
         self.start_frames = states.frames
 
@@ -168,7 +168,7 @@ class FreedoomWorld:
         """`generate` for ``count`` requests that may still be in the making: a block begins as soon as it is full."""
         out: list[torch.Tensor] = [torch.empty(0)] * count
         size = block_size(reckoned(count), self.device)
-        waiting = WaitingRoom(size)
+        waiting = BatchScheduler(size)
 
         def carry_out(block: Block) -> None:
             run = [request for _, request in block]

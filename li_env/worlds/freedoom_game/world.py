@@ -21,11 +21,11 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.doom.collision import Walls
 from li_env.doom.geodesic import known_walls, known_ways
-from li_env.doom.render_pool import LocalScreens, ScreenPool, Screens
+from li_env.doom.render_pool import FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
 from li_env.doom.walking import doom_places, doom_poses, level_places, walk
 from li_env.errors import MissingExtraError
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
 
@@ -45,7 +45,7 @@ class GameScene:
 
 
 class FreedoomGame:
-    """The game. Episodes begin at any pose of any generated map, in the axes of `StartStates.map_poses`.
+    """The game. Episodes begin at any pose of any generated map, in the axes of `StartFrames.map_poses`.
 
     A prompt ``map N`` names the map by its seed; episodes of a dataset and the world's own start frames bring theirs.
     The picture shown at the start should be the game's own view of the start pose: it is not rendered again.
@@ -67,13 +67,13 @@ class FreedoomGame:
         except ImportError as error:
             raise MissingExtraError("ViZDoom", "doom", "the world 'freedoom_game'") from error
         self.device = torch.device("cpu")
-        self.start_states = StartStates.load(packaged_folder())
+        self.start_states = StartFrames.load(packaged_folder())
         self.start_frames = self.start_states.frames
         self.start_poses = np.stack([_camera(*pose) for pose in self.start_states.map_poses.tolist()])
         self.start_prompts = [f"map {seed}" for seed in self.start_states.map_seeds.tolist()]
         # A cache and no state: which maps were met last does not change what happens in them.
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
-        self.screens: Screens = ScreenPool(workers) if workers else LocalScreens()
+        self.screens: FrameRenderer = RenderPool(workers) if workers else LocalRenderer()
 
     def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
         """Render what a camera sees: uint8 [96, 128, 3].

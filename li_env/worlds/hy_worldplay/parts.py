@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from li_env.worlds.common.streaming_codec import VideoCodec
-from li_env.worlds.common.stub_codec import BlockCodec
+from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.model import HYWorldPlayModel
 from li_env.worlds.hy_worldplay.text import TextCache
@@ -55,4 +55,4 @@ def random_parts(
         keys, values = (torch.randn(shape, generator=own, device=device, dtype=dtype) for _ in range(2))
         return TextCache(keys, values)
 
-    return Parts(model, BlockCodec(config.latent_channels, device), remember)
+    return Parts(model, StubCodec(config.latent_channels, device), remember)

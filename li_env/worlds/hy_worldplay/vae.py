@@ -21,7 +21,7 @@ from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
 from li_env.worlds.common.streaming_codec import (
     MEMORY_FRAMES,
-    FrameMemory,
+    ConvCache,
     StreamingDecoder,
     attend_within_frames,
     channels_last,
@@ -70,7 +70,7 @@ def _decode(layers: Any, latents: Tensor, memories: Memories | None) -> tuple[Te
 
     Inside, channels come last: [B, T, H, W, C].
     """
-    memory = FrameMemory(memories)
+    memory = ConvCache(memories)
     x = latents.permute(0, 2, 3, 4, 1).contiguous()
     x = _conv(layers.conv_in, x, memory, residual=repeat_channels(x, layers.repeat))
     x = _residual(layers.mid_block.resnets[0], x, memory)
@@ -85,14 +85,14 @@ def _decode(layers: Any, latents: Tensor, memories: Memories | None) -> tuple[Te
     return video.permute(0, 4, 1, 2, 3), memory.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: FrameMemory, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+def _conv(layer: Any, x: Tensor, memory: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
     """Causal 3x3x3 convolution of x, normed and activated if there is a norm; edges and the first frame repeat."""
     extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past())
     memory.keep(extended[:, -MEMORY_FRAMES:])
     return frame_conv(extended, layer.conv.weight, layer.conv.bias, residual)
 
 
-def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+def _residual(block: Any, x: Tensor, memory: ConvCache) -> Tensor:
     hidden = _conv(block.conv1, x, memory, block.norm1)
     shortcut = x if block.conv_shortcut is None else pointwise(block.conv_shortcut, x)
     return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
@@ -104,7 +104,7 @@ def _attention(block: Any, x: Tensor) -> Tensor:
     return x + pointwise(block.proj_out, attend_within_frames(query, key, value))
 
 
-def _upsample(layer: Any, x: Tensor, memory: FrameMemory, first: bool) -> Tensor:
+def _upsample(layer: Any, x: Tensor, memory: ConvCache, first: bool) -> Tensor:
     """Twice the size, and twice the frames where the layer works in time, but one frame of the first latent."""
     hidden = _conv(layer.conv, x, memory)
     if first and layer.add_temporal_upsample:

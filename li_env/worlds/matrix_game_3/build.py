@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 
 from li_env.errors import check_choice
-from li_env.worlds.common.stub_codec import BlockCodec, coloured_blocks
+from li_env.worlds.common.stub_codec import StubCodec, coloured_blocks
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, PUBLISHED, MatrixGame3Config
 from li_env.worlds.matrix_game_3.model import PATCH, MatrixGame3Model
 from li_env.worlds.matrix_game_3.stub_text import HashedStates
@@ -90,7 +90,7 @@ def random_world(
             parameter.normal_(1.0 if norm else 0.0, spread, generator=generator)
     model.eval().requires_grad_(False)
     shape = grid or _latent_grid(FRAME_SIZE)
-    codec = BlockCodec(config.in_dim, device)
+    codec = StubCodec(config.in_dim, device)
     states = HashedStates(config.text_len, config.text_dim)
     return MatrixGame3World(model, codec, states, device, shape, sizes, coloured_blocks(shape))
 

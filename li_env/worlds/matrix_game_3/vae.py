@@ -27,7 +27,7 @@ from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
 from li_env.worlds.common.streaming_codec import (
     MEMORY_FRAMES,
-    FrameMemory,
+    ConvCache,
     StreamingDecoder,
     attend_within_frames,
     channels_last,
@@ -103,7 +103,7 @@ class StreamingVAE(StreamingDecoder):
 
 def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLatent) -> tuple[Tensor, Memories]:
     """Latents [B, C, T, h, w] -> (video [B, 3, F, H, W], new memories). Inside, channels come last: [B, T, H, W, C]."""
-    memory, decoder, first = FrameMemory(memories), vae.decoder, memories is None
+    memory, decoder, first = ConvCache(memories), vae.decoder, memories is None
     x = pointwise(vae.post_quant_conv, latents.permute(0, 2, 3, 4, 1).contiguous())
     x = _conv(decoder.conv_in, x, memory)
     x = _residual(decoder.mid_block.resnets[0], x, memory)
@@ -122,14 +122,14 @@ def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLat
     return rearrange(x, "b t h w (c pw ph) -> b c t (h ph) (w pw)", ph=size, pw=size), memory.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: FrameMemory, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+def _conv(layer: Any, x: Tensor, memory: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
     """Causal 3x3x3 convolution of x, normed and activated if there is a norm; zeros around and before the frames."""
     extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past(), "zero")
     memory.keep(extended[:, -MEMORY_FRAMES:])
     return frame_conv(extended, layer.weight, layer.bias, residual)
 
 
-def _residual(block: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+def _residual(block: Any, x: Tensor, memory: ConvCache) -> Tensor:
     hidden = _conv(block.conv1, x, memory, block.norm1)
     shortcut = pointwise(block.conv_shortcut, x) if isinstance(block.conv_shortcut, nn.Conv3d) else x
     return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
@@ -140,7 +140,7 @@ def _attention(block: Any, x: Tensor) -> Tensor:
     return x + pointwise(block.proj, attend_within_frames(query, key, value))
 
 
-def _upsample(layer: Any, x: Tensor, memory: FrameMemory, rule: FirstLatent | None) -> Tensor:
+def _upsample(layer: Any, x: Tensor, memory: ConvCache, rule: FirstLatent | None) -> Tensor:
     """Twice the size, and twice the frames where the layer works in time; ``rule`` at the start of a video."""
     if layer.mode == "upsample3d":
         begin = x[:, :1] if rule == "bypass" else x[:, :0]
@@ -154,7 +154,7 @@ def _upsample(layer: Any, x: Tensor, memory: FrameMemory, rule: FirstLatent | No
     return out.reshape(batch, -1, *out.shape[1:])
 
 
-def _time_conv(layer: Any, x: Tensor, memory: FrameMemory) -> Tensor:
+def _time_conv(layer: Any, x: Tensor, memory: ConvCache) -> Tensor:
     """Causal convolution in time only, zeros before the first frame."""
     past = memory.past()
     if past is None:

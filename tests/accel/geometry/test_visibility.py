@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import CameraMotion, follow, move
-from li_env.accel.geometry.visibility import SightSampler
+from li_env.accel.geometry.visibility import VisibilitySampler
 from tests.accel.geometry.test_frustum import DISTANCE, FOV, poses
 
 
 @settings(deadline=None, max_examples=25)
 @given(current=poses, candidate=poses, angle=st.floats(5, 85))
 def test_sees_what_is_visible_from_the_same_side(current: np.ndarray, candidate: np.ndarray, angle: float) -> None:
-    sampler = SightSampler(FOV, DISTANCE, points=60)
+    sampler = VisibilitySampler(FOV, DISTANCE, points=60)
     views = np.stack([current, move(current, CameraMotion(yaw=20))])
     points, rays = sampler.deal_points(views)
     assert points.shape == rays.shape == (60, 3)
@@ -35,7 +35,7 @@ def test_sees_what_is_visible_from_the_same_side(current: np.ndarray, candidate:
 
 
 def test_dealt_points_belong_to_all_views_equally() -> None:
-    sampler = SightSampler(FOV, DISTANCE, points=64)
+    sampler = VisibilitySampler(FOV, DISTANCE, points=64)
     track = follow(np.eye(4), [CameraMotion(yaw=100)] * 3)
     points, rays = sampler.deal_points(np.stack([track, track]))
     assert points.shape == (2, 63, 3)
@@ -47,7 +47,7 @@ def test_dealt_points_belong_to_all_views_equally() -> None:
 
 
 def test_worlds_of_a_batch_do_not_mix() -> None:
-    sampler = SightSampler(FOV, DISTANCE, points=40)
+    sampler = VisibilitySampler(FOV, DISTANCE, points=40)
     generator = np.random.default_rng(0)
     tracks = np.stack(
         [
@@ -66,7 +66,7 @@ def test_worlds_of_a_batch_do_not_mix() -> None:
 
 
 def test_the_plain_share_is_an_upper_bound() -> None:
-    sampler = SightSampler(FOV, DISTANCE, points=500)
+    sampler = VisibilitySampler(FOV, DISTANCE, points=500)
     track = follow(np.eye(4), [CameraMotion(yaw=12, forward=1.5)] * 6)
     points, rays = sampler.deal_points(track[5:])
     shares = [sampler.sees(track[:5], points, rays, angle).mean(-1) for angle in (10.0, 30.0, 89.9)]

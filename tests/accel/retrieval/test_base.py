@@ -10,7 +10,7 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.history import PoseTrack
 from li_env.accel.retrieval import base
-from li_env.accel.retrieval.base import MAX_CANDIDATES, MemoryRequest, NearestView, nearest_groups
+from li_env.accel.retrieval.base import MAX_CANDIDATES, NearestView, RetrievalRequest, nearest_groups
 from tests.analytic_world import SPEC
 
 
@@ -26,8 +26,8 @@ def wander(latents: int, seed: int, size: float = 6.0) -> np.ndarray:
     return np.stack(poses)
 
 
-def request(poses: np.ndarray, length: int, window: int = 12) -> MemoryRequest:
-    return MemoryRequest(PoseTrack(poses[:length]), poses[length : length + 4], before=max(0, length - window))
+def request(poses: np.ndarray, length: int, window: int = 12) -> RetrievalRequest:
+    return RetrievalRequest(PoseTrack(poses[:length]), poses[length : length + 4], before=max(0, length - window))
 
 
 def policy(**changes: Any) -> NearestView:

@@ -9,13 +9,13 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.history import PoseTrack
 from li_env.accel.retrieval import candidates
-from li_env.accel.retrieval.base import MemoryRequest
+from li_env.accel.retrieval.base import RetrievalRequest
 from li_env.accel.retrieval.candidates import MOST, PER_QUERY, shortlist
 from tests.accel.retrieval.test_base import request, wander
 from tests.analytic_world import SPEC
 
 
-def listed(*requests: MemoryRequest) -> list[list[int]]:
+def listed(*requests: RetrievalRequest) -> list[list[int]]:
     rows = shortlist(requests, np.stack([asked.next_poses for asked in requests]), SPEC)
     assert (rows[:, 1:] >= rows[:, :-1]).all()
     return [[group for group in row if group >= 0] for row in rows.tolist()]
@@ -85,7 +85,7 @@ def test_search_is_limited_to_the_most_recent_groups(monkeypatch: pytest.MonkeyP
 
 def test_other_group_sizes() -> None:
     poses = wander(404, 4)
-    asked = MemoryRequest(PoseTrack(poses[:400]), poses[400:403], before=395)
+    asked = RetrievalRequest(PoseTrack(poses[:400]), poses[400:403], before=395)
     for size in (1, 3, 7):
         rows = shortlist([asked], asked.next_poses[None], replace(SPEC, memory_group=size))
         assert 200 < (rows.max() + 1) * size <= 395

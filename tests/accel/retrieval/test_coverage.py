@@ -9,9 +9,9 @@ import pytest
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, follow, parse_trajectory
-from li_env.accel.geometry.visibility import SightSampler
+from li_env.accel.geometry.visibility import VisibilitySampler
 from li_env.accel.history import PoseTrack
-from li_env.accel.retrieval.base import MemoryChoice, MemoryRequest
+from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.coverage import MAX_RECENT, POINTS, SAME_SIDE, Coverage, _spread
 from tests.accel.retrieval.test_base import wander
 from tests.analytic_world import SPEC
@@ -19,11 +19,11 @@ from tests.analytic_world import SPEC
 CONFIG = AccelConfig(memory="coverage", memory_groups=2, memory_threshold=0.2, revisit="coverage", window_chunks=1)
 
 
-def ask(poses: np.ndarray, length: int, window: int = 4) -> MemoryRequest:
-    return MemoryRequest(PoseTrack(poses[:length]), poses[length : length + 4], before=max(0, length - window))
+def ask(poses: np.ndarray, length: int, window: int = 4) -> RetrievalRequest:
+    return RetrievalRequest(PoseTrack(poses[:length]), poses[length : length + 4], before=max(0, length - window))
 
 
-def choose(poses: np.ndarray, length: int, window: int = 4, **changes: Any) -> MemoryChoice:
+def choose(poses: np.ndarray, length: int, window: int = 4, **changes: Any) -> RetrievalChoice:
     return Coverage(SPEC, CONFIG.replace(**changes)).choose([ask(poses, length, window)])[0]
 
 
@@ -180,15 +180,15 @@ def test_place_in_the_world_does_not_matter() -> None:
 
 def test_work_per_chunk_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     work: list[int] = []
-    plain = SightSampler.sees
+    plain = VisibilitySampler.sees
 
     def counted(
-        self: SightSampler, poses: np.ndarray, points: np.ndarray, rays: np.ndarray, angle: float
+        self: VisibilitySampler, poses: np.ndarray, points: np.ndarray, rays: np.ndarray, angle: float
     ) -> np.ndarray:
         work.append(poses.shape[-3] * points.shape[-2])
         return plain(self, poses, points, rays, angle)
 
-    monkeypatch.setattr(SightSampler, "sees", counted)
+    monkeypatch.setattr(VisibilitySampler, "sees", counted)
     poses = wander(4104, 9)
     for length, window in ((3, 4), (12, 8), (60, 4), (400, 12), (4100, 4)):
         choose(poses, length, window)
@@ -203,7 +203,7 @@ def test_other_chunks_and_groups() -> None:
     poses = walk("left-47, right-60")
     choices = []
     for length in range(15, 95, 10):
-        request = MemoryRequest(PoseTrack(poses[:length]), poses[length : length + 10], before=length - 4)
+        request = RetrievalRequest(PoseTrack(poses[:length]), poses[length : length + 10], before=length - 4)
         choices.append(Coverage(spec, AccelConfig(memory="coverage", memory_threshold=0.1)).choose([request])[0])
     assert all(len(choice.memory) <= 5 for choice in choices)
     assert [choice.revisit for choice in choices] == [False, True, True, True, True, True, True, True]

@@ -15,7 +15,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL, CameraMotion, follow, parse_trajectory
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.runtime.engine import STAGES, ChunkPath, ChunkResult, Engine, EpisodeState
+from li_env.accel.runtime.engine import STAGES, ChunkResult, Engine, GenerationState, PlannedChunk
 from li_env.accel.world import ChunkRequest, MotionRequest
 from tests.analytic_world import BODY_RADIUS, ROOM_HALF_SIZE, SPEC, AnalyticWorld
 
@@ -27,7 +27,7 @@ def engine(world: AnalyticWorld | None = None) -> Engine:
     return Engine(world or AnalyticWorld(), OFF)
 
 
-def begin(machine: Engine, *seeds: int) -> list[EpisodeState]:
+def begin(machine: Engine, *seeds: int) -> list[GenerationState]:
     frames = machine.world.start_frames  # type: ignore[attr-defined]
     images = [frames[index % len(frames)] for index in range(len(seeds))]
     return machine.start(images, [""] * len(seeds), seeds)
@@ -39,7 +39,7 @@ def part(chunk: int, motions: Sequence[CameraMotion] = WALK) -> tuple[CameraMoti
     return piece + (STILL,) * (4 * chunk + 3 - start - len(piece))
 
 
-def run(machine: Engine, state: EpisodeState, chunks: int) -> tuple[EpisodeState, list[ChunkResult]]:
+def run(machine: Engine, state: GenerationState, chunks: int) -> tuple[GenerationState, list[ChunkResult]]:
     results = []
     for _ in range(chunks):
         [state], [result] = machine.step([state], [part(state.chunk)])
@@ -390,9 +390,9 @@ def test_work_beside_the_device_sees_the_paths_before_the_frames() -> None:
             return super().generate(requests)
 
     machine = engine(Watched())
-    seen: list[ChunkPath] = []
+    seen: list[PlannedChunk] = []
 
-    def meanwhile(paths: Sequence[ChunkPath]) -> None:
+    def meanwhile(paths: Sequence[PlannedChunk]) -> None:
         order.append("meanwhile")
         seen.extend(paths)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.agents.macro_actions import MOVES, Moves, move_towards
+from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions, move_towards
 from li_env.agents.mapper.agent import Mapper
-from li_env.agents.mapper.free_space_net import REACH, Eye, ray_angles
+from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, ray_angles
 from li_env.agents.mapper.train import EYE, MapperConfig
 from li_env.agents.ppo.train import PPOConfig
 from li_env.agents.registry import make_agent, read_config, train
-from li_env.agents.scripted.shortest_path import free_ways
+from li_env.agents.scripted.shortest_path import clearances
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, NavigationRules
@@ -21,7 +21,7 @@ from li_env.tasks import EpisodeDataset, NavigationRules
 CONFIG = MapperConfig(world="freedoom_game", steps=32, worlds=4, rounds=2, updates=4, batch_size=8)
 
 
-class Seer(Eye):
+class Seer(FreeSpaceNet):
     """An eye that knows the map: what a mapper makes of perfect sight."""
 
     def __init__(self, dataset: EpisodeDataset) -> None:
@@ -33,7 +33,7 @@ class Seer(Eye):
         maps = [self.dataset.episodes[view.info["episode_index"]].map_seed for view in self.views]
         pairs = zip(maps, self.views, strict=True)
         return torch.tensor(
-            np.stack([free_ways(seed, view.info["pose"], ray_angles(90.0), REACH) for seed, view in pairs]),
+            np.stack([clearances(seed, view.info["pose"], ray_angles(90.0), REACH) for seed, view in pairs]),
             dtype=torch.float32,
         )
 
@@ -59,7 +59,7 @@ def trained(blocked, tmp_path_factory):
 def test_a_mapper_that_sees_well_gets_round_walls(blocked):
     rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=blocked)
     eye, count = Seer(blocked), len(blocked.episodes)
-    agent = Mapper(eye, Moves(rules.actions.space, True), 90.0, 1.2)
+    agent = Mapper(eye, MacroActions(rules.actions.space, True), 90.0, 1.2)
     moments = rules.start([np.random.default_rng(k) for k in range(count)], [{"episode": k} for k in range(count)])
     memories, going = [None] * count, list(range(count))
     for _ in range(32):
@@ -142,7 +142,7 @@ def test_without_maps_there_is_nothing_to_learn_from(tmp_path, room):
     ],
 )
 def test_moves_towards_a_direction(turn, way, name):
-    assert list(MOVES)[move_towards(turn, way)] == name
+    assert list(MACRO_ACTIONS)[move_towards(turn, way)] == name
 
 
 def test_configurations_are_read_by_kind(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.agents.mapper.free_space_net import RAYS, REACH, Eye, EyeTrainer, ray_angles
+from li_env.agents.mapper.free_space_net import RAYS, REACH, FreeSpaceNet, FreeSpaceTrainer, ray_angles
 
 
 def test_angles_spread_over_the_picture_not_over_the_circle():
@@ -26,9 +26,9 @@ def painted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_an_eye_learns_how_far_the_ways_are_free():
     torch.manual_seed(0)
-    eye = Eye((96, 128))
+    eye = FreeSpaceNet((96, 128))
     seen, ways = painted(256, 0)
-    trainer = EyeTrainer(eye, 150, 32, 3e-3, 0)
+    trainer = FreeSpaceTrainer(eye, 150, 32, 3e-3, 0)
     frames, told = torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(ways)
     first = trainer.fit(frames, told, 10)
     assert trainer.fit(frames, told, 140) < 0.7 * first
@@ -42,9 +42,9 @@ def test_an_eye_learns_how_far_the_ways_are_free():
 def test_the_same_seed_gives_the_same_eye():
     def trained() -> torch.Tensor:
         torch.manual_seed(3)
-        eye = Eye((96, 128))
+        eye = FreeSpaceNet((96, 128))
         seen, ways = painted(8, 0)
-        trainer = EyeTrainer(eye, 3, 4, 1e-3, 3)
+        trainer = FreeSpaceTrainer(eye, 3, 4, 1e-3, 3)
         trainer.fit(torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(ways), 3)
         return torch.cat([part.detach().ravel() for part in eye.parameters()])
 
@@ -53,4 +53,4 @@ def test_the_same_seed_gives_the_same_eye():
 
 def test_frames_of_another_width_are_refused():
     with pytest.raises(ValueError, match=r"frame_size=\(96, 64\) is not allowed; allowed: a multiple of 32 by 128"):
-        Eye((96, 64))
+        FreeSpaceNet((96, 64))

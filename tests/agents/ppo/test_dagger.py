@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from li_env.agents.macro_actions import MOVES
+from li_env.agents.macro_actions import MACRO_ACTIONS
 from li_env.agents.ppo.action_history import mirrored_history, no_memory, remember
-from li_env.agents.ppo.dagger import CloningConfig, Lesson, _mirror, clone
+from li_env.agents.ppo.dagger import CloningConfig, Label, _mirror, clone
 from li_env.agents.ppo.policy import build_policy
 
 
 class Compass:
     """Turns until the goal is ahead, then walks: all it needs is in the sensor."""
 
-    def teach(self, view) -> Lesson:
-        return Lesson(self.choose(view), np.zeros(0))
+    def teach(self, view) -> Label:
+        return Label(self.choose(view), np.zeros(0))
 
     def choose(self, view) -> int:
         distance, bearing = view.observation["pointgoal"]
@@ -47,6 +47,6 @@ def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(moves):
         assert not np.array_equal(once[name], array)
         assert once[name].dtype == array.dtype
     np.testing.assert_array_equal(once["pointgoal"][:, 0], places[:, 0])
-    left = remember(no_memory(moves), {"pointgoal": np.array([3.0, -0.5])}, list(MOVES).index("turn_left"))
-    right = remember(no_memory(moves), {"pointgoal": np.array([3.0, 0.5])}, list(MOVES).index("turn_right"))
+    left = remember(no_memory(moves), {"pointgoal": np.array([3.0, -0.5])}, list(MACRO_ACTIONS).index("turn_left"))
+    right = remember(no_memory(moves), {"pointgoal": np.array([3.0, 0.5])}, list(MACRO_ACTIONS).index("turn_right"))
     np.testing.assert_allclose(mirrored_history(left.reshape(1, -1), moves)[0], right.ravel())

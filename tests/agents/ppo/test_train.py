@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import no_memory, recall, remember
-from li_env.agents.ppo.macro_env import MoveVecEnv
+from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import PolicyAgent
 from li_env.agents.ppo.train import PPOConfig, train
 from li_env.agents.registry import read_config
@@ -51,7 +51,7 @@ def test_a_training_leaves_an_agent_its_log_and_snapshots(trained):
 def test_the_agent_acts_as_the_policy_that_was_trained(trained):
     folder, _ = trained
     rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="pointgoal")
-    moves = Moves(rules.actions.space, True)
+    moves = MacroActions(rules.actions.space, True)
     moments = rules.start([np.random.default_rng(k) for k in range(3)], [{}] * 3)
 
     def views() -> list[View]:
@@ -80,8 +80,8 @@ def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):
         observation="frame",
         task="pointgoal",
     )
-    moves = Moves(inner.single_action_space, True)
-    venv = MoveVecEnv(SB3VecEnv(inner), moves)
+    moves = MacroActions(inner.single_action_space, True)
+    venv = MacroActionVecEnv(SB3VecEnv(inner), moves)
     venv.seed(0)
     shown = venv.reset()
     memories, bumps = [no_memory(moves)] * 2, []
@@ -169,9 +169,9 @@ def test_the_shipped_configuration_has_every_key():
 def test_an_agent_that_is_not_there_or_of_another_task_is_named(trained, tmp_path):
     explore = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame")
     with pytest.raises(ValueError, match="has no policy.safetensors"):
-        PolicyAgent.load(tmp_path, explore.observation_space, Moves(explore.actions.space, False))
+        PolicyAgent.load(tmp_path, explore.observation_space, MacroActions(explore.actions.space, False))
     with pytest.raises(ValueError, match="learning agents need a goal task"):
-        PolicyAgent.load(trained[0], explore.observation_space, Moves(explore.actions.space, False))
+        PolicyAgent.load(trained[0], explore.observation_space, MacroActions(explore.actions.space, False))
     image = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="imagegoal")
     with pytest.raises(ValueError, match="does not fit this task"):
-        PolicyAgent.load(trained[0], image.observation_space, Moves(image.actions.space, True))
+        PolicyAgent.load(trained[0], image.observation_space, MacroActions(image.actions.space, True))

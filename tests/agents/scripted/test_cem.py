@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from li_env.agents.evaluate import evaluate, summarise
-from li_env.agents.macro_actions import Moves
+from li_env.agents.macro_actions import MacroActions
 from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.agents.scripted.heuristics import RandomAgent
 from li_env.episodes import open_episodes
@@ -36,7 +36,7 @@ def test_the_episode_itself_stays_where_it_was(room, moves):
 def test_it_plans_for_any_task():
     rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame")
     planner = CrossEntropyPlanner(
-        rules, Moves(rules.actions.space, False), horizon=1, candidates=12, elites=1, rounds=1
+        rules, MacroActions(rules.actions.space, False), horizon=1, candidates=12, elites=1, rounds=1
     )
     (row,) = evaluate(rules, planner, [{}], max_steps=3)
     assert row["return"] > 0.5

@@ -4,7 +4,7 @@ import numpy as np
 
 from li_env.agents.evaluate import evaluate, summarise
 from li_env.agents.registry import make_agent
-from li_env.agents.scripted.heuristics import GoalSeeker, RandomAgent, Wanderer
+from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from tests.analytic_world import AnalyticWorld
@@ -17,12 +17,12 @@ def success(room, agent) -> float:
 
 
 def test_the_seeker_arrives_in_an_open_room_and_chance_does_not(room, moves):
-    assert success(room, GoalSeeker(room.spec, 4, arrival=0.6)) > 0.95
+    assert success(room, GoalFollower(room.spec, 4, arrival=0.6)) > 0.95
     assert success(room, RandomAgent(moves)) < 0.3
 
 
 def test_the_seeker_gives_way_after_a_bump(room):
-    seeker = GoalSeeker(room.spec, 4, arrival=0.6)
+    seeker = GoalFollower(room.spec, 4, arrival=0.6)
     (moment,) = room.start([np.random.default_rng(0)], [{"start": 0, "goal": [0.0, 9.0]}])  # behind the wall
     actions, memory = [], None
     for _ in range(6):
@@ -35,7 +35,7 @@ def test_the_seeker_gives_way_after_a_bump(room):
 
 def test_the_wanderer_sees_more_than_one_that_stands_still():
     rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame")
-    (row,) = evaluate(rules, Wanderer(3), [{}], max_steps=10)
+    (row,) = evaluate(rules, RandomForwardAgent(3), [{}], max_steps=10)
     (still,) = evaluate(rules, _Still(), [{}], max_steps=10)
     assert row["return"] > 1 > still["return"] == 0
     assert row["seen_area"] > still["seen_area"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from li_env.agents.evaluate import evaluate, summarise
-from li_env.agents.macro_actions import MOVES, Moves
-from li_env.agents.scripted.heuristics import GoalSeeker
-from li_env.agents.scripted.shortest_path import Expert
+from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions
+from li_env.agents.scripted.heuristics import GoalFollower
+from li_env.agents.scripted.shortest_path import ShortestPathFollower
 from li_env.doom.geodesic import known_map, known_walls, map_distance, metres_to_goal
 from li_env.doom.splits import TEST
 from li_env.episodes import open_episodes
@@ -30,8 +30,10 @@ def test_it_goes_around_what_a_straight_line_runs_into():
     data = build_episodes(range(20_100_000, 20_100_008), 2, 2, rules=rules, detour=1.4)
     game = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=data)
     options = [{"episode": index} for index in range(len(data.episodes))]
-    expert = summarise(evaluate(game, Expert(Moves(game.actions.space, True), data, 1.2), options, 32))
-    straight = summarise(evaluate(game, GoalSeeker(game.spec, 4, 1.2), options, 32))
+    expert = summarise(
+        evaluate(game, ShortestPathFollower(MacroActions(game.actions.space, True), data, 1.2), options, 32)
+    )
+    straight = summarise(evaluate(game, GoalFollower(game.spec, 4, 1.2), options, 32))
     assert expert["success"]["mean"] > 0.85
     assert expert["spl"]["mean"] > straight["spl"]["mean"] + 0.2
 
@@ -46,7 +48,7 @@ def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
     maps = TEST[1000 : 1000 + int(os.environ.get("LI_ENV_EXPERT_MAPS", "3"))]
     data = build_episodes(maps, 3, 4, 0, rules, detour)
     game = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=data)
-    expert = Expert(Moves(game.actions.space, True), data, 1.2)
+    expert = ShortestPathFollower(MacroActions(game.actions.space, True), data, 1.2)
     rows = evaluate(game, expert, [{"episode": index} for index in range(len(data.episodes))], 32)
     ratios = []
     for record, row in zip(data.episodes, rows, strict=True):
@@ -58,7 +60,7 @@ def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
 
 def test_an_episode_without_a_map_is_refused(room, moves):
     (moment,) = room.start([np.random.default_rng(0)], [{"episode": 1}])
-    expert = Expert(moves, room.task.dataset, 0.5)
+    expert = ShortestPathFollower(moves, room.task.dataset, 0.5)
     with pytest.raises(ValueError, match="episode 1 names no map; allowed: episodes with a map_seed"):
         expert.choose(View(room.observation(moment), room.info(moment), moment))
 
@@ -70,7 +72,7 @@ def test_rays_tell_the_free_way_from_left_to_right(room, moves):
     here = (-y / 32, x / 32, 20.0)  # yaw 20 degrees is Doom's angle -20
     data = EpisodeDataset((EpisodeRecord(0, here, (here[0], here[1], 0.0), map_seed=3),), {})
     view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 0.0}, None)
-    rays = Expert(moves, data, 0.5).teach(view).rays
+    rays = ShortestPathFollower(moves, data, 0.5).teach(view).rays
     assert rays.shape == (9,)
     for ray, turn in zip(rays, range(-40, 41, 10), strict=True):
         expected = space.clear_lengths((x, y), np.radians([-20.0 - turn]), 192.0)[0] / 192
@@ -91,4 +93,6 @@ def test_against_a_wall_it_does_not_lean_on_it(moves):
         here = (-place[0, 1] / 32, place[0, 0] / 32, -angle)
         data = EpisodeDataset((EpisodeRecord(0, here, (-goal[1] / 32, goal[0] / 32, 0.0), map_seed=3),), {})
         view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 9.0}, None)
-        assert list(MOVES)[Expert(moves, data, 0.5).choose(view)].startswith(("turn", "half_turn"))
+        assert list(MACRO_ACTIONS)[ShortestPathFollower(moves, data, 0.5).choose(view)].startswith(
+            ("turn", "half_turn")
+        )

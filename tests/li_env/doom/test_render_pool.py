@@ -15,7 +15,7 @@ import pytest
 from li_env.doom import engine_checks
 from li_env.doom.engine_checks import EngineError
 from li_env.doom.maps import generate_map, write_wad
-from li_env.doom.render_pool import LocalScreens, ScreenPool
+from li_env.doom.render_pool import LocalRenderer, RenderPool
 from li_env.doom.renderer import DoomRenderer, renderable_poses
 from li_env.doom.watchdog import engines_of
 
@@ -39,7 +39,7 @@ def views(tmp_path_factory) -> list[tuple[np.ndarray, np.ndarray]]:
         return [(places, renderer.render(index, places)) for index, places in enumerate(poses)]
 
 
-@pytest.mark.parametrize("make", [lambda: LocalScreens(engines=2), lambda: ScreenPool(workers=2, engines=1)])
+@pytest.mark.parametrize("make", [lambda: LocalRenderer(engines=2), lambda: RenderPool(workers=2, engines=1)])
 def test_frames_equal_those_of_one_renderer(views, make):
     screens = make()
     try:
@@ -54,7 +54,7 @@ def test_frames_equal_those_of_one_renderer(views, make):
         screens.close()
 
 
-@pytest.mark.parametrize("make", [LocalScreens, lambda: ScreenPool(workers=2)])
+@pytest.mark.parametrize("make", [LocalRenderer, lambda: RenderPool(workers=2)])
 def test_a_pose_that_cannot_be_is_refused_and_the_others_still_work(views, make):
     screens = make()
     try:
@@ -74,7 +74,7 @@ def _show(screens, views) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after", "while"])
 def test_a_killed_worker_is_named_and_the_next_call_has_another(views, when):
-    screens = ScreenPool(workers=1)
+    screens = RenderPool(workers=1)
     try:
         if when != "before":
             _show(screens, views)
@@ -102,7 +102,7 @@ def _kill_soon(process: int) -> None:
 
 
 def test_a_killed_engine_is_named_and_the_next_call_has_another(views):
-    screens = LocalScreens()
+    screens = LocalRenderer()
     try:
         _show(screens, views)
         ((_, renderer),) = screens._running.items()
@@ -119,7 +119,7 @@ def test_a_killed_engine_is_named_and_the_next_call_has_another(views):
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
 def test_an_answer_nobody_waited_for_is_not_taken_for_the_next(views, monkeypatch, kind):
-    screens = ScreenPool(workers=1)
+    screens = RenderPool(workers=1)
     try:
         _show(screens, views)
         worker = screens._worker(0)
@@ -137,7 +137,7 @@ def test_an_answer_nobody_waited_for_is_not_taken_for_the_next(views, monkeypatc
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
 def test_an_engine_interrupted_half_way_is_not_used_again(views, monkeypatch, kind):
-    screens = LocalScreens()
+    screens = LocalRenderer()
     try:
         _show(screens, views)
         ((_, renderer),) = screens._running.items()
@@ -155,7 +155,7 @@ def test_an_engine_interrupted_half_way_is_not_used_again(views, monkeypatch, ki
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("make", [LocalScreens, lambda: ScreenPool(workers=1)])
+@pytest.mark.parametrize("make", [LocalRenderer, lambda: RenderPool(workers=1)])
 def test_a_forked_child_has_engines_of_its_own_and_leaves_those_of_its_parent(views, make):
     screens = make()
     try:
@@ -183,6 +183,6 @@ def test_shared_memory_that_cannot_be_used_is_named(views, monkeypatch, tmp_path
     monkeypatch.setattr(engine_checks, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=3, f_frsize=4096, f_blocks=16))
     with pytest.raises(EngineError, match="is full: 12288 bytes are free"):
-        LocalScreens().render([SEEDS[0]], [views[0][0]])
+        LocalRenderer().render([SEEDS[0]], [views[0][0]])
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096, f_blocks=0))
     engine_checks.check_shared_memory(geometry=True)

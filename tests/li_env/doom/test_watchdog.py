@@ -31,13 +31,13 @@ def show(screens):
     print("shown", flush=True)
 
 def worker():
-    show(LocalScreens())
+    show(LocalRenderer())
     time.sleep(600)
 
 if __name__ == "__main__":
 """
 KILL = "    os.kill(os.getpid(), signal.{})\n    time.sleep(600)\n"
-LOCAL, POOL = "    screens = LocalScreens(); show(screens)\n", "    screens = ScreenPool(1); show(screens)\n"
+LOCAL, POOL = "    screens = LocalRenderer(); show(screens)\n", "    screens = RenderPool(1); show(screens)\n"
 SPAWNED = """    process = multiprocessing.get_context("spawn").Process(target=worker, daemon=True); process.start()
     time.sleep(0.1)
     while not any(name.startswith("doom_") for name in os.listdir(os.environ["TMPDIR"])): time.sleep(0.05)

@@ -7,7 +7,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL, CameraMotion, follow
 from li_env.accel.runtime.engine import Engine
 from li_env.evaluation.bench.settings import BenchSettings
-from li_env.evaluation.camera_path import FollowedWorld, batches, commanded_courses, drive
+from li_env.evaluation.camera_path import FixedMotionWorld, batches, commanded_courses, drive
 from tests.analytic_world import AnalyticWorld
 
 SETTINGS = BenchSettings(trajectories=("left-right", "forward-backward"), seeds=(0, 1, 2), chunks=4)
@@ -47,7 +47,7 @@ def test_the_followed_world_goes_through_walls_but_asks_its_own_limits():
     world = AskedWorld()
     (course,) = commanded_courses(world, BenchSettings(trajectories=("square",), seeds=(0,), chunks=4))
     course = course.along([CameraMotion(forward=0.75)] * 15, world)
-    (chunks,) = drive(Engine(FollowedWorld(world), AccelConfig.preset("off")), [course])
+    (chunks,) = drive(Engine(FixedMotionWorld(world), AccelConfig.preset("off")), [course])
     poses = np.concatenate([chunk.poses for chunk in chunks])
     np.testing.assert_allclose(poses[1:], follow(np.eye(4), course.flat))
     assert poses[-1, 2, 3] > 4.0, "beyond the wall of the room"
@@ -62,11 +62,11 @@ def test_a_followed_world_moves_and_works_as_the_world_inside():
     streamed = []
     world.generate_stream = lambda requests, count: streamed.append(count) or world.generate(list(requests))
     (course,) = commanded_courses(world, BenchSettings(trajectories=("forward-backward",), seeds=(1,), chunks=4))
-    (chunks,) = drive(Engine(FollowedWorld(world), AccelConfig.preset("off")), [course])
+    (chunks,) = drive(Engine(FixedMotionWorld(world), AccelConfig.preset("off")), [course])
     assert chunks[0].poses[-1, 2, 3] == pytest.approx(2 * 3 * 0.75)
     assert streamed == [1] * 4
     assert course.begun.episode.scene is not None
-    assert not hasattr(FollowedWorld(world), "nothing")
+    assert not hasattr(FixedMotionWorld(world), "nothing")
 
 
 def test_a_world_without_start_frames_is_refused():

@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, follow, move
-from li_env.accel.runtime.engine import ChunkPath
+from li_env.accel.runtime.engine import PlannedChunk
 from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
@@ -103,7 +103,7 @@ def test_a_glancing_contact_counts_once_a_step_and_rounding_does_not():
     def count(*real: CameraMotion) -> int:
         state = NavigationState(goal, np.eye(4), 9.0, 9.0)
         poses = follow(np.eye(4), real)
-        return task.advance(state, ChunkPath(None, poses, real, asked)).collisions
+        return task.advance(state, PlannedChunk(None, poses, real, asked)).collisions
 
     assert count(*asked) == 0
     assert count(*[CameraMotion(forward=0.75 * (1 + 1e-7), right=1e-8)] * 4) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from li_env.accel.runtime.engine import ChunkPath, ChunkResult
+from li_env.accel.runtime.engine import ChunkResult, PlannedChunk
 from li_env.env import LightInteractionEnv
 from li_env.tasks import TASKS, Explore, load_task
 from li_env.tasks.task import Opening, needs_frames
@@ -30,7 +30,7 @@ class Looking(Explore):
         assert opening.frame is not None and not opening.frame.flags.writeable
         return (int(opening.frame[0, 0, 0]),)
 
-    def advance(self, state: tuple[int, ...], result: ChunkPath | None) -> tuple[int, ...]:
+    def advance(self, state: tuple[int, ...], result: PlannedChunk | None) -> tuple[int, ...]:
         assert isinstance(result, ChunkResult)
         assert isinstance(result.frames, np.ndarray) and result.frames.dtype == np.uint8
         assert result.frames.ndim == 4 and not result.frames.flags.writeable
@@ -46,7 +46,7 @@ class Looking(Explore):
 
 
 class LookingTogether(Looking):
-    def advance_all(self, states: Sequence[Any], results: Sequence[ChunkPath]) -> list[Any]:  # type: ignore[override]
+    def advance_all(self, states: Sequence[Any], results: Sequence[PlannedChunk]) -> list[Any]:  # type: ignore[override]
         return [self.advance(state, result) for state, result in zip(states, results, strict=True)]
 
 
@@ -121,7 +121,7 @@ def test_a_task_that_does_not_look_runs_before_the_frames_are_there():
     given = []
 
     class Blind(Explore):
-        def advance(self, state: Any, result: ChunkPath | None) -> Any:
+        def advance(self, state: Any, result: PlannedChunk | None) -> Any:
             given.append(type(result))
             return super().advance(state, result)
 
@@ -131,4 +131,4 @@ def test_a_task_that_does_not_look_runs_before_the_frames_are_there():
     env = LightInteractionEnv(world, task=Blind(world.spec))
     env.reset(seed=0)
     env.step(FORWARD)
-    assert given == [ChunkPath]
+    assert given == [PlannedChunk]

@@ -13,7 +13,7 @@ from li_env.errors import MissingExtraError
 from li_env.evaluation.bench.real_paths import has_game, played_courses
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.camera_path import Course, commanded_courses
-from li_env.worlds.freedoom.start_frames import StartStates
+from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import AnalyticWorld
 
@@ -25,7 +25,7 @@ class PlacedWorld(AnalyticWorld):
 
     def __init__(self) -> None:
         super().__init__()
-        self.start_states = StartStates.load(packaged_folder())
+        self.start_states = StartFrames.load(packaged_folder())
         self.start_frames = self.start_states.frames
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.world import ChunkRequest, MotionRequest
-from li_env.evaluation.fidelity.reference_videos import Footage
+from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.walks import world_matrices
 from li_env.worlds.freedoom.world import SPEC
 
@@ -60,12 +60,12 @@ def picture(pose: np.ndarray) -> np.ndarray:
     return np.random.default_rng(seed).integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
 
 
-def footage(motions: Sequence[CameraMotion], count: int = 2, first_look: np.ndarray | None = None) -> Footage:
+def footage(motions: Sequence[CameraMotion], count: int = 2, first_look: np.ndarray | None = None) -> ReferenceVideos:
     """Trajectories along ``motions`` from different places; its commands are these motions, and they happen."""
     starts = world_matrices(np.array([[320.0 * row, -64.0, 30.0 * row] for row in range(count)]))
     poses = np.stack([np.concatenate([start[None], follow(start, motions)]) for start in starts])
     table = np.array([[[m.yaw, m.right, m.forward] for m in motions]] * count, dtype=np.float32)
-    return Footage(
+    return ReferenceVideos(
         frames=np.stack([[picture(pose) for pose in path] for path in poses]),
         poses=poses,
         first_look=np.full(len(motions) + 1, -1) if first_look is None else first_look,

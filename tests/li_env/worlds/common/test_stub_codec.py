@@ -2,11 +2,11 @@ import numpy as np
 import torch
 
 from li_env.worlds.common.streaming_codec import VideoCodec
-from li_env.worlds.common.stub_codec import FRAMES, PIXELS, BlockCodec, coloured_blocks
+from li_env.worlds.common.stub_codec import FRAMES, PIXELS, StubCodec, coloured_blocks
 
 
 def test_pictures_of_blocks_come_back() -> None:
-    codec = BlockCodec(5, torch.device("cpu"))
+    codec = StubCodec(5, torch.device("cpu"))
     assert isinstance(codec, VideoCodec)
     colours = np.random.default_rng(0).integers(0, 256, (2, 3, 3), dtype=np.uint8)
     image = colours.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from li_env.accel.plan import AttentionPlan
-from li_env.worlds.freedoom.batching import WaitingRoom
+from li_env.worlds.freedoom.batching import BatchScheduler
 from li_env.worlds.freedoom.sampler import sample_rows
 from li_env.worlds.freedoom.world import load
 from tests.li_env.worlds.freedoom.test_world import DENSE, relative, request
@@ -28,14 +28,14 @@ def asked(seed: int = 0, sigmas: tuple[float, ...] = LONG, context: int = 8, att
 
 
 def arranged(requests, size: int) -> list[list[int]]:
-    room = WaitingRoom(size)
+    room = BatchScheduler(size)
     full = [room.add(number, each) for number, each in enumerate(requests)]
     blocks = [block for block in (*full, *room.rest()) if block is not None]
     return [[number for number, _ in block] for block in blocks]
 
 
 def test_full_blocks_go_at_once_in_order():
-    room = WaitingRoom(2)
+    room = BatchScheduler(2)
     one, two = asked(0), asked(1)
     assert room.add(0, one) is None
     assert room.add(1, asked(2, context=4)) is None

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from li_env.doom.splits import TEST
-from li_env.worlds.freedoom.start_frames import StartStates, write_start_states
+from li_env.worlds.freedoom.start_frames import StartFrames, write_start_states
 from li_env.worlds.freedoom.weights import packaged_folder
 
 
 def test_packaged_starts_are_many_held_out_and_worth_seeing() -> None:
-    states = StartStates.load(packaged_folder())
+    states = StartFrames.load(packaged_folder())
     assert len(states.frames) >= 64
     assert states.frames.shape[1:] == (96, 128, 3) and states.frames.dtype == np.uint8
     assert all(seed in TEST for seed in states.map_seeds.tolist())
@@ -22,7 +22,7 @@ def test_round_trip_with_a_partial_row(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (11, 96, 128, 3), dtype=np.uint8)
     poses = np.arange(33.0).reshape(11, 3)
     write_start_states(tmp_path, frames, range(11), poses)
-    loaded = StartStates.load(tmp_path)
+    loaded = StartFrames.load(tmp_path)
     assert np.array_equal(loaded.frames, frames)
     assert np.array_equal(loaded.map_poses, poses)
     assert not list(tmp_path.glob("*.tmp"))
@@ -30,4 +30,4 @@ def test_round_trip_with_a_partial_row(tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"start_states\.json is missing"):
-        StartStates.load(tmp_path)
+        StartFrames.load(tmp_path)

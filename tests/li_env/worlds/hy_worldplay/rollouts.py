@@ -14,7 +14,7 @@ from li_env.accel.history import PoseTrack
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.world import ChunkRequest
-from li_env.worlds.common.stub_codec import BlockCodec
+from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
 from li_env.worlds.hy_worldplay.parts import Parts
 from li_env.worlds.hy_worldplay.sampler import noise_levels
@@ -39,7 +39,7 @@ def tiny_world(grid: tuple[int, int], coarse: bool = False) -> HYWorldPlayWorld:
     def remember(prompt: str, image: np.ndarray):
         raise AssertionError("the stored inputs are no prompts")
 
-    parts = Parts(tiny_model(), BlockCodec(tiny_config().latent_channels, device), remember)
+    parts = Parts(tiny_model(), StubCodec(tiny_config().latent_channels, device), remember)
     return HYWorldPlayWorld(parts, device, grid, coarse)
 
 

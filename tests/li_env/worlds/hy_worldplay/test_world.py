@@ -15,7 +15,7 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import Engine, EpisodeState
+from li_env.accel.runtime.engine import Engine, GenerationState
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.worlds.hy_worldplay.build import load, random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
@@ -36,12 +36,12 @@ def world() -> Iterator[HYWorldPlayWorld]:
     torch.set_num_threads(before)
 
 
-def begin(engine: Engine, *seeds: int) -> list[EpisodeState]:
+def begin(engine: Engine, *seeds: int) -> list[GenerationState]:
     frames = engine.world.start_frames  # type: ignore[attr-defined]
     return engine.start([frames[seed % 2] for seed in seeds], [f"place {seed}" for seed in seeds], seeds)
 
 
-def steps(state: EpisodeState, motion: CameraMotion) -> tuple[CameraMotion, ...]:
+def steps(state: GenerationState, motion: CameraMotion) -> tuple[CameraMotion, ...]:
     return (motion,) * (4 if state.chunk else 3)
 
 

@@ -22,7 +22,7 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world, register_world, registry, world_entry
-from li_env.worlds.common.stub_codec import BlockCodec
+from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.matrix_game_3 import world as world_module
 from li_env.worlds.matrix_game_3.build import load, random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
@@ -63,7 +63,7 @@ def start(world: MatrixGame3World, preset: AccelConfig, seeds: list[int]):
     return engine, engine.start(images, ["a street"] * len(seeds), seeds)
 
 
-class StoredImage(BlockCodec):
+class StoredImage(StubCodec):
     """An autoencoder whose images all have the stored latent."""
 
     def __init__(self, latent: torch.Tensor) -> None:
