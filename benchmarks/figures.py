@@ -1,4 +1,4 @@
-"""Put the numbers of the recorded files into README.md, docs/*.md and benchmarks/README.md.
+"""Put the numbers of the recorded files into README.md, docs/ and benchmarks/README.md.
 
     python benchmarks/figures.py            # rewrite what differs
     python benchmarks/figures.py --check    # say what differs, change nothing; exit status 1 if anything does
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MODULES = ("figures_agents", "figures_files", "figures_freedoom", "figures_kernels", "figures_large_worlds")
 
+PAGES = ("docs", "docs/worlds")
+"""Folders of pages that may hold figures. Pages of docs/spec hold published constants and no measurements."""
+
 MARKER = re.compile(r"<!-- figure (?P<name>[^\s>]+) -->(?P<text>.*?)<!-- /figure -->", re.DOTALL)
 
 ANY_MARKER = re.compile(r"<!--\s*/?figure\b[^>]*-->")
@@ -29,8 +32,8 @@ ANY_MARKER = re.compile(r"<!--\s*/?figure\b[^>]*-->")
 
 def texts(root: Path) -> list[Path]:
     """The files that hold figures."""
-    return [path for path in (root / "README.md", *sorted((root / "docs").glob("*.md")), root / "benchmarks/README.md")
-            if path.exists()]  # fmt: skip
+    pages = (page for folder in PAGES for page in sorted((root / folder).glob("*.md")))
+    return [path for path in (root / "README.md", *pages, root / "benchmarks/README.md") if path.exists()]
 
 
 def filled(text: str, recorded: Recorded, name: str) -> str:

@@ -336,5 +336,5 @@ def cost(recorded: Recorded) -> str:
         {one_world_cpu(recorded)["all"]:.1f} with `all`. Memory grows by {kilobytes:.0f} kB a chunk, the history itself
         ({memory[0]:.0f} to {memory[-1]:.0f} MiB over {chunks} chunks, after the C library gave back free pages). On an
         H200, `all`: {one} frames/s for one world, {throughput_all(recorded)} for {MANY}, depending on the host
-        ([benchmarks](../benchmarks/README.md)); late chunks are as fast as early ones."""
+        ([benchmarks](../../benchmarks/README.md)); late chunks are as fast as early ones."""
     )

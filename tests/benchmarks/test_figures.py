@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/worlds/*.md")]
 
 UNITS = r"dB|frames/s|frames per second|fps|ms|milliseconds|s|seconds|GiB|MiB|TFLOP/s|TFLOPS|TFLOP|GFLOP/s"
 MEASURED = re.compile(
@@ -23,13 +24,13 @@ MEASURED = re.compile(
 TABLE_OF_MEASURES = re.compile(rf"(?<![\w-])(?:{UNITS}|SPL|success|speed-up|PSNR)(?![\w-])")
 
 ALLOWED = {
-    "docs/hy_worldplay.md": {
+    "docs/worlds/hy_worldplay.md": {
         "24 frames per second": "what the model was made for",
         "0.4 GiB": "shapes of text states",
         "12.9 GiB": "keys and values of 20 latents, from their shapes",
         "2 GiB": "buffers, from their shapes",
     },
-    "docs/matrix_game_3.md": {"17 frames per second": "what the model was made for"},
+    "docs/worlds/matrix_game_3.md": {"17 frames per second": "what the model was made for"},
 }
 """Numbers that no file of the folder holds, with the reason why they may stand there."""
 
@@ -44,10 +45,11 @@ def figures() -> Any:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Texts and recorded files, to be changed."""
-    (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "README.md", tmp_path)
-    for path in (ROOT / "docs").glob("*.md"):
-        shutil.copy(path, tmp_path / "docs")
+    for path in PAGES:
+        target = tmp_path / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     for path in (ROOT / "benchmarks").rglob("*"):
         if path.suffix in (".json", ".jsonl", ".md"):
             target = tmp_path / path.relative_to(ROOT)
@@ -159,7 +161,7 @@ def unmarked(text: str, figures: Any) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("README.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES, ROOT / "benchmarks/README.md"])
 def test_no_measured_number_stands_outside_a_figure(figures: Any, path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
     allowed = ALLOWED.get(name, {})
@@ -192,7 +194,7 @@ def test_other_numbers_are_not(figures: Any, text: str) -> None:
     assert not unmarked(text, figures)
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("README.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES, ROOT / "benchmarks/README.md"])
 def test_comments_do_not_break_the_page(path: Path) -> None:
     """A comment at the beginning of a line ends a paragraph in Markdown, so there it must stand alone."""
     for line in path.read_text().splitlines():

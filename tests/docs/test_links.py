@@ -172,7 +172,7 @@ def test_other_links_are_not(text: str) -> None:
         ("See docs/spec/hy_worldplay.md, sections 3.4 to 3.99.", 1),
         ("See docs/spec/hy_worldplay.md,\n    section 99.", 1),
         ("See docs/spec/nowhere.md, section 1.", 1),
-        ("See docs/freedoom.md#nowhere.", 1),
+        ("See docs/worlds/freedoom.md#nowhere.", 1),
         ("See section 3.", 1),
         ("See arXiv 2605.31158, section 99.", 0),
     ],

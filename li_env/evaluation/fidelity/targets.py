@@ -1,7 +1,7 @@
 """The bars that the freedoom world has to clear, and which number of the report each of them reads.
 
-Their numbers stand in docs/freedoom.md#how-close-it-comes-to-the-game. All are of held-out maps, with memory, in the
-shipped number of steps unless said otherwise:
+Their numbers stand in docs/worlds/freedoom.md#how-close-it-comes-to-the-game. All are of held-out maps, with memory,
+in the shipped number of steps unless said otherwise:
 
 - next chunk, walk: mean PSNR of the chunk after a real past of the kind ``walk``.
 - next chunk, way back: the same where ``out_and_back`` returns to poses that have left the recent window.

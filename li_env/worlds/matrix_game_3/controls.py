@@ -1,7 +1,7 @@
 """Camera motions of whole latents as keys and mouse, and where they lead.
 
 One motion is held for the four frames of a latent. Keys are pressed or not and the mouse turns a limited way, so not
-every motion is possible; `possible_motion` is what happens instead. The full table is in docs/matrix_game_3.md.
+every motion is possible; `possible_motion` is what happens instead. The full table is in docs/worlds/matrix_game_3.md.
 
 Headings are averaged before they are wrapped and places kept in float64, where the original walks backwards for one
 frame at 180 degrees and rounds (`kinematics.next_pose`).
