@@ -14,63 +14,9 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.pose_track import PoseTrack
 
 Item = TypeVar("Item")
-
-
-class _PoseBuffer:
-    """Room for poses, and how much of it is taken by the longest track that lives here."""
-
-    def __init__(self, capacity: int) -> None:
-        self.poses = np.empty((capacity, 4, 4))
-        self.places = np.empty((2, 3, capacity), dtype=np.float32)
-        self.used = 0
-
-
-class PoseTrack:
-    """Camera-to-world poses of the latents so far; append-only, a fork is another reference."""
-
-    __slots__ = ("_buffer", "_length")
-
-    def __init__(self, poses: np.ndarray | None = None) -> None:
-        self._buffer, self._length = _PoseBuffer(16), 0
-        if poses is not None:
-            grown = self.append(poses)
-            self._buffer, self._length = grown._buffer, grown._length
-
-    def __len__(self) -> int:
-        return self._length
-
-    @property
-    def poses(self) -> np.ndarray:
-        """All poses [n, 4, 4] float64, read-only, without a copy."""
-        view = self._buffer.poses[: self._length]
-        view.flags.writeable = False
-        return view
-
-    @property
-    def places(self) -> np.ndarray:
-        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches through all."""
-        view = self._buffer.places[..., : self._length]
-        view.flags.writeable = False
-        return view
-
-    def append(self, poses: np.ndarray) -> PoseTrack:
-        """This track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""
-        poses = np.asarray(poses, dtype=np.float64)
-        if poses.ndim != 3 or poses.shape[1:] != (4, 4):
-            raise ValueError(f"poses: shape {poses.shape} is not [n, 4, 4]")
-        buffer, length = self._buffer, self._length + len(poses)
-        if buffer.used != self._length or length > len(buffer.poses):
-            buffer = _PoseBuffer(max(2 * length, 16))
-            buffer.poses[: self._length] = self._buffer.poses[: self._length]
-            buffer.places[..., : self._length] = self._buffer.places[..., : self._length]
-        buffer.poses[self._length : length] = poses
-        buffer.places[..., self._length : length] = poses[:, :3, 2:].T
-        buffer.used = length
-        track = PoseTrack.__new__(PoseTrack)
-        track._buffer, track._length = buffer, length
-        return track
 
 
 class _SharedList(Generic[Item]):

@@ -124,3 +124,17 @@ def _checked(what: str, cls: type[ChunkPlan | AttentionPlan], data: Any) -> Mapp
     if missing := [key for key in needed if key not in data]:
         raise ValueError(f"{what}: key {missing[0]!r} is missing; needed: {', '.join(needed)}")
     return data
+
+
+def attention_density(plan: ChunkPlan, latents: int) -> float:
+    """Pairs of latents that attend to each other in a chunk of ``latents``, as a share of those in dense attention.
+
+    Counts the context pass, in which the context attends to itself, and every denoising step, in which the chunk
+    attends to the context and to itself. Text and blocks that stay dense are left out; selected tiles count with their
+    nominal share.
+    """
+    context, steps, attention = len(plan.temporal) + len(plan.memory), plan.steps, plan.attention
+    current = steps * latents * latents
+    dense = context**2 + steps * latents * context + current
+    kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current
+    return kept / dense

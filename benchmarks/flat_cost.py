@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
-from li_env.accel.runtime.engine import STAGES
-from li_env.accel.runtime.report import device_name
+from li_env.accel.runtime.chunk import STAGES
+from li_env.accel.runtime.machine import device_name
 from li_env.files import write_json
 
 

@@ -36,8 +36,9 @@ from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import PLANNED_TOGETHER, STAGES
-from li_env.accel.runtime.report import device_name
+from li_env.accel.runtime.chunk import STAGES
+from li_env.accel.runtime.engine import PLANNED_TOGETHER
+from li_env.accel.runtime.machine import device_name
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.files import write_json
 from li_env.infos import RegimeCode

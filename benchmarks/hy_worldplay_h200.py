@@ -41,12 +41,13 @@ from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchroni
 from provenance import provenance
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import CameraMotion, follow, parse_trajectory
-from li_env.accel.history import PoseTrack
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.planner import Planner
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.runtime.report import device_name
+from li_env.accel.runtime.machine import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
 from li_env.worlds.common.stub_codec import StubCodec

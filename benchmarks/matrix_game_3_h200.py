@@ -37,11 +37,11 @@ from provenance import provenance
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.history import PoseTrack
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.planner import Planner
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.runtime.report import device_name
+from li_env.accel.runtime.machine import device_name
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
 from li_env.worlds.matrix_game_3.build import random_world

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from li_env.accel.runtime.report import versions
+from li_env.accel.runtime.machine import versions
 from li_env.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]

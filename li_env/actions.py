@@ -37,8 +37,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits
 from li_env.errors import check_choice
 
 ActionSpaceName = Literal["discrete", "continuous", "keyboard_mouse"]

@@ -20,7 +20,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.runtime.engine import Engine, PlannedChunk
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import WorldModel
 from li_env.actions import ActionMapper
 from li_env.errors import check_choice, check_keys, check_whole

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import torch
 
-from li_env.accel.runtime.engine import ChunkResult, Frames, PlannedChunk
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import ChunkResult, Frames, PlannedChunk
+from li_env.accel.world_spec import WorldSpec
 
 if TYPE_CHECKING:  # state.py imports this module
     from li_env.state import EpisodeState

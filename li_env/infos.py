@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.runtime.engine import STAGES
-from li_env.accel.runtime.report import attention_density
+from li_env.accel.plan import attention_density
+from li_env.accel.runtime.chunk import STAGES
 from li_env.frames import frame_times, intrinsics
 from li_env.state import EpisodeState, StepRecord, latent_rows
 

@@ -13,8 +13,8 @@ import torch
 from li_env.accel.device import compact
 from li_env.accel.geometry.camera import motion_table
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.runtime.engine import Frames, GenerationState, PlannedChunk
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import Frames, GenerationState, PlannedChunk
+from li_env.accel.world_spec import WorldSpec
 from li_env.frames import on_host
 from li_env.tasks.task import Task, TaskState
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.accel.geometry.camera import CameraMotion, move, relative_motion
-from li_env.accel.world import ChunkRequest, MotionLimits, MotionRequest, WorldSpec
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits, move, relative_motion
+from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.accel.world_spec import WorldSpec
 
 ROOM_HALF_SIZE = 4.0  # metres from the centre to a wall
 BODY_RADIUS = 0.5

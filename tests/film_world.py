@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 from tests.analytic_world import SPEC, AnalyticWorld
 
 SHAPES = {"freedoom": (4, 4, 1), "hy_worldplay": (4, 4, 4), "matrix_game_3": (15, 10, 4), "start alone": (1, 2, 4)}

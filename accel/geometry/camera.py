@@ -1,4 +1,4 @@
-"""Camera motion: the rigid transforms between the poses of consecutive latents, and the trajectory grammar.
+"""Camera motion: the rigid transforms between the poses of consecutive latents.
 
 Poses are camera-to-world 4x4 float64 matrices with OpenCV axes (x right, y down, z forward) acting on column vectors.
 The motion of one latent rotates first (yaw about the camera's y axis, then pitch about its x axis) and then translates
@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:  # world.py imports this module
-    from li_env.accel.world import MotionLimits
-
-MAX_TRAJECTORY_LATENTS = 1_000_000
-"""Longest trajectory that `parse_trajectory` accepts: a mistyped count must not fill the memory."""
-
 
 POLE = 89.0
 """Degrees that a camera may look up or down: it stops short of the poles, beyond which it would be upside down."""
@@ -48,6 +40,15 @@ class CameraMotion:
     def is_finite(self) -> bool:
         """Whether no component is NaN or infinite."""
         return all(map(isfinite, (self.yaw, self.pitch, self.right, self.forward)))
+
+
+@dataclass(frozen=True)
+class MotionLimits:
+    """Motion of one latent when a key is held or a continuous action is at 1."""
+
+    translation: float
+    rotation: float
+    pitch: bool
 
 
 STILL = CameraMotion()
@@ -148,51 +149,3 @@ def relative_motion(pose_a: np.ndarray, pose_b: np.ndarray) -> CameraMotion:
         right=float(rotation[:, 0] @ shift),
         forward=float(rotation[:, 2] @ shift),
     )
-
-
-def parse_trajectory(text: str, limits: MotionLimits) -> tuple[CameraMotion, ...]:
-    """Read a trajectory such as ``"w-31, right-4"``: one motion per latent.
-
-    Grammar: ``name-count`` commands separated by commas; names ``w s a d`` (forward, backward, left, right), ``left
-    right`` (turn) and, where the world has pitch, ``up down`` (look). The count is a whole number of latents. Blanks
-    around the parts are ignored and so is an empty command, as long as one is left.
-
-    Raises:
-        ValueError: with the position (1 is the first character), the text found there and what is allowed.
-    """
-    keys = {
-        "w": CameraMotion(forward=limits.translation),
-        "s": CameraMotion(forward=-limits.translation),
-        "a": CameraMotion(right=-limits.translation),
-        "d": CameraMotion(right=limits.translation),
-        "left": CameraMotion(yaw=-limits.rotation),
-        "right": CameraMotion(yaw=limits.rotation),
-    }
-    if limits.pitch:
-        keys["up"] = CameraMotion(pitch=limits.rotation)
-        keys["down"] = CameraMotion(pitch=-limits.rotation)
-    motions: list[CameraMotion] = []
-    start = 0
-    for part in text.split(","):
-        command = part.strip()
-        position = start + len(part) - len(part.lstrip()) + 1
-        start += len(part) + 1
-        if not command:
-            continue
-        name, dash, count = (piece.strip() for piece in command.partition("-"))
-        if name not in keys:
-            why = "; this world cannot look up or down" if name in ("up", "down") else ""
-            raise ValueError(f"trajectory: {name!r} at character {position}: use one of {', '.join(keys)}{why}")
-        if not dash or not (count.isascii() and count.isdigit() and len(count) < 10):
-            raise ValueError(
-                f"trajectory: {command!r} at character {position}: write {name}-COUNT, "
-                "COUNT being a whole number of latents such as 4"
-            )
-        if len(motions) + int(count) > MAX_TRAJECTORY_LATENTS:
-            raise ValueError(
-                f"trajectory: {command!r} at character {position}: more than {MAX_TRAJECTORY_LATENTS:,} latents in all"
-            )
-        motions += [keys[name]] * int(count)
-    if not motions:
-        raise ValueError(f"trajectory: {text!r} has no motion: write commands such as w-31, right-4")
-    return tuple(motions)

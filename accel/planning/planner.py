@@ -12,26 +12,20 @@ from dataclasses import replace
 import numpy as np
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import follow_many, inverse
 from li_env.accel.geometry.frustum import FrustumSampler, ViewOverlap
-from li_env.accel.history import History, PoseTrack
+from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan, Regime
-from li_env.accel.planning.denoising import ATTENTION_POLICIES, DENOISING_POLICIES
-from li_env.accel.planning.window import TEMPORAL_POLICIES
-from li_env.accel.retrieval.base import (
-    MAX_SEARCHED,
-    FovGate,
-    NearestView,
-    RetrievalChoice,
-    RetrievalPolicy,
-    RetrievalRequest,
-    view_centres,
-)
+from li_env.accel.planning.attention import ATTENTION_POLICIES
+from li_env.accel.planning.denoising import DENOISING_POLICIES
+from li_env.accel.planning.window import WINDOW_POLICIES
+from li_env.accel.pose_track import PoseTrack
+from li_env.accel.retrieval.base import RetrievalChoice, RetrievalPolicy, RetrievalRequest
 from li_env.accel.retrieval.coverage import Coverage
+from li_env.accel.retrieval.nearest_view import FovGate, NearestView
 from li_env.accel.retrieval.slots import GatedSlots, ViewSlots
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 
-MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], RetrievalPolicy]] = {
+RETRIEVAL_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], RetrievalPolicy]] = {
     "nearest_view": lambda spec, overlap, config: PLAIN_RULES[spec.memory_rule](spec, overlap, config),
     "fov_gate": lambda spec, overlap, config: GATED_RULES[spec.memory_rule](spec, overlap, config),
     "coverage": lambda spec, overlap, config: Coverage(spec, config),  # it needs to know points, not shares
@@ -41,9 +35,6 @@ MEMORY_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], Retri
 PLAIN_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": NearestView, "slots": ViewSlots}
 GATED_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": FovGate, "slots": GatedSlots}
 """The model's own rule and the release's gate on it, by `WorldSpec.memory_rule`."""
-
-_SURROUNDINGS = 4
-"""Latents of the recent past, and as many retrieved ones at most, that show a world the place around the camera."""
 
 
 class Planner:
@@ -69,8 +60,8 @@ class Planner:
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
         self._plain = PLAIN_RULES[spec.memory_rule](spec, overlap)
-        self._window = TEMPORAL_POLICIES[config.window](spec, config)
-        self._memory = MEMORY_POLICIES[config.memory](spec, overlap, config)
+        self._window = WINDOW_POLICIES[config.window](spec, config)
+        self._retrieval = RETRIEVAL_POLICIES[config.memory](spec, overlap, config)
         own = config.revisit == "memory" or config.memory == config.revisit
         self._revisit = None if own else Coverage(spec, config)
         self._denoising = DENOISING_POLICIES[config.denoising](spec)
@@ -104,60 +95,8 @@ class Planner:
             plans[index] = self._decide(requests[index], choice, dynamics[index], warm=False)
         return [plans[index] for index in range(len(requests))]
 
-    def surroundings(self, track: PoseTrack, pose: np.ndarray, arrival: np.ndarray) -> tuple[int, ...]:
-        """Latents that show where a motion goes: older ones that look that way, then the most recent ones.
-
-        ``pose`` and ``arrival`` [4, 4] are the camera now and where the motion would end. Returns at most eight
-        indices, increasing; none at the start of an episode.
-        """
-        return self.surroundings_of([track], pose[None], arrival[None])[0]
-
-    def surroundings_of(
-        self, tracks: Sequence[PoseTrack], poses: np.ndarray, arrivals: np.ndarray
-    ) -> list[tuple[int, ...]]:
-        """`surroundings` for w worlds at once: ``poses`` and ``arrivals`` [w, 4, 4]."""
-        lengths = [len(track) for track in tracks]
-        ends = [max(0, length - _SURROUNDINGS) for length in lengths]
-        starts = [max(0, end - MAX_SEARCHED) for end in ends]
-        near = self._nearest(tracks, starts, ends, poses, arrivals)
-        return [(*row, *range(end, length)) for row, end, length in zip(near, ends, lengths, strict=True)]
-
-    def _nearest(
-        self,
-        tracks: Sequence[PoseTrack],
-        starts: Sequence[int],
-        ends: Sequence[int],
-        poses: np.ndarray,
-        arrivals: np.ndarray,
-    ) -> list[list[int]]:
-        """The `_SURROUNDINGS` latents of each track between start and end that look nearest to where it goes."""
-        few = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
-        many = [index for index, row in enumerate(few) if len(row) > _SURROUNDINGS]
-        if not many:
-            return few
-        distance = self.spec.view_distance
-        shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
-        # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the motion ends where
-        # it began, up to rounding, it is what lies ahead.
-        walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
-        turn = np.zeros((len(many), 1, 4))
-        turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
-        looks = view_centres(follow_many(poses[many], turn)[:, 0], distance)
-        views = np.full((len(many), max(len(few[index]) for index in many), 3, 2), np.inf)  # direction, position
-        for row, index in enumerate(many):
-            views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
-        away = views[..., 1] + 0.5 * distance * views[..., 0] - looks[:, None]
-        squares = np.einsum("wgi,wgi->wg", away, away)
-        picks = []
-        for _ in range(_SURROUNDINGS):  # of equals the oldest
-            picks.append(squares.argmin(axis=1))
-            squares[np.arange(len(many)), picks[-1]] = np.inf
-        for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):
-            few[index] = [starts[index] + offset for offset in chosen]
-        return few
-
     def _choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        choices = self._memory.choose(requests)
+        choices = self._retrieval.choose(requests)
         if self._revisit is None:
             return choices
         judged = self._revisit.choose(requests)

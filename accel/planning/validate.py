@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from li_env.accel.plan import AttentionKind, ChunkPlan, Regime
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_mapping, shown
 
 

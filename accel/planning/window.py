@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from li_env.accel.budget import most_recent_latents
 from li_env.accel.config import AccelConfig
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 
 
 class WindowPolicy(Protocol):
@@ -68,14 +69,7 @@ class AdaptiveWindow:
         return f"latents change by {dynamics:.3g}, so the window is {self.chunks(dynamics)} of {self._chunks} chunks"
 
 
-def most_recent_latents(spec: WorldSpec, config: AccelConfig) -> int:
-    """Most latents that the recent window may hold."""
-    if config.window_chunks is None:
-        return spec.temporal_latents
-    return min(spec.temporal_latents, config.window_chunks * spec.chunk_latents)
-
-
-TEMPORAL_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], WindowPolicy]] = {
+WINDOW_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], WindowPolicy]] = {
     "fixed": FixedWindow,
     "adaptive": AdaptiveWindow,
 }

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
-from li_env.accel.world import WorldSpec
+from li_env.accel.retrieval.base import _BLOCK, MAX_CANDIDATES, MAX_SEARCHED, RetrievalRequest, queries_of, view_centres
+from li_env.accel.world_spec import WorldSpec
 
 PER_QUERY = 4
 """Groups nearest to the first, to the middle and to the last coming view, each."""
@@ -69,3 +69,50 @@ def _nearest(centres: np.ndarray, place: np.ndarray, distance: float) -> np.ndar
     keys |= np.arange(keys.shape[1], dtype=np.int32)
     # No two keys are equal, so the choice does not depend on how the partition works.
     return np.partition(keys, PER_QUERY - 1, axis=1)[:, :PER_QUERY] & ((1 << _INDEX_BITS) - 1)
+
+
+def nearest_groups(
+    request: RetrievalRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES
+) -> np.ndarray:
+    """Indices (increasing) of the groups that are worth comparing: at most ``count``.
+
+    Of the groups of ``size`` latents that lie wholly before ``request.before`` (the latest `MAX_SEARCHED` of them),
+    those whose centre of view, half the view distance in front of the camera, is nearest to the centre of view
+    of a coming pose. Near centres mean near positions and like directions, so this keeps what overlaps most at the
+    price of one subtraction per group.
+    """
+    return nearest_groups_of([request], size, view_distance, count)[0]
+
+
+def nearest_groups_of(
+    requests: Sequence[RetrievalRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
+) -> list[np.ndarray]:
+    """`nearest_groups` for many worlds."""
+    found, kinds = [], dict[int, list[int]]()
+    for index, request in enumerate(requests):
+        end = request.before // size
+        found.append(np.arange(max(0, end - MAX_SEARCHED), end))
+        if len(found[-1]) > count:
+            kinds.setdefault(len(request.next_poses), []).append(index)
+    for members in kinds.values():
+        for start in range(0, len(members), _BLOCK):
+            block = members[start : start + _BLOCK]
+            near = _nearest_columns([requests[i] for i in block], [found[i] for i in block], size, view_distance, count)
+            for index, columns in zip(block, near, strict=True):
+                found[index] = found[index][columns]
+    return found
+
+
+def _nearest_columns(
+    requests: Sequence[RetrievalRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
+) -> np.ndarray:
+    """Columns [w, ``count``] of each world's ``groups``, increasing; every world has more than ``count``."""
+    views = np.full((len(requests), max(map(len, groups)), 3, 2), np.inf)  # direction, position
+    for row, (request, own) in enumerate(zip(requests, groups, strict=True)):
+        middle = slice(own[0] * size + size // 2, own[-1] * size + size, size)
+        views[row, : len(own)] = request.track.poses[middle, :3, 2:]
+    wanted = view_centres(np.stack([queries_of(request.next_poses) for request in requests]), view_distance)
+    away = wanted[:, :, None] - (views[..., 1] + 0.5 * view_distance * views[..., 0])[:, None]
+    # Rounded: of equal places the oldest first.
+    distance = np.einsum("wqgi,wqgi->wqg", away, away).min(axis=1).round(9)
+    return np.sort(np.argsort(distance, axis=1, kind="stable")[:, :count], axis=1)

@@ -12,18 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.visibility import VisibilitySampler
-from li_env.accel.retrieval.base import (
-    RetrievalChoice,
-    RetrievalRequest,
-    memory_latents,
-    queries_of,
-    threshold,
-    view_centres,
-)
+from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest, queries_of, view_centres
 from li_env.accel.retrieval.candidates import shortlist
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 
 POINTS = 128
 """Sample points in the coming views together."""

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from li_env.accel.budget import threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.frustum import ViewOverlap
-from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest, nearest_groups, threshold
-from li_env.accel.world import WorldSpec
+from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest
+from li_env.accel.retrieval.candidates import nearest_groups
+from li_env.accel.world_spec import WorldSpec
 
 VIEW_STEP = 2
 """Coming latents between the views of two slots, counted back from the last one."""

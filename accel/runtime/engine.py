@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,85 +22,22 @@ from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
+from li_env.accel.retrieval.motion_context import motion_contexts
 from li_env.accel.runtime.ambient import own_torch_state
+from li_env.accel.runtime.chunk import ChunkResult, Frames, GenerationState, PlannedChunk
+from li_env.accel.runtime.clock import StageClock
 from li_env.accel.runtime.forks import refuse_lost_gpu
 from li_env.accel.runtime.latent_change import examine, smoothed
 from li_env.accel.runtime.noise import standard_normal
 from li_env.accel.runtime.promises import check_device, check_frames, check_latents
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel, WorldSpec
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
+from li_env.accel.world_spec import WorldSpec
 
-Frames = Any
-"""uint8 [T, H, W, 3], RGB: an array, or a tensor on the world's device where the engine was asked for that."""
-
-STAGES = ("motion", "plan", "generate", "decode")
-"""Keys of `ChunkResult.milliseconds`, in the order in which the stages run."""
-
-PLANNED_TOGETHER = 128
+PLANNER_MICRO_BATCH = 128
 """Episodes planned at a time: where a world takes them as they come, a GPU begins with the first ones meanwhile."""
 
 MOST_PLANNERS = 64
 """Settings whose planners are kept."""
-
-
-@dataclass(frozen=True, eq=False)
-class GenerationState:
-    """Everything about one episode between two steps.
-
-    Attributes:
-        scene: what the world prepared at the start.
-        history: latents, poses and motions so far.
-        stream: state of the streaming decoder.
-        seed: of the noise.
-        pose: [4, 4] camera-to-world float64, of the last frame (of the start before chunk 0).
-        chunk: index of the chunk to make next.
-        degenerated: whether the world has produced a number that is not finite.
-        config: the acceleration settings of this episode; ``None`` leaves them to the engine that steps it.
-    """
-
-    scene: Scene
-    history: History
-    stream: DecodeStream
-    seed: int
-    pose: np.ndarray
-    chunk: int
-    degenerated: bool
-    config: AccelConfig | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedChunk:
-    """What is known of a chunk before a frame of it exists.
-
-    Attributes:
-        plan: the planner's decisions.
-        poses: [n, 4, 4] float64, one per latent.
-        motions: the motions that really happen (one per latent after the first of the episode).
-        commanded: the motions asked for.
-    """
-
-    plan: ChunkPlan
-    poses: np.ndarray
-    motions: tuple[CameraMotion, ...]
-    commanded: tuple[CameraMotion, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ChunkResult(PlannedChunk):
-    """One finished chunk of one episode.
-
-    Attributes:
-        frames: uint8 [T, H, W, 3] RGB; an array, or a tensor if the engine keeps frames on the device.
-        latents: [n, C, h, w], finite.
-        degenerated: whether latents or motions had to be repaired because they were not finite.
-        milliseconds: time by stage (`STAGES`): this episode's equal share of the time of its batch. On a GPU the time
-            of ``generate`` and ``decode`` is the device's own, so that work of the host beside it does not count;
-            planning is the host's, most of it beside the device in a large batch.
-    """
-
-    frames: Frames
-    latents: torch.Tensor
-    degenerated: bool
-    milliseconds: dict[str, float]
 
 
 class Engine:
@@ -190,7 +124,7 @@ class Engine:
         commanded = self._check_motions(states, motions)
         if plans is not None:
             check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
-        clock = _Clock(len(states), self.world.device)
+        clock = StageClock(len(states), self.world.device)
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
@@ -252,8 +186,11 @@ class Engine:
         requests = []
         arrivals = [path[-1] for path in self._paths(states, commanded)]
         now = np.stack([state.pose for state in states]) if states else np.zeros((0, 4, 4))
-        places = self.planner.surroundings_of(
-            [state.history.track for state in states], now, np.stack(arrivals) if states else now
+        places = motion_contexts(
+            [state.history.track for state in states],
+            now,
+            np.stack(arrivals) if states else now,
+            self.world.spec.view_distance,
         )
         recent = self._gather(states, places)
         for state, moves, shown, latents in zip(states, commanded, places, recent, strict=True):
@@ -299,15 +236,15 @@ class Engine:
         plans: Sequence[ChunkPlan] | None,
         noises: Sequence[torch.Tensor],
         paths: list[PlannedChunk],
-        clock: _Clock,
+        clock: StageClock,
     ) -> Iterator[ChunkRequest]:
         """Plan part by part, so that a device can begin with the first one; what was decided goes into ``paths``.
 
         ``moves`` are (poses, feasible motions, commanded motions) of every episode.
         """
         moves = list(moves)
-        for start in range(0, max(1, len(states)), PLANNED_TOGETHER):
-            part = slice(start, start + PLANNED_TOGETHER)
+        for start in range(0, max(1, len(states)), PLANNER_MICRO_BATCH):
+            part = slice(start, start + PLANNER_MICRO_BATCH)
             own, began = states[part], time.perf_counter()
             decided = self._plan(own, [poses for poses, _, _ in moves[part]]) if plans is None else list(plans[part])
             clock.add("plan", began)
@@ -426,50 +363,6 @@ class Engine:
         )
         if not rigid:
             raise ValueError(f"poses[{index}]: {matrix.tolist()} is not allowed; use a rigid 4x4 camera-to-world pose")
-
-
-class _Clock:
-    """Time between stages, shared equally by the episodes of a batch."""
-
-    def __init__(self, episodes: int, device: torch.device) -> None:
-        self.milliseconds: dict[str, float] = {}
-        self._episodes, self._last = max(1, episodes), time.perf_counter()
-        self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-        self._events: list[tuple[str, torch.cuda.Event]] = []
-
-    def stop(self, stage: str) -> None:
-        """The end of a stage that ends with values on the host."""
-        now = time.perf_counter()
-        self.milliseconds[stage] = 1000.0 * (now - self._last) / self._episodes
-        self._last = now
-        self._record(stage)
-
-    def add(self, stage: str, began: float) -> None:
-        """A part of a stage of the host that is cut into parts and lies in between others."""
-        spent = time.perf_counter() - began
-        if stage not in self.milliseconds:
-            self._record(stage)
-        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + 1000.0 * spent / self._episodes
-        self._last += spent
-
-    def mark(self, stage: str) -> None:
-        """The end of handing a stage to the device, which carries it out when it gets there."""
-        if self._stream is None:
-            self.stop(stage)
-        self._record(stage)
-
-    def finish(self) -> None:
-        """The device has done everything that was marked."""
-        for (_, before), (stage, after) in pairwise(self._events):
-            if stage not in self.milliseconds:
-                after.synchronize()
-                self.milliseconds[stage] = before.elapsed_time(after) / self._episodes
-
-    def _record(self, stage: str) -> None:
-        if self._stream is not None:
-            event = torch.cuda.Event(enable_timing=True)
-            event.record(self._stream)
-            self._events.append((stage, event))
 
 
 def _decoded_frames(spec: WorldSpec, chunk: int) -> int:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_args
 
-import numpy as np
 import torch
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.plan import ChunkPlan, Regime
-from li_env.accel.runtime.engine import STAGES, ChunkResult
-from li_env.accel.world import WorldSpec
+from li_env.accel.plan import Regime, attention_density
+from li_env.accel.runtime.chunk import STAGES, ChunkResult
+from li_env.accel.runtime.machine import device_name, peak_memory, versions
+from li_env.accel.world_spec import WorldSpec
 
 
 class RolloutReport:
@@ -78,48 +75,3 @@ class RolloutReport:
     def _mean(self, key: str, default: float) -> float:
         values = [float(chunk[key]) for chunk in self._chunks]
         return sum(values) / len(values) if values else default
-
-
-def attention_density(plan: ChunkPlan, latents: int) -> float:
-    """Pairs of latents that attend to each other in a chunk of ``latents``, as a share of those in dense attention.
-
-    Counts the context pass, in which the context attends to itself, and every denoising step, in which the chunk
-    attends to the context and to itself. Text and blocks that stay dense are left out; selected tiles count with their
-    nominal share.
-    """
-    context, steps, attention = len(plan.temporal) + len(plan.memory), plan.steps, plan.attention
-    current = steps * latents * latents
-    dense = context**2 + steps * latents * context + current
-    kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current
-    return kept / dense
-
-
-def peak_memory(device: torch.device) -> dict[str, float]:
-    """Most memory used so far, in MiB: ``process`` (where the system tells) and ``gpu`` (on CUDA: by torch tensors)."""
-    peak: dict[str, float] = {}
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        pass
-    else:
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kibibytes on Linux
-        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    if device.type == "cuda":
-        peak["gpu"] = torch.cuda.max_memory_allocated(device) / 2**20
-    return peak
-
-
-def device_name(device: torch.device) -> str:
-    """A name for people, e.g. of the GPU, or of the processor with its number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} ({torch.get_num_threads()} threads)"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    try:
-        own = version("li-env")
-    except PackageNotFoundError:  # a bare checkout
-        own = "not installed"
-    return {"li_env": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}

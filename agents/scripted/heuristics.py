@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.world import WorldSpec
+from li_env.accel.world_spec import WorldSpec
 from li_env.agents.base import DrawingAgent
 from li_env.agents.macro_actions import MacroActions
 from li_env.rollouts import View

@@ -42,7 +42,7 @@ class Arguments:
 def run(arguments: Arguments) -> None:
     """Roll out, write, and print the summary."""
     from li_env.accel.config import AccelConfig
-    from li_env.accel.geometry.camera import parse_trajectory
+    from li_env.accel.geometry.trajectory import parse_trajectory
     from li_env.errors import check_folder
     from li_env.validation import MOST_SEED, check_text, check_whole
     from li_env.worlds.registry import load_world

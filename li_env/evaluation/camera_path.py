@@ -13,7 +13,8 @@ import numpy as np
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.runtime.engine import ChunkResult, Engine
+from li_env.accel.runtime.chunk import ChunkResult
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.accel.world_wrapper import WorldWrapper
 from li_env.evaluation.bench.settings import REFERENCE, BenchSettings

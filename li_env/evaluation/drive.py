@@ -11,9 +11,11 @@ from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.runtime.engine import ChunkResult, Engine, GenerationState
+from li_env.accel.runtime.chunk import ChunkResult, GenerationState
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import RolloutReport
-from li_env.accel.world import WorldModel, WorldSpec
+from li_env.accel.world import WorldModel
+from li_env.accel.world_spec import WorldSpec
 from li_env.actions import ActionMapper
 from li_env.episodes import EpisodeRunner
 from li_env.frames import engine_frames, fresh_frames

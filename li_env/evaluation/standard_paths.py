@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits
 from li_env.errors import check_choice
 
 TRAJECTORIES = ("left-right", "forward-backward", "square", "random")

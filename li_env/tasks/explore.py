@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.runtime.engine import PlannedChunk
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.world_spec import WorldSpec
 from li_env.tasks.seen_area import SeenArea, ViewWedge
 from li_env.tasks.task import BaseTask, Opening
 

@@ -19,8 +19,8 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.geometry.camera import CameraMotion, move
-from li_env.accel.runtime.engine import PlannedChunk
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.world_spec import WorldSpec
 from li_env.errors import check_keys
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D

@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.runtime.engine import PlannedChunk
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.world_spec import WorldSpec
 
 TaskState = Any
 """Opaque, immutable: what a task knows about one moment of one episode."""

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import WorldModel, WorldSpec
+from li_env.accel.world import WorldModel
+from li_env.accel.world_spec import WorldSpec
 from li_env.state import check_pose
 
 METHODS = ("start", "feasible_motions", "generate", "decode")

@@ -12,7 +12,8 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.runtime.engine import Engine, GenerationState
+from li_env.accel.runtime.chunk import GenerationState
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
 from li_env.images import fit_image
 from li_env.metrics import psnr

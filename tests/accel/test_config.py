@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from li_env.accel.config import CHOICES, AccelConfig, preset_names
-from li_env.accel.planning.planner import MEMORY_POLICIES
+from li_env.accel.planning.planner import RETRIEVAL_POLICIES
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -20,7 +20,7 @@ def test_off_is_the_plain_model() -> None:
 
 
 def test_policies_have_the_words_of_the_settings() -> None:
-    assert tuple(MEMORY_POLICIES) == CHOICES["memory"]
+    assert tuple(RETRIEVAL_POLICIES) == CHOICES["memory"]
 
 
 def test_none_stands_for_the_number_of_the_world() -> None:

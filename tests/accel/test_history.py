@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.history import History, PoseTrack
+from li_env.accel.history import History
+from li_env.accel.pose_track import PoseTrack
 
 
 def numbered(start: int, count: int) -> np.ndarray:

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig, preset_names
-from li_env.accel.geometry.camera import CameraMotion, follow, parse_trajectory
-from li_env.accel.history import History, PoseTrack
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.trajectory import parse_trajectory
+from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
+from li_env.accel.pose_track import PoseTrack
 from tests.accel.retrieval.test_base import wander
 from tests.analytic_world import SPEC
 

@@ -6,8 +6,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import STILL, CameraMotion, MotionLimits
 from li_env.actions import ACTION_SPACES, DISCRETE_ACTIONS, ActionMapper
 
 FLAT = MotionLimits(translation=0.75, rotation=15.0, pitch=False)

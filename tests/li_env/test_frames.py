@@ -9,7 +9,8 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import Engine, PlannedChunk
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
 from li_env.frames import engine_frames, episode_frames, frame_poses, intrinsics
 from li_env.recording import read_video

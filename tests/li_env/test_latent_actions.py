@@ -12,8 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
-from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import STILL, CameraMotion, MotionLimits
 from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.env import LightInteractionEnv
 from li_env.latent_actions import LatentActions

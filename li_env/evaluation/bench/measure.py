@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.accel.plan import ChunkPlan
-from li_env.accel.runtime.engine import STAGES, ChunkResult, Engine
-from li_env.accel.runtime.report import attention_density
+from li_env.accel.plan import ChunkPlan, attention_density
+from li_env.accel.runtime.chunk import STAGES, ChunkResult
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.peak_memory import PeakMemory
 from li_env.evaluation.bench.quality import Quality, rate

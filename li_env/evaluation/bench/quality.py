@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from li_env import metrics
-from li_env.accel.runtime.engine import ChunkResult
-from li_env.accel.world import MotionLimits, WorldSpec
+from li_env.accel.geometry.camera import MotionLimits
+from li_env.accel.runtime.chunk import ChunkResult
+from li_env.accel.world_spec import WorldSpec
 from li_env.frames import engine_frames, fresh_frames
 
 

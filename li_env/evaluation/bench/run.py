@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.runtime.report import device_name, versions
+from li_env.accel.runtime.machine import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.measure import Measured, measure
 from li_env.evaluation.bench.plots import write_sweep

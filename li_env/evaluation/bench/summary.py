@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from li_env.accel.plan import Regime
-from li_env.accel.runtime.engine import STAGES
-from li_env.accel.world import WorldSpec
+from li_env.accel.runtime.chunk import STAGES
+from li_env.accel.world_spec import WorldSpec
 from li_env.evaluation.bench.measure import Measured
 from li_env.evaluation.bench.quality import Quality
 from li_env.evaluation.bench.settings import Variant

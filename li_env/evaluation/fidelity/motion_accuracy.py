@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, follow
-from li_env.accel.runtime.engine import Engine
+from li_env.accel.retrieval.motion_context import motion_context
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.evaluation.fidelity.real_past import RealPast
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
@@ -36,7 +35,6 @@ def motion_accuracy(
         displacement), ``error_blocked_metres`` (of motions that are blocked), ``error_ignored_metres`` (if commands
         simply happened), ``precision`` and ``recall`` of being blocked. None where there is nothing to divide by.
     """
-    engine = Engine(world, AccelConfig.of(settings.preset))
     wanted, true, found = [], [], []
     pasts = [
         RealPast(world, footage.frames[row], latents[row], footage.poses[row]) for row in range(len(footage))
@@ -50,7 +48,9 @@ def motion_accuracy(
                 CameraMotion(yaw=float(yaw), right=float(right), forward=float(forward))
                 for yaw, right, forward in footage.commanded[row, part]
             )
-            shown = engine.planner.surroundings(state.history.track, state.pose, follow(state.pose, moves)[-1])
+            shown = motion_context(
+                state.history.track, state.pose, follow(state.pose, moves)[-1], world.spec.view_distance
+            )
             recent = state.history.latents(shown)
             requests.append(MotionRequest(state.scene, state.pose, moves, recent, state.history.poses[list(shown)]))
         with torch.inference_mode():

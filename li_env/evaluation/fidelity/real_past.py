@@ -11,7 +11,8 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, relative_motion
 from li_env.accel.history import History
-from li_env.accel.runtime.engine import ChunkResult, Engine, GenerationState
+from li_env.accel.runtime.chunk import ChunkResult, GenerationState
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import MotionRequest, WorldModel
 from li_env.accel.world_wrapper import WorldWrapper
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.runtime.report import device_name, versions
+from li_env.accel.runtime.machine import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.evaluation.fidelity import targets as bars_of
 from li_env.evaluation.fidelity.motion_accuracy import motion_accuracy

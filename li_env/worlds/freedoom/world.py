@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from li_env.accel.device import upload
-from li_env.accel.geometry.camera import CameraMotion, motion_table
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.micro_batch import reckoned
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world_spec import WorldSpec
 from li_env.errors import check_choice
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.geometry.camera import STILL, CameraMotion, MotionLimits
 from li_env.accel.geometry.frustum import BallOverlap, ball_points
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionLimits, MotionRequest, WorldSpec
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world_spec import WorldSpec
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
 from li_env.worlds.common.stub_codec import PIXELS
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention

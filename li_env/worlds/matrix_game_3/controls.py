@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits
 from li_env.worlds.matrix_game_3.kinematics import DEAD_ZONE, DEGREES, DIAGONAL_STEP, KEYS, METRES, MOUSE, STEP, walk
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
 

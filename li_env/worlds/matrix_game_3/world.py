@@ -12,7 +12,8 @@ import torch
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.plan import AttentionPlan
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldSpec
+from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.common.streaming_codec import VideoCodec
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.clip import generate_clip

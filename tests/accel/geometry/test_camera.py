@@ -8,18 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import (
-    MAX_TRAJECTORY_LATENTS,
     POLE,
     STILL,
     CameraMotion,
+    MotionLimits,
     follow,
     inverse,
     move,
-    parse_trajectory,
     relative_motion,
     stop_at_poles,
 )
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.trajectory import MAX_TRAJECTORY_LATENTS, parse_trajectory
 from tests.oracle import load_oracle
 
 FLAT = MotionLimits(translation=0.75, rotation=15.0, pitch=False)

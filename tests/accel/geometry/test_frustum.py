@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from li_env.accel.geometry.camera import CameraMotion, follow, inverse, move, parse_trajectory
+from li_env.accel.geometry.camera import CameraMotion, MotionLimits, follow, inverse, move
 from li_env.accel.geometry.frustum import BallOverlap, FrustumSampler, ball_overlap, ball_points
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.trajectory import parse_trajectory
 from tests.oracle import load_oracle
 
 FOV, DISTANCE = (90.0, 64.0), 8.0

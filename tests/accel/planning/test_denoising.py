@@ -8,14 +8,8 @@ import torch
 
 from li_env.accel.config import CHOICES, AccelConfig
 from li_env.accel.plan import AttentionPlan
-from li_env.accel.planning.denoising import (
-    ATTENTION_POLICIES,
-    DENOISING_POLICIES,
-    DENSE,
-    BlockSparseAttention,
-    FullSchedule,
-    ShortenedSchedule,
-)
+from li_env.accel.planning.attention import ATTENTION_POLICIES, DENSE, BlockSparseAttention
+from li_env.accel.planning.denoising import DENOISING_POLICIES, FullSchedule, ShortenedSchedule
 from tests.analytic_world import SPEC
 
 SPARSE = AccelConfig(attention="block_sparse", decode_ratio=0.2, context_ratio=0.3, dense_first_block=False)

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from li_env.accel.budget import most_recent_latents
 from li_env.accel.config import CHOICES, AccelConfig
-from li_env.accel.planning.window import TEMPORAL_POLICIES, AdaptiveWindow, FixedWindow, most_recent_latents
+from li_env.accel.planning.window import WINDOW_POLICIES, AdaptiveWindow, FixedWindow
 from tests.analytic_world import SPEC
 
 LONG = replace(SPEC, temporal_latents=20, context_latents=28)
 
 
 def test_registry_has_the_words_of_the_settings() -> None:
-    assert tuple(TEMPORAL_POLICIES) == CHOICES["window"]
+    assert tuple(WINDOW_POLICIES) == CHOICES["window"]
 
 
 @pytest.mark.parametrize(("chunks", "latents"), [(None, 12), (1, 4), (2, 8), (3, 12), (9, 12)])

@@ -8,9 +8,11 @@ import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
-from li_env.accel.history import PoseTrack
-from li_env.accel.retrieval import base
-from li_env.accel.retrieval.base import MAX_CANDIDATES, NearestView, RetrievalRequest, nearest_groups
+from li_env.accel.pose_track import PoseTrack
+from li_env.accel.retrieval import candidates
+from li_env.accel.retrieval.base import MAX_CANDIDATES, RetrievalRequest
+from li_env.accel.retrieval.candidates import nearest_groups
+from li_env.accel.retrieval.nearest_view import NearestView
 from tests.analytic_world import SPEC
 
 
@@ -61,7 +63,7 @@ def test_long_history_is_bounded_and_keeps_what_overlaps() -> None:
 
 
 def test_search_is_limited_to_the_most_recent_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MAX_SEARCHED", 50)
+    monkeypatch.setattr(candidates, "MAX_SEARCHED", 50)
     found = nearest_groups(request(wander(1204, 3), 1200), 4, 8.0)
     assert len(found) == MAX_CANDIDATES
     assert found.min() >= 297 - 50

@@ -7,7 +7,7 @@ import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
-from li_env.accel.history import PoseTrack
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval import candidates
 from li_env.accel.retrieval.base import RetrievalRequest
 from li_env.accel.retrieval.candidates import MOST, PER_QUERY, shortlist

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import CameraMotion, follow, parse_trajectory
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.geometry.visibility import VisibilitySampler
-from li_env.accel.history import PoseTrack
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.coverage import MAX_RECENT, POINTS, SAME_SIDE, Coverage, _spread
 from tests.accel.retrieval.test_base import wander

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import MotionLimits
 from li_env.accel.geometry.frustum import FrustumSampler
-from li_env.accel.history import PoseTrack
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
-from li_env.accel.world import MotionLimits, WorldSpec
+from li_env.accel.pose_track import PoseTrack
+from li_env.accel.world_spec import WorldSpec
 from tests.analytic_world import SPEC
 
 MG3 = replace(

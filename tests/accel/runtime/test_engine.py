@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import STILL, CameraMotion, follow, parse_trajectory
+from li_env.accel.geometry.camera import STILL, CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
+from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.plan import ChunkPlan
-from li_env.accel.runtime.engine import STAGES, ChunkResult, Engine, GenerationState, PlannedChunk
+from li_env.accel.runtime.chunk import STAGES, ChunkResult, GenerationState, PlannedChunk
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import ChunkRequest, MotionRequest
 from tests.analytic_world import BODY_RADIUS, ROOM_HALF_SIZE, SPEC, AnalyticWorld
 
@@ -438,7 +440,7 @@ def test_planning_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         moves = [part(state.chunk) for state in states]
         _, expected = whole.step(states, moves)
         with monkeypatch.context() as patched:
-            patched.setattr("li_env.accel.runtime.engine.PLANNED_TOGETHER", 4)
+            patched.setattr("li_env.accel.runtime.engine.PLANNER_MICRO_BATCH", 4)
             plan = parts.planner.plan
 
             def counted(histories: Sequence[Any], poses: Sequence[Any]) -> list[ChunkPlan]:

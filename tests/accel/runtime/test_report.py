@@ -9,9 +9,11 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL
-from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import STAGES, Engine
-from li_env.accel.runtime.report import RolloutReport, attention_density, device_name, peak_memory
+from li_env.accel.plan import AttentionPlan, ChunkPlan, attention_density
+from li_env.accel.runtime.chunk import STAGES
+from li_env.accel.runtime.engine import Engine
+from li_env.accel.runtime.machine import device_name, peak_memory
+from li_env.accel.runtime.report import RolloutReport
 from tests.analytic_world import SPEC, AnalyticWorld
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import STILL, CameraMotion, parse_trajectory
+from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
 from li_env.evaluation.drive import begin, fill_chunks, roll_out

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.accel.geometry.camera import follow
-from li_env.accel.world import MotionLimits
+from li_env.accel.geometry.camera import MotionLimits, follow
 from li_env.evaluation.standard_paths import TRAJECTORIES, commands
 
 LIMITS = MotionLimits(translation=0.75, rotation=15.0, pitch=False)

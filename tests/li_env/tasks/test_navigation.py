@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, follow, move
-from li_env.accel.runtime.engine import PlannedChunk
+from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal

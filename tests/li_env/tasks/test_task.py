@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from li_env.accel.runtime.engine import ChunkResult, PlannedChunk
+from li_env.accel.runtime.chunk import ChunkResult, PlannedChunk
 from li_env.env import LightInteractionEnv
 from li_env.tasks import TASKS, Explore, load_task
 from li_env.tasks.task import Opening, needs_frames

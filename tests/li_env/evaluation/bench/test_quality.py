@@ -8,7 +8,7 @@ import torch
 
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import ChunkResult
+from li_env.accel.runtime.chunk import ChunkResult
 from li_env.evaluation.bench.quality import rate, revisited_pairs
 from tests.analytic_world import SPEC
 

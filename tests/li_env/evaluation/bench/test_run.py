@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from li_env.accel.runtime.engine import STAGES
+from li_env.accel.runtime.chunk import STAGES
 from li_env.evaluation.bench.measure import measure
 from li_env.evaluation.bench.run import EVERY, benchmark, courses_of, steps_needed, write_report
 from li_env.evaluation.bench.settings import BenchSettings, parse_sweep

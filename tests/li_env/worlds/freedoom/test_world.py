@@ -8,7 +8,7 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.planning.denoising import BlockSparseAttention
+from li_env.accel.planning.attention import BlockSparseAttention
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
 

@@ -10,9 +10,9 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import BallOverlap
-from li_env.accel.history import PoseTrack
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.hy_worldplay.conditioning import Conditioning

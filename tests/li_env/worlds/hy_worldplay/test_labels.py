@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from li_env.accel.geometry.camera import CameraMotion, follow, inverse, move, parse_trajectory
+from li_env.accel.geometry.camera import CameraMotion, follow, inverse, move
+from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.worlds.hy_worldplay.labels import motion_labels, pose_labels
 from li_env.worlds.hy_worldplay.world import MOTION
 from tests.li_env.worlds.hy_worldplay.tiny import facts, tensors

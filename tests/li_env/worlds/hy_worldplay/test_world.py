@@ -15,7 +15,8 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.engine import Engine, GenerationState
+from li_env.accel.runtime.chunk import GenerationState
+from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import ChunkRequest, WorldModel
 from li_env.worlds.hy_worldplay.build import load, random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig

@@ -1,0 +1,74 @@
+"""Motion context: the latents that show a world where a motion goes, so that it can say how far the motion can go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from li_env.accel.geometry.camera import follow_many, inverse
+from li_env.accel.pose_track import PoseTrack
+from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
+
+COUNT = 4
+"""Latents of the recent past, and retrieved ones at most."""
+
+
+def motion_context(track: PoseTrack, pose: np.ndarray, arrival: np.ndarray, view_distance: float) -> tuple[int, ...]:
+    """Choose the latents that show where a motion goes: older ones that look that way, then the most recent ones.
+
+    Args:
+        track: poses of the episode so far.
+        pose: [4, 4], the camera now.
+        arrival: [4, 4], the camera where the motion would end.
+        view_distance: `WorldSpec.view_distance`.
+
+    Returns:
+        At most eight indices, increasing; none at the start of an episode.
+    """
+    return motion_contexts([track], pose[None], arrival[None], view_distance)[0]
+
+
+def motion_contexts(
+    tracks: Sequence[PoseTrack], poses: np.ndarray, arrivals: np.ndarray, view_distance: float
+) -> list[tuple[int, ...]]:
+    """Call `motion_context` for B episodes at once: ``poses`` and ``arrivals`` [B, 4, 4]."""
+    lengths = [len(track) for track in tracks]
+    ends = [max(0, length - COUNT) for length in lengths]
+    starts = [max(0, end - MAX_SEARCHED) for end in ends]
+    near = _nearest(tracks, starts, ends, poses, arrivals, view_distance)
+    return [(*row, *range(end, length)) for row, end, length in zip(near, ends, lengths, strict=True)]
+
+
+def _nearest(
+    tracks: Sequence[PoseTrack],
+    starts: Sequence[int],
+    ends: Sequence[int],
+    poses: np.ndarray,
+    arrivals: np.ndarray,
+    distance: float,
+) -> list[list[int]]:
+    """Choose the `COUNT` latents of each track between start and end that look nearest to where it goes."""
+    few = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
+    many = [index for index, row in enumerate(few) if len(row) > COUNT]
+    if not many:
+        return few
+    shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
+    # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the motion ends where
+    # it began, up to rounding, it is what lies ahead.
+    walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
+    turn = np.zeros((len(many), 1, 4))
+    turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
+    looks = view_centres(follow_many(poses[many], turn)[:, 0], distance)
+    views = np.full((len(many), max(len(few[index]) for index in many), 3, 2), np.inf)  # direction, position
+    for row, index in enumerate(many):
+        views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
+    away = views[..., 1] + 0.5 * distance * views[..., 0] - looks[:, None]
+    squares = np.einsum("wgi,wgi->wg", away, away)
+    picks = []
+    for _ in range(COUNT):  # of equals the oldest
+        picks.append(squares.argmin(axis=1))
+        squares[np.arange(len(many)), picks[-1]] = np.inf
+    for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):
+        few[index] = [starts[index] + offset for offset in chosen]
+    return few
