@@ -5,7 +5,7 @@ PIP := $(VENV)/bin/python -m pip
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= outputs/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test frames-equal check clean
 
 demo: $(VENV)/.installed  ## 16 chunks out and back from a held-out start frame, into outputs/demo
 	$(VENV)/bin/li-env rollout --world freedoom --trajectory "w-7, right-24, left-24, s-7" --preset off --seed 0 --out $(OUT)
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev  ## lint, types, layers, tests
 	$(VENV)/bin/lint-imports
 	@# One thread per worker: more of them only wait for each other on a machine that has other work.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n auto --dist loadfile
+
+frames-equal: $(VENV)/.installed-dev  ## compare frames, rewards, plans and scores of HEAD with those of BASE=<commit>
+	$(VENV)/bin/python scripts/frames_equal.py --base $(or $(BASE),$(error BASE=<commit> is missing)) --only '$(or $(ONLY),*)'
 
 clean:  ## remove the environment
 	rm -rf $(VENV)
