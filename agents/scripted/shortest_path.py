@@ -9,7 +9,8 @@ import numpy as np
 
 from li_env.agents.macro_actions import STOP, MacroActions, move_towards
 from li_env.agents.ppo.dagger import Label
-from li_env.doom.geodesic import known_map, known_walls, map_distance
+from li_env.doom.geodesic import map_distance
+from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.walking import doom_places, level_places
 from li_env.rollouts import View

@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from li_env.doom.collision import Walls
-from li_env.doom.maps import DoomMap, generate_map
+from li_env.doom.known_maps import known_ways
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.tangents import Tangents
 
@@ -122,25 +121,6 @@ class MapDistance:
             if not len(rows):
                 break
         return lengths, ends
-
-
-@lru_cache(maxsize=512)
-def known_ways(map_seed: int) -> Tangents:
-    """The net of shortest ways of a generated map, remembered."""
-    known = known_map(map_seed)
-    return Tangents(known.segments, known.start)
-
-
-@lru_cache(maxsize=512)
-def known_map(map_seed: int) -> DoomMap:
-    """`generate_map`, remembered."""
-    return generate_map(map_seed)
-
-
-@lru_cache(maxsize=4096)
-def known_walls(map_seed: int) -> Walls:
-    """The walls of a generated map, remembered."""
-    return Walls([known_map(map_seed).segments])
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
+from li_env.doom.geodesic import map_distance, metres_to_goal
+from li_env.doom.known_maps import known_map
 from li_env.doom.maps import write_wad
 from li_env.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
 from li_env.doom.space import FreeSpace

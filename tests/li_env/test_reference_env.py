@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.accel.world import WorldModel
-from li_env.doom.geodesic import known_map
+from li_env.doom.known_maps import known_map
 from li_env.doom.maps import write_wad
 from li_env.doom.renderer import DoomRenderer
 from li_env.doom.walking import doom_poses

@@ -20,7 +20,7 @@ import torch
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.doom.collision import Walls
-from li_env.doom.geodesic import known_walls, known_ways
+from li_env.doom.known_maps import known_walls, known_ways
 from li_env.doom.render_pool import FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
 from li_env.doom.walking import doom_places, doom_poses, level_places, walk

@@ -14,7 +14,8 @@ from li_env.agents.evaluate import evaluate, summarise
 from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions
 from li_env.agents.scripted.heuristics import GoalFollower
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.doom.geodesic import known_map, known_walls, map_distance, metres_to_goal
+from li_env.doom.geodesic import map_distance, metres_to_goal
+from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.splits import TEST
 from li_env.episodes import open_episodes
 from li_env.rollouts import View

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from li_env.doom.collision import RADIUS, Walls, segment_distances
-from li_env.doom.geodesic import MapDistance, known_map, known_walls, known_ways, map_distance, metres_to_goal
+from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
+from li_env.doom.known_maps import known_map, known_walls, known_ways
 from li_env.doom.splits import TEST
 from li_env.doom.tangents import SLACK, Tangents
 from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, NavigationRules

@@ -13,7 +13,8 @@ import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, follow, move
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.actions import ACTION_SPACES, ActionMapper
-from li_env.doom.geodesic import known_map, map_distance, metres_to_goal
+from li_env.doom.geodesic import map_distance, metres_to_goal
+from li_env.doom.known_maps import known_map
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from li_env.tasks.navigation import NavigationState, pose_at
 from tests.analytic_world import SPEC
