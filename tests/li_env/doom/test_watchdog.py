@@ -20,7 +20,7 @@ HOLD = """
 import gc, multiprocessing, os, signal, sys, time
 import numpy as np
 from li_env.doom.maps import generate_map
-from li_env.doom.render_pool import LocalScreens, ScreenPool
+from li_env.doom.render_pool import LocalRenderer, RenderPool
 from li_env.doom.watchdog import temporary_folder
 
 def poses():
