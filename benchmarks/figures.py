@@ -20,7 +20,14 @@ from figure_tools import FIGURES, FigureError, Recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MODULES = ("figures_agents", "figures_files", "figures_freedoom", "figures_kernels", "figures_large_worlds")
+MODULES = (
+    "figures_agents",
+    "figures_files",
+    "figures_freedoom",
+    "figures_kernels",
+    "figures_large_worlds",
+    "figures_presets",
+)
 
 PAGES = ("docs", "docs/worlds")
 """Folders of pages that may hold figures. Pages of docs/spec hold published constants and no measurements."""

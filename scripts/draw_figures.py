@@ -64,7 +64,7 @@ def brace(axes: Axes, first: float, last: float, y: float, words: str, colour: s
 
 
 def concepts() -> plt.Figure:
-    """Latent, chunk, context and step, with the budgets of freedoom's preset ``all``."""
+    """Draw latent, chunk, context and step, with the budgets of freedoom's preset ``all``."""
     figure, axes = canvas(10, 4.4, 28, 11.6)
     colours = [REST] * 24
     colours[4:8], colours[20:24] = [RETRIEVED] * 4, [WINDOW] * 4
@@ -103,7 +103,7 @@ def concepts() -> plt.Figure:
 
 
 def context() -> plt.Figure:
-    """The context of one chunk under ``off`` and under ``all``: sink, retrieved, window, current."""
+    """Draw the context of one chunk under ``off`` and under ``all``: sink, retrieved, window, current."""
     figure, axes = canvas(10, 4.0, 47, 11.2)
     rows = (
         ("off", 1.6, {**dict.fromkeys(range(4), SINK), **dict.fromkeys(range(12, 16), RETRIEVED)}, range(28, 40)),
@@ -138,7 +138,7 @@ def context() -> plt.Figure:
 
 
 def dataflow() -> plt.Figure:
-    """One step of the environment, as data flows through the packages."""
+    """Draw one step of the environment, as data flows through the packages."""
     figure, axes = canvas(10, 5.2, 20, 10.6)
     bands = ((0.3, 2.4, "li_env", "#eef4ea"), (2.75, 4.95, "li_env.accel", "#eaf1f8"), (7.85, 2.4, "world", "#fbeeec"))
     for y, height, name, colour in bands:

@@ -1,0 +1,93 @@
+"""Figures of docs/acceleration.md: what each preset saves, and what it costs."""
+
+from __future__ import annotations
+
+from figure_tools import Make, Recorded, figure, fixed, paragraph, signed, table
+from figures_freedoom import PRESETS_CPU, PRESETS_GPU, bench_row
+from figures_large_worlds import HY, MATRIX
+
+PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
+EQUAL = 99.0
+"""Decibels that equal frames count as in the file of `li-env bench`."""
+
+
+def times(recorded: Recorded, file: str, key: str, preset: str) -> tuple[float, float]:
+    """Milliseconds of a chunk: exploring and in a revisit, the same where the file has one row for both."""
+    found = {row["regime"]: row[key] for row in recorded.get(file, "steady") if row["preset"] == preset}
+    return found["explore"], found.get("revisit", found["explore"])
+
+
+def gains(recorded: Recorded, file: str, key: str, preset: str) -> tuple[float, float]:
+    """Speed-up against ``off``: exploring and in a revisit."""
+    plain, own = times(recorded, file, key, "off"), times(recorded, file, key, preset)
+    return plain[0] / own[0], plain[1] / own[1]
+
+
+def saves(preset: str) -> Make:
+    """Make the figure of what a preset saves in HY-WorldPlay."""
+
+    def make(recorded: Recorded) -> str:
+        explore, revisit = gains(recorded, HY, "chunk_ms", preset)
+        return f"{explore:.1f} / {revisit:.1f} times as fast"
+
+    return make
+
+
+def costs(preset: str) -> Make:
+    """Make the figure of what a preset costs in freedoom."""
+
+    def make(recorded: Recorded) -> str:
+        if preset not in recorded.get(PRESETS_GPU, "settings", "presets"):
+            return "not measured"
+        psnr = bench_row(recorded, preset, file=PRESETS_GPU)["against_off"]["pooled_psnr"]
+        return "nothing: equal frames" if psnr >= EQUAL else f"{psnr:.1f} dB"
+
+    return make
+
+
+for _name in PRESETS[1:]:
+    figure(f"preset.saves.{_name}")(saves(_name))
+    figure(f"preset.costs.{_name}")(costs(_name))
+
+
+@figure("preset.times")
+def preset_times(recorded: Recorded) -> str:
+    """Time of a chunk in every world, exploring and in a revisit."""
+    rows = []
+    for preset in PRESETS:
+        cells = [
+            " / ".join(fixed(each, 0) for each in times(recorded, file, key, preset))
+            for file, key in ((HY, "chunk_ms"), (MATRIX, "clip_ms"))
+        ]
+        measured = preset in recorded.get(PRESETS_GPU, "settings", "presets")
+        gain = bench_row(recorded, preset, file=PRESETS_GPU)["speed_up"]["median"] if measured else None
+        rows.append((f"`{preset}`", *cells, fixed(gain, 2) if measured else "not measured"))
+    header = ("preset", "`hy_worldplay`, ms per chunk", "`matrix_game_3`, ms per chunk", "`freedoom`, speed-up")
+    return table(header, rows)
+
+
+@figure("preset.quality")
+def preset_quality(recorded: Recorded) -> str:
+    """Quality of every preset in freedoom."""
+    plain, rows = bench_row(recorded, "off", file=PRESETS_GPU), []
+    for preset in recorded.get(PRESETS_GPU, "settings", "presets"):
+        row = bench_row(recorded, preset, file=PRESETS_GPU)
+        psnr = row["against_off"]["pooled_psnr"]
+        against = "" if psnr is None else "equal" if psnr >= EQUAL else f"{psnr:.1f} dB"
+        game, revisits = (row[key]["psnr"] - plain[key]["psnr"] for key in ("game", "revisits"))
+        sharpness = row["game"]["sharpness"] - plain["game"]["sharpness"]
+        changes = (f"{signed(game)} dB", f"{signed(revisits)} dB", signed(sharpness))
+        rows.append((f"`{preset}`", against, *(changes if preset != "off" else ("", "", ""))))
+    header = ("preset", "PSNR to `off`, pooled", "to the game, against `off`", "revisits, against `off`", "sharpness")
+    return table(header, rows)
+
+
+@figure("preset.cpu")
+def preset_cpu(recorded: Recorded) -> str:
+    """The default preset on a laptop's processor."""
+    row = bench_row(recorded, "all", file=PRESETS_CPU)
+    plain, own = (bench_row(recorded, name, file=PRESETS_CPU)["frames_per_second"]["median"] for name in ("off", "all"))
+    return paragraph(
+        f"""On two CPU cores `all` makes {own:.1f} frames/s where `off` makes {plain:.1f}, at
+        {row["against_off"]["pooled_psnr"]:.1f} dB to the frames of `off` (`{PRESETS_CPU}`)."""
+    )
