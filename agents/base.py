@@ -8,6 +8,7 @@ plays any number of episodes at once, and an episode does not depend on the othe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,3 +37,24 @@ class DrawingAgent:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """What a teacher says about one state.
+
+    Attributes:
+        move: index of the move to make.
+        rays: free way along rays from the left edge of the view to the right one, each from 0 to 1; may be empty.
+    """
+
+    move: int
+    rays: np.ndarray
+
+
+class Teacher(Protocol):
+    """Knows what to do."""
+
+    def label(self, view: View) -> Label:
+        """What to do here; always with equally many rays."""
+        ...

@@ -1,36 +1,32 @@
-"""Agents by name, and their configurations: make one, read one, train it."""
+"""Agents by name: make one, train one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import Agent
+from li_env.agents.config import Config
+from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
-from li_env.agents.mapper.train import EYE, MapperConfig, load_eye
+from li_env.agents.mapper.train import EYE, load_eye
 from li_env.agents.mapper.train import train as train_mapper
+from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.policy import PolicyAgent
-from li_env.agents.ppo.train import PPOConfig
 from li_env.agents.ppo.train import train as train_ppo
-from li_env.agents.run_folder import read_settings
 from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
 from li_env.episodes import EpisodeRunner
-from li_env.errors import check_choice, check_keys
+from li_env.errors import check_choice
 from li_env.tasks import EpisodeDataset, PointGoal
 from li_env.tasks.navigation import Navigation
-from li_env.validation import shown_path
 
 NAMES = ("random", "wanderer", "seeker", "expert", "planner")
-
-ARRIVAL = 0.8
-"""Scripted agents stop within this share of the success radius."""
 
 
 def make_agent(name: str, rules: EpisodeRunner, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
@@ -69,27 +65,6 @@ def make_agent(name: str, rules: EpisodeRunner, seed: int = 0, greedy: bool = Fa
     if name == "expert" and isinstance(task, Navigation) and task.dataset is not None:
         return ShortestPathFollower(moves, task.dataset, ARRIVAL * task.rules.success_radius)
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
-
-
-Config = PPOConfig | MapperConfig
-
-KINDS: dict[str, type[PPOConfig] | type[MapperConfig]] = {
-    "ppo": PPOConfig,
-    "mapper": MapperConfig,
-}
-"""Values of the key ``agent`` of a configuration; ``ppo`` without one."""
-
-
-def read_config(path: str | Path) -> Config:
-    """Read YAML.
-
-    Raises:
-        ValueError: not a file or not YAML, an unknown key or a value that is not allowed.
-    """
-    data, name = read_settings(path), shown_path(Path(path).name)
-    kind = KINDS[check_choice(f"{name}: agent", data.pop("agent", "ppo"), tuple(KINDS))]
-    check_keys(f"{name}:", data, ["agent", *(item.name for item in fields(kind))])
-    return kind(**data)
 
 
 def train(

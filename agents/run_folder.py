@@ -1,34 +1,109 @@
-"""Reading the YAML files that say how an agent is trained."""
+"""Folder of a trained agent: what every training keeps there, and how it goes on from it."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import fields
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from li_env.accel.config import AccelConfig
-from li_env.files import atomic_write, parse_json, read_json, read_text, read_yaml
-from li_env.validation import check_mapping, check_text, check_whole, shown_path
+from li_env.errors import check_folder, check_keys
+from li_env.files import append_json, atomic_folder, atomic_write, parse_json, read_json, read_text, write_json
+from li_env.validation import check_mapping, check_text, check_whole, shortened, shown, shown_path
+
+STATE = "agent.json"
+"""File that says how an agent was trained and how far: ``agent`` (its kind), ``steps`` and ``config``."""
+
+LOG = "log.jsonl"
+"""File with one line per update."""
+
+SNAPSHOTS = "snapshots"
+"""Folder with the weights along the way."""
+
+_MOST_LOG = 2**28  # bytes of a log that is read
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """The keys and values of a file.
+class RunFolder:
+    """Folder that a training writes to: weights and `STATE` together, a log, snapshots.
+
+    Args:
+        out: the folder, made when the training begins.
+        agent: kind of the agent.
+        config: configuration of the training, a dataclass.
+        weights: names of the files of weights.
+
+    Attributes:
+        path: of the folder.
 
     Raises:
-        ValueError: not a file, not YAML or not a mapping.
+        ValueError: the folder cannot be written to.
     """
-    data = read_yaml(path, "config", "a YAML file of settings, for instance configs/agents/pointgoal.yaml")
-    return dict(check_mapping(f"{shown_path(Path(path).name)}: settings", {} if data is None else data))
+
+    def __init__(self, out: str | Path, agent: str, config: Any, weights: Sequence[str]) -> None:
+        self.path = check_folder("out", out, (*weights, STATE, LOG))
+        self._agent, self._config = agent, config
+        self._began, self._frames_per_step = time.perf_counter(), 1
+
+    def steps_done(self, may_change: Collection[str] = ()) -> int:
+        """Return the environment steps of the agent in the folder; 0 without one.
+
+        Args:
+            may_change: keys in which the stored configuration may differ from this one.
+
+        Raises:
+            ValueError: a damaged `STATE`, another kind of agent, or another configuration.
+        """
+        path = self.path / STATE
+        if not path.is_file():
+            return 0
+        state, where = read_state(path), f"out={shown(str(self.path))}"
+        if state["agent"] != self._agent:
+            raise ValueError(f"{where} holds another kind of agent, {shortened(state['agent'])}; use another folder")
+        names = [field.name for field in fields(self._config)]
+        check_keys(f"{shown_path(path)}: config", state["config"], names)
+        before, now = asdict(type(self._config)(**state["config"])), asdict(self._config)
+        different = [name for name in names if name not in may_change and before[name] != now[name]]
+        if different:
+            raise ValueError(f"{where} holds an agent with another {', '.join(different)}; use another folder")
+        return int(state["steps"])
+
+    def begin(self, steps: int, frames_per_step: int) -> None:
+        """Make the folder, cut the log after ``steps`` and start the clock.
+
+        What an interrupted training noted after its last save comes again.
+        """
+        (self.path / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
+        _cut_log(self.path / LOG, steps)
+        self._began, self._frames_per_step = time.perf_counter(), frames_per_step
+
+    def note(self, steps: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a line to the log and return it: ``steps``, ``frames``, ``seconds`` and ``entry``."""
+        seconds = time.perf_counter() - self._began
+        line = {"steps": steps, "frames": steps * self._frames_per_step, "seconds": seconds, **entry}
+        append_json(self.path / LOG, line)
+        return line
+
+    def snapshot(self, steps: int) -> Path:
+        """Return the path of the snapshot after ``steps`` steps."""
+        return self.path / SNAPSHOTS / f"{steps:09d}.safetensors"
+
+    @contextmanager
+    def save(self, steps: int) -> Iterator[Path]:
+        """Yield a temporary folder for the weights; they take the place of older ones together with `STATE`."""
+        # STATE last: a training is resumable once this file is there.
+        with atomic_folder(self.path, last=STATE) as folder:
+            yield folder
+            write_json(folder / STATE, {"agent": self._agent, "steps": steps, "config": asdict(self._config)})
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """What ``agent.json`` in an agent's folder says: ``agent``, ``steps`` and ``config``.
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a `STATE` file: ``agent``, ``steps`` and ``config``.
 
     Raises:
-        ValueError: it is damaged or not the file of an agent.
+        ValueError: damaged, or not the file of an agent.
     """
-    path = folder / "agent.json"
     state = check_mapping(f"{shown_path(path)}: agent", read_json(path, "agent"))
     check_text(f"{shown_path(path)}: agent", state.get("agent", "ppo"))
     check_mapping(f"{shown_path(path)}: config", state.get("config"))
@@ -36,57 +111,14 @@ def read_state(folder: Path) -> dict[str, Any]:
     return {"agent": "ppo", **state}
 
 
-def keep_log(path: Path, steps: int) -> None:
-    """Keep the lines of a log up to ``steps``: what an interrupted training noted after its last save comes again."""
+def _cut_log(path: Path, steps: int) -> None:
+    """Keep the lines of a log up to ``steps`` steps."""
     kept = []
     if path.is_file():
-        for line in read_text(path, "log", MOST_LOG, "the log of a training").splitlines():
+        for line in read_text(path, "log", _MOST_LOG, "the log of a training").splitlines():
             with suppress(ValueError):  # half a line, which a killed process left
                 entry = parse_json(line, "log")
                 if isinstance(entry, dict) and isinstance(entry.get("steps"), int) and entry["steps"] <= steps:
                     kept.append(line + "\n")
     with atomic_write(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
-
-
-def check_settings(config: Any) -> None:
-    """Check what all trainings have in common: numbers that count something, the seed, world and preset by name.
-
-    Raises:
-        ValueError: names the key, its value and what is allowed.
-    """
-    check_counts(config)
-    check_text("world", config.world)
-    AccelConfig.of(config.preset)
-
-
-def check_counts(config: Any) -> None:
-    """Check the whole numbers of a configuration.
-
-    Raises:
-        ValueError: names the key, its value and what is allowed.
-    """
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name in MOST:
-            least, most = MOST[field.name]
-            check_whole(field.name, value, least, most)
-
-
-MOST_LOG = 2**28
-"""Bytes of a log that is read."""
-
-MOST: dict[str, tuple[int, int]] = {
-    "steps": (1, 10**12),
-    "cloning_steps": (0, 10**12),
-    "worlds": (1, 4096),
-    "horizon": (1, 100_000),
-    "batch_size": (1, 10**6),
-    "epochs": (1, 10_000),
-    "rounds": (1, 100_000),
-    "updates": (1, 10**9),
-    "max_episode_steps": (1, 10**6),
-    "snapshots": (1, 100_000),
-    "seed": (0, 2**31 - 1),
-}
-"""Least and most of the whole numbers of a configuration; what goes on after an interruption adds to the seed."""

@@ -40,14 +40,17 @@ from provenance import provenance
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE, Agent
+from li_env.agents.config import Config
+from li_env.agents.constants import ARRIVAL
 from li_env.agents.evaluate import evaluate, summarise
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
+from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import FreeSpaceNet
-from li_env.agents.mapper.train import MapperConfig, load_eye
+from li_env.agents.mapper.train import load_eye
+from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.policy import PolicyAgent
-from li_env.agents.ppo.train import PPOConfig
-from li_env.agents.registry import ARRIVAL, Config, make_agent, train
+from li_env.agents.registry import make_agent, train
 from li_env.doom.splits import TEST, TRAINING
 from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.files import write_json

@@ -156,10 +156,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(folder: str | Path) -> Iterator[Path]:
+def atomic_folder(folder: str | Path, last: str = "") -> Iterator[Path]:
     """Yield a temporary folder; the files in it are moved into ``folder`` if the block succeeds.
 
-    If the block raises, nothing is left, not even ``folder`` if it was made for this.
+    If the block raises, nothing is left, not even ``folder`` if it was made for this. The file called ``last`` is moved
+    after all others: once it is there, they are.
     """
     folder = Path(folder)
     made = _make(folder)
@@ -167,7 +168,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
     try:
         with scratch_folder(WRITING, folder) as temporary:
             yield temporary
-            files = sorted(temporary.iterdir())
+            files = sorted(temporary.iterdir(), key=lambda file: (file.name == last, file.name))
             for file in files:
                 if (folder / file.name).is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name))

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from li_env.agents.constants import BUMP
 from li_env.agents.macro_actions import STOP, MacroActions, move_towards
 from li_env.agents.mapper import occupancy
 from li_env.agents.mapper.free_space_net import FreeSpaceNet
 from li_env.agents.micro_batches import by_blocks
 from li_env.rollouts import View
-
-BUMP = 0.3
-"""Share of a way that must have been refused for it to count as a bump."""
 
 _HEADINGS = torch.arange(-180.0, 180.0, 15.0)
 _AHEAD = 3.0  # length units of a whole step

@@ -6,9 +6,7 @@ every round.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +16,24 @@ from gymnasium import spaces
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE
+from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
+from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, FreeSpaceTrainer, ray_angles
 from li_env.agents.rounds import Rounds
-from li_env.agents.run_folder import check_settings, keep_log, read_state
+from li_env.agents.run_folder import RunFolder
 from li_env.agents.scripted.shortest_path import ShortestPathFollower, clearances
 from li_env.episodes import EpisodeRunner, open_episodes
-from li_env.errors import check_choice, check_folder
-from li_env.files import append_json, write_json
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
 from li_env.tensor_files import read_tensors, write_tensors
-from li_env.validation import check_number, shortened, shown
 from li_env.worlds.registry import resolve_device
 
 EYE = "eye.safetensors"
 """Name of the weights in a mapper's folder."""
 
-_ARRIVAL = 0.8  # the expert stops at this share of the success radius
 _FRAMES_TOGETHER = 512
-
-
-@dataclass(frozen=True)
-class MapperConfig:
-    """How an eye is trained; the same keys in YAML, beside ``agent: mapper``.
-
-    Attributes:
-        task: ``pointgoal``.
-        world: by name.
-        preset: acceleration preset, by name or as settings.
-        steps: environment steps in all, over all worlds, and a few more, because episodes are played to their end; a
-            step is one chunk of frames and shows the eye the frame before it.
-        worlds: that step together.
-        rounds: into which the steps are divided: after each the eye learns from all frames so far.
-        updates: gradient steps in all.
-        batch_size: of a gradient step.
-        learning_rate: the highest.
-        random: share of moves that are drawn; the others follow shortest ways.
-        max_episode_steps: until an episode is cut. Few: what a learned world invents out of sight of its start frame is
-            not what the map has there (freedoom: an eye that is right to 0.2 m in the game differs from the map by
-            0.2 m in the median after one step, by 0.4 after two and by 1.2 after four).
-        seed: of the eye, the episodes and the moves.
-    """
-
-    task: str = "pointgoal"
-    world: str = "freedoom"
-    preset: str | Mapping[str, Any] = "off"
-    steps: int = 32_768
-    worlds: int = 64
-    rounds: int = 8
-    updates: int = 6_400
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    random: float = 0.3
-    max_episode_steps: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice("task", self.task, ("pointgoal",))
-        check_settings(self)
-        check_number("learning_rate", self.learning_rate, 0, 1, above=True)
-        check_number("random", self.random, 0, 1)
 
 
 def train(
@@ -103,9 +57,9 @@ def train(
     Raises:
         ValueError: ``out`` holds an agent of another configuration, or episodes without maps.
     """
-    folder = check_folder("out", out, (EYE, "agent.json", "log.jsonl"))
-    if _is_done(folder, config):
-        return folder
+    run = RunFolder(out, "mapper", config, (EYE,))
+    if run.steps_done():
+        return run.path
     rules = open_episodes(
         config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device,
         task=config.task, dataset=dataset,
@@ -114,9 +68,8 @@ def train(
     target = torch.device(resolve_device(device))
     eye = FreeSpaceNet(rules.spec.frame_size).to(target)
     learner = FreeSpaceTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
-    walk, began = _Walk(rules, config), time.perf_counter()
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
-    keep_log(folder / "log.jsonl", 0)
+    walk = _Walk(rules, config)
+    run.begin(0, rules.spec.step_frames)
     frames, ways = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
     for index in range(config.rounds):
         seen, told = walk.round(config.steps * (index + 1) // config.rounds)
@@ -124,19 +77,11 @@ def train(
         error = _error(eye, frames[-len(seen) :], ways[-len(told) :])
         turns = (index + 1) * config.updates // config.rounds - index * config.updates // config.rounds
         loss = learner.fit(frames, ways, turns)
-        entry = {
-            "steps": len(frames),
-            "frames": len(frames) * rules.spec.step_frames,
-            "seconds": time.perf_counter() - began,
-            "loss": loss,
-            "error": error,
-        }
-        append_json(folder / "log.jsonl", entry)
-        store_eye(eye, folder / "snapshots" / f"{len(frames):09d}.safetensors")
-        on_update(entry)
-    store_eye(eye, folder / EYE)
-    write_json(folder / "agent.json", {"agent": "mapper", "steps": len(frames), "config": asdict(config)})
-    return folder
+        store_eye(eye, run.snapshot(len(frames)))
+        on_update(run.note(len(frames), {"loss": loss, "error": error}))
+    with run.save(len(frames)) as folder:
+        store_eye(eye, folder / EYE)
+    return run.path
 
 
 def store_eye(eye: FreeSpaceNet, path: Path) -> None:
@@ -170,7 +115,7 @@ class _Walk:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
         self._rules, self._dataset, self._random = rules, task.dataset, config.random
         self._moves = MacroActions(rules.actions.space, task.can_stop)
-        self._teacher = ShortestPathFollower(self._moves, task.dataset, _ARRIVAL * task.rules.success_radius)
+        self._teacher = ShortestPathFollower(self._moves, task.dataset, ARRIVAL * task.rules.success_radius)
         self._rounds = Rounds(rules, config.worlds, config.max_episode_steps, config.seed)
         self._angles = ray_angles(rules.spec.fov[0])
         self._frames: list[np.ndarray] = []
@@ -203,20 +148,3 @@ def _error(eye: FreeSpaceNet, frames: torch.Tensor, ways: torch.Tensor) -> float
     parts = zip(frames.split(_FRAMES_TOGETHER), ways.split(_FRAMES_TOGETHER), strict=True)
     errors = [(eye(seen).clamp(0, 1) * REACH - told).abs().mean(1) for seen, told in parts]
     return float(torch.cat(errors).mean())
-
-
-def _is_done(folder: Path, config: MapperConfig) -> bool:
-    path = folder / "agent.json"
-    if not path.is_file():
-        return False
-    state = read_state(folder)
-    if state["agent"] != "mapper":
-        raise ValueError(
-            f"out={shown(str(folder))} holds another kind of agent, {shortened(state['agent'])}; use another folder"
-        )
-    before, now = state["config"], asdict(config)
-    different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if different:
-        names = shortened(", ".join(different))
-        raise ValueError(f"out={shown(str(folder))} holds an agent with another {names}; use another folder")
-    return True

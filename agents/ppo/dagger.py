@@ -10,74 +10,23 @@ view, if the teacher knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from li_env.agents.base import Label, Teacher
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, mirrored_history, no_memory, recall, remember
+from li_env.agents.ppo.config import CloningConfig
 from li_env.agents.ppo.policy import PolicyAgent, stack_observations
 from li_env.agents.rounds import Rounds
-from li_env.agents.run_folder import check_counts
 from li_env.episodes import EpisodeRunner
 from li_env.rollouts import View
-from li_env.validation import check_number
 
 _DECAY = 1e-3
 _GAINS = (0.6, 1.4)  # of each colour
-
-
-@dataclass(frozen=True, eq=False)
-class Label:
-    """What a teacher says about one state.
-
-    Attributes:
-        move: index of the move to make.
-        rays: free way along rays from the left edge of the view to the right one, each from 0 to 1; may be empty.
-    """
-
-    move: int
-    rays: np.ndarray
-
-
-class Teacher(Protocol):
-    """Knows what to do."""
-
-    def teach(self, view: View) -> Label:
-        """What to do here; always with equally many rays."""
-        ...
-
-
-@dataclass(frozen=True)
-class CloningConfig:
-    """How long and how.
-
-    Attributes:
-        steps: environment steps in all, over all worlds; a little more, because episodes are played to their end.
-        worlds: that step together.
-        horizon: a round begins new episodes until this many steps per world have been made.
-        epochs: over all answers so far, in every round.
-        batch_size: of a gradient step.
-        learning_rate: of AdamW.
-        max_episode_steps: until an episode is cut.
-        seed: of episodes and draws.
-    """
-
-    steps: int
-    worlds: int = 64
-    horizon: int = 32
-    epochs: int = 6
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    max_episode_steps: int = 32
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_counts(self)
-        check_number("learning_rate", self.learning_rate, 0, 1, above=True)
 
 
 def clone(
@@ -139,7 +88,7 @@ class _School:
             no_memory(self._moves) if view.memory is None else recall(view.memory, view.info["blocked"])
             for view in views
         ]
-        lessons = [self._teacher.teach(view) for view in views]
+        lessons = [self._teacher.label(view) for view in views]
         taught = [lesson.move for lesson in lessons]
         made = taught if self._student is None else self._student.choose(views).tolist()
         shown: list[dict[str, Any]] = [

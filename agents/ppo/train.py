@@ -7,9 +7,7 @@ A trained agent is a folder: ``agent.json`` (how it was trained and how far), ``
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -26,83 +24,31 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from li_env.accel.world import WorldModel
 from li_env.agents.base import ACTION_SPACE
+from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
-from li_env.agents.ppo.dagger import CloningConfig, clone
+from li_env.agents.ppo.config import CloningConfig, PPOConfig
+from li_env.agents.ppo.dagger import clone
 from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import POLICY, load_policy, policy_arguments, store_policy
-from li_env.agents.run_folder import check_settings, keep_log, read_state
+from li_env.agents.run_folder import RunFolder
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.errors import check_choice, check_folder, check_keys
-from li_env.files import append_json, atomic_write, write_json
 from li_env.sb3 import SB3VecEnv
 from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
-from li_env.validation import check_number, check_whole, shortened, shown, shown_path
+from li_env.validation import shortened, shown_path
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.common.checkpoints import check_memory
 
 _RARELY = -3.0  # logit of stop before any training: about one step in 160
 _CHANGE = 0.03  # of the policy in one update, which ends when it is reached: a cloned policy has an untrained critic
-_ARRIVAL = 0.8  # the expert stops at this share of the success radius
 
-TASKS = ("pointgoal", "imagegoal")
-"""What can be trained: tasks with a goal sensor."""
+OPTIMIZER = "optimizer.pt"
+"""Name of the optimiser's state in the folder."""
 
 WATCHED = ("success", "spl", "soft_spl")
 """Measures of ended episodes that the log shows."""
 
 _SHOWN = {"r": "return", "l": "length", **{name: name for name in WATCHED}}
-
-
-@dataclass(frozen=True)
-class PPOConfig:
-    """How an agent is trained; the same keys in YAML.
-
-    Attributes:
-        task: ``pointgoal`` or ``imagegoal``.
-        world: by name.
-        preset: acceleration preset, by name or as settings.
-        steps: environment steps in all, over all worlds; a step is one chunk of frames.
-        cloning_steps: the first of them, in which the agent imitates shortest ways (`li_env.agents.ppo.dagger`)
-            instead of learning from reward; needs a dataset that names its maps.
-        worlds: that step together.
-        horizon: steps per world between two updates.
-        batch_size: of a gradient step.
-        epochs: over the steps of an update.
-        learning_rate: at the start; falls linearly to 0.
-        gamma, gae_lambda, clip_range, entropy: of PPO.
-        max_episode_steps: until an episode is cut.
-        snapshots: how often the policy is stored along the way.
-        seed: of the policy and the episodes.
-    """
-
-    task: str = "pointgoal"
-    world: str = "freedoom"
-    preset: str | Mapping[str, Any] = "off"
-    steps: int = 100_000
-    cloning_steps: int = 0
-    worlds: int = 64
-    horizon: int = 32
-    batch_size: int = 512
-    epochs: int = 4
-    learning_rate: float = 5e-4
-    gamma: float = 0.97
-    gae_lambda: float = 0.95
-    clip_range: float = 0.2
-    entropy: float = 0.01
-    max_episode_steps: int = 32
-    snapshots: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice("task", self.task, TASKS)
-        check_settings(self)
-        for name in ("gamma", "gae_lambda", "entropy"):
-            check_number(name, getattr(self, name), 0, 1)
-        for name in ("learning_rate", "clip_range"):
-            check_number(name, getattr(self, name), 0, 1, above=True)
-        if self.worlds * self.horizon < 2:
-            raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")
 
 
 def train(
@@ -128,8 +74,8 @@ def train(
     Raises:
         ValueError: ``out`` holds an agent of another configuration, or what the environment says.
     """
-    folder = check_folder("out", out, (POLICY, "optimizer.pt", "agent.json", "log.jsonl"))
-    done = _resumable(folder, config)
+    run = RunFolder(out, "ppo", config, (POLICY, OPTIMIZER))
+    done = run.steps_done(may_change=("steps", "snapshots"))
     inner = LightInteractionVectorEnv(
         config.worlds,
         max_episode_steps=config.max_episode_steps,
@@ -145,8 +91,7 @@ def train(
     if config.cloning_steps and not done:
         _taught(config, inner)
     check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
-    keep_log(folder / "log.jsonl", done)
+    run.begin(done, inner.world.spec.step_frames)
     moves = MacroActions(inner.single_action_space, inner.episodes.task.can_stop)
     venv: VecEnv = VecMonitor(MacroActionVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
     model = PPO(
@@ -162,16 +107,16 @@ def train(
         ent_coef=config.entropy,
         target_kl=_CHANGE,
         policy_kwargs=policy_arguments(),
-        tensorboard_log=str(folder / "tensorboard") if find_spec("tensorboard") else None,
+        tensorboard_log=str(run.path / "tensorboard") if find_spec("tensorboard") else None,
         # Another seed for what follows an interruption: the same episodes again would be learned twice.
         seed=config.seed + done,
         device=device,
     )
     policy = model.policy
-    keeper = _Keeper(config, folder, inner.world.spec.step_frames, on_update)
+    keeper = _Keeper(config, run, on_update)
     if done:
-        load_policy(model.policy, folder / POLICY)
-        _load_optimizer(model.policy.optimizer, folder / "optimizer.pt", model.device)
+        load_policy(model.policy, run.path / POLICY)
+        _load_optimizer(model.policy.optimizer, run.path / OPTIMIZER, model.device)
         model.num_timesteps = done
     elif moves.table.shape[0] > STOP:
         # An agent that stops by chance never learns where walking leads.
@@ -180,12 +125,12 @@ def train(
     try:
         if not done and config.cloning_steps:
             model.num_timesteps = _imitate(config, policy, moves, inner, keeper)
-            _save(folder, config, policy, model.num_timesteps)
+            _save(run, policy, model.num_timesteps)
         if model.num_timesteps < config.steps:
             model.learn(config.steps - model.num_timesteps, keeper, reset_num_timesteps=not model.num_timesteps)
     finally:
         venv.close()
-    return folder
+    return run.path
 
 
 def _taught(config: PPOConfig, env: LightInteractionVectorEnv) -> tuple[EpisodeDataset, float]:
@@ -227,7 +172,7 @@ def _imitate(
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
     )
-    teacher = ShortestPathFollower(moves, dataset, _ARRIVAL * radius)
+    teacher = ShortestPathFollower(moves, dataset, ARRIVAL * radius)
     clone(policy, moves, env.episodes, teacher, settings, told)
     return steps
 
@@ -235,21 +180,17 @@ def _imitate(
 class _Keeper(BaseCallback):
     """Writes the log after every update, snapshots now and then, and what a resumed training needs."""
 
-    def __init__(
-        self, config: PPOConfig, folder: Path, frames_per_step: int, on_update: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, config: PPOConfig, run: RunFolder, on_update: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
-        self._config, self._folder, self._frames = config, folder, frames_per_step
-        self._on_update, self._began, self._next = on_update, time.perf_counter(), 0
+        self._run, self._on_update, self._next = run, on_update, 0
+        self._every = max(1, config.steps // config.snapshots)
 
     def note(self, steps: int, policy: torch.nn.Module, entry: dict[str, Any]) -> None:
         """Add a line to the log, and a snapshot if it is time for one."""
-        seconds = time.perf_counter() - self._began
-        entry = {"steps": steps, "frames": steps * self._frames, "seconds": seconds, **entry}
-        append_json(self._folder / "log.jsonl", entry)
+        entry = self._run.note(steps, entry)
         if steps >= self._next:
-            store_policy(policy, self._folder / "snapshots" / f"{steps:09d}.safetensors")
-            self._next = steps + max(1, self._config.steps // self._config.snapshots)
+            store_policy(policy, self._run.snapshot(steps))
+            self._next = steps + self._every
         self._on_update(entry)
 
     def _on_step(self) -> bool:
@@ -263,22 +204,20 @@ class _Keeper(BaseCallback):
         recent = list(self.model.ep_info_buffer or [])
         means = {name: float(np.mean([info[key] for info in recent])) for key, name in _SHOWN.items() if recent}
         self.note(self.num_timesteps, self.model.policy, {"episodes": len(recent), **means})
-        _save(self._folder, self._config, self.model.policy, self.num_timesteps)
+        _save(self._run, self.model.policy, self.num_timesteps)
 
     def _on_training_end(self) -> None:
-        store_policy(self.model.policy, self._folder / "snapshots" / f"{self.num_timesteps:09d}.safetensors")
-        _save(self._folder, self._config, self.model.policy, self.num_timesteps)
+        store_policy(self.model.policy, self._run.snapshot(self.num_timesteps))
+        _save(self._run, self.model.policy, self.num_timesteps)
 
 
-def _save(folder: Path, config: PPOConfig, policy: BasePolicy, steps: int) -> None:
-    """What acting and going on need."""
-    store_policy(policy, folder / POLICY)
+def _save(run: RunFolder, policy: BasePolicy, steps: int) -> None:
+    """Store what acting and going on need."""
     stored = io.BytesIO()  # the library's own error about a full disk says nothing
     torch.save(policy.optimizer.state_dict(), stored)
-    with atomic_write(folder / "optimizer.pt") as temporary:
-        temporary.write_bytes(stored.getbuffer())
-    # Last: a training is resumable once this file is there.
-    write_json(folder / "agent.json", {"agent": "ppo", "steps": steps, "config": asdict(config)})
+    with run.save(steps) as folder:
+        store_policy(policy, folder / POLICY)
+        (folder / OPTIMIZER).write_bytes(stored.getbuffer())
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, device: torch.device) -> None:
@@ -291,24 +230,3 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, device: torch.
         raise
     except Exception as error:
         raise ValueError(f"{shown_path(path)} is damaged: {shortened(error)}") from None
-
-
-def _resumable(folder: Path, config: PPOConfig) -> int:
-    """Steps that were made already; 0 in a new folder."""
-    path = folder / "agent.json"
-    if not path.is_file():
-        return 0
-    state = read_state(folder)
-    if state["agent"] != "ppo":
-        raise ValueError(
-            f"out={shown(str(folder))} holds another kind of agent, {shortened(state['agent'])}; use another folder"
-        )
-    check_keys(f"{shown_path(path)}: config", state["config"], [item.name for item in fields(PPOConfig)])
-    before = PPOConfig(**state["config"])
-    expected = replace(before, steps=config.steps, snapshots=config.snapshots)  # these may change
-    different = [name for name, value in asdict(expected).items() if value != getattr(config, name)]
-    if different:
-        raise ValueError(
-            f"out={shown(str(folder))} holds an agent with another {', '.join(different)}; use another folder"
-        )
-    return check_whole(f"{shown_path(path)}: steps", state["steps"])

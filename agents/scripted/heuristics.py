@@ -10,11 +10,9 @@ import numpy as np
 
 from li_env.accel.world_spec import WorldSpec
 from li_env.agents.base import DrawingAgent
+from li_env.agents.constants import BUMP
 from li_env.agents.macro_actions import MacroActions
 from li_env.rollouts import View
-
-BUMP = 0.3
-"""Share of the way that must have been refused for a step to count as a bump."""
 
 
 class RandomAgent(DrawingAgent):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from li_env.agents.base import Label
 from li_env.agents.macro_actions import STOP, MacroActions, move_towards
-from li_env.agents.ppo.dagger import Label
 from li_env.doom.geodesic import map_distance
 from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
@@ -45,7 +45,7 @@ class ShortestPathFollower:
     def __init__(self, moves: MacroActions, dataset: EpisodeDataset, arrival: float) -> None:
         self._moves, self._dataset, self._arrival = moves, dataset, arrival
 
-    def teach(self, view: View) -> Label:
+    def label(self, view: View) -> Label:
         """The move to make, and the free way along nine rays of the view (1 is 6 m).
 
         Raises:

@@ -35,13 +35,9 @@ def run(arguments: Arguments) -> None:
     """Train, with a progress bar."""
     from dataclasses import replace
 
-    from rich.console import Console
-
     from li_env.accel.config import AccelConfig, preset_names
-    from li_env.agents.registry import read_config, train
-    from li_env.cli._output import bars_while_it_lasts
+    from li_env.agents.config import read_config
     from li_env.errors import check_folder
-    from li_env.tasks import EpisodeDataset
     from li_env.worlds.registry import load_world, world_entry
 
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
@@ -56,6 +52,13 @@ def run(arguments: Arguments) -> None:
     if config.preset not in preset_names():
         # What is stored with the agent must not depend on a file that may change.
         config = replace(config, preset=preset.to_dict())
+    # Torch is imported here: what is wrong above is answered without the wait.
+    from rich.console import Console
+
+    from li_env.agents.registry import train
+    from li_env.cli._output import bars_while_it_lasts
+    from li_env.tasks import EpisodeDataset
+
     dataset = None if arguments.dataset is None else EpisodeDataset.read(arguments.dataset)
     options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
     world = load_world(config.world, device=arguments.device, **options)

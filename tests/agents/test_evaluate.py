@@ -7,7 +7,8 @@ import pytest
 
 from li_env.agents.evaluate import evaluate, summarise
 from li_env.agents.macro_actions import MacroActions
-from li_env.agents.ppo.train import PPOConfig, train
+from li_env.agents.ppo.config import PPOConfig
+from li_env.agents.ppo.train import train
 from li_env.agents.registry import NAMES, make_agent
 from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.episodes import open_episodes

@@ -234,6 +234,15 @@ def test_several_files_appear_together(tmp_path):
     assert names(tmp_path) == ["out", "out/a", "out/b"]
 
 
+def test_the_last_file_appears_after_all_others(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr("os.replace", lambda source, target: order.append(target.name))
+    with atomic_folder(tmp_path, last="b") as folder:
+        for name in "cba":
+            (folder / name).write_text(name)
+    assert order == ["a", "c", "b"]
+
+
 def test_half_a_line_is_removed_before_the_next(tmp_path):
     path = tmp_path / "log.jsonl"
     append_json(path, {"a": 1})

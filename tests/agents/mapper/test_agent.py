@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from li_env.agents.config import read_config
 from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions, move_towards
 from li_env.agents.mapper.agent import Mapper
+from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, ray_angles
-from li_env.agents.mapper.train import EYE, MapperConfig
-from li_env.agents.ppo.train import PPOConfig
-from li_env.agents.registry import make_agent, read_config, train
+from li_env.agents.mapper.train import EYE
+from li_env.agents.ppo.config import PPOConfig
+from li_env.agents.registry import make_agent, train
 from li_env.agents.scripted.shortest_path import clearances
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
@@ -95,7 +97,7 @@ def test_a_complete_training_is_not_repeated_and_another_one_refused(trained, bl
     before = (folder / EYE).stat().st_mtime_ns
     train(CONFIG, folder, blocked, device="cpu", on_update=lambda entry: pytest.fail("trained again"))
     assert (folder / EYE).stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match="holds an agent with another seed, worlds; use another folder"):
+    with pytest.raises(ValueError, match="holds an agent with another worlds, seed; use another folder"):
         train(replace(CONFIG, seed=1, worlds=2), folder, blocked, device="cpu")
     with pytest.raises(ValueError, match="holds another kind of agent, mapper; use another folder"):
         train(PPOConfig(), folder, blocked, device="cpu")

@@ -3,16 +3,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from li_env.agents.base import Label
 from li_env.agents.macro_actions import MACRO_ACTIONS
 from li_env.agents.ppo.action_history import mirrored_history, no_memory, remember
-from li_env.agents.ppo.dagger import CloningConfig, Label, _mirror, clone
+from li_env.agents.ppo.config import CloningConfig
+from li_env.agents.ppo.dagger import _mirror, clone
 from li_env.agents.ppo.policy import build_policy
 
 
 class Compass:
     """Turns until the goal is ahead, then walks: all it needs is in the sensor."""
 
-    def teach(self, view) -> Label:
+    def label(self, view) -> Label:
         return Label(self.choose(view), np.zeros(0))
 
     def choose(self, view) -> int:

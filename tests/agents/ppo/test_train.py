@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from li_env.agents.config import read_config
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import no_memory, recall, remember
+from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import PolicyAgent
-from li_env.agents.ppo.train import PPOConfig, train
-from li_env.agents.registry import read_config
+from li_env.agents.ppo.train import train
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.sb3 import SB3VecEnv

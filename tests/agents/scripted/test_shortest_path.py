@@ -73,7 +73,7 @@ def test_rays_tell_the_free_way_from_left_to_right(room, moves):
     here = (-y / 32, x / 32, 20.0)  # yaw 20 degrees is Doom's angle -20
     data = EpisodeDataset((EpisodeRecord(0, here, (here[0], here[1], 0.0), map_seed=3),), {})
     view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 0.0}, None)
-    rays = ShortestPathFollower(moves, data, 0.5).teach(view).rays
+    rays = ShortestPathFollower(moves, data, 0.5).label(view).rays
     assert rays.shape == (9,)
     for ray, turn in zip(rays, range(-40, 41, 10), strict=True):
         expected = space.clear_lengths((x, y), np.radians([-20.0 - turn]), 192.0)[0] / 192

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch._dynamo  # an optimiser would import it, slowly, in every run
 
-from li_env.agents import training as _training  # noqa: F401 - what a run would import
+from li_env.agents.ppo import train as _train  # noqa: F401 - what a run would import
 from li_env.cli import main
 from li_env.files import WRITING, read_json
 from li_env.recording import read_video
