@@ -193,7 +193,7 @@ def start_elsewhere(use: Any, record: Record) -> None:
         if not env.start_options:
             pose = _reset(record, env, start=5, preset="paper")["pose"]
             _step(record, env, TURN_LEFT)
-            _reset(record, env, pose=pose)
+            _reset(record, env, start=5, pose=pose)
             _step(record, env, FORWARD)
 
 
