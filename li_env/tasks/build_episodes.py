@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from li_env.doom.geodesic import map_distance, metres_to_goal
+from li_env.doom.geodesic import map_distance
 from li_env.doom.known_maps import known_map
 from li_env.doom.maps import write_wad
 from li_env.doom.renderer import MAP_UNITS_PER_METRE, DoomRenderer, renderable_poses
@@ -16,7 +16,6 @@ from li_env.doom.watchdog import temporary_folder
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
 from li_env.tasks.navigation import NavigationRules
 from li_env.validation import check_number, check_whole
-from li_env.worlds.freedoom.start_frames import StartFrames
 
 MAPS_PER_FILE = 32
 """Of the game's own file format; it counts to 99."""
@@ -74,8 +73,8 @@ def build_episodes(
                         episodes += [
                             EpisodeRecord(
                                 start=len(episodes) + row,
-                                pose=_place(pose),
-                                goal=_place(goal),
+                                pose=pose_2d(pose),
+                                goal=pose_2d(goal),
                                 goal_frame=len(frames["goal"]) - 1,
                                 map_seed=int(map_seed),
                             )
@@ -87,35 +86,6 @@ def build_episodes(
     return EpisodeDataset(tuple(episodes), {name: np.stack(pictures) for name, pictures in frames.items()})
 
 
-def goals_for_starts(states: StartFrames, seed: int = 0, rules: NavigationRules | None = None) -> EpisodeDataset:
-    """One episode per start frame of a world: how the shipped ``data/freedoom.json`` was made. Needs ViZDoom.
-
-    Every episode has a seed of its own, so that an evaluation on this file is the same for everybody.
-    """
-    rules = NavigationRules.default() if rules is None else rules
-    episodes: list[EpisodeRecord] = []
-    pictures: list[np.ndarray] = []
-    for index, (map_seed, (x, z, yaw)) in enumerate(zip(states.map_seeds.tolist(), states.map_poses, strict=True)):
-        space = known_map(map_seed).space
-        rng = np.random.default_rng([seed, map_seed])
-        for _ in range(_TRIES):
-            goal = _view(space, rng)
-            place = _place(goal)
-            distance = metres_to_goal(map_distance(map_seed, place[0], place[1]), float(x), float(z))
-            if rules.goal_distance[0] <= distance <= rules.goal_distance[1]:
-                break
-        else:
-            continue
-        with temporary_folder() as folder:
-            wad = folder / "goal.wad"
-            write_wad([known_map(map_seed)], wad)
-            with DoomRenderer(wad) as renderer:
-                pictures.append(renderer.render(0, goal[None])[0])
-        pose = (round(float(x), 6), round(float(z), 6), round(float(yaw), 6))
-        episodes.append(EpisodeRecord(index, pose, place, len(pictures) - 1, map_seed, len(episodes)))
-    return EpisodeDataset(tuple(episodes), {"goal": np.stack(pictures)})
-
-
 def _places(
     map_seed: int, goals: int, starts: int, rules: NavigationRules, detour: float, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -123,11 +93,11 @@ def _places(
     space = known_map(map_seed).space
     found = []
     for _ in range(goals):
-        goal = _view(space, rng)
-        distance = map_distance(map_seed, *_place(goal)[:2])
+        goal = open_view(space, rng)
+        distance = map_distance(map_seed, *pose_2d(goal)[:2])
         near: list[np.ndarray] = []
         for _ in range(0, _TRIES, _DRAWN):
-            drawn = np.stack([_view(space, rng) for _ in range(_DRAWN)])
+            drawn = np.stack([open_view(space, rng) for _ in range(_DRAWN)])
             near += list(drawn[_fits(distance.of(drawn[:, :2]), drawn, goal, rules, detour)])
             if len(near) >= starts:
                 break
@@ -143,8 +113,8 @@ def _fits(ways: np.ndarray, starts: np.ndarray, goal: np.ndarray, rules: Navigat
     return (low <= ways) & (ways <= high) & (ways >= detour * straight)
 
 
-def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:
-    """(x, y, degrees) of a free place, looking along the most open of eight headings (ties drawn)."""
+def open_view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:
+    """Draw the Doom pose [3] (x, y, degrees) of a free position that faces the most open of eight headings."""
     position = space.sample(rng)
     headings = np.arange(0.0, 360.0, 45.0)
     lengths = space.clear_lengths(position, np.radians(headings), _OPEN_VIEW)
@@ -152,6 +122,7 @@ def _view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:
     return renderable_poses(np.array([[*position, headings[order[np.argmax(lengths[order])]]]]))[0]
 
 
-def _place(doom_pose: np.ndarray) -> Pose2D:
+def pose_2d(doom_pose: np.ndarray) -> Pose2D:
+    """Convert a Doom pose [3] to (x, z in metres, yaw in degrees) of the world, rounded as episode files are."""
     x, z, yaw = world_poses(doom_pose[None])[0].astype(float).tolist()
     return round(x, 6), round(z, 6), round(yaw, 6)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from li_env.files import atomic_folder, read_json
+from li_env.files import read_json
 from li_env.images import read_image
 from li_env.validation import MOST_SEED, check_mapping, check_number, check_whole, shown, shown_path
 
@@ -70,22 +67,3 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         for number in pose:
             check_number(f"{where}: pose", number, -1e6, 1e6)
     return rows
-
-
-def write_start_states(folder: Path, frames: np.ndarray, map_seeds: Sequence[int], map_poses: np.ndarray) -> None:
-    """Write frames uint8 [n, 96, 128, 3] with their map seeds and poses [n, 3] (metres, metres, degrees)."""
-    count = len(frames)
-    padded = np.zeros((-(-count // COLUMNS) * COLUMNS, 96, 128, 3), dtype=np.uint8)
-    padded[:count] = frames
-    sheet = padded.reshape(-1, COLUMNS, 96, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * 128, 3)
-    done, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
-    if not done:
-        raise ValueError("start states: the sheet could not be encoded as PNG")
-    rows = [
-        {"map_seed": int(seed), "pose": [round(float(value), 6) for value in pose]}
-        for seed, pose in zip(map_seeds, map_poses, strict=True)
-    ]
-    text = "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
-    with atomic_folder(folder) as temporary:
-        (temporary / "start_states.png").write_bytes(data.tobytes())
-        (temporary / "start_states.json").write_bytes(text.encode())

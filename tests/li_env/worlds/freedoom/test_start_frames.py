@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from li_env.doom.splits import TEST
-from li_env.worlds.freedoom.start_frames import StartFrames, write_start_states
+from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 
 
@@ -16,16 +16,6 @@ def test_packaged_starts_are_many_held_out_and_worth_seeing() -> None:
     assert len(set(states.map_seeds.tolist())) == len(states.frames)
     assert (states.frames.std(axis=(1, 2, 3)) > 5).all()
     assert states.map_poses.shape == (len(states.frames), 3)
-
-
-def test_round_trip_with_a_partial_row(tmp_path: Path) -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (11, 96, 128, 3), dtype=np.uint8)
-    poses = np.arange(33.0).reshape(11, 3)
-    write_start_states(tmp_path, frames, range(11), poses)
-    loaded = StartFrames.load(tmp_path)
-    assert np.array_equal(loaded.frames, frames)
-    assert np.array_equal(loaded.map_poses, poses)
-    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Contact sheets of maps and walks, to look at: ``python -m li_env.doom.preview --out DIR``."""
+"""Contact sheets of maps and walks, to look at: ``python scripts/preview_maps.py --out DIR``."""
 
 from __future__ import annotations
 
