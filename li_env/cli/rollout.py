@@ -85,8 +85,9 @@ def _roll_out(
     from rich.progress import Progress
 
     from li_env.accel.runtime.engine import Engine
-    from li_env.evaluation.camera_path import FixedMotionWorld
-    from li_env.evaluation.drive import begin, fill_chunks, roll_out
+    from li_env.evaluation.camera_path import fill_chunks
+    from li_env.evaluation.drive import begin, roll_out
+    from li_env.evaluation.fixed_motion import FixedMotionWorld
 
     (begun,) = begin(Engine(world, configs[0]), [arguments.seed], [_options(arguments)])
     chunks = len(fill_chunks(world.spec, motions)[0])

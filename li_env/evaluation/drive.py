@@ -10,14 +10,14 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import RolloutReport
 from li_env.accel.world import WorldModel
-from li_env.accel.world_spec import WorldSpec
 from li_env.actions import ActionMapper
 from li_env.episodes import EpisodeRunner
+from li_env.evaluation.camera_path import CameraPath, fill_chunks
 from li_env.frames import engine_frames, fresh_frames
 from li_env.state import EpisodeState
 
@@ -67,25 +67,6 @@ def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, A
     return [replace(moment, episode=replace(moment.episode, config=None)) for moment in moments]
 
 
-def fill_chunks(spec: WorldSpec, motions: Sequence[CameraMotion]) -> tuple[list[tuple[CameraMotion, ...]], int]:
-    """Cut a trajectory into chunks; the last one is filled by standing still.
-
-    A rollout has ``1 + len(motions)`` latents: the first chunk holds the start view beside its own motions.
-
-    Returns:
-        (motions per chunk, number of still motions added).
-    """
-    remaining = list(motions)
-    chunks: list[tuple[CameraMotion, ...]] = []
-    added = 0
-    while remaining or not chunks:
-        size = spec.latents_in_chunk(len(chunks)) - (0 if chunks else 1)
-        taken, remaining = remaining[:size], remaining[size:]
-        added += size - len(taken)
-        chunks.append((*taken, *[STILL] * (size - len(taken))))
-    return chunks, added
-
-
 def roll_out(
     world: WorldModel,
     config: AccelConfig,
@@ -132,3 +113,31 @@ def _chunks(
         yield result
         if result.degenerated:
             return
+
+
+def drive(
+    engine: Engine, paths: Sequence[CameraPath], on_chunk: Callable[[], None] = lambda: None
+) -> list[list[ChunkResult]]:
+    """Drive paths of equal length as one batch: the chunks of each."""
+    states = [path.begun.episode for path in paths]
+    made: list[list[ChunkResult]] = [[] for _ in paths]
+    for motions in zip(*(path.motions for path in paths), strict=True):
+        states, results = engine.step(states, motions)
+        for chunks, result in zip(made, results, strict=True):
+            chunks.append(result)
+        on_chunk()
+    return made
+
+
+def batches(paths: Sequence[CameraPath], size: int) -> list[list[CameraPath]]:
+    """Consecutive paths of one trajectory, at most ``size`` at once.
+
+    A batch shares its time equally, so trajectories must not be mixed: one would be credited with the other's work.
+    """
+    groups: list[list[CameraPath]] = []
+    for path in paths:
+        if groups and len(groups[-1]) < size and groups[-1][0].trajectory == path.trajectory:
+            groups[-1].append(path)
+        else:
+            groups.append([path])
+    return groups

@@ -1,4 +1,4 @@
-"""Driving every variant along every course, again and again, the variants taking turns."""
+"""Driving every variant along every path, again and again, the variants taking turns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.peak_memory import PeakMemory
 from li_env.evaluation.bench.quality import Quality, rate
 from li_env.evaluation.bench.settings import BenchSettings, Variant
-from li_env.evaluation.camera_path import Course, FixedMotionWorld, batches, drive
+from li_env.evaluation.camera_path import CameraPath
+from li_env.evaluation.drive import batches, drive
+from li_env.evaluation.fixed_motion import FixedMotionWorld
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One variant on all courses.
+    """One variant on all paths.
 
     Attributes:
-        milliseconds: [repeats, courses, chunks, stages], see `accel.engine.STAGES`.
-        work: per course, one per chunk.
-        quality: per course.
-        degenerated: per course, whether the world produced numbers that are not finite.
+        milliseconds: [repeats, paths, chunks, stages], see `accel.engine.STAGES`.
+        work: per path, one per chunk.
+        quality: per path.
+        degenerated: per path, whether the world produced numbers that are not finite.
         peak_mebibytes: most memory of any rollout, None where the system does not tell.
     """
 
@@ -54,7 +56,7 @@ class Measured:
 
 
 def measure(
-    world: WorldModel, courses: Sequence[Course], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
+    world: WorldModel, paths: Sequence[CameraPath], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
 ) -> list[Measured]:
     """Time and rate every variant; the first one is the reference.
 
@@ -64,7 +66,7 @@ def measure(
     variants = settings.variants
     followed = FixedMotionWorld(world)
     engines = [Engine(followed, variant.config) for variant in variants]
-    groups = batches(courses, settings.batch)
+    groups = batches(paths, settings.batch)
     for engine in engines:
         drive(engine, groups[0], on_chunk)
     records = [_Record() for _ in variants]
@@ -113,15 +115,15 @@ class _Record:
     def rate(
         self,
         world: WorldModel,
-        courses: Sequence[Course],
+        paths: Sequence[CameraPath],
         made: Sequence[Sequence[ChunkResult]],
         reference: Sequence[Sequence[ChunkResult]] | None,
         warmup: int,
     ) -> None:
-        for index, (course, chunks) in enumerate(zip(courses, made, strict=True)):
+        for index, (path, chunks) in enumerate(zip(paths, made, strict=True)):
             other = None if reference is None else reference[index]
             self._work.append([Work.of(chunk.plan, len(chunk.latents)) for chunk in chunks])
-            self._quality.append(rate(world.spec, course.image, chunks, other, course.real, warmup))
+            self._quality.append(rate(world.spec, path.image, chunks, other, path.real, warmup))
             self._degenerated.append(any(chunk.degenerated for chunk in chunks))
 
     def finish(self) -> Measured:

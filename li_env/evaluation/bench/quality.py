@@ -90,7 +90,7 @@ def rate(
         spec: of the world.
         start: the start frame, uint8 [H, W, 3].
         chunks: the rollout.
-        reference: the same course under the reference preset; None for the reference itself.
+        reference: the same path under the reference preset; None for the reference itself.
         real: the game's frames, uint8 [latents, H, W, 3].
         warmup: chunks to leave out.
     """

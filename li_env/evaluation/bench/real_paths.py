@@ -1,4 +1,4 @@
-"""The real game along the benchmark's courses, for the freedoom world. Needs the extra ``doom``."""
+"""The real game along the benchmark's paths, for the freedoom world. Needs the extra ``doom``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from li_env.doom.renderer import DoomRenderer, renderable_poses, require_vizdoom
 from li_env.doom.walking import doom_poses, walk
 from li_env.doom.watchdog import temporary_folder
 from li_env.errors import MissingExtraError
-from li_env.evaluation.camera_path import Course
+from li_env.evaluation.camera_path import CameraPath
 from li_env.worlds.freedoom.start_frames import StartFrames
 
 
@@ -22,8 +22,8 @@ def has_game(world: WorldModel) -> bool:
     return isinstance(getattr(world, "start_states", None), StartFrames)
 
 
-def played_courses(world: WorldModel, courses: Sequence[Course]) -> list[Course]:
-    """The courses as the game lets them happen (its walls stop or deflect the camera), with its frames.
+def played_paths(world: WorldModel, paths: Sequence[CameraPath]) -> list[CameraPath]:
+    """The paths as the game lets them happen (its walls stop or deflect the camera), with its frames.
 
     Raises:
         MissingExtraError: ViZDoom is not installed.
@@ -34,18 +34,18 @@ def played_courses(world: WorldModel, courses: Sequence[Course]) -> list[Course]
         purpose = "comparing with the real game (--no-game leaves it out)"
         raise MissingExtraError("ViZDoom", "doom", purpose) from error
     states: StartFrames = world.start_states  # type: ignore[attr-defined]
-    seeds = sorted({int(states.map_seeds[course.start]) for course in courses})
+    seeds = sorted({int(states.map_seeds[path.start]) for path in paths})
     maps = [generate_map(seed) for seed in seeds]
-    which = np.array([seeds.index(int(states.map_seeds[course.start])) for course in courses])
-    starts = doom_poses(np.stack([states.map_poses[course.start] for course in courses]))
-    motions, paths = walk(Walls([entry.segments for entry in maps]), which, starts, [course.flat for course in courses])
+    which = np.array([seeds.index(int(states.map_seeds[path.start])) for path in paths])
+    starts = doom_poses(np.stack([states.map_poses[path.start] for path in paths]))
+    motions, poses = walk(Walls([entry.segments for entry in maps]), which, starts, [path.flat for path in paths])
     with temporary_folder() as folder:
         wad = folder / "bench.wad"
         write_wad(maps, wad)
         with DoomRenderer(wad) as renderer:
             frames = [
-                renderer.render(int(index), renderable_poses(path)) for index, path in zip(which, paths, strict=True)
+                renderer.render(int(index), renderable_poses(along)) for index, along in zip(which, poses, strict=True)
             ]
     return [
-        course.along(moves, world, real) for course, moves, real in zip(courses, motions, frames, strict=True)
+        path.along(moves, world, real) for path, moves, real in zip(paths, motions, frames, strict=True)
     ]  # fmt: skip

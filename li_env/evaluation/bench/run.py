@@ -10,11 +10,13 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.machine import device_name, versions
 from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.measure import Measured, measure
+from li_env.evaluation.bench.paths import commanded_paths
 from li_env.evaluation.bench.plots import write_sweep
-from li_env.evaluation.bench.real_paths import has_game, played_courses
+from li_env.evaluation.bench.real_paths import has_game, played_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.bench.summary import row
-from li_env.evaluation.camera_path import Course, batches, commanded_courses, drive
+from li_env.evaluation.camera_path import CameraPath
+from li_env.evaluation.drive import batches, drive
 from li_env.files import atomic_write, write_json
 from li_env.metrics import PSNR_OF_EQUAL_FRAMES
 
@@ -40,8 +42,8 @@ def benchmark(
         MissingExtraError: the world has a game and ViZDoom is not installed.
     """
     game = settings.game and has_game(world)
-    courses = courses_of(world, settings, game, on_chunk)
-    measured = measure(world, courses, settings, on_chunk)
+    paths = paths_of(world, settings, game, on_chunk)
+    measured = measure(world, paths, settings, on_chunk)
     return {
         "world": world.spec.name,
         "path": "the game's collision" if game else "what the plain model's motion limits leave of the commands",
@@ -52,7 +54,7 @@ def benchmark(
             "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
             "rollout of every preset before them is not counted"
         ),
-        "rows": _rows(world, settings, courses, measured),
+        "rows": _rows(world, settings, paths, measured),
         "device": device_name(world.device),
         "versions": versions(),
     }
@@ -60,23 +62,23 @@ def benchmark(
 
 def steps_needed(world: WorldModel, settings: BenchSettings) -> int:
     """How often `benchmark` calls ``on_chunk``."""
-    groups, variants = len(batches(commanded_courses(world, settings), settings.batch)), len(settings.variants)
-    paths = 0 if settings.game and has_game(world) else groups
-    return settings.chunks * (paths + variants + settings.repeats * variants * groups)
+    groups, variants = len(batches(commanded_paths(world, settings), settings.batch)), len(settings.variants)
+    driven = 0 if settings.game and has_game(world) else groups
+    return settings.chunks * (driven + variants + settings.repeats * variants * groups)
 
 
-def courses_of(
+def paths_of(
     world: WorldModel, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
-) -> list[Course]:
-    """Every course with the motions that happen on it: in the game, or by one rollout of the plain model."""
-    courses = commanded_courses(world, settings)
+) -> list[CameraPath]:
+    """Every path with the motions that happen on it: in the game, or by one rollout of the plain model."""
+    paths = commanded_paths(world, settings)
     if game:
-        return played_courses(world, courses)
+        return played_paths(world, paths)
     engine = Engine(world, settings.variants[0].config)
     followed = []
-    for group in batches(courses, settings.batch):
-        for course, chunks in zip(group, drive(engine, group, on_chunk), strict=True):
-            followed.append(course.along([motion for chunk in chunks for motion in chunk.motions], world))
+    for group in batches(paths, settings.batch):
+        for path, chunks in zip(group, drive(engine, group, on_chunk), strict=True):
+            followed.append(path.along([motion for chunk in chunks for motion in chunk.motions], world))
     return followed
 
 
@@ -85,18 +87,18 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
     names = []
     for sweep in settings.sweeps:
         names.append(f"sweep_{sweep.key}.png")
-        with atomic_write(out / names[-1]) as path:
-            write_sweep([entry for report in reports for entry in report["rows"]], sweep.key, EVERY, path)
+        with atomic_write(out / names[-1]) as file:
+            write_sweep([entry for report in reports for entry in report["rows"]], sweep.key, EVERY, file)
     write_json(out / REPORT, {"command": command, "settings": settings.to_dict(), "worlds": list(reports)})
     return [REPORT, *names]
 
 
 def _rows(
-    world: WorldModel, settings: BenchSettings, courses: Sequence[Course], measured: Sequence[Measured]
+    world: WorldModel, settings: BenchSettings, paths: Sequence[CameraPath], measured: Sequence[Measured]
 ) -> list[dict[str, Any]]:
-    groups = {EVERY: list(range(len(courses)))}
+    groups = {EVERY: list(range(len(paths)))}
     for name in settings.trajectories:
-        groups[name] = [index for index, course in enumerate(courses) if course.trajectory == name]
+        groups[name] = [index for index, path in enumerate(paths) if path.trajectory == name]
     return [
         row(world.spec, variant, own, measured[0], indices, trajectory, settings.warmup_chunks)
         for trajectory, indices in groups.items()

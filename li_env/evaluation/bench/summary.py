@@ -1,4 +1,4 @@
-"""Rows of the table: one variant on some courses."""
+"""Rows of the table: one variant on some paths."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def row(
     variant: Variant,
     measured: Measured,
     reference: Measured,
-    courses: Sequence[int],
+    paths: Sequence[int],
     trajectory: str,
     warmup: int,
 ) -> dict[str, Any]:
-    """A JSON-ready row for the courses with the given indices.
+    """A JSON-ready row for the paths with the given indices.
 
-    Times are milliseconds per chunk and rollout (a batch shares its time), first the mean over chunks and courses of
+    Times are milliseconds per chunk and rollout (a batch shares its time), first the mean over chunks and paths of
     one repeat, then the median, least and most over the repeats. ``speed_up`` is the reference's time over this
     variant's in the same repeat. Quality, ``after_warmup`` and the work leave out the first ``warmup`` chunks; the
     other times hold all. PSNR and SSIM are means of frames' values; ``pooled_psnr`` is that of all frames together.
     """
-    chosen = list(courses)
+    chosen = list(paths)
     times, base = measured.milliseconds[:, chosen], reference.milliseconds[:, chosen]
     work = [entry for index in chosen for entry in measured.work[index][warmup:]]
     quality = [measured.quality[index] for index in chosen]

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.geometry.camera import STILL
 from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
-from li_env.evaluation.drive import begin, fill_chunks, roll_out
+from li_env.evaluation.drive import begin, roll_out
 from li_env.frames import episode_frames
 from li_env.tasks.navigation import pose_at
 from tests.analytic_world import SPEC, AnalyticWorld
@@ -21,22 +19,6 @@ OFF = AccelConfig.preset("off")
 
 def start(world, seed: int = 0):
     return begin(Engine(world, OFF), [seed], [{"start": 0}])[0]
-
-
-@given(count=st.integers(0, 200))
-def test_chunks_hold_the_trajectory_and_then_stand_still(count):
-    motions = [CameraMotion(yaw=float(index + 1)) for index in range(count)]
-    chunks, added = fill_chunks(SPEC, motions)
-    assert [len(chunk) for chunk in chunks] == [3, *[4] * (len(chunks) - 1)]
-    flat = [motion for chunk in chunks for motion in chunk]
-    assert flat[:count] == motions
-    assert flat[count:] == [STILL] * added
-    assert added < 4
-
-
-def test_out_and_back_of_the_demo_fills_16_chunks_exactly():
-    chunks, added = fill_chunks(SPEC, parse_trajectory("w-31, s-32", SPEC.motion))
-    assert (len(chunks), added) == (16, 0)
 
 
 def test_a_rollout_is_repeatable_and_its_report_complete():

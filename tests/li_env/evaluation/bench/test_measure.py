@@ -3,9 +3,9 @@ from __future__ import annotations
 from li_env.accel.runtime.engine import Engine
 from li_env.evaluation.bench import measure as module
 from li_env.evaluation.bench.measure import measure
-from li_env.evaluation.bench.run import courses_of
+from li_env.evaluation.bench.run import paths_of
 from li_env.evaluation.bench.settings import BenchSettings
-from li_env.evaluation.camera_path import drive
+from li_env.evaluation.drive import drive
 from tests.analytic_world import AnalyticWorld
 
 
@@ -15,13 +15,13 @@ def test_presets_take_turns_and_the_first_rollouts_do_not_count(monkeypatch):
     )
     world, driven = AnalyticWorld(), []
 
-    def recorded(engine: Engine, courses, on_chunk):
-        driven.append((engine.config.name, courses[0].trajectory))
-        return drive(engine, courses, on_chunk)
+    def recorded(engine: Engine, paths, on_chunk):
+        driven.append((engine.config.name, paths[0].trajectory))
+        return drive(engine, paths, on_chunk)
 
-    courses = courses_of(world, settings, game=False)
+    paths = paths_of(world, settings, game=False)
     monkeypatch.setattr(module, "drive", recorded)
-    measured = measure(world, courses, settings)
+    measured = measure(world, paths, settings)
     off, cache = "off", "cache"
     assert [name for name, _ in driven] == [off, cache] + [off, cache] * 2 + [cache, off] * 2 + [off, cache] * 2
     assert [name for _, name in driven[2:6]] == ["left-right", "left-right", "square", "square"]
@@ -38,5 +38,5 @@ def test_degenerated_rollouts_are_told():
 
     settings = BenchSettings(presets=("off",), trajectories=("square",), seeds=(0,), repeats=1, chunks=4)
     world = BrokenWorld()
-    (measured,) = measure(world, courses_of(world, settings, game=False), settings)
+    (measured,) = measure(world, paths_of(world, settings, game=False), settings)
     assert measured.degenerated == [True]

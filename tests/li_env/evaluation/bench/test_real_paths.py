@@ -10,9 +10,10 @@ from li_env.doom.collision import Walls
 from li_env.doom.trajectories import world_poses
 from li_env.doom.walking import doom_poses, walk
 from li_env.errors import MissingExtraError
-from li_env.evaluation.bench.real_paths import has_game, played_courses
+from li_env.evaluation.bench.paths import commanded_paths
+from li_env.evaluation.bench.real_paths import has_game, played_paths
 from li_env.evaluation.bench.settings import BenchSettings
-from li_env.evaluation.camera_path import Course, commanded_courses
+from li_env.evaluation.camera_path import CameraPath
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import AnalyticWorld
@@ -53,13 +54,13 @@ def test_the_game_shows_the_start_frame_first_and_what_lies_ahead_later():
     pytest.importorskip("vizdoom")
     world = PlacedWorld()
     settings = BenchSettings(trajectories=("left-right", "forward-backward"), seeds=(0, 1), chunks=4)
-    commanded = commanded_courses(world, settings)
-    played = played_courses(world, commanded)
-    for course in played:
-        assert course.real.shape == (16, 96, 128, 3)
-        assert np.abs(course.real[0].astype(int) - course.image).max() <= 1
-        assert [len(chunk) for chunk in course.motions] == [3, 4, 4, 4]
-    turned: Course = played[0]
+    commanded = commanded_paths(world, settings)
+    played = played_paths(world, commanded)
+    for path in played:
+        assert path.real.shape == (16, 96, 128, 3)
+        assert np.abs(path.real[0].astype(int) - path.image).max() <= 1
+        assert [len(chunk) for chunk in path.motions] == [3, 4, 4, 4]
+    turned: CameraPath = played[0]
     assert turned.motions == commanded[0].motions, "turning is never blocked"
     np.testing.assert_array_equal(turned.real[14], turned.real[0])
     assert np.abs(turned.real[7].astype(int) - turned.real[0]).mean() > 5
@@ -71,4 +72,4 @@ def test_without_the_extra_the_message_names_it_and_the_way_around(monkeypatch):
     with pytest.raises(
         MissingExtraError, match=r"--no-game leaves it out.* needs ViZDoom: pip install 'li-env\[doom\]'"
     ):
-        played_courses(world, commanded_courses(world, BenchSettings(seeds=(0,), chunks=4)))
+        played_paths(world, commanded_paths(world, BenchSettings(seeds=(0,), chunks=4)))

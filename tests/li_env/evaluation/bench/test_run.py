@@ -7,7 +7,7 @@ import pytest
 
 from li_env.accel.runtime.chunk import STAGES
 from li_env.evaluation.bench.measure import measure
-from li_env.evaluation.bench.run import EVERY, benchmark, courses_of, steps_needed, write_report
+from li_env.evaluation.bench.run import EVERY, benchmark, paths_of, steps_needed, write_report
 from li_env.evaluation.bench.settings import BenchSettings, parse_sweep
 from tests.analytic_world import AnalyticWorld
 
@@ -101,11 +101,11 @@ def test_times_are_ordered_and_add_up(report):
 
 def test_all_variants_follow_the_path_of_the_plain_model(world):
     settings = BenchSettings(presets=("off",), trajectories=("forward-backward",), seeds=(0,), repeats=1, chunks=6)
-    (course,) = courses_of(world, settings, game=False)
-    forward = [motion.forward for motion in course.flat]
+    (path,) = paths_of(world, settings, game=False)
+    forward = [motion.forward for motion in path.flat]
     assert sum(forward[:5]) == pytest.approx(3.5), "the room's wall stops the camera"
     assert forward[5:11] == [0.0] * 6
-    assert len(measure(world, [course], settings)[0].quality) == 1
+    assert len(measure(world, [path], settings)[0].quality) == 1
 
 
 def test_files_are_complete_json_and_a_picture(report, tmp_path):

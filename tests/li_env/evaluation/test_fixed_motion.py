@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from li_env.accel.config import AccelConfig
+from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.runtime.engine import Engine
+from li_env.evaluation.bench.paths import commanded_paths
+from li_env.evaluation.bench.settings import BenchSettings
+from li_env.evaluation.drive import drive
+from li_env.evaluation.fixed_motion import FixedMotionWorld
+from tests.analytic_world import AnalyticWorld
+
+
+class AskedWorld(AnalyticWorld):
+    asked = 0
+
+    def feasible_motions(self, requests):
+        self.asked += len(requests)
+        return super().feasible_motions(requests)
+
+
+def test_the_followed_world_goes_through_walls_but_asks_its_own_limits():
+    world = AskedWorld()
+    (path,) = commanded_paths(world, BenchSettings(trajectories=("square",), seeds=(0,), chunks=4))
+    path = path.along([CameraMotion(forward=0.75)] * 15, world)
+    (chunks,) = drive(Engine(FixedMotionWorld(world), AccelConfig.preset("off")), [path])
+    poses = np.concatenate([chunk.poses for chunk in chunks])
+    np.testing.assert_allclose(poses[1:], follow(np.eye(4), path.flat))
+    assert poses[-1, 2, 3] > 4.0, "beyond the wall of the room"
+    assert world.asked == 4
+
+
+def test_a_followed_world_moves_and_works_as_the_world_inside():
+    """Its own way of following motions, faster methods and start views are used, not lost."""
+    world = AskedWorld()
+    world.follow = lambda pose, motions: follow(pose, [CameraMotion(forward=2 * m.forward) for m in motions])
+    world.start_poses, world.start_prompts = np.stack([np.eye(4)] * 2), ["one", "two"]
+    streamed = []
+    world.generate_stream = lambda requests, count: streamed.append(count) or world.generate(list(requests))
+    (path,) = commanded_paths(world, BenchSettings(trajectories=("forward-backward",), seeds=(1,), chunks=4))
+    (chunks,) = drive(Engine(FixedMotionWorld(world), AccelConfig.preset("off")), [path])
+    assert chunks[0].poses[-1, 2, 3] == pytest.approx(2 * 3 * 0.75)
+    assert streamed == [1] * 4
+    assert path.begun.episode.scene is not None
+    assert not hasattr(FixedMotionWorld(world), "nothing")
