@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,40 +13,20 @@ from li_env.accel.geometry.camera import CameraMotion, relative_motion
 from li_env.accel.history import History
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import MotionRequest, WorldModel
-from li_env.accel.world_wrapper import WorldWrapper
+from li_env.accel.world import WorldModel
+from li_env.accel.world_spec import WorldSpec
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK
+from li_env.evaluation.fixed_motion import FixedMotionWorld
 
 _ENCODED_AT_ONCE = 512
-
-
-class ReplayWorld(WorldWrapper):
-    """A world in which every commanded motion happens, so that the camera follows the game exactly.
-
-    Args:
-        world: what generates and decodes.
-        steps: denoising steps: the world's own schedule if it has that many, else even ones.
-        memory: False takes the retrieved latents out of the context and leaves the recent window.
-    """
-
-    def __init__(self, world: WorldModel, steps: int, memory: bool) -> None:
-        super().__init__(world)
-        own = world.spec.sigmas
-        self.spec = dataclasses.replace(
-            world.spec,
-            sigmas=own if len(own) == steps + 1 else tuple(1 - step / steps for step in range(steps + 1)),
-            context_latents=world.spec.context_latents if memory else world.spec.temporal_latents,
-        )
-
-    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        return [request.motions for request in requests]
 
 
 class Player:
     """Steps batches of episodes of one world with a number of denoising steps, with or without memory."""
 
     def __init__(self, world: WorldModel, preset: str, steps: int, memory: bool) -> None:
-        self.engine = Engine(ReplayWorld(world, steps, memory), AccelConfig.of(preset))
+        driven = FixedMotionWorld(world, variant_spec(world.spec, steps, memory), timed=False)
+        self.engine = Engine(driven, AccelConfig.of(preset))
         self.steps, self.memory = steps, memory
 
     def step(
@@ -60,6 +40,22 @@ class Player:
             following += after
             results += made
         return following, results
+
+
+def variant_spec(spec: WorldSpec, steps: int, memory: bool) -> WorldSpec:
+    """Return a world's constants for another number of denoising steps, with or without retrieved latents.
+
+    Args:
+        spec: constants of the world.
+        steps: denoising steps: the world's own schedule if it has that many, else evenly spaced noise levels.
+        memory: False leaves the recent window alone in the context.
+    """
+    own = spec.sigmas
+    return replace(
+        spec,
+        sigmas=own if len(own) == steps + 1 else tuple(1 - step / steps for step in range(steps + 1)),
+        context_latents=spec.context_latents if memory else spec.temporal_latents,
+    )
 
 
 def chunk_motions(poses: np.ndarray, chunk: int) -> tuple[CameraMotion, ...]:

@@ -6,6 +6,7 @@ import pytest
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.runtime.engine import Engine
+from li_env.accel.world import WorldModel
 from li_env.evaluation.bench.paths import commanded_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.drive import drive
@@ -45,3 +46,12 @@ def test_a_followed_world_moves_and_works_as_the_world_inside():
     assert streamed == [1] * 4
     assert path.begun.episode.scene is not None
     assert not hasattr(FixedMotionWorld(world), "nothing")
+
+
+def test_limits_that_are_not_timed_are_not_computed():
+    world = AskedWorld()
+    (path,) = commanded_paths(world, BenchSettings(trajectories=("square",), seeds=(0,), chunks=4))
+    fixed = FixedMotionWorld(world, timed=False)
+    assert isinstance(fixed, WorldModel)
+    drive(Engine(fixed, AccelConfig.preset("off")), [path])
+    assert world.asked == 0

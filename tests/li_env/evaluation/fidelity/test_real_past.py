@@ -2,8 +2,7 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import WorldModel
-from li_env.evaluation.fidelity.real_past import Player, RealPast, ReplayWorld, chunk_motions, decode, encode
+from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, decode, encode, variant_spec
 from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld, footage
 
 STEP, TURN = CameraMotion(forward=0.75), CameraMotion(yaw=15.0)
@@ -19,7 +18,6 @@ def run(player: Player, chunks: int):
 
 def test_the_camera_follows_the_game_exactly_whatever_the_world_thinks_of_walls():
     world = PhotographicWorld()
-    assert isinstance(ReplayWorld(world, 4, True), WorldModel)
     states, _ = run(Player(world, "off", 4, memory=True), 7)
     for state, poses in zip(states, SHOTS.poses, strict=True):
         np.testing.assert_allclose(state.history.poses, poses, atol=1e-9)
@@ -33,8 +31,8 @@ def test_steps_and_memory_are_what_was_asked_for():
             assert result.plan.steps == steps
             assert len(result.plan.temporal) == 12
             assert bool(result.plan.memory) == memory
-    assert ReplayWorld(world, 4, True).spec.sigmas == world.spec.sigmas
-    assert ReplayWorld(world, 16, True).spec.sigmas[:3] == (1.0, 0.9375, 0.875)
+    assert variant_spec(world.spec, 4, True).sigmas == world.spec.sigmas
+    assert variant_spec(world.spec, 16, True).sigmas[:3] == (1.0, 0.9375, 0.875)
 
 
 def test_a_real_past_holds_the_game_s_own_latents():
