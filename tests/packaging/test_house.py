@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,3 +49,39 @@ def test_importing_the_package_registers_the_environments_and_loads_no_torch():
 def test_the_version_is_stated_once():
     text = (ROOT / "li_env" / "__init__.py").read_text()
     assert re.search(r'__version__ = "(.*)"', text)[1] == PROJECT["version"]
+
+
+def test_the_same_checker_before_a_commit_and_in_the_tests():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    (ruff,) = (repo["rev"] for repo in hooks if "ruff" in repo["repo"])
+    assert ruff == f"v{pins()['ruff']}"
+
+
+def test_the_workflow_runs_the_check_of_the_repository():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["test"]["steps"]
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["title"], citation["version"]) == (PROJECT["name"], PROJECT["version"])
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_new_names_of_the_changelog_exist():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for new in (cell for line in text.splitlines() if (cells := line.split("|"))[3:] for cell in (cells[2],)):
+        for name in re.findall(r"`((?:li_env|accel|agents)(?:\.\w+)+)`", new):
+            path = ROOT / name.replace(".", "/")
+            assert path.with_suffix(".py").exists() or path.is_dir(), name
+    code = subprocess.run(
+        ["git", "-C", ROOT, "grep", "-hE", "^(class |[A-Z][A-Za-z0-9]+ = )"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    if code:
+        classes = text.split("### Renamed classes")[1].split("\n## ")[0]
+        renamed = [line.split("|")[2] for line in classes.splitlines() if line.startswith("| `")]
+        for name in re.findall(r"`(\w+)`", " ".join(renamed)):
+            assert re.search(rf"^(?:class )?{name}\b", code, re.MULTILINE), name
