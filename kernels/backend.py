@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import lru_cache
 
 import torch
 
 OLDEST_CAPABILITY = (8, 0)
 _log = logging.getLogger(__name__)
-
-
-def interpreting() -> bool:
-    """Whether Triton kernels run on the CPU through the interpreter (``TRITON_INTERPRET=1``, for tests)."""
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
 def uses_triton(device: torch.device) -> bool:

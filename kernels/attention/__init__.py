@@ -1,6 +1,5 @@
 """Dense attention of current tokens over [context | current] keys."""
 
-from li_env.kernels.attention.fused import attend_joined
-from li_env.kernels.attention.naive import attend
+from li_env.kernels.attention.sdpa import attend, attend_joined
 
 __all__ = ["attend", "attend_joined"]

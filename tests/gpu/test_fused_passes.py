@@ -8,8 +8,8 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.runtime.engine import Engine
-from li_env.kernels.branches import join_branches, naive_join_branches, naive_split_branches, split_branches
 from li_env.kernels.gated_norm import gated_norm, naive_gated_norm
+from li_env.kernels.rope_prope import join_branches, naive_join_branches, naive_split_branches, split_branches
 from li_env.worlds.hy_worldplay.build import random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.world import HYWorldPlayWorld

@@ -17,7 +17,6 @@ from triton.compiler import ASTSource
 from li_env.kernels.block_select.triton import block_scores_kernel, block_select_kernel, tile_means_kernel
 from li_env.kernels.block_sparse_attention.configs import CONFIGS, FALLBACK, default_config
 from li_env.kernels.block_sparse_attention.triton import block_sparse_attention_kernel
-from li_env.kernels.branches.triton import join_branches_kernel, split_branches_kernel
 from li_env.kernels.extended_frames.triton import extended_frames_kernel
 from li_env.kernels.frame_conv.triton import default_config as default_conv_config
 from li_env.kernels.frame_conv.triton import frame_conv_kernel
@@ -25,6 +24,7 @@ from li_env.kernels.gated_norm.triton import gated_norm_kernel
 from li_env.kernels.group_norm.triton import group_norm_silu_kernel
 from li_env.kernels.residual_norm.triton import residual_norm_kernel
 from li_env.kernels.rms_rotary.triton import rms_rotary_kernel
+from li_env.kernels.rope_prope.triton import join_branches_kernel, split_branches_kernel
 from li_env.kernels.time_attention.triton import time_attention_kernel
 
 CAPABILITIES = (80, 90, 100, 120)

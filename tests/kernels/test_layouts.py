@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from li_env.kernels.branches import join_branches, split_branches
 from li_env.kernels.gated_norm import gated_norm
 from li_env.kernels.group_norm import group_norm_silu
 from li_env.kernels.residual_norm import add_camera_norm, add_modulated_norm
 from li_env.kernels.rms_rotary import rms_rotary
+from li_env.kernels.rope_prope import join_branches, split_branches
 
 B, S, C, F, H, D = 2, 6, 16, 3, 2, 8
 

@@ -23,8 +23,8 @@ import torch
 from torch import nn
 
 from li_env.kernels.attention import attend_joined
-from li_env.kernels.branches import join_branches, split_branches
 from li_env.kernels.gated_norm import gated_norm
+from li_env.kernels.rope_prope import join_branches, split_branches
 from li_env.worlds.common.tile_attention import TilePass
 from li_env.worlds.common.transformer import Block, CameraTables, FeedForward, VideoTransformer
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from li_env.kernels.branches import split_branches
+from li_env.kernels.rope_prope import split_branches
 from li_env.worlds.common.transformer import Block
 from li_env.worlds.common.transformer_fused import Context, context_pass, denoise
 from li_env.worlds.hy_worldplay.text import TextCache

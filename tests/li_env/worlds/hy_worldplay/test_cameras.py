@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion, follow, inverse
-from li_env.kernels.branches import join_branches, split_branches
+from li_env.kernels.rope_prope import join_branches, split_branches
 from li_env.worlds.common.transformer import CameraTables
 from li_env.worlds.common.transformer_fused import Tables
 from li_env.worlds.hy_worldplay.cameras import FOCAL, camera_tables, rotation, world_to_camera

@@ -15,7 +15,7 @@ def naive_split_branches(
     rotation: tuple[torch.Tensor, torch.Tensor] | None,
     weight: torch.Tensor | None,
 ) -> None:
-    """See `li_env.kernels.branches.split_branches`."""
+    """See `li_env.kernels.rope_prope.split_branches`."""
     worlds, heads, _, width = out.shape
     heads_first = x.unflatten(-1, (heads, width)).transpose(1, 2)
     if weight is not None:
@@ -29,7 +29,7 @@ def naive_split_branches(
 
 
 def naive_join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """See `li_env.kernels.branches.join_branches`."""
+    """See `li_env.kernels.rope_prope.join_branches`."""
     rotated, projected = attended.chunk(2)
     both = torch.stack((rotated, _project(projected, matrices, frames)))
     return both.transpose(2, 3).flatten(3)

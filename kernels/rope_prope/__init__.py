@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 
 from li_env.kernels.backend import uses_triton
-from li_env.kernels.branches.naive import naive_join_branches, naive_split_branches
 from li_env.kernels.checks import check_adjacent, check_contiguous
+from li_env.kernels.rope_prope.naive import naive_join_branches, naive_split_branches
 
 __all__ = ["join_branches", "naive_join_branches", "naive_split_branches", "split_branches"]
 
@@ -52,7 +52,7 @@ def split_branches(
     cos, sin = (None, None) if rotation is None else rotation
     check_contiguous(weight=weight, cos=cos, sin=sin)
     if uses_triton(x.device) and width & (width - 1) == 0:
-        from li_env.kernels.branches.triton import triton_split_branches
+        from li_env.kernels.rope_prope.triton import triton_split_branches
 
         triton_split_branches(x, out, matrices, frames, rotation, weight)
     else:
@@ -81,7 +81,7 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
     _check_frames(matrices, frames, worlds // 2, tokens)
     check_adjacent(attended=attended)
     if uses_triton(attended.device) and width & (width - 1) == 0:
-        from li_env.kernels.branches.triton import triton_join_branches
+        from li_env.kernels.rope_prope.triton import triton_join_branches
 
         return triton_join_branches(attended, matrices, frames)
     return naive_join_branches(attended, matrices, frames)

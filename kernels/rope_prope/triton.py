@@ -120,7 +120,7 @@ def triton_split_branches(
     rotation: tuple[torch.Tensor, torch.Tensor] | None,
     weight: torch.Tensor | None,
 ) -> None:
-    """See `li_env.kernels.branches.split_branches`; D is a power of two."""
+    """See `li_env.kernels.rope_prope.split_branches`; D is a power of two."""
     entries, heads, tokens, width = out.shape
     cos, sin = (matrices, matrices) if rotation is None else rotation
     each = heads_each(heads)
@@ -132,7 +132,7 @@ def triton_split_branches(
 
 
 def triton_join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """See `li_env.kernels.branches.join_branches`; D is a power of two."""
+    """See `li_env.kernels.rope_prope.join_branches`; D is a power of two."""
     entries, heads, tokens, width = attended.shape
     out = torch.empty((2, entries // 2, tokens, heads * width), dtype=attended.dtype, device=attended.device)
     each = heads_each(heads)

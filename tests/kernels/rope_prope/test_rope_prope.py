@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from li_env.kernels.branches import join_branches, naive_join_branches, naive_split_branches, split_branches
+from li_env.kernels.rope_prope import join_branches, naive_join_branches, naive_split_branches, split_branches
 from tests.kernels.problems import relative_rms
 
 FRAMES = 3
@@ -47,7 +47,7 @@ def exact_split(x, heads, matrices, frames, rotation, weight) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["keys", "keys of worlds that rotate differently", "values"])
 def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device):
     pytest.importorskip("triton")
-    from li_env.kernels.branches.triton import triton_split_branches
+    from li_env.kernels.rope_prope.triton import triton_split_branches
 
     generator = torch.Generator().manual_seed(tokens)
     matrices, frames, rotation = tables(tokens, width, worlds, generator, device)
@@ -72,7 +72,7 @@ def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device
 @pytest.mark.parametrize("tokens_first", [False, True])
 def test_join_against_float64(tokens, width, heads, worlds, tokens_first, dtype, device):
     pytest.importorskip("triton")
-    from li_env.kernels.branches.triton import triton_join_branches
+    from li_env.kernels.rope_prope.triton import triton_join_branches
 
     generator = torch.Generator().manual_seed(tokens)
     matrices, frames, _ = tables(tokens, width, worlds, generator, device)
