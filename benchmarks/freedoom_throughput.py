@@ -44,7 +44,8 @@ from li_env.files import write_json
 from li_env.infos import RegimeCode
 from li_env.metrics import pooled_psnr, psnr
 from li_env.vector_env import LightInteractionVectorEnv
-from li_env.worlds.freedoom import dynamics_fused
+from li_env.worlds.freedoom import batching
+from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS
 from li_env.worlds.freedoom.world import FreedoomWorld, load
 
 ID = "LightInteraction/Explore-v0"
@@ -293,12 +294,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--execution", default="auto", choices=(*dynamics_fused.EXECUTIONS, "auto"))
+    parser.add_argument("--execution", default="auto", choices=(*EXECUTIONS, "auto"))
     parser.add_argument("--worlds", type=int, nargs="+", default=[1, 8, 32, 128, 512])
     parser.add_argument("--presets", nargs="+", default=["off", "all"])
-    parser.add_argument(
-        "--block", type=int, default=dynamics_fused.GPU_BLOCKS[-1], help="most worlds computed together"
-    )
+    parser.add_argument("--block", type=int, default=batching.GPU_BLOCKS[-1], help="most worlds computed together")
     parser.add_argument("--seconds", type=float, default=3.0, help="about, per cell")
     parser.add_argument("--repeats", type=int, default=5, help="of the parts")
     parser.add_argument("--no-checks", action="store_true")
@@ -307,16 +306,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    dynamics_fused.GPU_BLOCKS = tuple(
-        sorted({size for size in dynamics_fused.GPU_BLOCKS if size < given.block} | {given.block})
-    )
+    batching.GPU_BLOCKS = tuple(sorted({size for size in batching.GPU_BLOCKS if size < given.block} | {given.block}))
     world = load(given.device, dtype=given.dtype, execution=given.execution)
     report: dict[str, Any] = {
         "provenance": provenance(),
         "device": device_name(world.device),
         "dtype": str(world.dtype),
         "execution": world.execution,
-        "blocks": list(dynamics_fused.GPU_BLOCKS),
+        "blocks": list(batching.GPU_BLOCKS),
         "threads": given.threads,
         "cells": [],
         "earlier": earlier_runs(given.out),

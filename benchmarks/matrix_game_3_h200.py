@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchronize
 from provenance import provenance
+from reference.padded import padded_velocity
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
@@ -48,7 +49,6 @@ from li_env.worlds.matrix_game_3.build import random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, token_layout
 from li_env.worlds.matrix_game_3.model import ClipConditions
-from li_env.worlds.matrix_game_3.padded import padded_velocity
 from li_env.worlds.matrix_game_3.sampler import timestep_of
 from li_env.worlds.matrix_game_3.world import GRID, MatrixGame3Scene, MatrixGame3World
 

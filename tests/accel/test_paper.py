@@ -12,11 +12,11 @@ import pytest
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import MotionLimits, follow
-from li_env.accel.geometry.frustum import BallOverlap, ball_points
 from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
+from li_env.worlds.hy_worldplay.view_overlap import BallOverlap, ball_points
 from tests.analytic_world import SPEC
 from tests.oracle import oracle_folder
 

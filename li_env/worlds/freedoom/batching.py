@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import torch
 
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import ChunkRequest
 from li_env.worlds.freedoom.sampler import Schedule, is_part
+
+Item = TypeVar("Item")
+
+GPU_BLOCKS = (8, 32, 64)
+"""Worlds computed together on a GPU. Large enough to keep it busy, small enough that activations stay in its cache."""
 
 Kind = tuple[int, AttentionPlan]
 """Length of the context and attention: chunks of one kind can share a context pass."""
 
 Block = list[tuple[int, ChunkRequest]]
 """Numbered requests of one kind."""
+
+
+def block_size(count: int, device: torch.device) -> int:
+    """Worlds computed together when ``count`` are asked for.
+
+    A block always has this size, the last one is padded, so that what a world gets does not depend on how many others
+    are in the same state. On a CPU a block is one world: larger ones are no faster there.
+    """
+    if device.type != "cuda":
+        return 1
+    return next((size for size in GPU_BLOCKS if count <= size), GPU_BLOCKS[-1])
+
+
+def blocks(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+    """Runs of ``size`` items with the number of real ones; the last run is filled up with its last item."""
+    for start in range(0, len(items), size):
+        run = list(items[start : start + size])
+        yield len(run), run + [run[-1]] * (size - len(run))
 
 
 class BatchScheduler:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -41,19 +39,6 @@ class Cameras:
     def of(cls, planar: torch.Tensor, slots: torch.Tensor) -> Cameras:
         """From planar poses [B, T, 3] (x, z in metres, yaw in radians) and time slots [T] relative to the chunk."""
         return cls(token_features(planar), camera_tables(planar, slots))
-
-
-class Denoiser(Protocol):
-    """What `sample_chunk` needs of a model: `DynamicsModel.forward`, with a context of the model's own kind."""
-
-    def __call__(
-        self,
-        noisy: torch.Tensor,
-        sigma: torch.Tensor,
-        cameras: Cameras,
-        context: Any,
-        sparse: SparseAttention | None = None,
-    ) -> torch.Tensor: ...
 
 
 class DynamicsModel(nn.Module):
@@ -105,49 +90,3 @@ class DynamicsModel(nn.Module):
     def tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
         """Latents [B, T, n, C] with their camera features: what the transformer takes."""
         return torch.cat((latents, cameras.features.to(latents.dtype)), dim=-1)
-
-
-def sample_chunk(
-    model: Denoiser,
-    noise: torch.Tensor,
-    known: torch.Tensor | None,
-    sigmas: Sequence[float],
-    cameras: Cameras,
-    context: Any,
-    sparse: SparseAttention | None = None,
-) -> torch.Tensor:
-    """Second-order steps along ``sigmas`` from pure noise, one model call each.
-
-    Within a step the clean prediction is continued linearly in sigma from the last two calls (a multistep exponential
-    integrator; the first step is an Euler step). Four such steps give what sixteen Euler steps give; four Euler steps
-    leave unseen places much softer.
-
-    Args:
-        noise: [B, T, n, C], standard normal.
-        known: [B, 1, n, C], clean latent of the chunk's first frame (chunk 0 only), or None.
-        sigmas: decreasing noise levels, the last one 0.
-        context: what the model's context pass gave, or None.
-        sparse: what ``context`` was made with, or None for dense attention.
-
-    Returns:
-        Clean latents [B, T, n, C].
-    """
-    x = noise
-    levels = torch.ones(noise.shape[:2], device=noise.device)
-    if known is not None:
-        levels[:, 0] = 0
-    before: tuple[float, torch.Tensor] | None = None
-    for sigma, following in pairwise(sigmas):
-        if known is not None:
-            x = torch.cat((known, x[:, 1:]), dim=1)
-        clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
-        middle = clean
-        if before is not None:
-            # The prediction halfway through the step, continued from the call before.
-            middle = clean + (clean - before[1]) * (0.5 * (sigma - following) / (before[0] - sigma))
-        before = (sigma, clean)
-        # v = (x - middle) / sigma; x + v (following - sigma) written so that following = 0 gives exactly ``middle``.
-        x = middle + (x - middle) * (following / sigma)
-    if known is not None:
-        x = torch.cat((known, x[:, 1:]), dim=1)
-    return x

@@ -4,15 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from li_env.worlds.common.tile_attention import SparseAttention
-from li_env.worlds.freedoom.dynamics import Cameras, Denoiser
+from li_env.worlds.freedoom.dynamics import Cameras
 
 Schedule = tuple[float, ...]
+
+
+class Denoiser(Protocol):
+    """What `sample_chunk` needs of a model: `DynamicsModel.forward`, with a context of the model's own kind."""
+
+    def __call__(
+        self,
+        noisy: torch.Tensor,
+        sigma: torch.Tensor,
+        cameras: Cameras,
+        context: Any,
+        sparse: SparseAttention | None = None,
+    ) -> torch.Tensor: ...
+
+
+def sample_chunk(
+    model: Denoiser,
+    noise: torch.Tensor,
+    known: torch.Tensor | None,
+    sigmas: Sequence[float],
+    cameras: Cameras,
+    context: Any,
+    sparse: SparseAttention | None = None,
+) -> torch.Tensor:
+    """Second-order steps along ``sigmas`` from pure noise, one model call each.
+
+    Within a step the clean prediction is continued linearly in sigma from the last two calls (a multistep exponential
+    integrator; the first step is an Euler step). Four such steps give what sixteen Euler steps give; four Euler steps
+    leave unseen places much softer.
+
+    Args:
+        noise: [B, T, n, C], standard normal.
+        known: [B, 1, n, C], clean latent of the chunk's first frame (chunk 0 only), or None.
+        sigmas: decreasing noise levels, the last one 0.
+        context: what the model's context pass gave, or None.
+        sparse: what ``context`` was made with, or None for dense attention.
+
+    Returns:
+        Clean latents [B, T, n, C].
+    """
+    x = noise
+    levels = torch.ones(noise.shape[:2], device=noise.device)
+    if known is not None:
+        levels[:, 0] = 0
+    before: tuple[float, torch.Tensor] | None = None
+    for sigma, following in pairwise(sigmas):
+        if known is not None:
+            x = torch.cat((known, x[:, 1:]), dim=1)
+        clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
+        middle = clean
+        if before is not None:
+            # The prediction halfway through the step, continued from the call before.
+            middle = clean + (clean - before[1]) * (0.5 * (sigma - following) / (before[0] - sigma))
+        before = (sigma, clean)
+        # v = (x - middle) / sigma; x + v (following - sigma) written so that following = 0 gives exactly ``middle``.
+        x = middle + (x - middle) * (following / sigma)
+    if known is not None:
+        x = torch.cat((known, x[:, 1:]), dim=1)
+    return x
 
 
 def is_part(short: Schedule, long: Schedule) -> bool:
@@ -45,13 +104,13 @@ def sample_rows(
     context: Any,
     sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
-    """`model.sample_chunk` with a schedule of its own for every row; each row gets the same bits as there.
+    """`sample_chunk` with a schedule of its own for every row; each row gets the same bits as there.
 
     Args:
         noise: [B, T, n, C], standard normal.
         sigmas: the longest schedule: its calls are made for all rows, those that skip one ignore its answer.
         steps: [B, calls, 3] float32, a table made by `row_steps`.
-        cameras, context, sparse: as in `model.sample_chunk`.
+        cameras, context, sparse: as in `sample_chunk`.
 
     Returns:
         Clean latents [B, T, n, C].

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,19 +13,21 @@ import torch
 
 from li_env.accel.device import upload
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
+from li_env.accel.grouping import equal_groups
 from li_env.accel.micro_batch import reckoned
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.accel.world_spec import WorldSpec
 from li_env.errors import check_choice
+from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
-from li_env.worlds.freedoom.batching import BatchScheduler, Block
-from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
-from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, Graphs, block_size, blocks, is_fast
+from li_env.worlds.freedoom.batching import BatchScheduler, Block, block_size, blocks
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
+from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.motion_head import MotionHead
-from li_env.worlds.freedoom.sampler import row_steps, sample_rows
+from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
@@ -78,7 +79,7 @@ class FreedoomWorld:
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
     Prompts are accepted and ignored: this world has no text input. Worlds of a batch are computed in blocks of a fixed
-    size (`execution.block_size`), so that one episode's frames do not depend on the state of the others.
+    size (`batching.block_size`), so that one episode's frames do not depend on the state of the others.
 
     Args:
         device: where to run.
@@ -144,7 +145,7 @@ class FreedoomWorld:
         """Commanded motions, shortened or bent where the motion head sees a wall."""
         out: list[tuple[CameraMotion, ...]] = [tuple(request.motions) for request in requests]
         waiting: list[tuple[list[int], torch.Tensor]] = []
-        for group in _groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
+        for group in equal_groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
             if not out[group[0]]:
                 continue
             for count, run in blocks(group, block_size(reckoned(len(requests)), self.device)):
@@ -311,14 +312,6 @@ def _happened(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[C
         else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
         for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
     )
-
-
-def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Indices of equal keys, groups in order of first appearance."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        groups[key].append(index)
-    return list(groups.values())
 
 
 def load(

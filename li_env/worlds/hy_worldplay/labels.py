@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.geometry.camera import CameraMotion, inverse, move
+from li_env.accel.geometry.camera import CameraMotion, move
 
 STANDING = 1e-4
 """Length below which a translation counts as none."""
@@ -24,11 +24,6 @@ _ROTATIONS = {"": 0, "r": 1, "l": 2, "u": 3, "d": 4, "ru": 5, "rd": 6, "lu": 7, 
 def step_label(step: np.ndarray) -> int:
     """Label 0..80 of the pose [4, 4] of a camera seen from the one before it."""
     return 9 * _TRANSLATIONS[_direction(step[:3, 3])] + _ROTATIONS[_turn(step[:3, :3])]
-
-
-def pose_labels(poses: np.ndarray) -> list[int]:
-    """Labels of camera-to-world poses [n, 4, 4] in a row; the first has 0."""
-    return [0, *(step_label(step) for step in inverse(poses[:-1]) @ poses[1:])]
 
 
 def motion_labels(motions: Sequence[CameraMotion]) -> list[int]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import STILL, CameraMotion, MotionLimits
-from li_env.accel.geometry.frustum import BallOverlap, ball_points
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.accel.world_spec import WorldSpec
@@ -26,6 +25,7 @@ from li_env.worlds.hy_worldplay.labels import motion_labels
 from li_env.worlds.hy_worldplay.parts import Parts
 from li_env.worlds.hy_worldplay.sampler import CONTEXT_TIME, euler, noise_levels
 from li_env.worlds.hy_worldplay.text import TextCache
+from li_env.worlds.hy_worldplay.view_overlap import BallOverlap, ball_points
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from li_env.accel.geometry.camera import CameraMotion, MotionLimits, follow, inverse, move
-from li_env.accel.geometry.frustum import BallOverlap, FrustumSampler, ball_overlap, ball_points
-from li_env.accel.geometry.trajectory import parse_trajectory
-from tests.oracle import load_oracle
+from li_env.accel.geometry.camera import CameraMotion, follow, move
+from li_env.accel.geometry.frustum import FrustumSampler
 
 FOV, DISTANCE = (90.0, 64.0), 8.0
-HY = MotionLimits(translation=0.08, rotation=3.0, pitch=True)
 
 poses = st.builds(
     lambda yaw, pitch, right, forward: move(np.eye(4), CameraMotion(yaw, pitch, right, forward)),
@@ -107,39 +104,3 @@ def test_visible_averages_to_overlap() -> None:
 def test_bad_arguments(arguments: tuple[Any, ...], key: str) -> None:
     with pytest.raises(ValueError, match=f"^{key}: .* is not allowed"):
         FrustumSampler(*arguments)
-
-
-def oracle_track(text: str) -> np.ndarray:
-    return np.concatenate([np.eye(4)[None], follow(np.eye(4), parse_trajectory(text, HY))])
-
-
-def test_ball_points_match_oracle() -> None:
-    description, tensors = load_oracle("hy_worldplay_tiny")
-    expected = tensors[description["fov_similarity"]["points"]]
-    points = ball_points(len(expected), seed=description["spec"]["points_seed"])
-    np.testing.assert_allclose(points, expected, atol=2e-6)
-
-
-def test_ball_overlap_matches_oracle() -> None:
-    description, tensors = load_oracle("hy_worldplay_tiny")
-    points, pairs = tensors[description["fov_similarity"]["points"]], description["fov_similarity"]["pairs"]
-    assert pairs
-    for pair in pairs:
-        track = oracle_track(pair["pose"])
-        current, candidate = track[pair["curr"]][None], track[pair["hist"]][None]
-        share = ball_overlap(current, candidate, points, fov=tuple(pair["fov"]))
-        assert share.shape == (1, 1)
-        assert share[0, 0] == pytest.approx(pair["similarity"], abs=1e-7)
-        assert BallOverlap(points, tuple(pair["fov"])).overlap(current, candidate)[0, 0] == share[0, 0]
-
-
-def test_ball_overlap_batches_and_survives_an_empty_view() -> None:
-    track = oracle_track("w-4, right-6")
-    overlap = BallOverlap(ball_points(2000, seed=0))
-    together = overlap.overlap(np.stack([track[:2], inverse(track[:2])]), np.stack([track[2:], track[2:]]))
-    assert together.shape == (2, 2, 9)
-    np.testing.assert_array_equal(together[0], overlap.overlap(track[:2], track[2:]))
-    behind = np.array([[0.0, 0.0, -1.0]])
-    np.testing.assert_array_equal(ball_overlap(track[:2], track[2:], behind), np.zeros((2, 9)))
-    with pytest.raises(ValueError, match=r"^points: "):
-        BallOverlap(np.zeros((3, 2)))

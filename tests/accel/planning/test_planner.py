@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, follow
-from li_env.accel.geometry.frustum import BallOverlap, FrustumSampler
+from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_CANDIDATES, MAX_QUERIES
 from li_env.accel.world_spec import WorldSpec
+from li_env.worlds.hy_worldplay.view_overlap import BallOverlap
 from tests.analytic_world import SPEC
 from tests.oracle import load_oracle
 

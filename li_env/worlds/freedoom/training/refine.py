@@ -20,7 +20,8 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from li_env.worlds.common.transformer import BlockCache
-from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
+from li_env.worlds.freedoom.sampler import sample_chunk
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
 from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, chunk_loss, compile_blocks, flow_loss

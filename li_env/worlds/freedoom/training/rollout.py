@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from li_env.worlds.common.transformer import BlockCache
-from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.geometry import relative_planar
+from li_env.worlds.freedoom.sampler import sample_chunk
 from li_env.worlds.freedoom.training.store import GROUP, Window, retrieve
 
 

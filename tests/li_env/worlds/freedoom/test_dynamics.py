@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from li_env.worlds.common.transformer import TransformerConfig
-from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel, sample_chunk
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.geometry import FEATURES, relative_planar
+from li_env.worlds.freedoom.sampler import sample_chunk
 
 TOKENS = 48
 

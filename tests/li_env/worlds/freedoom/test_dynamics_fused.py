@@ -9,7 +9,8 @@ import torch
 
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import MotionRequest
-from li_env.worlds.freedoom.dynamics_fused import GPU_BLOCKS, block_size, blocks, is_fast
+from li_env.worlds.freedoom.batching import GPU_BLOCKS, block_size, blocks
+from li_env.worlds.freedoom.dynamics_fused import is_fast
 from li_env.worlds.freedoom.world import CameraMotion, FreedoomWorld, load
 from tests.li_env.worlds.freedoom.test_world import relative, request
 

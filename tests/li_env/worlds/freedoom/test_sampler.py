@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from li_env.worlds.freedoom.dynamics import sample_chunk
-from li_env.worlds.freedoom.sampler import is_part, row_steps, sample_rows
+from li_env.worlds.freedoom.sampler import is_part, row_steps, sample_chunk, sample_rows
 
 LONG, SHORT, MIDDLE = (1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0), (1.0, 0.5, 0.25, 0.0)
 

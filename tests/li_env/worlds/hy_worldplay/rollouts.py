@@ -9,7 +9,6 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, follow
-from li_env.accel.geometry.frustum import BallOverlap
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
@@ -18,6 +17,7 @@ from li_env.worlds.common.stub_codec import StubCodec
 from li_env.worlds.hy_worldplay.conditioning import Conditioning
 from li_env.worlds.hy_worldplay.parts import Parts
 from li_env.worlds.hy_worldplay.sampler import noise_levels
+from li_env.worlds.hy_worldplay.view_overlap import BallOverlap
 from li_env.worlds.hy_worldplay.world import HYWorldPlayScene, HYWorldPlayWorld
 from tests.li_env.worlds.hy_worldplay.tiny import tiny_config, tiny_model
 

@@ -9,9 +9,10 @@ import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, follow, inverse, move
 from li_env.accel.geometry.trajectory import parse_trajectory
-from li_env.worlds.hy_worldplay.labels import motion_labels, pose_labels
+from li_env.worlds.hy_worldplay.labels import motion_labels
 from li_env.worlds.hy_worldplay.world import MOTION
 from tests.li_env.worlds.hy_worldplay.tiny import facts, tensors
+from tests.reference.hy_worldplay.pose_labels import pose_labels
 
 
 def walked(text: str) -> tuple[CameraMotion, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from li_env.accel.geometry.frustum import ball_points
 from li_env.worlds.hy_worldplay import world as world_module
+from li_env.worlds.hy_worldplay.view_overlap import ball_points
 from tests.accel.test_paper import RELEASE
 from tests.li_env.worlds.hy_worldplay.release_attention import ReleaseAttention
 from tests.li_env.worlds.hy_worldplay.rollouts import Inputs, roll_out

@@ -10,9 +10,9 @@ import pytest
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import follow
-from li_env.accel.geometry.frustum import BallOverlap, ball_overlap, ball_points
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
+from li_env.worlds.hy_worldplay.view_overlap import BallOverlap, ball_overlap, ball_points
 from tests.li_env.worlds.hy_worldplay.rollouts import Inputs, roll_out, tiny_world
 from tests.li_env.worlds.hy_worldplay.test_labels import walked
 from tests.li_env.worlds.hy_worldplay.tiny import close, conditioning, facts, tensors

@@ -9,7 +9,7 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.actions import ActionMapper
 from li_env.worlds.matrix_game_3.controls import DIAGONAL, MOTION, action_rows, follow_motions, possible_motion
 from li_env.worlds.matrix_game_3.kinematics import AXES, camera_to_world, follow_rows
-from li_env.worlds.matrix_game_3.original import rows_of
+from tests.reference.matrix_game_3.original import rows_of
 
 STEP, TURN = MOTION.translation, MOTION.rotation
 TABLE = {

@@ -8,13 +8,13 @@ import re
 import pytest
 import torch
 
+from benchmarks.reference.padded import padded_velocity
 from li_env.accel.plan import AttentionPlan
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
 from li_env.kernels.rms_rotary import rotary_tables
 from li_env.worlds.matrix_game_3.config import ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import ClipShape, TokenLayout, token_layout
 from li_env.worlds.matrix_game_3.model import ClipCache, ClipConditions, MatrixGame3Model
-from li_env.worlds.matrix_game_3.padded import padded_velocity
 from li_env.worlds.matrix_game_3.rotation import axis_pairs, head_bases, sequence_rotation
 from tests.li_env.worlds.matrix_game_3.stored import camera_tokens, stored, tiny_model, token_grid, weights
 from tests.oracle import oracle_folder

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.reference.padded import PADDED_LATENTS, padded_velocity
 from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.model import ClipConditions
-from li_env.worlds.matrix_game_3.original import OriginalClip, OriginalRollout, ReleaseGate, Velocity, rows_of
-from li_env.worlds.matrix_game_3.padded import PADDED_LATENTS, padded_velocity
 from tests.li_env.worlds.matrix_game_3.release import release_attention
 from tests.li_env.worlds.matrix_game_3.stored import camera_tokens, stored, tiny_model
+from tests.reference.matrix_game_3.original import OriginalClip, OriginalRollout, ReleaseGate, Velocity, rows_of
 
 LIGHT = "matrix_game_3_light_tiny"
 TOLERANCE = 5e-5

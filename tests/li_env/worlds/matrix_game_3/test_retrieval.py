@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from li_env.worlds.matrix_game_3.kinematics import camera_to_world
-from li_env.worlds.matrix_game_3.original import ReleaseGate
-from li_env.worlds.matrix_game_3.retrieval import OriginalMemory, original_memory, original_scores
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
 from tests.li_env.worlds.matrix_game_3.stored import stored
+from tests.reference.matrix_game_3.original import ReleaseGate
+from tests.reference.matrix_game_3.retrieval import OriginalMemory, original_memory, original_scores
 
 TRAJECTORIES = sorted({key.split(".")[1] for key in stored()[1] if key.startswith("mem.")})
 

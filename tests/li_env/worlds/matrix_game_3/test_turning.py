@@ -14,9 +14,9 @@ import torch
 
 from li_env.worlds.matrix_game_3.camera_map import clip_poses, memory_pose
 from li_env.worlds.matrix_game_3.kinematics import camera_to_world, follow_rows
-from li_env.worlds.matrix_game_3.original import rows_of
-from li_env.worlds.matrix_game_3.retrieval import original_memory
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes, latent_of, pose_frame
+from tests.reference.matrix_game_3.original import rows_of
+from tests.reference.matrix_game_3.retrieval import original_memory
 
 ROLLOUTS = {
     "walk, then turn": [("u", "d"), ("j", "q"), ("k", "q"), ("i", "q")],

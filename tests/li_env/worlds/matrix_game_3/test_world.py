@@ -28,11 +28,11 @@ from li_env.worlds.matrix_game_3.build import load, random_world
 from li_env.worlds.matrix_game_3.config import PUBLISHED, ActionConfig, MatrixGame3Config
 from li_env.worlds.matrix_game_3.controls import MOTION
 from li_env.worlds.matrix_game_3.kinematics import MOUSE
-from li_env.worlds.matrix_game_3.original import KEY_TOKENS, MOUSE_TOKENS
 from li_env.worlds.matrix_game_3.time_axis import ClipSizes
 from li_env.worlds.matrix_game_3.world import MatrixGame3World, working_bytes, world_spec
 from tests.li_env.worlds.matrix_game_3.stored import stored, tiny_model
 from tests.li_env.worlds.matrix_game_3.tiny_checkpoint import write_checkpoint
+from tests.reference.matrix_game_3.original import KEY_TOKENS, MOUSE_TOKENS
 
 CPU = torch.device("cpu")
 SMALL = MatrixGame3Config(

@@ -18,9 +18,9 @@ from li_env.worlds.matrix_game_3.clip import generate_clip
 from li_env.worlds.matrix_game_3.kinematics import KEYS, MOUSE, camera_to_world, follow_rows
 from li_env.worlds.matrix_game_3.layout import TILE_SHAPE, ClipShape, TokenLayout, token_layout
 from li_env.worlds.matrix_game_3.model import PATCH, ClipConditions, MatrixGame3Model
-from li_env.worlds.matrix_game_3.retrieval import OriginalMemory, original_memory
 from li_env.worlds.matrix_game_3.sampler import noise_levels, sample, timestep_of
 from li_env.worlds.matrix_game_3.time_axis import Clip, ClipSizes, latent_of, pose_frame
+from tests.reference.matrix_game_3.retrieval import OriginalMemory, original_memory
 
 STEPS = 3
 MOUSE_TOKENS = {"i": (MOUSE, 0.0), "k": (-MOUSE, 0.0), "j": (0.0, -MOUSE), "l": (0.0, MOUSE), "u": (0.0, 0.0)}
