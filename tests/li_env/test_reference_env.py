@@ -166,8 +166,27 @@ def test_it_is_a_world_and_needs_no_weights(game):
     assert isinstance(game, WorldModel)
     with pytest.raises(ValueError, match="weights='x' are of no use"):
         load_world("freedoom_game", weights="x")
-    with pytest.raises(ValueError, match="workers=-1 is not allowed"):
+    with pytest.raises(ValueError, match="workers=-1 is not allowed; use a whole number from 0 up"):
         FreedoomGame(workers=-1)
+
+
+@pytest.mark.parametrize("engines", [0, -1, True, 2.0, "8"])
+def test_a_number_of_engines_that_is_none_is_refused(engines):
+    with pytest.raises(ValueError, match="engines=.* is not allowed; use a whole number from 1 up"):
+        load_world("freedoom_game", engines=engines)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_process_keeps_as_many_engines_as_asked_for_and_shows_the_same(game, workers):
+    few = load_world("freedoom_game", workers=workers, engines=1)
+    assert few is not game and few is load_world("freedoom_game", workers=workers, engines=1)
+    try:
+        for index in (0, 1, 0):
+            prompt, pose = game.start_prompts[index], game.start_poses[index]
+            np.testing.assert_array_equal(few.view(prompt, pose), game.view(prompt, pose))
+            assert workers or len(few.screens._running) == 1
+    finally:
+        few.close()
 
 
 def test_without_vizdoom_the_extra_is_named(monkeypatch):

@@ -21,10 +21,11 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.doom.collision import Walls
 from li_env.doom.known_maps import known_walls, known_ways
-from li_env.doom.render_pool import FrameRenderer, LocalRenderer, RenderPool
+from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
 from li_env.doom.walking import doom_places, doom_poses, level_places, walk
 from li_env.errors import MissingExtraError
+from li_env.validation import check_whole
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
@@ -52,16 +53,19 @@ class FreedoomGame:
 
     Args:
         workers: processes that render; 0 renders in this one.
+        engines: most game engines per process, 18 MB each. An engine stays on its map; a process that has shown more
+            maps than this starts one anew for every episode on another map, which takes 0.7 s.
 
     Raises:
         MissingExtraError: ViZDoom is not installed.
+        ValueError: a number that is not allowed.
     """
 
     spec = SPEC
 
-    def __init__(self, workers: int = 0) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
-            raise ValueError(f"workers={workers!r} is not allowed; use a whole number from 0 up")
+    def __init__(self, workers: int = 0, engines: int = ENGINES) -> None:
+        check_whole("workers", workers)
+        check_whole("engines", engines, 1)
         try:
             require_vizdoom()
         except ImportError as error:
@@ -73,7 +77,7 @@ class FreedoomGame:
         self.start_prompts = [f"map {seed}" for seed in self.start_states.map_seeds.tolist()]
         # A cache and no state: which maps were met last does not change what happens in them.
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
-        self.screens: FrameRenderer = RenderPool(workers) if workers else LocalRenderer()
+        self.screens: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
 
     def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
         """Render what a camera sees: uint8 [96, 128, 3].
@@ -183,12 +187,14 @@ def _camera_of(latent: torch.Tensor) -> tuple[int, np.ndarray]:
     return int(numbers[0, 0]) * _HALF + int(numbers[0, 1]), poses
 
 
-def load(device: str = "cpu", weights: str | Path | None = None, workers: int = 0) -> FreedoomGame:
-    """Load the game; it runs on the CPU whatever the device.
+def load(
+    device: str = "cpu", weights: str | Path | None = None, workers: int = 0, engines: int = ENGINES
+) -> FreedoomGame:
+    """Load the game; it runs on the CPU, also where ``device`` is a GPU. Arguments as `FreedoomGame`.
 
     Raises:
-        ValueError: weights are given.
+        ValueError: weights are given, or a number that is not allowed.
     """
     if weights is not None:
         raise ValueError(f"weights={str(weights)!r} are of no use to world 'freedoom_game'; allowed: none")
-    return FreedoomGame(workers)
+    return FreedoomGame(workers, engines)
