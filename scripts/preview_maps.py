@@ -24,19 +24,19 @@ def write_preview(out: Path, first_seed: int, maps: int, seed: int) -> list[Path
     """Write ``places.png`` (random views, one row per map) and ``walks.png`` (one row per kind of explorer)."""
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    worlds = [generate_map(first_seed + i) for i in range(maps)]
+    made = [generate_map(first_seed + i) for i in range(maps)]
     which = [i % maps for i in range(len(KINDS))]
-    walks = simulate([m.space for m in worlds], [m.segments for m in worlds], which, list(KINDS), 48, rng)
+    walks = simulate([m.space for m in made], [m.segments for m in made], which, list(KINDS), 48, rng)
     with temporary_folder() as folder:
         wad = folder / "maps.wad"
-        write_wad(worlds, wad)
+        write_wad(made, wad)
         with DoomRenderer(wad) as renderer:
-            places = []
-            for i, world in enumerate(worlds):
-                poses = [[*world.sample_free_position(rng), rng.uniform(0, 360)] for _ in range(8)]
-                places.append(renderer.render(i, renderable_poses(np.array(poses))))
+            views = []
+            for i, doom_map in enumerate(made):
+                poses = [[*doom_map.sample_free_position(rng), rng.uniform(0, 360)] for _ in range(8)]
+                views.append(renderer.render(i, renderable_poses(np.array(poses))))
             rows = [renderer.render(m, walk[::4]) for m, walk in zip(which, walks.doom_poses, strict=True)]
-    _sheet(out / "places.png", places)
+    _sheet(out / "places.png", views)
     _sheet(out / "walks.png", rows)
     return [out / "places.png", out / "walks.png"]
 

@@ -12,7 +12,7 @@ from li_env.agents.macro_actions import STOP, MacroActions, move_towards
 from li_env.doom.geodesic import map_distance
 from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
-from li_env.doom.walking import doom_places, level_places
+from li_env.doom.walking import exact_doom_poses, planar_poses
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord
 
@@ -25,7 +25,7 @@ _SIGHT = 6.0  # metres
 
 def clearances(map_seed: int, pose: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
     """How far [k] one can walk straight ahead, in metres up to ``reach``, at ``angles`` [k] degrees right of a pose."""
-    ((x, y, heading),) = doom_places(level_places(pose[None]))
+    ((x, y, heading),) = exact_doom_poses(planar_poses(pose[None]))
     lengths = known_map(map_seed).space.clear_lengths((x, y), np.radians(heading - angles), reach * MAP_UNITS_PER_METRE)
     return lengths / MAP_UNITS_PER_METRE
 
@@ -72,7 +72,7 @@ class ShortestPathFollower:
         assert record.map_seed is not None
         if view.info["distance_to_goal"] < self._arrival:
             return STOP
-        ((x, y, angle),) = doom_places(level_places(view.info["pose"][None]))
+        ((x, y, angle),) = exact_doom_poses(planar_poses(view.info["pose"][None]))
         limit = min(_AHEAD, max(0.75, float(view.info["distance_to_goal"]))) * MAP_UNITS_PER_METRE
         headings = np.radians(angle - _LOOK)
         stride = limit / _STRIDES * np.stack([np.cos(headings), np.sin(headings)], -1)

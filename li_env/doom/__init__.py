@@ -1,4 +1,4 @@
-"""Posed frames of random Doom maps with Freedoom textures: maps, walls, explorers, renderer, data sets.
+"""Simulator: random Doom maps with Freedoom textures, their walls, explorers, renderer and shards of posed frames.
 
 Needs ViZDoom (``pip install "li-env[doom]"``) only where frames are rendered.
 """

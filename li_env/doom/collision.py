@@ -23,7 +23,7 @@ _FAR = 1.0e7
 
 
 def segment_distances(points: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets from the nearest points of ``segments`` [..., 4] (x1, y1, x2, y2) to ``points`` [..., 2], and distances.
+    """Measure from the nearest points of ``segments`` [..., 4] (x1, y1, x2, y2) to ``points`` [..., 2].
 
     Leading dimensions broadcast. Returns (offsets [..., 2], distances [...]).
     """
@@ -75,7 +75,7 @@ class Walls:
 
     @classmethod
     def join(cls, parts: Sequence[Walls]) -> Walls:
-        """The maps of all parts, in their order, without measuring them again; all parts must have one radius."""
+        """Join the maps of all parts in their order, without measuring them again; all parts must have one radius."""
         joined = cls.__new__(cls)
         joined._radius = parts[0]._radius
         counts = [len(part._segments) - 1 for part in parts]  # without the far-away dummy
@@ -100,14 +100,20 @@ class Walls:
         return self._segments[self._near[self._bases[which] + cells[:, 0] * self._shapes[which, 1] + cells[:, 1]]]
 
     def clearance(self, which: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Distance [b] of positions [b, 2] in maps ``which`` [b] to the nearest wall; exact up to `LONGEST_STEP`."""
+        """Measure the distance [b] of positions [b, 2] in maps ``which`` [b] to walls, exact up to `LONGEST_STEP`."""
         return segment_distances(positions[:, None], self._nearby(which, positions))[1].min(1)
 
     def slide(self, which: np.ndarray, positions: np.ndarray, displacements: np.ndarray) -> np.ndarray:
-        """Where players at ``positions`` [b, 2] in maps ``which`` [b] end after trying ``displacements`` [b, 2].
+        """Move players at ``positions`` [b, 2] in maps ``which`` [b] by ``displacements`` [b, 2], sliding along walls.
 
-        A player's end is the same number for number whoever else is asked about. It keeps the radius from every wall if
-        the start does. Raises ValueError for a displacement longer than `LONGEST_STEP`.
+        The end of a player is bit for bit the same in every batch. It keeps the radius from every wall if the start
+        does.
+
+        Returns:
+            positions [b, 2].
+
+        Raises:
+            ValueError: a displacement longer than `LONGEST_STEP`.
         """
         lengths = np.sqrt((displacements * displacements).sum(1))
         if len(lengths) and lengths.max() > LONGEST_STEP + 1e-6:
@@ -124,9 +130,9 @@ class Walls:
 
 
 def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndarray, radius: float) -> np.ndarray:
-    """Short sub-steps, each followed by pushing the disc out of the wall that it entered deepest.
+    """Move in short sub-steps, each followed by pushing the disc out of the wall that it entered deepest.
 
-    Every row takes its own number of sub-steps and of pushes: where a player ends is the same alone and in any batch.
+    Every row takes its own number of sub-steps and of pushes, so that a player ends at the same point in every batch.
     """
     counts = np.ceil(np.sqrt((displacements**2).sum(1)) / _SUBSTEP).astype(int)
     strides = displacements / counts[:, None]
@@ -138,7 +144,7 @@ def _push_along(walls: np.ndarray, positions: np.ndarray, displacements: np.ndar
 
 
 def _push_out(walls: np.ndarray, before: np.ndarray, after: np.ndarray, radius: float) -> np.ndarray:
-    """``after`` [b, 2], pushed out of walls [b, k, 4]; ``before`` where that leads nowhere."""
+    """Push ``after`` [b, 2] out of walls [b, k, 4]; return ``before`` where that fails."""
     here = after.copy()
     for _ in range(_PUSHES):
         offsets, distances = segment_distances(here[:, None], walls)
@@ -154,6 +160,6 @@ def _push_out(walls: np.ndarray, before: np.ndarray, after: np.ndarray, radius: 
 
 
 def slide(segments: np.ndarray, position: np.ndarray, displacement: np.ndarray) -> np.ndarray:
-    """`Walls.slide` for one player [2] among ``segments`` [n, 4]."""
+    """Move one player [2] among ``segments`` [n, 4] as `Walls.slide` does."""
     which = np.zeros(1, dtype=int)
     return Walls([segments]).slide(which, np.asarray(position, float)[None], np.asarray(displacement, float)[None])[0]

@@ -1,4 +1,4 @@
-"""What must hold before a game engine starts: room in the shared memory, and no pipe of ours that it could inherit."""
+"""Checks before a game engine starts: room in the shared memory, and no pipe of ours that it could inherit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import suppress
 
 from li_env.doom.watchdog import SHARED_MEMORY
 
-# what an engine fills: 0.3 MB measured, and 10.8 MB are set aside where it lists sectors and objects
+# An engine fills 0.3 MB (measured); it sets 10.8 MB aside if it lists sectors and objects.
 _BYTES, _BYTES_GEOMETRY = 1 << 20, 12 << 20
 
 
 class EngineError(RuntimeError, OSError):
-    """A game engine, or the process that drives it, could not be started or has died; another one may work.
+    """Failure to start a game engine, or its death or that of the process that drives it; another engine may work.
 
-    It is an ``OSError`` too, which the command line shows in one line.
+    The class is an ``OSError`` too, which the command line shows in one line.
     """
 
 
 def check_shared_memory(geometry: bool = False) -> None:
-    """Refuse a lack of shared memory in words: without it an engine hangs, or ends the program by SIGBUS.
+    """Refuse a lack of shared memory with a message: without it an engine hangs, or ends the program by SIGBUS.
 
     Args:
         geometry: whether the engine lists sectors and objects.
@@ -46,7 +46,7 @@ def check_shared_memory(geometry: bool = False) -> None:
 
 
 def keep_descriptors() -> None:
-    """Let no engine inherit the pipes of a worker process: held open by it, they would hide the worker's end."""
+    """Keep engines from inheriting the pipes of a worker process: an open copy would hide the end of the worker."""
     if sys.platform != "linux" or multiprocessing.parent_process() is None:
         return
     for entry in os.listdir("/proc/self/fd"):

@@ -1,4 +1,4 @@
-"""Scripted walkers: each kind is a generator of commanded motions that sees where its body really is.
+"""Scripted walkers: each kind is a generator of commanded motions that reads the true state of its body.
 
 A motion is (yaw degrees, right, forward): turn right by yaw, then move along the new axes, lengths in Doom map units.
 Kinds: walk, out_and_back, turn_around, spin, square, detour, wall.
@@ -26,7 +26,7 @@ _AROUND = np.arange(24) * TURN
 
 @dataclass
 class Body:
-    """A walker. ``heading`` is a Doom angle in degrees; ``touching`` says that a wall cut the last step short.
+    """Walker. ``heading`` is a Doom angle in degrees; ``touching`` says that a wall cut the last step short.
 
     ``stride`` and ``turn`` are None for a walker that keeps to whole keys (`STEP`, `TURN`), otherwise ranges from
     which every step is drawn.
@@ -43,32 +43,32 @@ class Body:
     turn: tuple[float, float] | None = None
 
     def step(self) -> float:
-        """Length of the next step."""
+        """Draw the length of the next step."""
         return STEP if self.stride is None else float(self.rng.uniform(*self.stride))
 
     def angle(self) -> float:
-        """Size of the next turn."""
+        """Draw the size of the next turn."""
         return TURN if self.turn is None else float(self.rng.uniform(*self.turn))
 
     def clear(self, yaws: np.ndarray | list[float], limit: float = 400.0) -> np.ndarray:
-        """How far the way is clear after turning right by each of ``yaws`` degrees."""
+        """Measure the clearance ahead after turning right by each of ``yaws`` degrees, up to ``limit``."""
         return self.space.clear_lengths((self.x, self.y), np.radians(self.heading - np.asarray(yaws)), limit)
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Draw True with this probability."""
         return bool(self.rng.random() < probability)
 
     def whole(self, low: int, high: int) -> int:
-        """A whole number in low .. high, both included."""
+        """Draw a whole number in low .. high, both included."""
         return int(self.rng.integers(low, max(low, high) + 1))
 
     def side(self) -> int:
-        """-1 or 1."""
+        """Draw -1 or 1."""
         return -1 if self.rng.random() < 0.5 else 1
 
 
 def _rotate(body: Body, degrees: float) -> Explorer:
-    """Turn by ``degrees`` in the body's steps; the rest of a whole turn is a smaller last step."""
+    """Turn by ``degrees`` in turns of the body's size; the last turn takes what is left."""
     rest = degrees
     while abs(rest) > 1e-3:
         size = min(abs(rest), body.angle())
@@ -81,7 +81,7 @@ def _replay(motions: list[Motion]) -> Explorer:
 
 
 def _choose_yaw(body: Body, need: float, tidy: float) -> float:
-    """A turn in whole keys towards clear space; ``tidy`` says how much small turns are preferred."""
+    """Draw a turn in whole keys towards clear space; a larger ``tidy`` prefers smaller turns."""
     clear = body.clear(_AROUND)
     turned = np.minimum(_AROUND, 360 - _AROUND)
     weights = np.where(clear >= need, np.minimum(clear, 320.0), 1e-3) * np.exp(-tidy * turned / 90)
@@ -90,7 +90,7 @@ def _choose_yaw(body: Body, need: float, tidy: float) -> float:
 
 
 def walk(body: Body) -> Explorer:
-    """Mostly forward with turns, also strafing, walking backwards, looking around, standing; some wall contacts."""
+    """Walk mostly forward with turns; also strafe, walk backwards, look around, stand and touch walls."""
     while True:
         yaw = _choose_yaw(body, 48.0, 1.2)
         if body.turn is not None:
@@ -129,7 +129,7 @@ def walk(body: Body) -> Explorer:
 
 
 def _leg(body: Body, length: int) -> Iterator[Motion]:
-    """At most ``length`` pure turns and pure steps along clear space."""
+    """Make at most ``length`` pure turns and pure steps along clear space."""
     used = 0
     while used < length:
         yaw = _choose_yaw(body, 72.0, 1.5) if used or body.chance(0.5) else 0.0
@@ -158,7 +158,7 @@ def _leg_length(body: Body, spare: int) -> int:
 
 
 def out_and_back(body: Body) -> Explorer:
-    """Out along clear space and back over the same poses, either walking backwards or after turning round."""
+    """Go out along clear space and back over the same poses, either walking backwards or after turning round."""
     while True:
         backwards = body.chance(0.6)
         out: list[Motion] = []
@@ -176,7 +176,7 @@ def out_and_back(body: Body) -> Explorer:
 
 
 def turn_around(body: Body) -> Explorer:
-    """Straight out, turn round, return beside the old line, so that known places are seen from offset poses."""
+    """Go straight out, turn round and return beside the old line, so that known ground is seen from offset poses."""
     while True:
         yaw = _choose_yaw(body, 120.0, 0.7)
         yield from _rotate(body, yaw)
@@ -203,7 +203,7 @@ def turn_around(body: Body) -> Explorer:
 
 
 def spin(body: Body) -> Explorer:
-    """Full turns in place, sometimes back the other way, then a short walk and again."""
+    """Turn full circles in place, sometimes also back, then walk a little and repeat."""
     while True:
         side = body.side()
         turns = float(body.rng.choice([360.0, 360.0, 360.0, 720.0, 180.0]))
@@ -216,7 +216,7 @@ def spin(body: Body) -> Explorer:
 
 
 def square(body: Body) -> Explorer:
-    """Rectangles that end where they began, turning at the corners or with a constant heading (strafing)."""
+    """Walk rectangles that end where they began, turning at the corners or with a constant heading (strafing)."""
     while True:
         side, best, sizes = body.side(), 0.0, (STEP, STEP)
         yaw = 0.0
@@ -247,7 +247,7 @@ def square(body: Body) -> Explorer:
 
 
 def _go_to(body: Body, goal: tuple[float, float]) -> Explorer:
-    """Walk a clear way to ``goal``: turn to each corner (last turn partial), last step partial."""
+    """Walk a clear path to ``goal``: turn to each corner (last turn partial), last step partial."""
     for corner in body.space.route((body.x, body.y), goal):
         for _ in range(60):
             dx, dy = corner[0] - body.x, corner[1] - body.y
@@ -260,12 +260,12 @@ def _go_to(body: Body, goal: tuple[float, float]) -> Explorer:
             yield 0.0, 0.0, min(body.step(), distance)
 
 
-def _far_place(body: Body, reach: float) -> tuple[float, float]:
-    """Of a few free places one whose way there is about ``reach`` long."""
+def _far_position(body: Body, reach: float) -> tuple[float, float]:
+    """Choose, from a few free positions, one at a walking distance of about ``reach``."""
     goals = sorted((body.space.sample(body.rng) for _ in range(12)), key=lambda goal: abs(_gap(body, goal) - reach))
     for goal in goals[:3]:
-        way = [(body.x, body.y), *body.space.route((body.x, body.y), goal)]
-        if 0.4 * reach < sum(math.dist(a, b) for a, b in pairwise(way)) < 1.4 * reach:
+        path = [(body.x, body.y), *body.space.route((body.x, body.y), goal)]
+        if 0.4 * reach < sum(math.dist(a, b) for a, b in pairwise(path)) < 1.4 * reach:
             return goal
     return min(goals, key=lambda goal: _gap(body, goal))
 
@@ -275,22 +275,22 @@ def _gap(body: Body, goal: tuple[float, float]) -> float:
 
 
 def detour(body: Body) -> Explorer:
-    """A long way round over one or two far places and back to the first pose exactly."""
+    """Walk a long detour over one or two far positions and back to the first pose exactly."""
     body.turn = None  # slow turns would use up the walk before it is back
     while True:
         home, heading = (body.x, body.y), body.heading
-        places = body.whole(1, 2)
+        stops = body.whole(1, 2)
         # turns take more than half of the steps
-        reach = 0.38 * body.left * (STEP if body.stride is None else sum(body.stride) / 2) / (places + 1)
-        for _ in range(places):
-            yield from _go_to(body, _far_place(body, reach))
+        reach = 0.38 * body.left * (STEP if body.stride is None else sum(body.stride) / 2) / (stops + 1)
+        for _ in range(stops):
+            yield from _go_to(body, _far_position(body, reach))
         yield from _go_to(body, home)
         yield from _rotate(body, (body.heading - heading + 180) % 360 - 180)
         yield 0.0, 0.0, 0.0
 
 
 def wall(body: Body) -> Explorer:
-    """Straight into walls, at all angles, pushing on, along and away again."""
+    """Walk straight into walls at all angles, push on, slide along them and step away again."""
     while True:
         clear = body.clear(_AROUND)
         near = np.flatnonzero(clear < 200)
@@ -301,11 +301,11 @@ def wall(body: Body) -> Explorer:
             yield 0.0, 0.0, body.step()
             if body.touching:
                 break
-        way = body.rng.random()
+        draw = body.rng.random()
         for _ in range(body.whole(1, 6)):  # pushing on slides along a wall that is not met head on
-            if way < 0.5:
+            if draw < 0.5:
                 yield 0.0, 0.0, body.step()
-            elif way < 0.75:
+            elif draw < 0.75:
                 yield body.side() * body.angle(), 0.0, body.step()
             else:
                 yield 0.0, body.side() * body.step(), body.step() * 0.5

@@ -18,10 +18,10 @@ from li_env.doom.renderer import DoomRenderer, vizdoom_file
 from li_env.doom.space import FreeSpace, largest_regions
 
 RADIUS = 24.0
-"""Of the walker: the game lifts a player whose square box touches a higher floor, and a box reaches 22.6 units."""
+"""Radius of the walker: the game lifts a player whose square box touches a higher floor; the box reaches 22.6 units."""
 
 SMALLEST_AREA = 100_000.0
-"""A region is worth exploring from this many square map units on (where a walker's centre may be)."""
+"""Square map units (where the centre of a walker may be) from which on a region is worth exploring."""
 
 _PLAYER_HEIGHT, _EYE_HEIGHT = 56.0, 41.0
 _OBJECT_HALF_SIDE = 26.0  # further away than the reach at which the player picks things up
@@ -41,12 +41,12 @@ class HandmadeMap:
         return FreeSpace(self.segments, self.start, RADIUS)
 
     def sample_free_position(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A uniformly drawn reachable position (x, y) in whole map units."""
+        """Draw a reachable position (x, y) uniformly, in whole map units."""
         return self.space.sample(rng)
 
 
 def freedoom_map_names() -> tuple[str, ...]:
-    """The hand-made maps of freedoom2.wad with a wide region of one floor height.
+    """Name the hand-made maps of freedoom2.wad with a wide region of one floor height.
 
     Only those where thousands of random poses met no lift, no hidden step and no other surprise.
     """
@@ -54,7 +54,11 @@ def freedoom_map_names() -> tuple[str, ...]:
 
 
 def freedoom_renderer(names: Sequence[str], depth: bool = False) -> DoomRenderer:
-    """A renderer whose map i is ``names[i]`` of freedoom2.wad. ValueError for an unknown name."""
+    """Start a renderer whose map i is ``names[i]`` of freedoom2.wad.
+
+    Raises:
+        ValueError: an unknown name.
+    """
     for name in names:
         if name not in freedoom_map_names():
             raise ValueError(f"map {name!r} is not allowed; allowed: {', '.join(freedoom_map_names())}")
@@ -62,14 +66,15 @@ def freedoom_renderer(names: Sequence[str], depth: bool = False) -> DoomRenderer
 
 
 def my_way_home_renderer(depth: bool = False) -> DoomRenderer:
-    """A renderer whose map 0 is the scenario my_way_home."""
+    """Start a renderer whose map 0 is the scenario my_way_home."""
     return DoomRenderer(vizdoom_file("scenarios/my_way_home.wad"), ("MAP01",), depth=depth, geometry=True)
 
 
 def read_map(renderer: DoomRenderer, map_index: int, name: str) -> HandmadeMap:
-    """Walls and the largest explorable region of a map, from a renderer with ``geometry=True``.
+    """Read the walls and the largest explorable region of a map from a renderer with ``geometry=True``.
 
-    ValueError if no region reaches `SMALLEST_AREA`.
+    Raises:
+        ValueError: no region reaches `SMALLEST_AREA`.
     """
     sectors, objects = renderer.geometry(map_index)
     x, y, _, _ = renderer.enter(map_index)
@@ -83,12 +88,12 @@ def read_map(renderer: DoomRenderer, map_index: int, name: str) -> HandmadeMap:
         if len(walls) >= 3:
             segments = np.array(walls + squares, dtype=np.float64)
             found = largest_regions(segments, RADIUS, 4)
-            candidates += [(area, floor, place, segments) for area, place in found if area >= SMALLEST_AREA]
-    for _, floor, place, segments in sorted(candidates, key=lambda candidate: -candidate[0]):
-        found_map = HandmadeMap(name, segments, (float(place[0]), float(place[1])))
+            candidates += [(area, floor, inside, segments) for area, inside in found if area >= SMALLEST_AREA]
+    for _, floor, inside, segments in sorted(candidates, key=lambda candidate: -candidate[0]):
+        found_map = HandmadeMap(name, segments, (float(inside[0]), float(inside[1])))
         # the space between rooms looks like a region too; only the game knows what lies inside
         rng = np.random.default_rng(0)
-        probes = [place] + [found_map.sample_free_position(rng) for _ in range(150)]
+        probes = [inside] + [found_map.sample_free_position(rng) for _ in range(150)]
         if all(renderer.stand(map_index, *probe) == floor + _EYE_HEIGHT for probe in probes):
             return found_map
     raise ValueError(f"map {name!r} has no region of one floor height with {SMALLEST_AREA} square map units")
@@ -98,7 +103,7 @@ _Ends = tuple[float, ...]
 
 
 def _walls_of_floor(sectors: Any, floor: float) -> list[_Ends]:
-    """Lines that stop a walker who keeps to the floor height ``floor``."""
+    """List the lines that stop a walker who keeps to the floor height ``floor``."""
     blocking: list[_Ends] = []
     passable: list[_Ends] = []
     closed: set[_Ends] = set()

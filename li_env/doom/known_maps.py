@@ -22,7 +22,7 @@ def known_walls(map_seed: int) -> Walls:
 
 
 @lru_cache(maxsize=512)
-def known_ways(map_seed: int) -> Tangents:
+def known_tangents(map_seed: int) -> Tangents:
     """Return the net of shortest paths of a generated map, remembered."""
     known = known_map(map_seed)
     return Tangents(known.segments, known.start)

@@ -1,4 +1,4 @@
-"""Floor plans: which grid cell is solid and which area an open cell belongs to, for several families of places.
+"""Floor plans: which grid cell is solid and which area an open cell belongs to, for several families of maps.
 
 A plan is a grid of integer labels [columns, rows] (-1 solid, otherwise an area) with coordinates of its grid lines.
 Every family keeps a solid rim and one connected open region.
@@ -17,7 +17,7 @@ SOLID = -1
 
 @dataclass(frozen=True)
 class Layout:
-    """A floor plan.
+    """Floor plan.
 
     Attributes:
         labels: [columns, rows] int, `SOLID` or the area of the cell.
@@ -44,7 +44,7 @@ def _zones(cells: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarra
 
 
 def maze(rng: np.random.Generator) -> Layout:
-    """Corridors of a spanning tree with extra loops; cells of about 256 units, thin or thick walls."""
+    """Draw corridors of a spanning tree with extra loops; cells of about 256 units, thin or thick walls."""
     columns, rows = rng.integers(4, 8, 2)
     solid = np.ones((columns, rows), dtype=bool)
     open_ = np.zeros((2 * columns + 1, 2 * rows + 1), dtype=bool)
@@ -81,7 +81,7 @@ def maze(rng: np.random.Generator) -> Layout:
 
 
 def rooms(rng: np.random.Generator) -> Layout:
-    """Rectangular rooms joined by corridors; every room and every corridor is an area."""
+    """Draw rectangular rooms joined by corridors; every room and every corridor is an area."""
     size = int(rng.integers(22, 34))
     labels = np.full((size, size), SOLID)
     centres: list[tuple[int, int]] = []
@@ -109,7 +109,7 @@ def rooms(rng: np.random.Generator) -> Layout:
 
 
 def hall(rng: np.random.Generator) -> Layout:
-    """One open hall with pillars, blocks and free-standing walls; its floor is divided into a few areas."""
+    """Draw one open hall with pillars, blocks and free-standing walls; its floor is divided into a few areas."""
     columns, rows = (int(n) for n in rng.integers(14, 26, 2))
     labels = np.full((columns, rows), SOLID)
     inner = np.argwhere(np.ones((columns - 2, rows - 2), dtype=bool)) + 1
@@ -129,7 +129,7 @@ def hall(rng: np.random.Generator) -> Layout:
 
 
 def cave(rng: np.random.Generator) -> Layout:
-    """Winding passages dug by random walks, with bent walls."""
+    """Draw winding passages dug by random walks, with bent walls."""
     size = int(rng.integers(14, 22))
     dug = np.zeros((size, size), dtype=bool)
     here = np.array([size // 2, size // 2])

@@ -29,15 +29,15 @@ _DECORATIONS = {30: 20, 31: 20, 32: 20, 33: 20, 34: 20, 35: 20, 37: 20, 43: 20, 
 
 @dataclass(frozen=True)
 class DoomMap:
-    """A map and what is needed to walk in it.
+    """Map and what is needed to walk in it.
 
     Attributes:
-        seed: what it was made from.
+        seed: seed of the map.
         family: floor plan family, see `layouts`.
         udmf: the map as text.
         sky: texture of its sky.
         segments: [n, 4] float64 blocking lines (x1, y1, x2, y2).
-        start: (x, y) of a free place.
+        start: (x, y) of a free position.
     """
 
     seed: int
@@ -53,12 +53,12 @@ class DoomMap:
         return FreeSpace(self.segments, self.start)
 
     def sample_free_position(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A uniformly drawn reachable position (x, y) in whole map units."""
+        """Draw a reachable position (x, y) uniformly, in whole map units."""
         return self.space.sample(rng)
 
 
 class _Udmf:
-    """Collects UDMF blocks; one-sided lines also become blocking segments."""
+    """Collector of UDMF blocks; one-sided lines also become blocking segments."""
 
     def __init__(self) -> None:
         self.blocks: list[str] = ['namespace="zdoom";']
@@ -78,14 +78,14 @@ class _Udmf:
         return self._sides - 1
 
     def wall(self, a: tuple[float, float], b: tuple[float, float], sector: int, texture: str, offset: int) -> None:
-        """A solid wall from ``a`` to ``b``; the sector is on its right."""
+        """Add a solid wall from ``a`` to ``b``; the sector is on its right."""
         side = self._side(f'sector={sector};texturemiddle="{texture}";offsetx={offset};')
         ends = f"v1={self._vertex(a)};v2={self._vertex(b)};"
         self.blocks.append(f"linedef{{{ends}sidefront={side};blocking=true;dontpegbottom=true;}}")
         self.segments.append((*a, *b))
 
     def border(self, a: tuple[float, float], b: tuple[float, float], right: int, left: int, texture: str) -> None:
-        """A passable line between two sectors; ``texture`` covers the step between their ceilings."""
+        """Add a passable line between two sectors; ``texture`` covers the step between their ceilings."""
         front, back = (self._side(f'sector={sector};texturetop="{texture}";') for sector in (right, left))
         ends = f"v1={self._vertex(a)};v2={self._vertex(b)};"
         self.blocks.append(f"linedef{{{ends}sidefront={front};sideback={back};twosided=true;}}")
@@ -102,7 +102,7 @@ class _Area:
 
 
 def _add_sectors(udmf: _Udmf, count: int, rng: np.random.Generator) -> list[_Area]:
-    """One sector per area, its surfaces drawn from a palette of the map; returns the areas' wall styles."""
+    """Add one sector per area, with surfaces from a palette of the map; return the areas' wall styles."""
     walls = rng.choice(textures.WALLS, int(rng.integers(3, 8)), replace=False)
     flats = rng.choice(textures.FLATS, int(rng.integers(3, 8)), replace=False)
     base_height = int(rng.choice([112, 128, 128, 144, 160]))
@@ -128,13 +128,13 @@ def _add_sectors(udmf: _Udmf, count: int, rng: np.random.Generator) -> list[_Are
 
 
 def _corners(layout: Layout, rng: np.random.Generator) -> np.ndarray:
-    """Grid corners [columns + 1, rows + 1, 2], displaced by at most ``layout.bends``."""
+    """Return grid corners [columns + 1, rows + 1, 2], displaced by at most ``layout.bends``."""
     corners = np.stack(np.meshgrid(layout.x, layout.y, indexing="ij"), -1)
     return np.round(corners + rng.uniform(-layout.bends, layout.bends, corners.shape))
 
 
-def _runs(layout: Layout) -> list[tuple[int, int, int, int, int, int]]:
-    """Straight borders (corner i, j to corner k, l, area on the right, area on the left), merged unless bent."""
+def _borders(layout: Layout) -> list[tuple[int, int, int, int, int, int]]:
+    """List straight borders (corner i, j to corner k, l, area on the right, area on the left), merged unless bent."""
     labels = layout.labels
     columns, rows = labels.shape
     found = []
@@ -161,7 +161,7 @@ def _runs(layout: Layout) -> list[tuple[int, int, int, int, int, int]]:
 
 
 def _add_wall(udmf: _Udmf, a: np.ndarray, b: np.ndarray, sector: int, area: _Area, rng: np.random.Generator) -> None:
-    """A wall run, now and then interrupted by a landmark panel of 64 or 128 units."""
+    """Add a wall, now and then interrupted by a landmark panel of 64 or 128 units."""
     length = float(np.hypot(*(b - a)))
     texture = area.walls[int(rng.integers(len(area.walls)))]
     pieces = [(0.0, length, texture, round(float(a @ (b - a)) / length) % 256)]
@@ -183,7 +183,7 @@ def _add_wall(udmf: _Udmf, a: np.ndarray, b: np.ndarray, sector: int, area: _Are
 def _add_obstacles(
     udmf: _Udmf, layout: Layout, corners: np.ndarray, areas: list[_Area], rng: np.random.Generator
 ) -> None:
-    """Polygonal pillars and decorations in cells whose neighbourhood is one open area."""
+    """Add polygonal pillars and decorations in cells whose neighbourhood is one open area."""
     columns, rows = layout.labels.shape
     decorated = float(rng.choice([0.0, 0.02, 0.05]))
     taken: list[np.ndarray] = []
@@ -224,7 +224,7 @@ def _add_pillar(
 
 
 def generate_map(seed: int) -> DoomMap:
-    """The map of ``seed``; the same seed always gives the same map."""
+    """Generate the map of ``seed``; the same seed always gives the same map."""
     rng = np.random.default_rng([seed, 0x0D00])
     family = str(rng.choice(list(_FAMILY_WEIGHTS), p=list(_FAMILY_WEIGHTS.values())))
     layout = FAMILIES[family](rng)
@@ -232,7 +232,7 @@ def generate_map(seed: int) -> DoomMap:
     udmf = _Udmf()
     areas = _add_sectors(udmf, int(layout.labels.max()) + 1, rng)
     lintel = str(rng.choice(textures.WALLS))
-    for i, j, k, m, right, left in _runs(layout):
+    for i, j, k, m, right, left in _borders(layout):
         a, b = corners[i, j], corners[k, m]
         if right == SOLID:
             _add_wall(udmf, b, a, left, areas[left], rng)
@@ -248,7 +248,7 @@ def generate_map(seed: int) -> DoomMap:
 
 
 def _start(layout: Layout, corners: np.ndarray, segments: np.ndarray) -> tuple[float, float]:
-    """The middle of the open cell that is furthest from walls."""
+    """Return the middle of the open cell that is furthest from walls."""
     cells = np.argwhere(layout.labels != SOLID)
     centres = np.round(np.stack([corners[i : i + 2, j : j + 2].mean((0, 1)) for i, j in cells]))
     clearance = segment_distances(centres[:, None], segments[None])[1].min(1)
@@ -257,12 +257,12 @@ def _start(layout: Layout, corners: np.ndarray, segments: np.ndarray) -> tuple[f
 
 
 def map_name(index: int) -> str:
-    """Lump name of map ``index`` in a file that `write_wad` wrote."""
+    """Return the lump name of map ``index`` in a file that `write_wad` wrote."""
     return f"MAP{index + 1:02d}"
 
 
 def write_wad(maps: Sequence[DoomMap], path: str | os.PathLike[str]) -> None:
-    """Write maps to a PWAD as MAP01, MAP02, ... with their skies. Writes to a temporary name first."""
+    """Write maps to a PWAD as MAP01, MAP02, ... with their skies; the file appears whole or not at all."""
     info = "\n".join(f'map {map_name(i)} "{map_name(i)}" {{ sky1 = "{m.sky}", 0.0 }}' for i, m in enumerate(maps))
     lumps: list[tuple[str, bytes]] = [("ZMAPINFO", info.encode())]
     for i, doom_map in enumerate(maps):

@@ -1,4 +1,4 @@
-"""Frames of many generated maps at once: game engines that stay on their map, in this process or in several.
+"""Frames of many generated maps at once, from game engines that stay on their map, in this process or in several.
 
 Loading a map costs as much as ten frames and starting an engine as much as four hundred, so every map keeps an engine
 of its own (18 MB) until others need the room.
@@ -26,14 +26,16 @@ Request = tuple[list[int], list[np.ndarray]]
 """Map seeds, and for each of them Doom poses [n, 3]."""
 
 ENGINES = 64
-"""Most engines per process."""
+"""Most engines per process. A pool that shows more maps than this starts an engine for almost every request."""
 
 
 class FrameRenderer(Protocol):
-    """Shows poses in generated maps."""
+    """Renderer of poses in generated maps."""
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Frames uint8 [n, 96, 128, 3] for every map seed and its Doom poses [n, 3] (`renderer.renderable_poses`).
+        """Render frames uint8 [n, 96, 128, 3] for every map seed and its Doom poses [n, 3].
+
+        Poses must be what the game can show (`renderer.renderable_poses`).
 
         Raises:
             ValueError: a pose at which no player can be.
@@ -50,7 +52,7 @@ class LocalRenderer:
     """Engines driven by this process; a child forked from it gets engines of its own.
 
     Args:
-        engines: most of them; the one unused for longest makes room.
+        engines: the most to keep; the one unused for longest makes room.
     """
 
     def __init__(self, engines: int = ENGINES) -> None:
@@ -59,11 +61,10 @@ class LocalRenderer:
         self._running: OrderedDict[int, DoomRenderer] = OrderedDict()
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `FrameRenderer.render`."""
         if self._owner != os.getpid():
             self._owner = os.getpid()
             self._running.clear()
-        return [self._show(int(seed), places) for seed, places in zip(map_seeds, poses, strict=True)]
+        return [self._show(int(seed), seed_poses) for seed, seed_poses in zip(map_seeds, poses, strict=True)]
 
     def close(self) -> None:
         """Stop the engines; `render` starts them again."""
@@ -95,7 +96,7 @@ class LocalRenderer:
 
 
 class _Worker:
-    """A process with engines, and our end of its pipe."""
+    """Process with engines, and our end of its pipe."""
 
     def __init__(self, engines: int) -> None:
         context = multiprocessing.get_context("spawn")  # forking a process that holds CUDA or threads is not safe
@@ -111,7 +112,7 @@ class _Worker:
             raise self._death() from None
 
     def answer(self) -> tuple[Exception | None, bytes]:
-        """The frames' bytes, or what went wrong."""
+        """Receive (None, the bytes of the frames), or the error and no bytes."""
         try:
             kind, said = self._wait().recv()
             if kind is None:
@@ -121,7 +122,7 @@ class _Worker:
         return (ValueError if kind == "ValueError" else EngineError)(said), b""
 
     def _wait(self) -> Connection:
-        # What the process has started may hold its pipe open: its end shows in the sentinel too.
+        # A child of the process may hold the pipe open; the sentinel shows the end of the process all the same.
         if self.pipe not in wait([self.pipe, self.process.sentinel]):
             raise EOFError
         return self.pipe
@@ -156,11 +157,6 @@ class RenderPool:
         self._stop = weakref.finalize(self, _stop, self._workers, self._owner)
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `FrameRenderer.render`.
-
-        Raises:
-            EngineError: a worker or an engine has died.
-        """
         for seed in map_seeds:
             self._homes.setdefault(int(seed), len(self._homes) % self._count)
         shares: dict[int, list[int]] = {}
@@ -184,7 +180,7 @@ class RenderPool:
                 for index, part in zip(share, np.split(parts, ends), strict=True):
                     frames[index] = part
         finally:
-            # An answer that nobody has read must never be taken for that to the next request.
+            # An answer that nobody has read must never be taken for the answer to the next request.
             for number in busy & self._workers.keys():
                 self._workers.pop(number).kill()
         if mistakes:
@@ -201,7 +197,7 @@ class RenderPool:
         return self._workers[number]
 
     def _disown(self) -> None:
-        """In a forked child: let go of the parent's workers, which end when nobody holds their pipes."""
+        """Let go of the parent's workers in a forked child; they end when nobody holds their pipes."""
         for worker in self._workers.values():
             worker.pipe.close()
         self._workers = {}
@@ -222,15 +218,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def _serve(pipe: Connection, engines: int) -> None:
-    """Answer every request with (None, "") and the frames' bytes, or with the kind of a mistake and its words."""
-    # Ctrl-C reaches the whole group of processes: what becomes of the work is for the program to say.
+    """Answer every request with (None, "") and the bytes of the frames, or with the kind of an error and its text."""
+    # Ctrl-C reaches the whole group of processes; the program alone decides what becomes of the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    screens = LocalRenderer(engines)
+    renderer = LocalRenderer(engines)
     try:
         while True:
             map_seeds, poses = pipe.recv()
             try:
-                frames = screens.render(map_seeds, poses)
+                frames = renderer.render(map_seeds, poses)
             except (ValueError, OSError) as error:
                 pipe.send(("ValueError" if isinstance(error, ValueError) else "EngineError", str(error)))
                 continue
@@ -239,7 +235,7 @@ def _serve(pipe: Connection, engines: int) -> None:
     except (EOFError, OSError):  # the program has ended, or does not want the answer any more
         pass
     finally:
-        screens.close()
+        renderer.close()
 
 
 def _stop(workers: dict[int, _Worker], owner: int) -> None:

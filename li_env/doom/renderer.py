@@ -34,11 +34,15 @@ _WARM_UP = 12  # the player ignores turns in the first tics of a map
 
 
 class UnreachablePoseError(RuntimeError):
-    """The engine shows another pose than asked for: no player can be there."""
+    """Pose that the engine cannot show, because no player can be there."""
 
 
 def require_vizdoom() -> ModuleType:
-    """The vizdoom package, or an ImportError that names the extra to install."""
+    """Return the vizdoom package.
+
+    Raises:
+        ImportError: vizdoom is absent; the message names the extra to install.
+    """
     try:
         import vizdoom
     except ImportError as error:
@@ -47,12 +51,12 @@ def require_vizdoom() -> ModuleType:
 
 
 def vizdoom_file(name: str) -> Path:
-    """A file that comes with the vizdoom package."""
+    """Return the path of a file that comes with the vizdoom package."""
     return Path(str(require_vizdoom().__file__)).parent / name
 
 
 def angle_units(degrees: np.ndarray) -> np.ndarray:
-    """Nearest whole 1/65536 turn, in [0, 65536), of Doom angles in degrees."""
+    """Round Doom angles in degrees to whole 1/65536 turns, in [0, 65536)."""
     return np.round(np.asarray(degrees, dtype=np.float64) * (ANGLE_UNITS / 360.0)).astype(np.int64) % ANGLE_UNITS
 
 
@@ -63,7 +67,7 @@ def renderable_poses(poses: np.ndarray) -> np.ndarray:
 
 
 class DoomRenderer:
-    """One game engine showing the maps of one WAD file.
+    """Game engine that shows the maps of one WAD file.
 
     Args:
         wad_path: a WAD with maps (`maps.write_wad`); None for the maps of freedoom2.wad itself.
@@ -134,7 +138,7 @@ class DoomRenderer:
         except BaseException:
             self.close()
             raise
-        # Both sides have it open; without its names nothing of it can be left over.
+        # Both sides have the shared memory open; without its names nothing of it can be left over.
         for instance in engines_of([folder]).values():
             forget_shared_memory(instance)
 
@@ -146,7 +150,7 @@ class DoomRenderer:
         return self._names[index]
 
     def enter(self, map_index: int) -> np.ndarray:
-        """Load a map unless it is shown already; returns the player's (x, y, eye height, degrees).
+        """Load a map unless it is shown already; return the player's (x, y, eye height, degrees).
 
         All poses of a map must lie on one floor height: where `enter` first finds the player, or where `stand` put it.
         """
@@ -155,7 +159,7 @@ class DoomRenderer:
             raise EngineError("this game engine belongs to the process that forked this one: make another renderer")
         if not self._stop.alive:
             raise EngineError("this game engine has been closed")
-        with _deaths_in_words():
+        with _deaths_as_engine_errors():
             if name != self._map:
                 self._game.set_doom_map(name)
                 self._game.new_episode()
@@ -168,7 +172,11 @@ class DoomRenderer:
         return state
 
     def stand(self, map_index: int, x: int, y: int) -> float | None:
-        """Put the player at (x, y), let later poses expect that floor; its eye height, None if it cannot be there."""
+        """Put the player at (x, y) and expect that floor from then on.
+
+        Returns:
+            the eye height; None if no player can be there.
+        """
         self.enter(map_index)
         state = self._show(x, y, self._angle)
         shown_x, shown_y, eye, _ = state.game_variables
@@ -178,13 +186,13 @@ class DoomRenderer:
         return float(eye)
 
     def geometry(self, map_index: int) -> tuple[Any, Any]:
-        """The engine's sectors and objects (vizdoom's own types) of a map; needs ``geometry=True``."""
+        """Return the sectors and objects of a map in vizdoom's own types; needs ``geometry=True``."""
         self.enter(map_index)
         state = self._game.get_state()
         return state.sectors, state.objects
 
     def render(self, map_index: int, poses: np.ndarray) -> Any:
-        """Frames at poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
+        """Render poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
 
         Poses must be renderable (`renderable_poses`). Returns uint8 [n, 96, 128, 3]; with ``depth`` also float32
         [n, 96, 128] in metres along the viewing axis.
@@ -211,11 +219,11 @@ class DoomRenderer:
         return frames if depths is None else (frames, depths)
 
     def _show(self, x: int, y: int, angle: int) -> Any:
-        """The engine's state one tic after a teleport; where the camera really is stands in its game_variables."""
+        """Return the engine's state one tic after a teleport; its game_variables hold the true camera pose."""
         right = (self._angle - angle + ANGLE_UNITS // 2) % ANGLE_UNITS - ANGLE_UNITS // 2
         # the engine rounds degrees down to angle units, half a unit more makes that exact
         turn = (right + 0.5) * (360.0 / ANGLE_UNITS)
-        with _deaths_in_words():
+        with _deaths_as_engine_errors():
             self._game.send_game_command(f"warp {x} {y}")
             self._game.set_action([turn])
             self._game.advance_action(1, False)  # in the tic of a warp the eye is 4 units above the floor, not 41
@@ -257,14 +265,14 @@ def _stop(game: Any, folder: str, owner: int) -> None:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What ViZDoom raises when an engine fails; its exceptions have no base class of their own."""
+    """List what ViZDoom raises when an engine fails; its exceptions have no base class of their own."""
     vizdoom = require_vizdoom()
     names = ("MessageQueue", "SharedMemory", "ViZDoomError", "ViZDoomIsNotRunning", "ViZDoomUnexpectedExit")
     return tuple(getattr(vizdoom, f"{name}Exception") for name in names)
 
 
 @contextmanager
-def _deaths_in_words() -> Iterator[None]:
+def _deaths_as_engine_errors() -> Iterator[None]:
     try:
         yield
     except _failures() as error:
@@ -275,7 +283,7 @@ _running: weakref.WeakSet[DoomRenderer] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Never destroy the parent's games in a child: that would stop their engines."""
+    """Keep the parent's games alive in a forked child: destroying them would stop their engines."""
     for renderer in list(_running):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(renderer._game))
 

@@ -33,7 +33,7 @@ def render_shard(
     seed: int,
     folder: str | os.PathLike[str],
 ) -> Path:
-    """Render one shard into ``folder`` (created; appears only when complete). Arguments as `render_dataset`."""
+    """Render one shard into ``folder`` (created; appears only when complete). Arguments as in `render_dataset`."""
     final = Path(folder)
     partial = final.with_name(final.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -69,7 +69,7 @@ def render_shard(
 
 
 def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard:
-    """The arrays of a shard.
+    """Load the arrays of a shard.
 
     frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
@@ -91,7 +91,7 @@ def render_dataset(
     maps_per_shard: int = 32,
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
-    """Render trajectories on many maps; yields the folder of each shard as it becomes ready (`load_shard` reads it).
+    """Render trajectories on many maps; yield the folder of each shard as it becomes ready (`load_shard` reads it).
 
     An iterator: rendering starts with the first ``next`` and goes on in the background, at most two shards per worker
     ahead of the consumer, which may delete shards that it has used. Shards depend only on the arguments, not on the
@@ -100,14 +100,17 @@ def render_dataset(
     Args:
         map_seeds: maps to use, see `splits`.
         folder: where ``shard_00000``, ... are written; complete ones are kept and not rendered again.
-            ValueError from the first ``next`` if they were made with other arguments.
         trajectories_per_map: walks per map.
         length: poses per walk, at least 2.
         kinds_weights: share of each kind of explorer.
-        seed: of the walks.
+        seed: seed of the walks.
         workers: processes (each also starts a game engine process).
         maps_per_shard: maps in one shard (the last may hold fewer).
         on_shard: called with each shard's folder before it is yielded.
+
+    Raises:
+        ValueError: a number or weight that is not allowed; from the first ``next``, if the folder holds shards of other
+            arguments.
     """
     require_vizdoom()
     for name, value, least in (
@@ -129,7 +132,11 @@ def render_dataset(
 
 
 def _claim(folder: Path, arguments: dict[str, object]) -> None:
-    """Note in ``folder`` what is rendered there; ValueError if it holds the shards of other arguments."""
+    """Note in ``folder`` what is rendered there.
+
+    Raises:
+        ValueError: it holds the shards of other arguments.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(arguments)
     note = folder / "arguments.json"

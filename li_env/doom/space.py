@@ -1,6 +1,6 @@
-"""Free space of a map on a coarse grid: where a player may stand, how far a walk is clear, ways between points.
+"""Free space of a map on a coarse grid: where a player may stand, clearances, paths between points.
 
-Used only to plan (`trajectories`) and to draw start positions; what really happens is decided by `collision`.
+The grid only plans walks (`trajectories`) and draws start positions; `collision` decides which motion is realised.
 Lengths are Doom map units.
 """
 
@@ -36,14 +36,14 @@ class _Grid:
         self.count, self.regions = cv2.connectedComponents((self.distance >= margin).astype(np.uint8), connectivity=4)
 
     def cell(self, points: np.ndarray) -> np.ndarray:
-        """(column, row) of points (x, y)."""
+        """Return (column, row) of points (x, y)."""
         return np.round((points - self.origin) / _CELL).astype(int)
 
 
 def largest_regions(segments: np.ndarray, radius: float, count: int) -> list[tuple[float, tuple[int, int]]]:
-    """The ``count`` largest regions that walls enclose: (area in square map units, an inner point), largest first.
+    """List the ``count`` largest regions that walls enclose: (area in square map units, an inner point), largest first.
 
-    Includes regions that lie outside of every room: only the game knows which are inside.
+    The list includes regions that lie outside of every room: only the game knows which are inside.
     """
     grid = _Grid(segments, radius + GRID_SLACK)
     areas = np.bincount(grid.regions.ravel(), minlength=grid.count).astype(float) * _CELL**2
@@ -81,26 +81,26 @@ class FreeSpace:
         return self._clearance >= self._margin, self._origin.copy(), _CELL
 
     def contains(self, position: tuple[float, float]) -> bool:
-        """Whether a player may stand at (x, y), as far as the grid can tell."""
+        """Return whether a player may stand at (x, y), as far as the grid can tell."""
         return bool(self.contains_all(np.array(position)))
 
     def contains_all(self, positions: np.ndarray) -> np.ndarray:
-        """`contains` for positions [..., 2]: bool [...]."""
+        """Return `contains` for positions [..., 2]: bool [...]."""
         height, width = self._clearance.shape
-        # fmin and fmax send what is no place at all to the rim of the grid, which lies outside of every map.
+        # fmin and fmax send NaN and infinity to the rim of the grid, which lies outside of every map.
         cells = np.fmax(np.fmin((positions - self._origin) / _CELL + 0.5, (width - 1, height - 1)), 0.0).astype(int)
         inside: np.ndarray = self._clearance[cells[..., 1], cells[..., 0]] >= self._margin
         return inside
 
     def nearest(self, position: np.ndarray) -> np.ndarray:
-        """The place [2] where a player may stand, as far as the grid can tell, that is nearest to ``position`` [2]."""
+        """Return the free position [2], as far as the grid can tell, that is nearest to ``position`` [2]."""
         rows, columns = np.nonzero(self._clearance >= self._margin)
-        places = self._origin + np.stack([columns, rows], -1) * _CELL
-        best: np.ndarray = places[int(((places - position) ** 2).sum(1).argmin())]
+        free = self._origin + np.stack([columns, rows], -1) * _CELL
+        best: np.ndarray = free[int(((free - position) ** 2).sum(1).argmin())]
         return best
 
     def sample(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A uniformly drawn free position in whole map units."""
+        """Draw a free position uniformly, in whole map units."""
         free = np.flatnonzero(self._clearance >= self._margin + 6.0)
         row, column = divmod(int(free[rng.integers(len(free))]), self._clearance.shape[1])
         offset = rng.integers(-3, 4, 2)
@@ -110,7 +110,7 @@ class FreeSpace:
         )
 
     def clear_lengths(self, position: tuple[float, float], headings: np.ndarray, limit: float) -> np.ndarray:
-        """How far [k] straight walks along ``headings`` [k] (radians) stay clear of walls, up to ``limit``."""
+        """Measure the clearance [k] along ``headings`` [k] (radians), up to ``limit``."""
         reach = np.arange(0.0, limit + _CELL, _CELL)
         x = position[0] + np.cos(headings)[:, None] * reach
         y = position[1] + np.sin(headings)[:, None] * reach
@@ -123,7 +123,7 @@ class FreeSpace:
         return np.maximum(reach[blocked.argmax(1)] - _CELL, 0.0)
 
     def route(self, start: tuple[float, float], goal: tuple[float, float]) -> list[tuple[float, float]]:
-        """Corner points of a walkable way to ``goal`` (breadth-first search, then cut corners); empty if none."""
+        """Return the corners of a walkable path to ``goal`` (breadth-first search, then cut corners); empty if none."""
         coarse = self._clearance[::_ROUTE_STRIDE, ::_ROUTE_STRIDE] >= self._margin + 4.0
         size = _CELL * _ROUTE_STRIDE
         height, width = coarse.shape
@@ -144,26 +144,26 @@ class FreeSpace:
                     queue.append(step)
         if first not in came:
             return []
-        way = [start]
+        path = [start]
         cell = first
         while cell != last:
             cell = came[cell]
-            way.append((float(self._origin[0] + cell[0] * size), float(self._origin[1] + cell[1] * size)))
-        way[-1] = goal
-        return self._cut_corners(way)
+            path.append((float(self._origin[0] + cell[0] * size), float(self._origin[1] + cell[1] * size)))
+        path[-1] = goal
+        return self._cut_corners(path)
 
-    def _cut_corners(self, way: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    def _cut_corners(self, path: list[tuple[float, float]]) -> list[tuple[float, float]]:
         corners = []
         here = 0
-        while here < len(way) - 1:
-            ahead = min(len(way) - 1, here + 24)
-            while ahead > here + 1 and not self._sees(way[here], way[ahead]):
+        while here < len(path) - 1:
+            ahead = min(len(path) - 1, here + 24)
+            while ahead > here + 1 and not self._is_clear(path[here], path[ahead]):
                 ahead -= 2 if ahead > here + 2 else 1
-            corners.append(way[ahead])
+            corners.append(path[ahead])
             here = ahead
         return corners
 
-    def _sees(self, start: tuple[float, float], goal: tuple[float, float]) -> bool:
+    def _is_clear(self, start: tuple[float, float], goal: tuple[float, float]) -> bool:
         delta = np.array(goal) - start
         length = float(np.hypot(*delta))
         heading = np.array([np.arctan2(delta[1], delta[0])])

@@ -1,4 +1,4 @@
-"""Which map seeds belong to training and which are held out.
+"""Splits of map seeds: training, and two that are held out.
 
 A map is a pure function of its seed, so disjoint seeds mean disjoint maps. The hand-made Freedoom maps are a third,
 out-of-distribution test and have no seed.
@@ -12,7 +12,11 @@ TEST = range(20_000_000, 30_000_000)
 
 
 def split_of(map_seed: int) -> str:
-    """``"training"``, ``"validation"`` or ``"test"``; ValueError for a seed of no split."""
+    """Return ``"training"``, ``"validation"`` or ``"test"``.
+
+    Raises:
+        ValueError: a seed of no split.
+    """
     for name, seeds in (("training", TRAINING), ("validation", VALIDATION), ("test", TEST)):
         if map_seed in seeds:
             return name

@@ -1,11 +1,11 @@
-"""Shortest ways of a disc among walls: straight lines that touch corners, and arcs around those corners.
+"""Shortest paths of a disc among walls: straight lines that touch corners, and arcs around those corners.
 
 A disc whose centre keeps its radius from every wall moves like a point among walls that are thicker by the radius. Its
-shortest ways are taut strings: straight, and bent only around ends of walls, on circles of that radius.
+shortest paths are taut strings: straight, and bent only around ends of walls, on circles of that radius.
 So a map needs no grid: its corners, the lines that touch two of them (four for every pair) and which lines and arcs are
 free decide everything, exactly. Lengths are Doom map units, angles radians.
 
-A way goes round a corner in one of two *turns*: 1 anticlockwise, -1 clockwise. A *bend* is a corner with a turn.
+A path goes round a corner in one of two *turns*: 1 anticlockwise, -1 clockwise. A *bend* is a corner with a turn.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ SLACK = 0.05
 
 _SAMPLES = 360  # of a circle around a corner
 _STEP = 2 * np.pi / _SAMPLES
-_ROOMS = 6.0  # a place that keeps the radius lies in a cell of the grid of rooms that keeps this much
-_SAME = 1e-6  # radians: rounding must not send a way once around a corner
+_ROOMS = 6.0  # a position that keeps the radius lies in a cell of the grid of rooms that keeps this much
+_SAME = 1e-6  # radians: rounding must not send a path once around a corner
 _TURNS = np.array([1.0, -1.0])
 
 
 @dataclass(frozen=True)
 class Touching:
-    """Lines that touch the circle of every bend: from points [n, 2] to bends [b], or the other way round.
+    """Lines that touch the circle of every bend: from points [n, 2] to bends [b], or from bends to points.
 
     Attributes:
-        places: [n, b, 2] where they touch.
-        angles: [n, b] of these places, seen from the corner.
+        points: [n, b, 2] where they touch.
+        angles: [n, b] of these points, from the corner.
         lengths: [n, b]; infinite for points inside of the circle.
     """
 
-    places: np.ndarray
+    points: np.ndarray
     angles: np.ndarray
     lengths: np.ndarray
 
 
 class Tangents:
-    """The net of free lines between the corners of a map.
+    """Net of free lines between the corners of a map.
 
     Args:
         segments: walls [n, 4] (x1, y1, x2, y2).
-        start: (x, y) of a free place: corners are looked at from that side of the walls.
+        start: (x, y) of a free position: the net lies on that side of the walls.
         radius: of the disc.
 
     Raises:
@@ -57,7 +57,7 @@ class Tangents:
         bends: number of bends b.
         leaving: [b, k] lines that begin at each bend, -1 for none.
         first, last: [e] bends where each line begins and ends.
-        arrive: [e] angle of the end, seen from the corner.
+        arrive: [e] angle of the end, from the corner.
         lengths: [e].
         following: [e, k] lines that begin where a line ends, -1 for none.
         arcs: [e, k] length of the arc to the following lines, infinite where there is no free one.
@@ -70,13 +70,13 @@ class Tangents:
         self._segments = segments
         corners = np.unique(segments.reshape(-1, 2), axis=0)
         blocked = self._blocked_around(corners)
-        # Slack leaves a little free even where a wall goes straight on; the least bend counts, so all of these stay.
+        # Slack leaves a little free even where a wall goes straight on. Such corners stay: the least bend counts.
         bent = ~blocked.all(1)
         self._corners = corners[bent].repeat(2, axis=0)  # [b, 2]
         self._turns = np.tile(_TURNS, int(bent.sum()))
         twice = np.concatenate([blocked[bent], blocked[bent]], axis=1)
         counts = np.concatenate([np.zeros((len(twice), 1), dtype=int), np.cumsum(twice, axis=1)], axis=1)
-        self._blocked = counts.astype(np.int16)  # [corners, 1 + 2 samples]: those before a place, gone round twice
+        self._blocked = counts.astype(np.int16)  # [corners, 1 + 2 samples]: samples before an index, going round twice
         self.bends = len(self._corners)
         self._connect()
 
@@ -88,7 +88,7 @@ class Tangents:
         self.arcs = self.arcs_to(last, arrive)
 
     def _blocked_around(self, corners: np.ndarray) -> np.ndarray:
-        """Which places on the circles around corners [n, 2] are too close to walls: bool [n, samples]."""
+        """Mark the points on circles around corners [n, 2] that are too close to walls: bool [n, samples]."""
         angles = np.arange(_SAMPLES) * _STEP
         circle = self._radius * np.stack([np.cos(angles), np.sin(angles)], -1)
         near = segment_distances(corners[:, None], self._segments)[1] < 2 * self._radius
@@ -101,7 +101,7 @@ class Tangents:
         return blocked | ~self._rooms.contains_all(corners[:, None] + circle)
 
     def _table(self, first: np.ndarray) -> np.ndarray:
-        """Lines that leave each bend [b, k], -1 for none."""
+        """List the lines that leave each bend [b, k], -1 for none."""
         counts = np.bincount(first, minlength=self.bends)
         table = np.full((self.bends, max(1, int(counts.max(initial=0)))), -1)
         order = np.argsort(first, kind="stable")
@@ -110,14 +110,14 @@ class Tangents:
         return table
 
     def _lines(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(first bend, last bend, angle of leaving, angle of arrival, length) [e] of all free lines."""
+        """Find all free lines: (first bend, last bend, angle of leaving, angle of arrival, length), [e] each."""
         corners, turns, radius = self._corners, self._turns, self._radius
-        apart = corners[None] - corners[:, None]
-        distance = np.hypot(apart[..., 0], apart[..., 1])
+        between = corners[None] - corners[:, None]
+        distance = np.hypot(between[..., 0], between[..., 1])
         across = (turns[None] - turns[:, None]) * radius
         first, last = np.nonzero((distance > _SAME) & (distance > np.abs(across)))
-        apart, distance, across = apart[first, last], distance[first, last], across[first, last]
-        heading = np.arctan2(apart[:, 1], apart[:, 0]) - np.arcsin(across / distance)
+        between, distance, across = between[first, last], distance[first, last], across[first, last]
+        heading = np.arctan2(between[:, 1], between[:, 0]) - np.arcsin(across / distance)
         lengths = np.sqrt(distance**2 - across**2)
         # The centre of an anticlockwise turn lies to the left.
         leave, arrive = (heading - turns[end] * np.pi / 2 for end in (first, last))
@@ -134,27 +134,27 @@ class Tangents:
         return self._blocked[bends // 2, sample + 1] == self._blocked[bends // 2, sample]
 
     def contains(self, point: np.ndarray) -> bool:
-        """Whether the disc can stand at a point [2], on the side of the walls where it can walk."""
+        """Return whether the disc can stand at a point [2], on the side of the walls where it can walk."""
         return bool(self.contain(point[None])[0])
 
     def contain(self, points: np.ndarray) -> np.ndarray:
-        """`contains` for points [n, 2]: bool [n]."""
+        """Return `contains` for points [n, 2]: bool [n]."""
         return (self.clearance(points) >= self._radius - SLACK) & self._rooms.contains_all(points)
 
     def nearest(self, point: np.ndarray) -> np.ndarray:
-        """The nearest point [2] of a grid where the disc can stand and from where it can walk to the start."""
+        """Return the nearest point [2] of a grid from which the disc can walk to the start."""
         return self._floor.nearest(point)
 
     def are_free(self, angles: np.ndarray) -> np.ndarray:
-        """Whether the disc can stand at the places [..., b] on the circles of all bends."""
+        """Return whether the disc can stand at ``angles`` [..., b] on the circles of all bends: bool [..., b]."""
         return self._is_free(np.arange(self.bends), angles)
 
     def clearance(self, points: np.ndarray) -> np.ndarray:
-        """Distance [n] of points [n, 2] to the nearest wall."""
+        """Measure the distance [n] of points [n, 2] to the nearest wall."""
         return segment_distances(points[:, None], self._segments)[1].min(1)
 
     def push_out(self, point: np.ndarray) -> np.ndarray:
-        """A point [2] that is too close to walls, moved straight away from the nearest until it is not, or given up."""
+        """Move a point [2] that is too close to walls straight away from the nearest one, in at most eight steps."""
         for _ in range(8):
             offsets, distances = segment_distances(point, self._segments)
             nearest = int(distances.argmin())
@@ -164,14 +164,14 @@ class Tangents:
         return point
 
     def are_clear(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Whether the disc can go straight from ``starts`` to ``ends`` [..., 2], both of which must be free places."""
-        way = ends - starts
-        length = np.sqrt(way[..., 0] ** 2 + way[..., 1] ** 2)[..., None]
+        """Return whether the disc can go straight from ``starts`` to ``ends`` [..., 2], both of which must be free."""
+        move = ends - starts
+        length = np.sqrt(move[..., 0] ** 2 + move[..., 1] ** 2)[..., None]
         still = length < 1e-9  # any direction will do
         cosine, sine = (
-            np.where(still, other, way[..., k : k + 1] / np.maximum(length, 1e-9)) for k, other in ((0, 1.0), (1, 0.0))
+            np.where(still, other, move[..., k : k + 1] / np.maximum(length, 1e-9)) for k, other in ((0, 1.0), (1, 0.0))
         )
-        # Walls in the axes of the way: x along it, y to its left. What lies beside it must not be closer than the disc.
+        # Walls in the axes of the move: x along it, y to its left. Walls beside the move must keep the radius.
         left, up = self._start[:, 0] - starts[..., :1], self._start[:, 1] - starts[..., 1:]
         x, y = left * cosine + up * sine, up * cosine - left * sine
         dx = self._along[:, 0] * cosine + self._along[:, 1] * sine
@@ -185,21 +185,21 @@ class Tangents:
         return ~hits.any(-1)
 
     def touching(self, points: np.ndarray, backwards: bool = False) -> Touching:
-        """Lines from points [n, 2] to every bend, or with ``backwards`` from every bend to the points."""
+        """Return the lines from points [n, 2] to every bend, or with ``backwards`` from every bend to the points."""
         turns = -self._turns if backwards else self._turns
-        apart = self._corners - points[:, None]
-        distance = np.hypot(apart[..., 0], apart[..., 1])
+        between = self._corners - points[:, None]
+        distance = np.hypot(between[..., 0], between[..., 1])
         share = self._radius / np.maximum(distance, 1e-9)
         known = distance > self._radius - 2 * SLACK  # a player that touches a corner may be a little inside its circle
         share = np.where(known, np.minimum(share, 1.0), 0.0)
-        heading = np.arctan2(apart[..., 1], apart[..., 0]) - turns * np.arcsin(share)
+        heading = np.arctan2(between[..., 1], between[..., 0]) - turns * np.arcsin(share)
         lengths = np.where(known, distance * np.sqrt(1 - share**2), np.inf)
         angles = heading - turns * np.pi / 2
-        places = self._corners + self._radius * np.stack([np.cos(angles), np.sin(angles)], -1)
-        return Touching(places, angles, lengths)
+        touches = self._corners + self._radius * np.stack([np.cos(angles), np.sin(angles)], -1)
+        return Touching(touches, angles, lengths)
 
     def arc(self, bends: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Length of the way round ``bends`` from angle ``start`` to ``end`` (all of one shape); infinite if blocked."""
+        """Measure the arc round ``bends`` from angle ``start`` to ``end`` (all of one shape); infinite if blocked."""
         turns = self._turns[bends]
         angle = (turns * (end - start)) % (2 * np.pi)
         angle = np.where(angle > 2 * np.pi - _SAME, 0.0, angle)
@@ -211,7 +211,7 @@ class Tangents:
         return np.where(blocked, np.inf, self._radius * angle)
 
     def arcs_to(self, bends: np.ndarray, angles: np.ndarray) -> np.ndarray:
-        """Arcs [..., k] from where a way meets ``bends`` [...] to the lines that leave them, as in ``leaving``."""
+        """Measure arcs [..., k] from ``angles`` on ``bends`` [...] to the lines that leave them, as in ``leaving``."""
         lines = self.leaving[bends]
         if not len(self._leave):
             return np.full(lines.shape, np.inf)

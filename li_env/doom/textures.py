@@ -2,7 +2,7 @@
 
 A palette, not the whole archive: from the pictures that tile, have no transparent texel and belong to no animation, the
 calmer half by fine detail (what a 128x96 frame cannot show is noise to the model and no landmark to an agent), then
-those farthest apart in colour and contrast, so that places differ. Textures outside the palette are met only in the
+those that differ most in colour and contrast, so that rooms differ. Textures outside the palette are met only in the
 hand-made maps, the out-of-distribution test. Flats are the 64 x 64 floor and ceiling pictures. A test compares the
 names with the installed archive.
 """
@@ -24,7 +24,7 @@ _LANDMARKS = """
     M_TEC NUKESLAD SILVER3 SKINBORD STONPOIS WOOD4 ZZWOLF12
 """
 LANDMARKS = tuple(_LANDMARKS.split())
-"""Doors, pictures, signs, machines and lights: used sparsely, so that a place can be recognised."""
+"""Doors, pictures, signs, machines and lights: used sparsely, so that a spot can be recognised."""
 
 _FLATS = """
     AQF008 AQF022 AQF024 CEIL3_1 CEIL3_5 CEIL5_2 COMP01 CRATOP1 CRATOP2 DEM1_6 FLAT1 FLAT10 FLAT14 FLAT19

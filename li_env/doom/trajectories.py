@@ -1,4 +1,4 @@
-"""Many walkers at once: commanded motions, what the walls leave of them, and the poses to render.
+"""Many walkers at once: commanded motions, realised motions, and the poses to render.
 
 Walkers are simulated in lockstep so that collision is one batched call per step.
 """
@@ -28,13 +28,13 @@ DEFAULT_KINDS: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Trajectories:
-    """N walks of L poses.
+    """Trajectories of N walkers, L poses each.
 
     Attributes:
         doom_poses: [N, L, 3] float64 (x, y, degrees), exactly renderable.
         commanded: [N, L - 1, 3] float32 (yaw degrees, right metres, forward metres) in the turned camera's frame.
-        feasible: the same, after walls. Not rounded, so free motion equals the command; ``doom_poses`` are rounded to
-            whole map units (at most 0.022 m off) and never accumulate that error.
+        feasible: the realised motions, in the same form. They are not rounded, so that free motion equals the command;
+            ``doom_poses`` are rounded to whole map units (at most 0.022 m off) and never accumulate that error.
         kinds: [N] int16, index into `KINDS`.
     """
 
@@ -45,7 +45,7 @@ class Trajectories:
 
 
 def world_poses(doom_poses: np.ndarray) -> np.ndarray:
-    """Doom (x, y, degrees) [..., 3] -> world (x, z metres, yaw degrees in [-180, 180)), float32.
+    """Convert Doom poses (x, y, degrees) [..., 3] to the world's (x, z metres, yaw degrees in [-180, 180)), float32.
 
     World z is Doom's east, world x its south; yaw turns right.
     """
@@ -55,7 +55,11 @@ def world_poses(doom_poses: np.ndarray) -> np.ndarray:
 
 
 def choose_kinds(count: int, weights: Mapping[str, float], rng: np.random.Generator) -> list[str]:
-    """Draw ``count`` kinds. Raises ValueError for an unknown kind or weights that do not sum to something positive."""
+    """Draw ``count`` kinds.
+
+    Raises:
+        ValueError: an unknown kind, or weights that do not sum to something positive.
+    """
     for kind, weight in weights.items():
         if kind not in EXPLORERS or not weight >= 0:
             raise ValueError(f"kinds_weights[{kind!r}] = {weight!r}; allowed: kinds {', '.join(KINDS)}, weights >= 0")
@@ -99,8 +103,8 @@ def simulate(
         which: [N] map of each walker.
         kinds: [N] explorer of each walker.
         length: poses per walk, at least 2.
-        rng: source of all randomness; a walk depends only on its own child of it.
-        radius: of the walkers; that of the free spaces.
+        rng: source of all randomness; a walk depends only on its own child generator.
+        radius: radius of the walkers and of the free spaces.
     """
     count = len(which)
     bodies = [_new_body(spaces[m], length, child) for m, child in zip(which, rng.spawn(count), strict=True)]

@@ -13,21 +13,21 @@ from li_env.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
 _SAME = 1e-9  # metres: below this the walls left a motion alone
 
 
-def level_places(poses: np.ndarray) -> np.ndarray:
-    """Camera-to-world [n, 4, 4] of level cameras -> (x right, z forward, yaw in degrees) [n, 3]."""
+def planar_poses(poses: np.ndarray) -> np.ndarray:
+    """Convert camera-to-world [n, 4, 4] of level cameras to (x right, z forward in metres, yaw in degrees) [n, 3]."""
     yaw = np.degrees(np.arctan2(poses[:, 0, 2], poses[:, 2, 2]))
     return np.stack([poses[:, 0, 3], poses[:, 2, 3], yaw], -1)
 
 
-def doom_places(poses: np.ndarray) -> np.ndarray:
-    """World poses [n, 3] (x right, z forward in metres, yaw in degrees) -> Doom (x, y, degrees)."""
+def exact_doom_poses(poses: np.ndarray) -> np.ndarray:
+    """Convert planar poses [n, 3] to Doom poses (x, y, degrees) without rounding."""
     x, z, yaw = np.moveaxis(np.asarray(poses, dtype=np.float64), -1, 0)
     return np.stack([z * MAP_UNITS_PER_METRE, -x * MAP_UNITS_PER_METRE, -yaw % 360.0], -1)
 
 
 def doom_poses(poses: np.ndarray) -> np.ndarray:
-    """`doom_places`, rounded to what the game can show."""
-    return renderable_poses(doom_places(poses))
+    """Convert planar poses [n, 3] to the nearest Doom poses that the game can show."""
+    return renderable_poses(exact_doom_poses(poses))
 
 
 def walk(
@@ -36,16 +36,16 @@ def walk(
     """Walk in maps with the game's collision.
 
     Args:
-        walls: of the maps.
+        walls: walls of the maps.
         which: [n] map of each walker.
         starts: [n, 3] Doom poses (x, y, degrees).
         commanded: per walker equally many motions.
 
     Returns:
-        (the motions that happen, a commanded one itself where nothing is in its way; Doom poses [n, length + 1, 3]).
+        (the realised motions, the commanded one itself where no wall changes it; Doom poses [n, length + 1, 3]).
     """
     states = np.array(starts, dtype=np.float64)
-    paths, happened = [states.copy()], []
+    paths, realised = [states.copy()], []
     for moves in zip(*commanded, strict=True):
         states[:, 2] = (states[:, 2] - [move.yaw for move in moves]) % 360.0
         angle = np.radians(states[:, 2])
@@ -57,11 +57,11 @@ def walk(
         states[:, :2] += real
         paths.append(states.copy())
         feasible = np.stack([real[:, 0] * sine - real[:, 1] * cosine, real[:, 0] * cosine + real[:, 1] * sine], axis=1)
-        happened.append([_happened(move, *pair) for move, pair in zip(moves, feasible.tolist(), strict=True)])
-    return [tuple(moves) for moves in zip(*happened, strict=True)], np.stack(paths, axis=1)
+        realised.append([_realised(move, *pair) for move, pair in zip(moves, feasible.tolist(), strict=True)])
+    return [tuple(moves) for moves in zip(*realised, strict=True)], np.stack(paths, axis=1)
 
 
-def _happened(move: CameraMotion, right: float, ahead: float) -> CameraMotion:
+def _realised(move: CameraMotion, right: float, ahead: float) -> CameraMotion:
     right, ahead = right / MAP_UNITS_PER_METRE, ahead / MAP_UNITS_PER_METRE
     if abs(right - move.right) < _SAME and abs(ahead - move.forward) < _SAME:
         return move

@@ -1,4 +1,4 @@
-"""What a program leaves behind, removed however it ends: game engines and temporary folders.
+"""Removal of game engines and temporary folders when a program ends, by a signal too.
 
 ViZDoom's engine is a process of its own that does not notice the end of the program that drives it. A program that ends
 by a signal or by ``os._exit`` can stop nothing itself, so a small second process, one per program, waits for its end:
@@ -29,17 +29,17 @@ CONFIG_NAME = "engine.ini"
 
 SHARED_MEMORY = Path("/dev/shm")
 _INSTANCE = b"+viz_instance_id"
-_ROUNDS, _PAUSE = 20, 0.1  # an engine that is being started shows its command only after a moment
+_ROUNDS, _PAUSE = 20, 0.1  # an engine that is being started shows its command only after a while
 
 
 class _Link:
-    """Tells the watching process about folders, and starts it when there is none."""
+    """Link to the watching process, which it starts when there is none."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Know of no folder and no process."""
+        """Forget all folders and the process."""
         self._lock = threading.RLock()
         self._folders: set[str] = set()
         self._socket: socket.socket | None = None
@@ -56,7 +56,7 @@ class _Link:
                 self._tell(b"-", folder)
 
     def drop(self) -> None:
-        """Let go of everything: only if no forked child holds an end of the socket does the program's end show."""
+        """Close the socket: the program's end shows only if no forked child holds an end of it."""
         socket_, self._socket = self._socket, None
         if socket_ is not None:
             socket_.close()
@@ -90,7 +90,7 @@ class _Link:
 
 
 def make_folder(prefix: str = "doom_") -> str:
-    """Make a temporary folder that is removed when this program ends, however that happens; returns its path."""
+    """Make a temporary folder that is removed when this program ends, by a signal too; return its path."""
     path = os.path.join(tempfile.gettempdir(), prefix + secrets.token_hex(8))
     _link.add(path)
     try:
@@ -109,7 +109,7 @@ def remove_folder(path: str) -> None:
 
 @contextmanager
 def temporary_folder(prefix: str = "doom_") -> Iterator[Path]:
-    """Give a folder for the length of a ``with`` statement, removed even if the program ends within it."""
+    """Yield a temporary folder, removed after the block and even if the program ends within it."""
     path = make_folder(prefix)
     try:
         yield Path(path)
@@ -118,7 +118,7 @@ def temporary_folder(prefix: str = "doom_") -> Iterator[Path]:
 
 
 def engines_of(folders: Iterable[str]) -> dict[int, str]:
-    """Running engines whose configuration is in one of these folders: {process id: ViZDoom's name for the instance}."""
+    """Find running engines whose configuration is in one of these folders: {process id: ViZDoom's instance name}."""
     wanted = {os.fsencode(os.path.join(folder, CONFIG_NAME)) for folder in folders}
     found = {}
     for entry in os.listdir("/proc") if wanted and sys.platform == "linux" else ():
@@ -133,14 +133,14 @@ def engines_of(folders: Iterable[str]) -> dict[int, str]:
 
 
 def forget_shared_memory(instance: str) -> None:
-    """Remove the names of an engine's shared memory; who has it open goes on using it."""
+    """Remove the names of an engine's shared memory; processes that have it open go on using it."""
     if instance:
         for path in SHARED_MEMORY.glob("ViZDoom*" + instance):
             path.unlink(missing_ok=True)
 
 
 def _wait(link: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
-    """At the program's ordinary end, stay until everything is removed."""
+    """Wait, at the program's ordinary end, until everything is removed."""
     if os.getpid() == owner:
         link.close()
         with suppress(subprocess.TimeoutExpired):
@@ -151,7 +151,7 @@ _link = _Link()
 
 
 def _after_fork() -> None:
-    """Begin anew in a forked child: what its parent has is not its own."""
+    """Begin anew in a forked child, which does not own what its parent has."""
     _link.drop()
     _link.begin()
 

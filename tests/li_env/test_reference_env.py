@@ -184,7 +184,7 @@ def test_a_process_keeps_as_many_engines_as_asked_for_and_shows_the_same(game, w
         for index in (0, 1, 0):
             prompt, pose = game.start_prompts[index], game.start_poses[index]
             np.testing.assert_array_equal(few.view(prompt, pose), game.view(prompt, pose))
-            assert workers or len(few.screens._running) == 1
+            assert workers or len(few.renderer._running) == 1
     finally:
         few.close()
 

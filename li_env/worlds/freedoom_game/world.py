@@ -20,10 +20,10 @@ import torch
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.doom.collision import Walls
-from li_env.doom.known_maps import known_walls, known_ways
+from li_env.doom.known_maps import known_tangents, known_walls
 from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
-from li_env.doom.walking import doom_places, doom_poses, level_places, walk
+from li_env.doom.walking import doom_poses, exact_doom_poses, planar_poses, walk
 from li_env.errors import MissingExtraError
 from li_env.validation import check_whole
 from li_env.worlds.freedoom.start_frames import StartFrames
@@ -77,7 +77,7 @@ class FreedoomGame:
         self.start_prompts = [f"map {seed}" for seed in self.start_states.map_seeds.tolist()]
         # A cache and no state: which maps were met last does not change what happens in them.
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
-        self.screens: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
+        self.renderer: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
 
     def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
         """Render what a camera sees: uint8 [96, 128, 3].
@@ -93,9 +93,9 @@ class FreedoomGame:
         if not np.allclose(pose[1], (0, 1, 0, 0), atol=1e-6):
             height = np.round(pose[1], 3).tolist()
             raise ValueError(f"pose with second row {height} is not usable; allowed in the game: level, [0, 1, 0, 0]")
-        place = level_places(pose[None])
-        _check_inside(map_seed, pose, doom_places(place)[0])
-        return self.screens.render([map_seed], [doom_poses(place)])[0][0]
+        place = planar_poses(pose[None])
+        _check_inside(map_seed, pose, exact_doom_poses(place)[0])
+        return self.renderer.render([map_seed], [doom_poses(place)])[0][0]
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
         """See `WorldModel.start`.
@@ -118,7 +118,7 @@ class FreedoomGame:
             ValueError: an episode begins inside a wall or outside of its map.
         """
         out = [tuple(request.motions) for request in requests]
-        starts = doom_places(level_places(np.stack([request.pose for request in requests])))
+        starts = exact_doom_poses(planar_poses(np.stack([request.pose for request in requests])))
         for request, place in zip(requests, starts, strict=True):
             if not len(request.recent):
                 _check_inside(request.scene.map_seed, request.pose, place)
@@ -132,18 +132,18 @@ class FreedoomGame:
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """The cameras of the chunk."""
-        return [_latent(request.scene.map_seed, doom_poses(level_places(request.poses))) for request in requests]
+        return [_latent(request.scene.map_seed, doom_poses(planar_poses(request.poses))) for request in requests]
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
         """What the game shows from the cameras."""
         seeds, poses = zip(*(_camera_of(chunk) for chunk in latents), strict=True)
-        return self.screens.render(seeds, poses), [None] * len(streams)
+        return self.renderer.render(seeds, poses), [None] * len(streams)
 
     def close(self) -> None:
         """Stop the game engines and the processes that drive them; they start again when needed."""
-        self.screens.close()
+        self.renderer.close()
 
     def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:
         """Walls of all these maps and which [n] of them each one is; kept until another map comes."""
@@ -162,7 +162,7 @@ def _check_inside(map_seed: int, pose: np.ndarray, place: np.ndarray) -> None:
 
 
 def _inside(map_seed: int, position: np.ndarray) -> bool:
-    ways = known_ways(map_seed)
+    ways = known_tangents(map_seed)
     out = ways.push_out(position)
     return ways.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
 

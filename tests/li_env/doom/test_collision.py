@@ -81,7 +81,7 @@ def test_walkers_keep_their_radius_and_cross_no_wall(seed, radius):
 
 
 def _crosses(a, b, segments):
-    """Whether any straight move a -> b [n, 2] properly crosses any segment."""
+    """Return whether any straight move a -> b [n, 2] properly crosses any segment."""
     c, d = segments[None, :, :2], segments[None, :, 2:]
     a, b = a[:, None], b[:, None]
 
@@ -105,8 +105,8 @@ def test_a_walker_among_others_walks_as_alone(seed, others):
     alone, headings, touched = here.copy(), rng.uniform(0, 2 * np.pi, 1 + others), 0
     for _ in range(25):
         headings += rng.normal(0, 0.3, 1 + others)
-        ways = rng.choice([0.0, 3.0, 8.0, 8.1, 24.0, 33.9, LONGEST_STEP], 1 + others)
-        steps = ways[:, None] * np.stack([np.cos(headings), np.sin(headings)], 1)
+        lengths = rng.choice([0.0, 3.0, 8.0, 8.1, 24.0, 33.9, LONGEST_STEP], 1 + others)
+        steps = lengths[:, None] * np.stack([np.cos(headings), np.sin(headings)], 1)
         here, before = joined.slide(which, here, steps), here
         touched += (here != before + steps).any(1).sum()
         order = rng.permutation(1 + others)
@@ -123,7 +123,7 @@ def test_joined_walls_are_those_of_the_parts():
     together = Walls([entry.segments for entry in maps])
     joined = Walls.join([Walls([maps[0].segments, maps[1].segments]), Walls([maps[2].segments])])
     which = np.arange(60) % 3
-    places = np.array([maps[k].sample_free_position(rng) for k in which], dtype=float)
+    positions = np.array([maps[k].sample_free_position(rng) for k in which], dtype=float)
     steps = rng.uniform(-33, 33, (60, 2))
-    np.testing.assert_array_equal(joined.slide(which, places, steps), together.slide(which, places, steps))
-    assert (joined.slide(which, places, steps) != places + steps).any()
+    np.testing.assert_array_equal(joined.slide(which, positions, steps), together.slide(which, positions, steps))
+    assert (joined.slide(which, positions, steps) != positions + steps).any()

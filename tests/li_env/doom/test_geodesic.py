@@ -13,7 +13,7 @@ import pytest
 
 from li_env.doom.collision import RADIUS, Walls, segment_distances
 from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
-from li_env.doom.known_maps import known_map, known_walls, known_ways
+from li_env.doom.known_maps import known_map, known_tangents, known_walls
 from li_env.doom.splits import TEST
 from li_env.doom.tangents import SLACK, Tangents
 from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, NavigationRules
@@ -22,13 +22,13 @@ OUTER = [(0, 0, 1024, 0), (1024, 0, 1024, 1024), (1024, 1024, 0, 1024), (0, 1024
 
 
 def room(*inner: tuple[float, float, float, float]) -> Tangents:
-    """A square room of 1,024 units with inner walls."""
+    """Make a square room of 1,024 units with inner walls."""
     return Tangents(np.array([*OUTER, *inner], dtype=float), (100.0, 100.0))
 
 
 def around(here: np.ndarray, corner: np.ndarray, goal: np.ndarray, radius: float = RADIUS) -> float:
-    """Length of the shortest way around a wall's end."""
-    one, two = (np.hypot(*(place - corner)) for place in (here, goal))
+    """Return the length of the shortest path around the end of a wall."""
+    one, two = (np.hypot(*(point - corner)) for point in (here, goal))
     cosine = (here - corner) @ (goal - corner) / (one * two)
     angles = np.arccos(np.clip(cosine, -1, 1)), np.arccos(radius / one), np.arccos(radius / two)
     return (
@@ -46,7 +46,7 @@ def test_on_open_ground_it_is_the_straight_line():
         assert MapDistance(room(), tuple(goal))(tuple(goal)) == 0.0
 
 
-def test_the_way_leads_around_a_wall_as_closely_as_the_player_can():
+def test_the_path_leads_around_a_wall_as_closely_as_the_player_can():
     distance = MapDistance(room((512, 0, 512, 800)), (612.0, 200.0))
     for here in ((412.0, 200.0), (20.0, 20.0), (490.0, 760.0), (512.0 - RADIUS, 400.0)):
         expected = around(np.array(here), np.array([512.0, 800.0]), np.array([612.0, 200.0]))
@@ -54,7 +54,7 @@ def test_the_way_leads_around_a_wall_as_closely_as_the_player_can():
     assert distance((700.0, 900.0)) == pytest.approx(np.hypot(88, 700))
 
 
-def test_the_shorter_of_two_ways_and_bends_to_both_sides():
+def test_the_shorter_of_two_paths_and_bends_to_both_sides():
     """Two walls that leave gaps at the bottom and at the top: an S, round the first anticlockwise."""
     net = room((400, 100, 400, 1024), (600, 0, 600, 900))
     goal, here = np.array([900.0, 500.0]), np.array([100.0, 500.0])
@@ -64,9 +64,9 @@ def test_the_shorter_of_two_ways_and_bends_to_both_sides():
     first = np.array([400.0, 100.0]) + RADIUS * np.array([np.sin(turn), -np.cos(turn)])
     last = np.array([600.0, 900.0]) - RADIUS * np.array([np.sin(turn), -np.cos(turn)])
     expected = np.hypot(*(last - first))
-    for place, corner, touched in ((here, (400.0, 100.0), first), (goal, (600.0, 900.0), last)):
-        away = np.hypot(*(place - corner))
-        opened = 2 * np.pi - np.arccos((touched - corner) @ (place - corner) / (RADIUS * away))
+    for point, corner, touched in ((here, (400.0, 100.0), first), (goal, (600.0, 900.0), last)):
+        away = np.hypot(*(point - corner))
+        opened = 2 * np.pi - np.arccos((touched - corner) @ (point - corner) / (RADIUS * away))
         expected += np.sqrt(away**2 - RADIUS**2) + RADIUS * (opened - np.arccos(RADIUS / away))
     assert found == pytest.approx(expected, rel=1e-4)
 
@@ -96,7 +96,7 @@ def test_a_wall_in_many_slightly_bent_pieces_does_not_hold_the_way_up():
 def test_distance_changes_by_at_most_the_way_walked_also_along_walls():
     rng = np.random.default_rng(1)
     for seed in (2, 5, int(TEST[1003]), int(TEST[1016])):
-        known, walls, net = known_map(seed), known_walls(seed), known_ways(seed)
+        known, walls, net = known_map(seed), known_walls(seed), known_tangents(seed)
         distance = MapDistance(net, known.space.sample(rng))
         here = np.array([known.space.sample(rng) for _ in range(40)], dtype=float)
         headings, before, touched = rng.uniform(0, 2 * np.pi, 40), distance.of(here), 0
@@ -107,31 +107,31 @@ def test_distance_changes_by_at_most_the_way_walked_also_along_walls():
             touched += int((there != here + step).any(1).sum())
             after = distance.of(there)
             assert np.isfinite(after).all()
-            way = np.hypot(*(there - here).T)
+            length = np.hypot(*(there - here).T)
             # The chord of a short arc around a corner, and what slack lets pass.
-            assert (np.abs(after - before) <= 1.02 * way + 4 * SLACK).all()
+            assert (np.abs(after - before) <= 1.02 * length + 4 * SLACK).all()
             here, before = there, after
         assert touched > 100
 
 
-def test_many_places_at_once_are_as_each_alone():
+def test_many_positions_at_once_are_as_each_alone():
     rng = np.random.default_rng(2)
     known = known_map(7)
-    distance = MapDistance(known_ways(7), known.start)
-    places = np.array([known.space.sample(rng) for _ in range(50)], dtype=float)
-    np.testing.assert_array_equal(distance.of(places), [distance(tuple(place)) for place in places])
+    distance = MapDistance(known_tangents(7), known.start)
+    positions = np.array([known.space.sample(rng) for _ in range(50)], dtype=float)
+    np.testing.assert_array_equal(distance.of(positions), [distance(tuple(point)) for point in positions])
 
 
 def test_the_first_part_of_the_way_is_free_and_shortens_it_by_its_length():
     rng = np.random.default_rng(3)
     known = known_map(int(TEST[1005]))
-    distance = MapDistance(known_ways(int(TEST[1005])), known.space.sample(rng))
-    places = np.array([known.space.sample(rng) for _ in range(50)], dtype=float)
-    lengths, ends = distance.ahead(places)
-    ways = np.hypot(*(ends - places).T)
-    np.testing.assert_allclose(distance.of(ends), lengths - ways, atol=4 * SLACK)
-    assert (distance.of((places + ends) / 2) <= lengths - ways / 2 + 1e-6).all()
-    assert (lengths > ways + 1).sum() > 10
+    distance = MapDistance(known_tangents(int(TEST[1005])), known.space.sample(rng))
+    positions = np.array([known.space.sample(rng) for _ in range(50)], dtype=float)
+    lengths, ends = distance.ahead(positions)
+    parts = np.hypot(*(ends - positions).T)
+    np.testing.assert_allclose(distance.of(ends), lengths - parts, atol=4 * SLACK)
+    assert (distance.of((positions + ends) / 2) <= lengths - parts / 2 + 1e-6).all()
+    assert (lengths > parts + 1).sum() > 10
 
 
 def test_a_place_where_nobody_can_stand_is_as_far_as_the_nearest_and_the_way_to_it():
@@ -175,7 +175,7 @@ def test_the_shipped_goals_are_as_far_away_as_the_rules_say():
 
 
 def fast_marching(seed: int, cell: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A goal [2] that a player can stand on, 40 such places [40, 2] and their distances on a grid of ``cell`` units."""
+    """Draw a goal [2] and 40 free positions [40, 2]; return them with distances on a grid of ``cell`` units."""
     skfmm = pytest.importorskip("skfmm")
     segments = known_map(seed).segments
     low, high = segments.reshape(-1, 2).min(0), segments.reshape(-1, 2).max(0)
@@ -190,24 +190,24 @@ def fast_marching(seed: int, cell: float, rng: np.random.Generator) -> tuple[np.
     # Rooms are where the map's start is, which walls enclose: everything it can reach.
     start = np.argmin(np.where(free, np.hypot(*np.moveaxis(points - known_map(seed).start, -1, 0)), np.inf))
 
-    def march(place: np.ndarray) -> np.ndarray:
-        away = np.hypot(*np.moveaxis(points - place, -1, 0)) - 2.5 * cell
+    def march(point: np.ndarray) -> np.ndarray:
+        away = np.hypot(*np.moveaxis(points - point, -1, 0)) - 2.5 * cell
         return np.ma.filled(skfmm.distance(np.ma.MaskedArray(away, ~free), dx=cell) + 2.5 * cell, np.inf)
 
     reached = points[np.isfinite(march(points.reshape(-1, 2)[start])) & free]
     goal = reached[rng.integers(len(reached))]
     field = march(goal)
-    places = reached[rng.integers(len(reached), size=40)]
-    rows = np.rint((places - low) / cell).astype(int)
-    return goal, places, field[rows[:, 0], rows[:, 1]]
+    positions = reached[rng.integers(len(reached), size=40)]
+    rows = np.rint((positions - low) / cell).astype(int)
+    return goal, positions, field[rows[:, 0], rows[:, 1]]
 
 
 def test_it_agrees_with_fast_marching_on_a_fine_grid():
-    """An independent method that knows neither corners nor lines. Its own error is up to 1 % on 2 units."""
+    """Fast marching knows neither corners nor lines. Its own error is up to 1 % on 2 units."""
     rng, errors = np.random.default_rng(4), []
     for seed in TEST[1000 : 1000 + int(os.environ.get("LI_ENV_REFERENCE_MAPS", "3"))]:
-        goal, places, expected = fast_marching(seed, 2.0, rng)
-        found = MapDistance(known_ways(seed), tuple(goal)).of(places)
+        goal, positions, expected = fast_marching(seed, 2.0, rng)
+        found = MapDistance(known_tangents(seed), tuple(goal)).of(positions)
         far = expected > 32
         errors += (np.abs(found - expected)[far] / expected[far]).tolist()
         np.testing.assert_allclose(found[~far], expected[~far], atol=2)

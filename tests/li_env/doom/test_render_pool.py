@@ -36,50 +36,50 @@ def views(tmp_path_factory) -> list[tuple[np.ndarray, np.ndarray]]:
         for entry in maps
     ]
     with DoomRenderer(wad) as renderer:
-        return [(places, renderer.render(index, places)) for index, places in enumerate(poses)]
+        return [(shown, renderer.render(index, shown)) for index, shown in enumerate(poses)]
 
 
 @pytest.mark.parametrize("make", [lambda: LocalRenderer(engines=2), lambda: RenderPool(workers=2, engines=1)])
 def test_frames_equal_those_of_one_renderer(views, make):
-    screens = make()
+    pool = make()
     try:
         for order in ([0, 1, 2], [2, 0, 1, 0], [1]):
             asked = [views[index][0][: 1 + index] for index in order]
-            frames = screens.render([SEEDS[index] for index in order], asked)
+            frames = pool.render([SEEDS[index] for index in order], asked)
             for index, shown in zip(order, frames, strict=True):
                 np.testing.assert_array_equal(shown, views[index][1][: 1 + index])
                 assert shown.flags.writeable
     finally:
-        screens.close()
-        screens.close()
+        pool.close()
+        pool.close()
 
 
 @pytest.mark.parametrize("make", [LocalRenderer, lambda: RenderPool(workers=2)])
 def test_a_pose_that_cannot_be_is_refused_and_the_others_still_work(views, make):
-    screens = make()
+    pool = make()
     try:
         away = np.array([[40000.0, 40000.0, 0.0]])
         with pytest.raises(ValueError, match="map 3 cannot be shown from"):
-            screens.render([SEEDS[0], SEEDS[1]], [away, views[1][0]])
-        (frames,) = screens.render([SEEDS[0]], [views[0][0]])
+            pool.render([SEEDS[0], SEEDS[1]], [away, views[1][0]])
+        (frames,) = pool.render([SEEDS[0]], [views[0][0]])
         np.testing.assert_array_equal(frames, views[0][1])
     finally:
-        screens.close()
+        pool.close()
 
 
-def _show(screens, views) -> None:
-    (frames,) = screens.render([SEEDS[0]], [views[0][0]])
+def _show(pool, views) -> None:
+    (frames,) = pool.render([SEEDS[0]], [views[0][0]])
     np.testing.assert_array_equal(frames, views[0][1])
 
 
 @pytest.mark.parametrize("when", ["before", "after", "while"])
 def test_a_killed_worker_is_named_and_the_next_call_has_another(views, when):
-    screens = RenderPool(workers=1)
+    pool = RenderPool(workers=1)
     try:
         if when != "before":
-            _show(screens, views)
-        worker = screens._worker(0).process
-        # A stopped process answers nothing: the request is under way when the signal that ends it comes.
+            _show(pool, views)
+        worker = pool._worker(0).process
+        # A stopped process answers nothing: the request is pending when the signal that ends it comes.
         if when == "while":
             os.kill(worker.pid, signal.SIGSTOP)
             killer = multiprocessing.get_context("spawn").Process(target=_kill_soon, args=(worker.pid,))
@@ -88,12 +88,12 @@ def test_a_killed_worker_is_named_and_the_next_call_has_another(views, when):
             worker.kill()
             worker.join()
         with pytest.raises(EngineError, match=r"a process that renders the game has died \(exit code -9\)"):
-            _show(screens, views)
+            _show(pool, views)
         if when == "while":
             killer.join()
-        _show(screens, views)
+        _show(pool, views)
     finally:
-        screens.close()
+        pool.close()
 
 
 def _kill_soon(process: int) -> None:
@@ -102,77 +102,77 @@ def _kill_soon(process: int) -> None:
 
 
 def test_a_killed_engine_is_named_and_the_next_call_has_another(views):
-    screens = LocalRenderer()
+    pool = LocalRenderer()
     try:
-        _show(screens, views)
-        ((_, renderer),) = screens._running.items()
+        _show(pool, views)
+        ((_, renderer),) = pool._running.items()
         folder = renderer._folder
         (engine,) = engines_of([folder])
         os.kill(engine, signal.SIGKILL)
         with pytest.raises(EngineError, match="a game engine has died"):
-            _show(screens, views)
+            _show(pool, views)
         assert not os.path.exists(folder)
-        _show(screens, views)
+        _show(pool, views)
     finally:
-        screens.close()
+        pool.close()
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
 def test_an_answer_nobody_waited_for_is_not_taken_for_the_next(views, monkeypatch, kind):
-    screens = RenderPool(workers=1)
+    pool = RenderPool(workers=1)
     try:
-        _show(screens, views)
-        worker = screens._worker(0)
+        _show(pool, views)
+        worker = pool._worker(0)
 
         def interrupted() -> None:
             raise kind
 
         monkeypatch.setattr(worker, "answer", interrupted)
         with pytest.raises(kind):
-            screens.render([SEEDS[1]], [views[1][0]])
-        _show(screens, views)
+            pool.render([SEEDS[1]], [views[1][0]])
+        _show(pool, views)
     finally:
-        screens.close()
+        pool.close()
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
 def test_an_engine_interrupted_half_way_is_not_used_again(views, monkeypatch, kind):
-    screens = LocalRenderer()
+    pool = LocalRenderer()
     try:
-        _show(screens, views)
-        ((_, renderer),) = screens._running.items()
+        _show(pool, views)
+        ((_, renderer),) = pool._running.items()
 
         def interrupted(*_: object) -> None:
             raise kind
 
         monkeypatch.setattr(renderer, "_go", interrupted)
         with pytest.raises(kind):
-            _show(screens, views)
+            _show(pool, views)
         assert not engines_of([renderer._folder])
-        _show(screens, views)
+        _show(pool, views)
     finally:
-        screens.close()
+        pool.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("make", [LocalRenderer, lambda: RenderPool(workers=1)])
 def test_a_forked_child_has_engines_of_its_own_and_leaves_those_of_its_parent(views, make):
-    screens = make()
+    pool = make()
     try:
-        _show(screens, views)
+        _show(pool, views)
         child = os.fork()
         if not child:
             status = 1
             try:
-                _show(screens, views)
-                screens.close()
+                _show(pool, views)
+                pool.close()
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        _show(screens, views)
+        _show(pool, views)
     finally:
-        screens.close()
+        pool.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="shared memory in /dev/shm")

@@ -70,7 +70,7 @@ def test_depth_matches_the_walls_ahead(renderer):
         share = (start[:, 0] * direction[1] - start[:, 1] * direction[0]) / cross
         ahead = ahead[(ahead > 0) & (share >= 0) & (share <= 1)].min() / 32
         errors.append(abs(image[47, 64] - ahead) if ahead < 30 else 0.0)
-    # the line of sight may just pass a corner or meet a slim decoration, so most and not all
+    # the line of view may just pass a corner or meet a slim decoration, so most and not all
     assert np.mean(np.array(errors) < 0.2) > 0.85
 
 

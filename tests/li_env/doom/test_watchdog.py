@@ -26,8 +26,8 @@ from li_env.doom.watchdog import temporary_folder
 def poses():
     return np.array([[*generate_map(3).sample_free_position(np.random.default_rng(0)), 0.0]]).round()
 
-def show(screens):
-    screens.render([3], [poses()])
+def show(renderer):
+    renderer.render([3], [poses()])
     print("shown", flush=True)
 
 def worker():
@@ -37,7 +37,7 @@ def worker():
 if __name__ == "__main__":
 """
 KILL = "    os.kill(os.getpid(), signal.{})\n    time.sleep(600)\n"
-LOCAL, POOL = "    screens = LocalRenderer(); show(screens)\n", "    screens = RenderPool(1); show(screens)\n"
+LOCAL, POOL = "    renderer = LocalRenderer(); show(renderer)\n", "    renderer = RenderPool(1); show(renderer)\n"
 SPAWNED = """    process = multiprocessing.get_context("spawn").Process(target=worker, daemon=True); process.start()
     time.sleep(0.1)
     while not any(name.startswith("doom_") for name in os.listdir(os.environ["TMPDIR"])): time.sleep(0.05)
@@ -45,8 +45,8 @@ SPAWNED = """    process = multiprocessing.get_context("spawn").Process(target=w
 ENDS = {
     "ordinary": LOCAL,
     "ordinary, pool": POOL,
-    "closed twice": LOCAL + "    screens.close(); screens.close()\n",
-    "collected": LOCAL + "    del screens; gc.collect(); print(os.listdir(os.environ['TMPDIR'])); os._exit(0)\n",
+    "closed twice": LOCAL + "    renderer.close(); renderer.close()\n",
+    "collected": LOCAL + "    del renderer; gc.collect(); print(os.listdir(os.environ['TMPDIR'])); os._exit(0)\n",
     "exception": LOCAL + "    raise ValueError\n",
     "_exit": LOCAL + "    os._exit(3)\n",
     "exec": LOCAL + "    os.execv(sys.executable, [sys.executable, '-c', 'pass'])\n",
@@ -143,7 +143,7 @@ def test_the_watching_process_is_replaced_when_it_was_killed(tmp_path):
             continue
         if int(status[1]) == os.getpid() and watches:
             os.kill(int(entry), signal.SIGKILL); os.waitpid(int(entry), 0)
-    screens.render([4], [np.array([[*generate_map(4).sample_free_position(np.random.default_rng(0)), 0.0]]).round()])
+    renderer.render([4], [np.array([[*generate_map(4).sample_free_position(np.random.default_rng(0)), 0.0]]).round()])
 """
     script.write_text(HOLD + LOCAL + kill + "    os._exit(0)\n")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
