@@ -1,1 +1,1 @@
-"""How close the freedoom world comes to the real game: the report behind ``li-env evaluate world``."""
+"""Fidelity report: the freedoom world against the real game, behind ``li-env evaluate world``."""

@@ -1,4 +1,4 @@
-"""The report's plot and its side-by-side picture."""
+"""Plot and side-by-side picture of the report."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PIXELS = {"start": "seen in the start frame", "seen": "seen in a frame before",
 
 
 def shown_latents(length: int) -> list[int]:
-    """Which of ``length`` frames the picture shows: the start, then later and later, the last one included."""
+    """Choose the frames of ``length`` that the picture shows: the start, then at growing steps up to the last."""
     wanted = np.round(np.geomspace(2, length, _COLUMNS)).astype(int) - 1
     return sorted({0, *wanted.tolist()})[: _COLUMNS + 1]
 
 
 def side_by_side(pictures: Mapping[str, np.ndarray]) -> bytes:
-    """PNG data: per trajectory one line of frames for each name of ``pictures`` (uint8 [n, L, H, W, 3] each)."""
+    """Draw one line of frames per trajectory and name of ``pictures`` (uint8 [n, L, H, W, 3]); return PNG data."""
     names = list(pictures)
     count, length, height, width = pictures[names[0]].shape[:4]
     latents = shown_latents(length)
@@ -48,12 +48,12 @@ def side_by_side(pictures: Mapping[str, np.ndarray]) -> bytes:
 
 def _write(image: np.ndarray, lines: list[str]) -> None:
     for number, text in enumerate(lines):
-        place = (4, 20 + 18 * number)
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        corner = (4, 20 + 18 * number)
+        cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def write_plot(report: Mapping[str, Any], path: Path) -> None:
-    """Own walks by chunk (PSNR, SSIM, sharpness; seen and unseen pixels) and second looks by chunk, as a PNG."""
+    """Plot own walks by chunk (PSNR, SSIM, sharpness; seen and unseen pixels) and second looks by chunk, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The world driven along the game's own poses, through the engine that the product uses."""
+"""World driven along the game's own poses, through the engine that the product uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENCODED_AT_ONCE = 512
 
 
 class Player:
-    """Steps batches of episodes of one world with a number of denoising steps, with or without memory."""
+    """Driver of batches of episodes with a number of denoising steps, with or without retrieved latents."""
 
     def __init__(self, world: WorldModel, preset: str, steps: int, memory: bool) -> None:
         driven = FixedMotionWorld(world, variant_spec(world.spec, steps, memory), timed=False)
@@ -32,7 +32,7 @@ class Player:
     def step(
         self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]
     ) -> tuple[list[GenerationState], list[ChunkResult]]:
-        """`Engine.step`, at most `settings.BATCH` episodes at once."""
+        """Step episodes as `Engine.step` does, at most `settings.BATCH` at once."""
         following, results = [], []
         for begin in range(0, len(states), BATCH):
             part = slice(begin, begin + BATCH)
@@ -59,7 +59,7 @@ def variant_spec(spec: WorldSpec, steps: int, memory: bool) -> WorldSpec:
 
 
 def chunk_motions(poses: np.ndarray, chunk: int) -> tuple[CameraMotion, ...]:
-    """Motions of chunk ``chunk`` along ``poses`` [L, 4, 4]: three in chunk 0, else four."""
+    """Return the motions of chunk ``chunk`` along ``poses`` [L, 4, 4]: three in chunk 0, else four."""
     begin = CHUNK * chunk
     return tuple(
         relative_motion(poses[index - 1], poses[index]) for index in range(max(1, begin), begin + CHUNK)
@@ -67,7 +67,7 @@ def chunk_motions(poses: np.ndarray, chunk: int) -> tuple[CameraMotion, ...]:
 
 
 def encode(world: WorldModel, frames: np.ndarray) -> torch.Tensor:
-    """Latents [..., C, h, w] of real frames uint8 [..., H, W, 3], on the world's device."""
+    """Encode real frames uint8 [..., H, W, 3] to latents [..., C, h, w] on the world's device."""
     flat = frames.reshape(-1, *frames.shape[-3:])
     latents = []
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def encode(world: WorldModel, frames: np.ndarray) -> torch.Tensor:
 
 
 def decode(world: WorldModel, latents: torch.Tensor) -> np.ndarray:
-    """Frames uint8 [n, T, H, W, 3] of latents [n, T, C, h, w]: what the autoencoder alone loses."""
+    """Decode latents [n, T, C, h, w] to frames uint8 [n, T, H, W, 3], to show what the autoencoder alone loses."""
     frames = []
     with torch.inference_mode():
         for part in latents.split(BATCH):
@@ -96,7 +96,7 @@ class RealPast:
         self._histories = [History()]
 
     def state(self, chunk: int, seed: int) -> GenerationState:
-        """The episode just before chunk ``chunk`` (1 or more) is made."""
+        """Return the episode just before chunk ``chunk`` (1 or more) is made."""
         while len(self._histories) <= chunk:
             made = len(self._histories) - 1
             rows = slice(CHUNK * made, CHUNK * (made + 1))
@@ -109,5 +109,5 @@ class RealPast:
 
 
 def episode_seed(seed: int, trajectory: int) -> int:
-    """Noise seed of a trajectory; the same for every variant, so that variants differ in nothing else."""
+    """Return the noise seed of a trajectory, the same for every variant, so that noise explains no difference."""
     return 1_000_000 * seed + trajectory

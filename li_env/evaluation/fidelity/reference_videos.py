@@ -1,4 +1,4 @@
-"""What the real game shows along the courses, rendered by several processes."""
+"""Reference videos: what the real game shows along the walks, rendered by several processes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from li_env.doom.renderer import DoomRenderer, require_vizdoom
 from li_env.doom.splits import TEST
 from li_env.doom.watchdog import temporary_folder
 from li_env.evaluation.fidelity.settings import FidelitySettings
-from li_env.evaluation.fidelity.walks import WALKS, Course, looks, walks, world_matrices
+from li_env.evaluation.fidelity.walks import WALKS, Walk, looks, walks, world_matrices
 
 HELD_OUT, HANDMADE, MY_WAY_HOME = "held-out maps", "hand-made Freedoom maps", "my_way_home"
-"""Places: random maps of the test split, and two kinds of maps out of the training's distribution."""
+"""Kinds of maps: random maps of the test split, and two kinds of maps out of the training's distribution."""
 
 _WITH_DEPTH = ("walk", "mix")
 
@@ -33,9 +33,9 @@ class ReferenceVideos:
     Attributes:
         frames: uint8 [N, L, H, W, 3], what the game shows.
         poses: [N, L, 4, 4] float64, camera-to-world in metres.
-        first_look: [L], see `courses.Course`.
+        first_look: [L], see `walks.Walk`.
         commanded, feasible: [N, L - 1, 3] (yaw degrees, right, forward metres); empty for revisits.
-        depths: float16 [N, L, H, W] metres along the viewing axis, where seen and unseen pixels are told apart.
+        depths: float16 [N, L, H, W] metres along the viewing axis; only where pixels are split by visibility.
     """
 
     frames: np.ndarray
@@ -49,106 +49,109 @@ class ReferenceVideos:
         return len(self.frames)
 
 
-Shot = tuple[Course, np.ndarray, np.ndarray | None]
-"""A course with its frames and depths."""
+RenderedWalk = tuple[Walk, np.ndarray, np.ndarray | None]
+"""Walk with its frames and depths."""
 
 
-def film(settings: FidelitySettings, on_job: Callable[[int, int], None]) -> dict[tuple[str, str], ReferenceVideos]:
-    """Render everything that the report compares with: (place, kind) -> footage.
+def render_videos(
+    settings: FidelitySettings, on_job: Callable[[int, int], None]
+) -> dict[tuple[str, str], ReferenceVideos]:
+    """Render everything that the report compares with: (kind of maps, kind of walk) -> videos.
 
-    Kinds of held-out maps are ``walk``, ``out_and_back``, ``spin`` and ``mix`` (`WALKS`), and ``look/...`` for each of
-    `courses.LOOKS`; of the others only ``walk``. Trajectory i of every kind is on map 10,000 ``seed`` + i of the test
-    split.
+    Held-out maps have the kinds ``walk``, ``out_and_back``, ``spin`` and ``mix`` (`WALKS`), and ``look/...`` for each
+    of `walks.LOOKS`; the other maps have only ``walk``. Trajectory i of every kind is on map 10,000 ``seed`` + i of the
+    test split.
 
     Args:
-        settings: how many, how long.
+        settings: number and length of the videos.
         on_job: called with (jobs done, jobs in all).
     """
     require_vizdoom()
     workers = settings.workers or os.cpu_count() or 1
     jobs = _jobs(settings, workers)
-    shots: dict[tuple[int, int], dict[tuple[str, str], list[Shot]]] = {}
+    rendered: dict[tuple[int, int], dict[tuple[str, str], list[RenderedWalk]]] = {}
     # spawn: forking a process that holds CUDA or threads is not safe
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: dict[Future[dict[tuple[str, str], list[Shot]]], tuple[int, int]] = {
+        waiting: dict[Future[dict[tuple[str, str], list[RenderedWalk]]], tuple[int, int]] = {
             pool.submit(function, *arguments): (order, row)
             for row, (order, function, arguments) in enumerate(jobs)
         }  # fmt: skip
         try:
             for done in as_completed(waiting):
-                shots[waiting[done]] = done.result()
-                on_job(len(shots), len(jobs))
+                rendered[waiting[done]] = done.result()
+                on_job(len(rendered), len(jobs))
         finally:
             for future in waiting:
                 future.cancel()
-    gathered: dict[tuple[str, str], list[Shot]] = {}
-    for _, part in sorted(shots.items()):
+    gathered: dict[tuple[str, str], list[RenderedWalk]] = {}
+    for _, part in sorted(rendered.items()):
         for key, some in part.items():
             gathered.setdefault(key, []).extend(some)
-    return {key: _footage(some) for key, some in gathered.items()}
+    return {key: _videos(some) for key, some in gathered.items()}
 
 
-def film_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tuple[str, str], list[Shot]]:
-    """All kinds on each of some random maps."""
+def render_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tuple[str, str], list[RenderedWalk]]:
+    """Render all kinds of walks on each of some random maps."""
     maps = [generate_map(map_seed) for map_seed in map_seeds]
-    shots: dict[tuple[str, str], list[Shot]] = {}
+    rendered: dict[tuple[str, str], list[RenderedWalk]] = {}
     with temporary_folder("li-env-maps-") as folder:
         wad = folder / "maps.wad"
         write_wad(maps, wad)
         with DoomRenderer(wad, depth=True) as renderer:
-            for index, place in enumerate(maps):
-                courses = walks(place, WALKS, length, RADIUS, place.seed + seed)
-                courses |= {f"look/{kind}": course for kind, course in looks(place, RADIUS, place.seed + seed).items()}
-                for kind, course in courses.items():
-                    frames, depths = renderer.render(index, course.doom_poses)
+            for index, doom_map in enumerate(maps):
+                drawn = walks(doom_map, WALKS, length, RADIUS, doom_map.seed + seed)
+                revisits = looks(doom_map, RADIUS, doom_map.seed + seed)
+                drawn |= {f"look/{kind}": walk for kind, walk in revisits.items()}
+                for kind, walk in drawn.items():
+                    frames, depths = renderer.render(index, walk.doom_poses)
                     kept = depths.astype(np.float16) if kind in _WITH_DEPTH else None
-                    shots.setdefault((HELD_OUT, kind), []).append((course, frames, kept))
-    return shots
+                    rendered.setdefault((HELD_OUT, kind), []).append((walk, frames, kept))
+    return rendered
 
 
-def film_handmade(name: str, count: int, length: int, seed: int) -> dict[tuple[str, str], list[Shot]]:
-    """``count`` walks on a map of freedoom2.wad, or in my_way_home if that is its name."""
+def render_handmade(name: str, count: int, length: int, seed: int) -> dict[tuple[str, str], list[RenderedWalk]]:
+    """Render ``count`` walks on a map of freedoom2.wad, or in my_way_home if that is its name."""
     wanted = my_way_home_renderer() if name == MY_WAY_HOME else freedoom_renderer([name])
     with wanted as renderer:
-        place = read_map(renderer, 0, name)
-        shots: list[Shot] = []
+        handmade = read_map(renderer, 0, name)
+        rendered: list[RenderedWalk] = []
         for number in range(count):
-            course = walks(place, ("walk",), length, HANDMADE_RADIUS, 1000 * seed + number)["walk"]
-            shots.append((course, renderer.render(0, course.doom_poses), None))
-    return {(MY_WAY_HOME if name == MY_WAY_HOME else HANDMADE, "walk"): shots}
+            walk = walks(handmade, ("walk",), length, HANDMADE_RADIUS, 1000 * seed + number)["walk"]
+            rendered.append((walk, renderer.render(0, walk.doom_poses), None))
+    return {(MY_WAY_HOME if name == MY_WAY_HOME else HANDMADE, "walk"): rendered}
 
 
-Job = tuple[int, Callable[..., dict[tuple[str, str], list[Shot]]], tuple[object, ...]]
+Job = tuple[int, Callable[..., dict[tuple[str, str], list[RenderedWalk]]], tuple[object, ...]]
 
 
 def _jobs(settings: FidelitySettings, workers: int) -> list[Job]:
-    """(order of places, function, arguments); each starts one game engine."""
+    """List (order of the kinds of maps, function, arguments); each job starts one game engine."""
     count, length = settings.trajectories, settings.walk_latents
     first = TEST[settings.seed * 10_000]
     size = max(1, min(4, -(-count // workers)))
-    jobs: list[Job] = [(2, film_handmade, (MY_WAY_HOME, count, length, settings.seed))]  # the longest one first
+    jobs: list[Job] = [(2, render_handmade, (MY_WAY_HOME, count, length, settings.seed))]  # the longest one first
     jobs += [
-        (0, film_held_out, (tuple(range(first + begin, first + min(count, begin + size))), length, settings.seed))
+        (0, render_held_out, (tuple(range(first + begin, first + min(count, begin + size))), length, settings.seed))
         for begin in range(0, count, size)
     ]
     names = freedoom_map_names()
     shares = [len(range(index, count, len(names))) for index in range(len(names))]
     jobs += [
-        (1, film_handmade, (name, share, length, settings.seed))
+        (1, render_handmade, (name, share, length, settings.seed))
         for name, share in zip(names, shares, strict=True)
         if share
     ]
     return jobs
 
 
-def _footage(shots: Sequence[Shot]) -> ReferenceVideos:
-    courses = [course for course, _, _ in shots]
-    depths = [depth for _, _, depth in shots if depth is not None]
+def _videos(rendered: Sequence[RenderedWalk]) -> ReferenceVideos:
+    taken = [walk for walk, _, _ in rendered]
+    depths = [depth for _, _, depth in rendered if depth is not None]
     return ReferenceVideos(
-        frames=np.stack([frames for _, frames, _ in shots]),
-        poses=world_matrices(np.stack([course.doom_poses for course in courses])),
-        first_look=courses[0].first_look,
-        commanded=np.stack([course.commanded for course in courses]),
-        feasible=np.stack([course.feasible for course in courses]),
+        frames=np.stack([frames for _, frames, _ in rendered]),
+        poses=world_matrices(np.stack([walk.doom_poses for walk in taken])),
+        first_look=taken[0].first_look,
+        commanded=np.stack([walk.commanded for walk in taken]),
+        feasible=np.stack([walk.feasible for walk in taken]),
         depths=np.stack(depths) if depths else None,
     )

@@ -1,4 +1,4 @@
-"""Own rollouts: from one real frame on, everything generated, along the game's poses."""
+"""Own rollouts: everything after one real frame is generated, along the game's poses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from li_env.evaluation.fidelity.scores import Scores, by_chunk, ratio, score, su
 from li_env.evaluation.fidelity.settings import CHUNK, FidelitySettings
 
 SATURATED_PIXELS, SATURATED_LEVELS = 0.5, (2, 253)
-"""A frame is saturated if more than this share of its values lies at or beyond these levels."""
+"""Share of values at or beyond these levels from which on a frame is saturated."""
 
 CONSTANT_LEVELS = 3.0
-"""A frame is constant if the standard deviation of its brightness stays below this many levels."""
+"""Standard deviation of brightness, in levels, below which a frame is constant."""
 
 
 def roll_out(
     player: Player,
     settings: FidelitySettings,
-    footage: ReferenceVideos,
+    videos: ReferenceVideos,
     device: torch.device,
     masks: Mapping[str, torch.Tensor],
     shown: int,
@@ -33,10 +33,10 @@ def roll_out(
 
     Args:
         player: steps the episodes.
-        settings: of the report.
-        footage: the trajectories.
+        settings: settings of the report.
+        videos: the trajectories.
         device: where to compute scores.
-        masks: name -> bool [N, L, H, W] of pixels that are also scored apart.
+        masks: name -> bool [N, L, H, W] of pixels that are also scored by themselves.
         shown: trajectories whose generated frames are returned.
         advance: called after each chunk.
 
@@ -46,22 +46,22 @@ def roll_out(
         ``saturated``, ``constant`` and ``not_finite``, ``collapsed`` (any of them where the game's frame is not), and
         ``brightness`` (mean level, generated - game). The frames are uint8 [shown, L, H, W, 3], the start frame first.
     """
-    count = len(footage)
+    count = len(videos)
     states = player.engine.start(
-        list(footage.frames[:, 0]),
+        list(videos.frames[:, 0]),
         [""] * count,
         [episode_seed(settings.seed, row) for row in range(count)],
-        list(footage.poses[:, 0]),
+        list(videos.poses[:, 0]),
     )
     chunks: list[dict[str, dict[str, Any]]] = []
     pictures = []
     for chunk in range(settings.chunks):
-        states, results = player.step(states, [chunk_motions(poses, chunk) for poses in footage.poses])
+        states, results = player.step(states, [chunk_motions(poses, chunk) for poses in videos.poses])
         generated = np.stack([result.frames for result in results])
         pictures.append(generated[:shown])
         part = slice(CHUNK * chunk, CHUNK * (chunk + 1))
-        given = 1 if chunk == 0 else 0  # the start frame is no achievement
-        generated, real = generated[:, given:], footage.frames[:, part][:, given:]
+        given = 1 if chunk == 0 else 0  # the start frame is given, not generated
+        generated, real = generated[:, given:], videos.frames[:, part][:, given:]
         scores = {"": score(generated, real, device)}
         covered = {}
         for name, mask in masks.items():
@@ -94,7 +94,7 @@ def _health(generated: np.ndarray, real: np.ndarray, not_finite: np.ndarray) -> 
 
 
 def _signs(frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Which frames [n, T, H, W, 3] are saturated and which constant: bool [n, T]."""
+    """Mark frames [n, T, H, W, 3] that are saturated or constant: bool [n, T] each."""
     low, high = SATURATED_LEVELS
     clipped = ((frames <= low) | (frames >= high)).mean((-1, -2, -3))
     return {

@@ -1,4 +1,4 @@
-"""The whole fidelity report: films the game, drives the world along the same ways, and writes what it found."""
+"""Whole fidelity report: render the game, drive the world along the same walks, write what was found."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rich.progress import Progress
 from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.machine import device_name, versions
 from li_env.accel.world import WorldModel
-from li_env.evaluation.fidelity import targets as bars_of
 from li_env.evaluation.fidelity.motion_accuracy import motion_accuracy
 from li_env.evaluation.fidelity.next_chunk import VARIANTS as NEXT_VARIANTS
 from li_env.evaluation.fidelity.next_chunk import next_chunk_rows
 from li_env.evaluation.fidelity.pictures import side_by_side, write_plot
 from li_env.evaluation.fidelity.real_past import Player, encode
-from li_env.evaluation.fidelity.reference_videos import HANDMADE, HELD_OUT, MY_WAY_HOME, ReferenceVideos, film
+from li_env.evaluation.fidelity.reference_videos import HANDMADE, HELD_OUT, MY_WAY_HOME, ReferenceVideos, render_videos
 from li_env.evaluation.fidelity.revisits import VARIANTS as REVISIT_VARIANTS
 from li_env.evaluation.fidelity.revisits import revisit_rows
 from li_env.evaluation.fidelity.rollouts import roll_out
 from li_env.evaluation.fidelity.settings import CHUNK, STEPS, FidelitySettings
-from li_env.evaluation.fidelity.visible_pixels import seen_pixels
+from li_env.evaluation.fidelity.targets import targets
+from li_env.evaluation.fidelity.visible_pixels import previously_visible
 from li_env.evaluation.fidelity.walks import LOOKS
 from li_env.files import atomic_folder, write_json
 from li_env.worlds.freedoom import load
@@ -53,14 +53,14 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
     Files appear when everything is measured, each whole. Progress goes to stderr.
 
     Returns:
-        What the JSON file holds: ``note``, ``settings``, ``device``, ``versions``, ``seconds`` by part, ``bars`` (see
-        `bars`), ``next_chunk``, ``own_rollouts``, ``revisits`` and ``motion``.
+        the content of the JSON file: ``note``, ``settings``, ``device``, ``versions``, ``seconds`` by part, ``bars``
+        (see `targets`), ``next_chunk``, ``own_rollouts``, ``revisits`` and ``motion``.
 
     Raises:
         ValueError: unknown preset, missing or damaged weights.
         ImportError: no ViZDoom.
     """
-    AccelConfig.of(settings.preset)  # an unknown one is noticed before anything takes long
+    AccelConfig.of(settings.preset)  # an unknown preset is refused before anything takes long
     world = load(settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
@@ -72,7 +72,7 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
 
 
 class _Parts:
-    """Progress bars, and the seconds that each part took."""
+    """Progress display and seconds of each part."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self._progress = progress
@@ -94,15 +94,15 @@ class _Parts:
 def measure(
     world: WorldModel, settings: FidelitySettings, parts: _Parts | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """`evaluate_world` without the files: the report, and frames [3, L, H, W, 3] by the row's name for the picture."""
+    """Measure without writing files: the report, and frames [3, L, H, W, 3] by the row's name for the picture."""
     parts = parts or _Parts()
     with parts.part("the game", None) as advance:
-        footage = film(settings, lambda done, total: advance())
-    following = _next_chunks(world, settings, footage, parts)
-    rollouts, pictures = _own_rollouts(world, settings, footage, parts)
+        videos = render_videos(settings, lambda done, total: advance())
+    following = _next_chunks(world, settings, videos, parts)
+    rollouts, pictures = _own_rollouts(world, settings, videos, parts)
     with parts.part("revisits", REVISIT_VARIANTS * len(LOOKS)) as advance:
-        revisits = revisit_rows(world, settings, footage, advance)
-    mix = footage[(HELD_OUT, "mix")]
+        revisits = revisit_rows(world, settings, videos, advance)
+    mix = videos[(HELD_OUT, "mix")]
     with parts.part("motion", mix.frames.shape[1] // CHUNK - 1) as advance:
         motion = motion_accuracy(world, settings, mix, encode(world, mix.frames), advance)
     report: dict[str, Any] = {
@@ -117,57 +117,57 @@ def measure(
         "revisits": revisits,
         "motion": motion,
     }
-    report["bars"] = bars_of.bars(report)
+    report["bars"] = targets(report)
     return report, pictures
 
 
 def _next_chunks(
-    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], ReferenceVideos], parts: _Parts
+    world: WorldModel, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> list[dict[str, Any]]:
     rows = []
     with parts.part("next chunk", NEXT_VARIANTS * (len(_NEXT) + 1)) as advance:
-        for place, kind in _NEXT:
-            shots = footage[(place, kind)]
-            latents = encode(world, shots.frames)
+        for maps, kind in _NEXT:
+            chosen = videos[(maps, kind)]
+            latents = encode(world, chosen.frames)
             names = {kind: False, "way_back": True} if kind == "out_and_back" else {kind: False}
-            for name, way_back in names.items():
-                found = next_chunk_rows(world, settings, shots, latents, way_back, advance)
-                rows += [{"place": place, "kind": name, **row} for row in found]
+            for name, returning in names.items():
+                found = next_chunk_rows(world, settings, chosen, latents, returning, advance)
+                rows += [{"place": maps, "kind": name, **row} for row in found]
     return rows
 
 
 def _own_rollouts(
-    world: WorldModel, settings: FidelitySettings, footage: dict[tuple[str, str], ReferenceVideos], parts: _Parts
+    world: WorldModel, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     variants = [
-        (place, kind, steps, memory)
-        for place, kind in ((HELD_OUT, "walk"), (HELD_OUT, "mix"), (HANDMADE, "walk"), (MY_WAY_HOME, "walk"))
+        (maps, kind, steps, memory)
+        for maps, kind in ((HELD_OUT, "walk"), (HELD_OUT, "mix"), (HANDMADE, "walk"), (MY_WAY_HOME, "walk"))
         for steps in STEPS
         for memory in (True, False)
-        if place == HELD_OUT or (memory and steps == STEPS[0])
+        if maps == HELD_OUT or (memory and steps == STEPS[0])
     ]
     rows: list[dict[str, Any]] = []
     pictures: dict[str, np.ndarray] = {}
     length = CHUNK * settings.chunks
     masks: dict[str, dict[str, torch.Tensor]] = {}
     with parts.part("own rollouts", settings.chunks * len(variants)) as advance:
-        for place, kind, steps, memory in variants:
-            shots = footage[(place, kind)]
-            if shots.depths is not None and kind not in masks:
-                masks[kind] = _masks(shots, length, world.device)
+        for maps, kind, steps, memory in variants:
+            chosen = videos[(maps, kind)]
+            if chosen.depths is not None and kind not in masks:
+                masks[kind] = _masks(chosen, length, world.device)
             player = Player(world, settings.preset, steps, memory)
-            apart = masks[kind] if place == HELD_OUT else {}
-            row, frames = roll_out(player, settings, shots, world.device, apart, _SHOWN, advance)
-            rows.append({"place": place, "kind": kind, "steps": steps, "memory": memory, **row})
-            if (place, kind) == (HELD_OUT, "walk") and (memory or steps == STEPS[0]):
-                pictures.setdefault("game", shots.frames[:_SHOWN, :length])
+            own_masks = masks[kind] if maps == HELD_OUT else {}
+            row, frames = roll_out(player, settings, chosen, world.device, own_masks, _SHOWN, advance)
+            rows.append({"place": maps, "kind": kind, "steps": steps, "memory": memory, **row})
+            if (maps, kind) == (HELD_OUT, "walk") and (memory or steps == STEPS[0]):
+                pictures.setdefault("game", chosen.frames[:_SHOWN, :length])
                 pictures[f"{steps} steps" if memory else f"{steps} steps, no memory"] = frames
     return rows, pictures
 
 
-def _masks(shots: ReferenceVideos, length: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Seen: in an earlier real frame; start: in the start frame, all that the model was shown; unseen: in none."""
-    assert shots.depths is not None
-    depths, poses = shots.depths[:, :length], shots.poses[:, :length]
-    seen = seen_pixels(depths, poses, device)
-    return {"seen": seen, "unseen": ~seen, "start": seen_pixels(depths, poses, device, earlier_frames=1)}
+def _masks(chosen: ReferenceVideos, length: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Split pixels: seen in an earlier real frame, in none (unseen), in the start frame, which the model was shown."""
+    assert chosen.depths is not None
+    depths, poses = chosen.depths[:, :length], chosen.poses[:, :length]
+    seen = previously_visible(depths, poses, device)
+    return {"seen": seen, "unseen": ~seen, "start": previously_visible(depths, poses, device, earlier_frames=1)}

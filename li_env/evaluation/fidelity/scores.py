@@ -11,10 +11,10 @@ import torch
 from li_env.metrics import gradient_energy, psnr, ssim
 
 LEAST_MASKED_SHARE = 0.01
-"""A frame with fewer pixels than this share of it in a mask has no masked score."""
+"""Share of a frame's pixels that a mask must hold for a masked score."""
 
 Scores = dict[str, np.ndarray]
-"""Per frame [n, T]: ``psnr`` in dB, ``ssim``, gradient energies ``energy`` and ``real_energy``; NaN where undefined."""
+"""Scores per frame [n, T]: ``psnr`` in dB, ``ssim``, gradient energies ``energy`` and ``real_energy``; NaN for none."""
 
 
 def score(generated: np.ndarray, real: np.ndarray, device: torch.device, mask: torch.Tensor | None = None) -> Scores:
@@ -33,14 +33,14 @@ def score(generated: np.ndarray, real: np.ndarray, device: torch.device, mask: t
 
 
 def joined(parts: Sequence[Scores]) -> Scores:
-    """Scores of frames one after the other: [n, T1 + T2 + ...]."""
+    """Join scores of successive frames: [n, T1 + T2 + ...]."""
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
 def summary(values: np.ndarray) -> dict[str, Any]:
-    """Mean over the trajectories of [n, ...] (each trajectory's own mean, NaN left out), their standard deviation, n.
+    """Average each trajectory of [n, ...] without NaN; return mean, standard deviation and number of these averages.
 
-    Without any value: None, None, 0.
+    Without any value these are None, None and 0.
     """
     own = _own_means(values)
     if not len(own):
@@ -49,7 +49,7 @@ def summary(values: np.ndarray) -> dict[str, Any]:
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, Any]:
-    """Ratio of the sums over all frames of arrays [n, ...]; standard deviation of the trajectories' own ratios, n."""
+    """Divide the sums of arrays [n, ...] over all frames; ``std`` and ``n`` are of the trajectories' own ratios."""
     both = np.isfinite(above) & np.isfinite(below)
     if not both.any() or below[both].sum() == 0:
         return {"mean": None, "std": None, "n": 0}
@@ -59,7 +59,7 @@ def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, Any]:
 
 
 def summaries(scores: Scores) -> dict[str, dict[str, Any]]:
-    """``psnr``, ``ssim`` and ``sharpness`` (gradient energy, generated / real) of scores [n, T]."""
+    """Summarise scores [n, T] as ``psnr``, ``ssim`` and ``sharpness`` (gradient energy, generated / real)."""
     return {
         "psnr": summary(scores["psnr"]),
         "ssim": summary(scores["ssim"]),
@@ -68,12 +68,12 @@ def summaries(scores: Scores) -> dict[str, dict[str, Any]]:
 
 
 def by_chunk(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """One summary per chunk -> lists over the chunks ``mean``, ``std`` and ``n``."""
+    """Turn one summary per chunk into lists ``mean``, ``std`` and ``n`` over the chunks."""
     return {name: [row[name] for row in rows] for name in ("mean", "std", "n")}
 
 
 def grouped(scores: Scores, rows: Sequence[int]) -> Scores:
-    """Scores of samples [k, T] by their trajectories ``rows`` [k]: [trajectories, most samples * T], NaN-padded."""
+    """Group scores [k, T] of samples by trajectories ``rows`` [k]: [trajectories, most samples * T], NaN-padded."""
     members = [np.flatnonzero(np.asarray(rows) == row) for row in sorted(set(rows))]
     width = max(len(group) for group in members)
 

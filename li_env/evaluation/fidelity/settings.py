@@ -1,4 +1,4 @@
-"""What the fidelity report measures and how much of it."""
+"""Settings and sizes of the fidelity report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = (4, 16)
 """Denoising steps that are compared; the first is the shipped schedule."""
 
 BATCH = 64
-"""Worlds generated at once."""
+"""Episodes generated at once."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FidelitySettings:
     """Settings of `evaluate_world`.
 
     Attributes:
-        trajectories: per kind, each on a held-out map of its own.
+        trajectories: number per kind, each on a held-out map of its own.
         chunks: length of own rollouts.
         positions: next chunks measured per trajectory and kind.
         device: ``cpu`` or ``cuda``.
@@ -35,7 +35,7 @@ class FidelitySettings:
         preset: acceleration preset.
         seed: picks maps, walks and noise.
         workers: processes that render the game; None takes one per core.
-        command: what was typed, for the record.
+        command: command line, for the record.
     """
 
     trajectories: int = 64
@@ -64,5 +64,5 @@ class FidelitySettings:
         return max(CHUNK * self.chunks, 96)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the settings as JSON-ready values."""
         return {**asdict(self), "weights": None if self.weights is None else str(self.weights)}

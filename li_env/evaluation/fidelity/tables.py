@@ -1,4 +1,4 @@
-"""The report as tables in a terminal."""
+"""Tables of the report in a terminal."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from rich.console import Console
 from rich.table import Table
 
 _HEALTH = ("saturated", "constant", "not_finite", "collapsed")
+_REACHED = {"aim": "stretch", "must": "required", "no": "no", None: "-"}
 _TITLES = {"psnr": "PSNR, dB", "ssim": "SSIM", "sharpness": "sharpness", "share": "share of pixels"}
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:
-    """Bars first, then one table per part of the report."""
-    _bars(report, console)
+    """Print the targets, then one table per part of the report."""
+    _targets(report, console)
     _next_chunk(report, console)
     _own_rollouts(report, console)
     _revisits(report, console)
     _motion(report, console)
 
 
-def _bars(report: dict[str, Any], console: Console) -> None:
-    table = Table("bar", "value", "must", "aim", "reached", title="bars (held-out maps)")
+def _targets(report: dict[str, Any], console: Console) -> None:
+    table = Table("target", "value", "required", "stretch", "reached", title="targets (held-out maps)")
     for row in report["bars"]:
         sign = "<=" if row["sense"] == "at most" else ">="
         unit = "" if row["unit"] in ("ratio", "share") else f" {row['unit']}"
         value = "not measured" if row["value"] is None else f"{row['value']:.2f}{unit}"
-        table.add_row(row["bar"], value, f"{sign} {row['must']:g}", f"{sign} {row['aim']:g}", row["reached"] or "-")
+        table.add_row(row["bar"], value, f"{sign} {row['must']:g}", f"{sign} {row['aim']:g}", _REACHED[row["reached"]])
     console.print(table)
 
 

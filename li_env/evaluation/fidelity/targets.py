@@ -1,16 +1,16 @@
-"""The bars that the freedoom world has to clear, and which number of the report each of them reads.
+"""Targets of the freedoom world, and the number of the report that each of them reads.
 
 Their numbers stand in docs/worlds/freedoom.md#how-close-it-comes-to-the-game. All are of held-out maps, with memory,
 in the shipped number of steps unless said otherwise:
 
 - next chunk, walk: mean PSNR of the chunk after a real past of the kind ``walk``.
-- next chunk, way back: the same where ``out_and_back`` returns to poses that have left the recent window.
+- next chunk, on the return: the same where ``out_and_back`` returns to poses that have left the recent window.
 - chunk 16 of an own walk: mean PSNR of the 16th chunk of own rollouts ``walk``; the 1st holds the start frame.
 - real first look, generated second: mean PSNR of those frames of the second look that only memory can know, the lower
   one of ``out_and_back`` (8 chunks out) and ``spin``; and how far it lies above the same number without memory, the
   smaller gap of the two.
 - sharpness of chunk 2 and chunk 16 of own rollouts ``walk``: gradient energy, generated / real.
-- 4 against 16 steps: the largest shortfall of 4 steps, in PSNR and in sharpness, over the next chunk (walk, way back)
+- 4 against 16 steps: the largest shortfall of 4 steps, in PSNR and in sharpness, over the next chunk (walk, return)
   and chunks 2 and 16 of own walks. Where 4 steps are better there is no shortfall.
 - collapse: share of saturated, constant or not finite frames, where the game's frame is not, in all own rollouts on
   held-out maps.
@@ -29,11 +29,13 @@ CHUNKS = (2, 16)
 MOST = "at most"
 
 
-def bars(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows ``bar``, ``unit``, ``value``, ``must``, ``aim``, ``sense`` (``at least`` or ``at most``), ``reached``.
+def targets(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare the report with every target.
 
-    ``reached`` is ``aim``, ``must`` or ``no``; value and reached are None where the report did not measure it (too few
-    chunks, or no such place in the trajectories).
+    Returns:
+        rows ``bar`` (name of the target), ``unit``, ``value``, ``must`` (required), ``aim`` (stretch), ``sense`` (``at
+        least`` or ``at most``) and ``reached``: ``aim``, ``must`` or ``no``. The keys are those of stored reports.
+        Value and reached are None where the report did not measure the number (too few chunks, or no such chunk).
     """
     shipped, fine = STEPS
     revisits = [_revisit(report, kind, memory=True) for kind in ("out_and_back", "spin")]
@@ -63,12 +65,16 @@ def bars(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(name: str, unit: str, value: float | None, must: float, aim: float, sense: str = "at least") -> dict[str, Any]:
+def _row(
+    name: str, unit: str, value: float | None, required: float, stretch: float, sense: str = "at least"
+) -> dict[str, Any]:
     sign = -1.0 if sense == MOST else 1.0
     reached = None
     if value is not None:
-        reached = "aim" if sign * value >= sign * aim else "must" if sign * value >= sign * must else "no"
-    return {"bar": name, "unit": unit, "value": value, "must": must, "aim": aim, "sense": sense, "reached": reached}
+        reached = "aim" if sign * value >= sign * stretch else "must" if sign * value >= sign * required else "no"
+    return {
+        "bar": name, "unit": unit, "value": value, "must": required, "aim": stretch, "sense": sense, "reached": reached,
+    }  # fmt: skip
 
 
 def _find(rows: Iterable[dict[str, Any]], **labels: Any) -> dict[str, Any] | None:
@@ -107,6 +113,6 @@ def _smallest(values: list[float | None]) -> float | None:
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
-    """The largest of what was measured, at least 0."""
+    """Return the largest measured value, at least 0; None without any."""
     known = [value for value in values if value is not None]
     return max(0.0, *known) if known else None

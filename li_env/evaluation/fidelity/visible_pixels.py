@@ -1,7 +1,7 @@
-"""Which pixels of a real frame show what an earlier real frame of the trajectory showed already.
+"""Pixels of a real frame that show what an earlier real frame of the trajectory showed already.
 
-A pixel's point in space is found with the renderer's depth and projected into earlier frames; it was visible in one of
-them if it falls inside the picture at the depth that this frame has there.
+A pixel's point in space is found with the renderer's depth and projected into earlier frames; it was visible in one
+of them if it falls inside the picture at the depth that this frame has there.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from li_env.evaluation.fidelity.settings import CHUNK
 from li_env.worlds.freedoom.geometry import FOCAL
 
 EARLIER_FRAMES = 32
-"""Earlier frames that are looked at: the start frame and the last of before the chunk, evenly spaced between them."""
+"""Number of earlier frames, evenly spaced from the start frame to the last frame before the chunk."""
 
 DEPTH_TOLERANCE_METRES, DEPTH_TOLERANCE_SHARE = 0.3, 0.05
-"""A point counts as visible if it lies this close to the depth range of the 3 x 3 pixels where it falls (the game's
-depth has levels of 0.22 m)."""
+"""Largest distance of a visible point from the depth range of the 3 x 3 pixels where it falls (the game's depth has
+levels of 0.22 m)."""
 
 _PIXELS_AT_ONCE = 2**25
 
 
-def seen_pixels(
+def previously_visible(
     depths: np.ndarray, poses: np.ndarray, device: torch.device, earlier_frames: int = EARLIER_FRAMES
 ) -> torch.Tensor:
-    """Masks bool [N, L, H, W]: what an earlier frame showed.
+    """Mark pixels that an earlier frame showed: bool [N, L, H, W].
 
-    Earlier means before the chunk of the frame (in chunk 0: the start frame, all of which counts as seen).
+    Earlier means before the chunk of the frame; in chunk 0 it means the start frame, all of which counts.
 
     Args:
         depths: [N, L, H, W] metres along the viewing axis; L a multiple of the chunk.
         poses: [N, L, 4, 4] camera-to-world.
         device: where to compute.
-        earlier_frames: how many to look at, see `EARLIER_FRAMES`; 1 is the start frame alone.
+        earlier_frames: number of earlier frames, see `EARLIER_FRAMES`; 1 is the start frame alone.
     """
     masks = torch.zeros(depths.shape, dtype=torch.bool, device=device)
     for row in range(len(depths)):
@@ -47,18 +47,18 @@ def seen_pixels(
             earlier = np.unique(np.linspace(0, max(begin - 1, 0), earlier_frames).round().astype(int))
             relative = inverse(poses[row, earlier])[None] @ poses[row, current][:, None]
             size = max(1, _PIXELS_AT_ONCE // (CHUNK * trajectory[0].numel()))
-            seen = masks[row, begin : begin + CHUNK]
+            found = masks[row, begin : begin + CHUNK]
             for part in range(0, len(earlier), size):
                 rows = slice(part, part + size)
                 transforms = torch.from_numpy(relative[:, rows].astype(np.float32)).to(device)
                 index = torch.from_numpy(earlier[rows]).to(device)
-                seen |= _visible(trajectory[current], transforms, near[index], far[index]).any(1)
+                found |= _visible(trajectory[current], transforms, near[index], far[index]).any(1)
         masks[row, 0] = True
     return masks
 
 
 def _visible(depth: torch.Tensor, transforms: torch.Tensor, near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
-    """Bool [T, E, H, W]: points of pixels at ``depth`` [T, H, W], seen by cameras E with depth ranges [E, H, W].
+    """Mark pixels at ``depth`` [T, H, W] whose points cameras E with depth ranges [E, H, W] see: bool [T, E, H, W].
 
     ``transforms`` [T, E, 4, 4] lead from the cameras of the pixels to the earlier ones.
     """
@@ -77,7 +77,7 @@ def _visible(depth: torch.Tensor, transforms: torch.Tensor, near: torch.Tensor, 
     flat = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).flatten(-2)
     tolerance = DEPTH_TOLERANCE_METRES + DEPTH_TOLERANCE_SHARE * z
 
-    def there(depths: torch.Tensor) -> torch.Tensor:
+    def landing(depths: torch.Tensor) -> torch.Tensor:
         return depths.flatten(1)[None].expand(len(z), -1, -1).gather(-1, flat).view(z.shape)
 
-    return inside & (z >= there(near) - tolerance) & (z <= there(far) + tolerance)
+    return inside & (z >= landing(near) - tolerance) & (z <= landing(far) + tolerance)

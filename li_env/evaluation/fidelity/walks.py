@@ -1,7 +1,7 @@
-"""The ways through a map that the report follows, as poses that the game can show.
+"""Walks through a map that the report follows, as poses that the game can show.
 
-Walks come from the explorers of the training data. Revisits are made to measure: a first look of a known length, then a
-second look at the same poses or beside them. Poses are Doom's (x, y in map units, degrees counter-clockwise).
+Plain walks come from the explorers of the training data. A revisit is constructed: a first look of a known length, then
+a second look at the same poses or beside them. Poses are Doom's (x, y in map units, degrees counter-clockwise).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate
 from li_env.evaluation.fidelity.settings import CHUNK, LOOK_CHUNKS
 
 WALKS = ("walk", "out_and_back", "spin", "mix")
-"""Explorers; ``mix`` draws one of all kinds with the shares of the training data."""
+"""Names of explorers; ``mix`` draws one of all kinds with the shares of the training data."""
 
 LOOKS = ("out_and_back", "spin", "square", "offset")
-"""Revisits. The second look of out_and_back walks the first one backwards, that of spin is a second full turn in place,
-of square a second lap round a square of 1.5 m, turning at its corners, of offset the way back 0.75 m (or less, where
-walls are near) beside the way out."""
+"""Names of revisits, by their second look: out_and_back walks the first look backwards, spin is a second full turn in
+place, square a second lap round a square of 1.5 m with turns at its corners, offset a return 0.75 m beside the first
+look (less where walls are near)."""
 
 _OFFSETS = (24.0, 16.0, 8.0)
 _CANDIDATES = 48
@@ -32,7 +32,7 @@ _SQUARE_STEPS = 2
 
 
 class WalkableMap(Protocol):
-    """What `maps.DoomMap` and `handmade.HandmadeMap` share."""
+    """Part that `maps.DoomMap` and `handmade.HandmadeMap` share."""
 
     @property
     def segments(self) -> np.ndarray: ...
@@ -42,11 +42,14 @@ class WalkableMap(Protocol):
 
 
 @dataclass(frozen=True)
-class Course:
-    """One way: ``doom_poses`` [L, 3] float64; motions [L - 1, 3] (yaw degrees, right, forward metres) of walks.
+class Walk:
+    """Poses of one walk, and its motions if an explorer made it.
 
-    ``first_look`` [L] is, for latents of the second look, the index of the latent that looked from the same pose
-    (offset: from beside it) before, and -1 for latents of the first look; all -1 in walks.
+    Attributes:
+        doom_poses: [L, 3] float64.
+        first_look: [L]; in the second look of a revisit, the index of the latent that looked from the same pose before
+            (offset: from beside it); -1 in a first look and in plain walks.
+        commanded, feasible: [L - 1, 3] (yaw degrees, right, forward metres); empty in revisits.
     """
 
     doom_poses: np.ndarray
@@ -55,27 +58,27 @@ class Course:
     feasible: np.ndarray
 
 
-def walks(place: WalkableMap, kinds: tuple[str, ...], length: int, radius: float, seed: int) -> dict[str, Course]:
-    """One walk of ``length`` poses of each of ``kinds`` (names of `WALKS`)."""
+def walks(walkable: WalkableMap, kinds: tuple[str, ...], length: int, radius: float, seed: int) -> dict[str, Walk]:
+    """Draw one walk of ``length`` poses for each of ``kinds`` (names of `WALKS`)."""
     rng = np.random.default_rng([seed, 1])
     drawn = [choose_kinds(1, DEFAULT_KINDS, rng)[0] if kind == "mix" else kind for kind in kinds]
-    paths = simulate([place.space], [place.segments], [0] * len(kinds), drawn, length, rng, radius)
+    paths = simulate([walkable.space], [walkable.segments], [0] * len(kinds), drawn, length, rng, radius)
     return {
-        kind: Course(paths.doom_poses[row], np.full(length, -1), paths.commanded[row], paths.feasible[row])
+        kind: Walk(paths.doom_poses[row], np.full(length, -1), paths.commanded[row], paths.feasible[row])
         for row, kind in enumerate(kinds)
     }
 
 
-def looks(place: WalkableMap, radius: float, seed: int) -> dict[str, Course]:
-    """One revisit of each of `LOOKS`; the first look of all but spin takes 8 chunks, spin's takes 6."""
+def looks(walkable: WalkableMap, radius: float, seed: int) -> dict[str, Walk]:
+    """Draw one revisit for each of `LOOKS`; the first look takes 8 chunks, 6 in spin."""
     rng = np.random.default_rng([seed, 2])
-    walls = Walls([place.segments], radius)
+    walls = Walls([walkable.segments], radius)
     length = LOOK_CHUNKS * CHUNK
     out = simulate(
-        [place.space], [place.segments], [0] * _CANDIDATES, ["walk"] * _CANDIDATES, length, rng, radius
+        [walkable.space], [walkable.segments], [0] * _CANDIDATES, ["walk"] * _CANDIDATES, length, rng, radius
     ).doom_poses  # fmt: skip
-    square = _square(place, walls, radius, rng)
-    turn = _turn(place, rng)
+    square = _square(walkable, walls, radius, rng)
+    turn = _turn(walkable, rng)
     return {
         "out_and_back": _revisit(out[0], out[0][::-1], mirrored=True),
         "spin": _revisit(turn, turn, mirrored=False),
@@ -85,7 +88,7 @@ def looks(place: WalkableMap, radius: float, seed: int) -> dict[str, Course]:
 
 
 def world_matrices(doom_poses: np.ndarray) -> np.ndarray:
-    """Doom (x, y, degrees) [..., 3] -> camera-to-world [..., 4, 4] float64 in metres: z is Doom's east, x its south."""
+    """Convert Doom poses [..., 3] to camera-to-world [..., 4, 4] float64 in metres: z is Doom's east, x its south."""
     x, y, degrees = np.moveaxis(np.asarray(doom_poses, dtype=np.float64), -1, 0)
     yaw = -np.radians(degrees)
     poses = np.zeros((*yaw.shape, 4, 4))
@@ -98,24 +101,24 @@ def world_matrices(doom_poses: np.ndarray) -> np.ndarray:
     return poses
 
 
-def _revisit(first: np.ndarray, second: np.ndarray, mirrored: bool) -> Course:
+def _revisit(first: np.ndarray, second: np.ndarray, mirrored: bool) -> Walk:
     count = len(first)
     back = np.arange(count)[::-1] if mirrored else np.arange(count)
     none = np.zeros((0, 3), dtype=np.float32)
-    return Course(np.concatenate([first, second]), np.concatenate([np.full(count, -1), back]), none, none)
+    return Walk(np.concatenate([first, second]), np.concatenate([np.full(count, -1), back]), none, none)
 
 
-def _turn(place: WalkableMap, rng: np.random.Generator) -> np.ndarray:
-    """A full turn in place, 24 poses."""
-    x, y = place.space.sample(rng)
+def _turn(walkable: WalkableMap, rng: np.random.Generator) -> np.ndarray:
+    """Make a full turn in place, 24 poses."""
+    x, y = walkable.space.sample(rng)
     degrees = rng.uniform(0, 360) + rng.choice([-1, 1]) * TURN * np.arange(round(360 / TURN))
     return renderable_poses(np.stack([np.full(24, x), np.full(24, y), degrees], axis=-1))
 
 
-def _square(place: WalkableMap, walls: Walls, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """One lap: per side two steps, then a turn by 90 degrees in six; 32 poses, a 33rd would be the first again."""
+def _square(walkable: WalkableMap, walls: Walls, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Walk one lap of 32 poses: per side two steps, then a turn by 90 degrees in six."""
     for _ in range(100 * _CANDIDATES):
-        x, y = place.space.sample(rng)
+        x, y = walkable.space.sample(rng)
         heading, side = float(rng.uniform(0, 360)), int(rng.choice([-1, 1]))
         path = [(float(x), float(y), heading)]
         for _ in range(4):
@@ -128,11 +131,11 @@ def _square(place: WalkableMap, walls: Walls, radius: float, rng: np.random.Gene
         poses = renderable_poses(np.array(path[:-1]))
         if _clear(walls, poses, radius):
             return poses
-    raise RuntimeError("a map has no place for a square of 1.5 m")
+    raise RuntimeError("a map has no room for a square of 1.5 m")
 
 
-def _offset(out: np.ndarray, walls: Walls, radius: float) -> Course:
-    """Of the walks ``out`` [k, n, 3] the first that fits in beside itself, and that way back."""
+def _offset(out: np.ndarray, walls: Walls, radius: float) -> Walk:
+    """Choose the first of the walks ``out`` [k, n, 3] that fits in beside itself, and return beside it."""
     for size in _OFFSETS:
         for first in out:
             angle = np.radians(first[-1, 2])
@@ -145,5 +148,5 @@ def _offset(out: np.ndarray, walls: Walls, radius: float) -> Course:
 
 
 def _clear(walls: Walls, poses: np.ndarray, radius: float) -> bool:
-    """Whether every pose keeps the walker's radius; steps are shorter than its width, so none can jump a wall."""
+    """Return whether every pose keeps the radius; steps are shorter than the walker is wide, so none jumps a wall."""
     return bool((walls.clearance(np.zeros(len(poses), dtype=int), poses[:, :2]) >= radius - 0.75).all())

@@ -17,7 +17,7 @@ from li_env.worlds.freedoom.world import SPEC
 
 PHOTOGRAPHIC_SPEC = replace(SPEC, name="photographic", latent_shape=(768, 6, 8))
 NOISE = 0.04
-"""Of all values in [0, 1], divided by the number of steps: 40 dB in 4 steps, 52 dB in 16."""
+"""Noise of all values in [0, 1], divided by the number of steps: 40 dB in 4 steps, 52 dB in 16."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class PhotographicWorld:
 
 
 def picture(pose: np.ndarray) -> np.ndarray:
-    """A frame uint8 [96, 128, 3] that belongs to this pose [4, 4] alone."""
+    """Draw a frame uint8 [96, 128, 3] that belongs to this pose [4, 4] alone."""
     seed = (np.round(pose[:3, [0, 2, 3]] * 1000) + 1_000_000).astype(int).ravel()
     return np.random.default_rng(seed).integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
 
 
-def footage(motions: Sequence[CameraMotion], count: int = 2, first_look: np.ndarray | None = None) -> ReferenceVideos:
-    """Trajectories along ``motions`` from different places; its commands are these motions, and they happen."""
+def videos(motions: Sequence[CameraMotion], count: int = 2, first_look: np.ndarray | None = None) -> ReferenceVideos:
+    """Make trajectories along ``motions`` from different starts; these are both commanded and realised."""
     starts = world_matrices(np.array([[320.0 * row, -64.0, 30.0 * row] for row in range(count)]))
     poses = np.stack([np.concatenate([start[None], follow(start, motions)]) for start in starts])
     table = np.array([[[m.yaw, m.right, m.forward] for m in motions]] * count, dtype=np.float32)

@@ -13,7 +13,7 @@ from li_env.evaluation.fidelity.reference_videos import HELD_OUT
 from li_env.evaluation.fidelity.revisits import revisit_rows
 from li_env.evaluation.fidelity.rollouts import roll_out
 from li_env.evaluation.fidelity.settings import FidelitySettings
-from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld, footage
+from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld, videos
 
 SETTINGS = FidelitySettings(trajectories=2, chunks=3, positions=2)
 STEP, TURN = CameraMotion(forward=0.75), CameraMotion(yaw=15.0)
@@ -25,10 +25,10 @@ def nothing() -> None:
 
 
 def test_next_chunks_on_the_way_back_are_known_only_to_memory():
-    shots = footage([STEP] * 31 + [CameraMotion()] + [CameraMotion(forward=-0.75)] * 31)
+    made = videos([STEP] * 31 + [CameraMotion()] + [CameraMotion(forward=-0.75)] * 31)
     world, calls = PhotographicWorld(), []
-    latents = encode(world, shots.frames)
-    rows = next_chunk_rows(world, SETTINGS, shots, latents, True, lambda: calls.append(1))
+    latents = encode(world, made.frames)
+    rows = next_chunk_rows(world, SETTINGS, made, latents, True, lambda: calls.append(1))
     assert len(calls) == len(rows) == VARIANTS
     psnr = {(row["method"], row["steps"], row["memory"]): row["psnr"] for row in rows}
     assert psnr[("world", 4, True)]["mean"] == pytest.approx(40.1, abs=0.3)
@@ -38,20 +38,20 @@ def test_next_chunks_on_the_way_back_are_known_only_to_memory():
 
 
 def test_there_is_no_way_back_on_a_way_out():
-    shots = footage([STEP] * 31)
+    made = videos([STEP] * 31)
     world = PhotographicWorld()
-    assert next_chunk_rows(world, SETTINGS, shots, encode(world, shots.frames), True, nothing) == []
+    assert next_chunk_rows(world, SETTINGS, made, encode(world, made.frames), True, nothing) == []
 
 
 def test_own_rollouts_leave_out_the_start_frame_and_score_pixels_apart():
-    shots = footage([STEP] * 11)
+    made = videos([STEP] * 11)
     left = torch.zeros((2, 12, 96, 128), dtype=torch.bool)
     left[..., :64] = True
     left[:, 4:] = False
     player = Player(PhotographicWorld(noise=0.0), "off", 4, memory=True)
-    row, frames = roll_out(player, SETTINGS, shots, CPU, {"left": left}, 1, nothing)
+    row, frames = roll_out(player, SETTINGS, made, CPU, {"left": left}, 1, nothing)
     assert frames.shape == (1, 12, 96, 128, 3)
-    np.testing.assert_array_equal(frames[0], np.repeat(shots.frames[:1, 0], 12, axis=0))
+    np.testing.assert_array_equal(frames[0], np.repeat(made.frames[:1, 0], 12, axis=0))
     assert max(row["psnr"]["mean"]) < 20 and row["psnr"]["n"] == [2, 2, 2], "the start frame alone would be perfect"
     assert row["share/left"]["mean"] == [0.5, 0.0, 0.0]
     assert row["psnr/left"]["mean"][1:] == [None, None] and row["psnr/left"]["mean"][0] < 20
@@ -76,16 +76,16 @@ def test_collapsed_frames_are_found():
 def test_revisits_with_and_without_memory():
     mirrored = np.concatenate([np.full(16, -1), np.arange(16)[::-1]])
     lap = np.concatenate([np.full(16, -1), np.arange(16)])
-    back = footage([TURN] * 15 + [CameraMotion()] + [TURN.scaled(-1.0)] * 15, 1, mirrored)
-    spin = footage([TURN.scaled(1.5)] * 31, 1, lap)
-    shots = {(HELD_OUT, f"look/{kind}"): back for kind in ("out_and_back", "square", "offset")}
-    shots[(HELD_OUT, "look/spin")] = spin
-    rows = revisit_rows(PhotographicWorld(noise=0.0), SETTINGS, shots, nothing)
+    back = videos([TURN] * 15 + [CameraMotion()] + [TURN.scaled(-1.0)] * 15, 1, mirrored)
+    spin = videos([TURN.scaled(1.5)] * 31, 1, lap)
+    made = {(HELD_OUT, f"look/{kind}"): back for kind in ("out_and_back", "square", "offset")}
+    made[(HELD_OUT, "look/spin")] = spin
+    rows = revisit_rows(PhotographicWorld(noise=0.0), SETTINGS, made, nothing)
     found = {(row["kind"], row["first_look"], row["memory"]): row for row in rows}
     assert len(rows) == len(found) == 16
     assert found[("spin", "real", True)]["psnr"]["mean"] == 99.0
     assert found[("spin", "real", False)]["psnr"]["mean"] < 20
-    # on the way back the first frames are still in the recent window
+    # on the return the first frames are still in the recent window
     blind = found[("out_and_back", "real", False)]
     assert blind["psnr_by_chunk"][0] == 99.0 and blind["psnr_by_chunk"][-1] < 20
     assert blind["psnr/memory"]["mean"] < 20 < blind["psnr"]["mean"]
@@ -97,10 +97,10 @@ def test_revisits_with_and_without_memory():
 
 
 def test_motion_accuracy_of_a_world_that_halves_every_step():
-    shots = footage([STEP, STEP, TURN] + [STEP, TURN, STEP, TURN] * 2)
-    shots.feasible[:, 3, 2] = 0.0  # the first motion of chunk 1 meets a wall
+    made = videos([STEP, STEP, TURN] + [STEP, TURN, STEP, TURN] * 2)
+    made.feasible[:, 3, 2] = 0.0  # the first motion of chunk 1 meets a wall
     world = PhotographicWorld()
-    found = motion_accuracy(world, SETTINGS, shots, encode(world, shots.frames), nothing)
+    found = motion_accuracy(world, SETTINGS, made, encode(world, made.frames), nothing)
     assert found == {
         "motions": 16,
         "blocked_share": 1 / 8,

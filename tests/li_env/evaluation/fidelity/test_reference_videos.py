@@ -21,14 +21,14 @@ def test_jobs_cover_every_trajectory_and_only_test_maps():
 
 
 def test_frames_and_depths_belong_to_the_poses(tmp_path):
-    shots = reference_videos.film_held_out([TEST[0]], 6, 0)
-    assert {kind for _, kind in shots} == {
+    made = reference_videos.render_held_out([TEST[0]], 6, 0)
+    assert {kind for _, kind in made} == {
         "walk", "out_and_back", "spin", "mix", "look/out_and_back", "look/spin", "look/square", "look/offset",
     }  # fmt: skip
-    assert {kind for (_, kind), some in shots.items() if some[0][2] is not None} == {"walk", "mix"}
-    course, frames, depths = shots[(reference_videos.HELD_OUT, "walk")][0]
+    assert {kind for (_, kind), some in made.items() if some[0][2] is not None} == {"walk", "mix"}
+    walk, frames, depths = made[(reference_videos.HELD_OUT, "walk")][0]
     write_wad([generate_map(TEST[0])], tmp_path / "map.wad")
     with DoomRenderer(tmp_path / "map.wad", depth=True) as engine:
-        wanted, distance = engine.render(0, course.doom_poses)
+        wanted, distance = engine.render(0, walk.doom_poses)
     np.testing.assert_array_equal(frames, wanted)
     np.testing.assert_allclose(depths, distance, rtol=1e-3)

@@ -1,7 +1,7 @@
 import copy
 
 from li_env.evaluation.fidelity.reference_videos import HANDMADE, HELD_OUT
-from li_env.evaluation.fidelity.targets import bars
+from li_env.evaluation.fidelity.targets import targets
 
 
 def _value(mean):
@@ -49,8 +49,8 @@ REPORT = {
 }
 
 
-def test_bars_read_the_numbers_they_say():
-    rows = {row["bar"]: (round(row["value"], 6), row["reached"]) for row in bars(REPORT)}
+def test_targets_read_the_numbers_they_say():
+    rows = {row["bar"]: (round(row["value"], 6), row["reached"]) for row in targets(REPORT)}
     assert rows == {
         "next chunk, walk": (27.0, "must"),
         "next chunk, way back": (32.0, "aim"),
@@ -68,22 +68,22 @@ def test_bars_read_the_numbers_they_say():
 def test_the_chunk_is_counted_from_one():
     report = copy.deepcopy(REPORT)
     report["own_rollouts"][0]["psnr"]["mean"] = [float(chunk) for chunk in range(1, 17)]
-    rows = {row["bar"]: row["value"] for row in bars(report)}
+    rows = {row["bar"]: row["value"] for row in targets(report)}
     assert rows["chunk 16 of an own walk"] == 16.0
 
 
-def test_collapsed_frames_fail_a_bar():
+def test_collapsed_frames_miss_a_target():
     report = copy.deepcopy(REPORT)
     report["own_rollouts"][0]["collapsed"] = _series(0.25)
-    last = bars(report)[-1]
+    last = targets(report)[-1]
     assert last["reached"] == "no" and last["value"] > 0
 
 
 def test_what_was_not_measured_is_not_reached():
     report = {"next_chunk": [], "own_rollouts": [], "revisits": []}
-    for row in bars(report):
+    for row in targets(report):
         assert row["value"] is None and row["reached"] is None
     short = copy.deepcopy(REPORT)
     for row in short["own_rollouts"]:
         row["psnr"]["mean"] = row["psnr"]["mean"][:4]
-    assert {row["bar"]: row["reached"] for row in bars(short)}["chunk 16 of an own walk"] is None
+    assert {row["bar"]: row["reached"] for row in targets(short)}["chunk 16 of an own walk"] is None
