@@ -92,7 +92,7 @@ def _with_progress(world: WorldModel, settings: BenchSettings, benchmark: Any) -
 
 
 def _command(arguments: Arguments) -> str:
-    """What to type to repeat this, defaults left out."""
+    """Return the command line that repeats this, without defaults."""
     words = ["li-env", "bench"]
     for field in fields(arguments):
         value = getattr(arguments, field.name)

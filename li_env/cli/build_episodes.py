@@ -27,13 +27,13 @@ class Arguments:
     starts: int = 4
     """Episodes per goal."""
     near: float = 4.0
-    """Least way to the goal in metres."""
+    """Least distance to the goal in metres, along the shortest path."""
     far: float = 12.0
-    """Longest way to the goal in metres."""
+    """Longest distance to the goal in metres, along the shortest path."""
     detour: float = 1.0
-    """Least ratio of the way to the straight line; from about 1.2 on something is in the way."""
+    """Least ratio of that distance to the straight line; from about 1.2 on a wall lies between."""
     seed: int = 0
-    """Of all drawing."""
+    """Seed of all drawing."""
 
 
 def run(arguments: Arguments) -> None:
@@ -65,8 +65,8 @@ def run(arguments: Arguments) -> None:
         check_file("out", file)
     rules = replace(NavigationRules.default(), goal_distance=(arguments.near, arguments.far))
     require_doom("building episodes")
-    with bars_while_it_lasts() as bars:
-        task = bars.add_task("maps", total=arguments.maps)
+    with bars_while_it_lasts() as progress:
+        task = progress.add_task("maps", total=arguments.maps)
         data = build_episodes(
             seeds[arguments.first : arguments.first + arguments.maps],
             arguments.goals,
@@ -74,7 +74,7 @@ def run(arguments: Arguments) -> None:
             arguments.seed,
             rules,
             arguments.detour,
-            on_map=lambda: bars.advance(task),
+            on_map=lambda: progress.advance(task),
         )
     data.write(arguments.out)
     print(f"{len(data.episodes)} episodes on {arguments.maps} maps: {arguments.out}")

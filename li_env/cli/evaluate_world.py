@@ -30,7 +30,7 @@ class Arguments:
     workers: int | None = None
     """Processes that render the game; one per core by default."""
     quick: bool = False
-    """For a look on a CPU (8 minutes on 2 cores): at most 2 trajectories per kind, 4 chunks, one next chunk each."""
+    """Quick look on a CPU (8 minutes on 2 cores): at most 2 trajectories per kind, 4 chunks, one next chunk each."""
 
 
 def run(arguments: Arguments) -> None:
@@ -64,7 +64,7 @@ def run(arguments: Arguments) -> None:
 
 
 def _command(arguments: Arguments) -> str:
-    """What to type to repeat this, defaults left out."""
+    """Return the command line that repeats this, without defaults."""
     from dataclasses import fields
 
     words = ["li-env", "evaluate", "world"]

@@ -28,7 +28,7 @@ class Arguments:
     compare: str | None = None
     """A second preset along the same path: adds compare.mp4 (both side by side) and PSNR in dB to the report."""
     seed: int = 0
-    """As in reset(seed=...): of the noise, and of the start frame unless --start or --image is given."""
+    """Seed as in reset(seed=...): picks the noise, and the start frame unless --start or --image is given."""
     image: Path | None = None
     """Own start image (PNG, JPEG, WebP), scaled to cover the frame and cropped around its centre."""
     start: int | None = None
@@ -47,7 +47,7 @@ def run(arguments: Arguments) -> None:
     from li_env.validation import MOST_SEED, check_text, check_whole
     from li_env.worlds.registry import load_world
 
-    # Everything that can be wrong is looked at before anything takes long or is written.
+    # All arguments are checked before anything takes long or is written.
     check_whole("seed", arguments.seed, 0, MOST_SEED)
     if arguments.prompt is not None:
         check_text("prompt", arguments.prompt, empty=True)
@@ -62,7 +62,7 @@ def run(arguments: Arguments) -> None:
 
 
 def _options(arguments: Arguments) -> dict[str, Any]:
-    """The reset options that the arguments ask for."""
+    """Return the reset options that the arguments ask for."""
     from li_env.images import read_image
 
     if arguments.image is not None and arguments.start is not None:
@@ -80,7 +80,7 @@ def _options(arguments: Arguments) -> dict[str, Any]:
 def _roll_out(
     world: WorldModel, configs: list[AccelConfig], motions: tuple[CameraMotion, ...], arguments: Arguments
 ) -> list[Rollout]:
-    """The rollout, and the one to compare with along the path that the first one took."""
+    """Make the rollout, and the one to compare with along the path that the first one took."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -121,7 +121,7 @@ def _report(rollouts: list[Rollout], configs: list[AccelConfig], arguments: Argu
 
 
 def _difference(rollouts: list[Rollout], warmup: int) -> dict[str, Any]:
-    """PSNR between two rollouts as ``li-env bench`` reports it."""
+    """Compute the PSNR between two rollouts as ``li-env bench`` reports it."""
     import numpy as np
 
     from li_env.evaluation.bench.quality import compare
@@ -141,7 +141,7 @@ def _difference(rollouts: list[Rollout], warmup: int) -> dict[str, Any]:
 
 
 def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: float) -> None:
-    """All files, or none."""
+    """Write all files, or none."""
     import numpy as np
 
     from li_env.files import atomic_folder, write_json
@@ -150,7 +150,7 @@ def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: f
     main = rollouts[0]
     with atomic_folder(folder) as temporary:
         write_video(temporary / "video.mp4", main.frames, fps)
-        # The start frame and the last frame of every chunk: the whole way on one sheet.
+        # The start frame and the last frame of every chunk: the whole rollout on one sheet.
         shown = main.frames[[0, *[end - 1 for end in main.chunk_ends]]]
         write_png(temporary / "contact_sheet.png", contact_sheet(shown, columns=6))
         if len(rollouts) == 2:

@@ -19,15 +19,15 @@ from li_env.state import EpisodeState
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """One rollout to be driven by every variant.
+    """Camera path of one rollout, driven by every variant.
 
     Attributes:
-        trajectory: its name.
-        seed: of the noise and of the start frame.
+        trajectory: name of its trajectory.
+        seed: seed of the noise and of the start frame.
         start: index of the start frame.
         begun: the episode before its first chunk: start frame, pose, prompt and noise as `drive.begin` makes them.
         motions: one tuple per chunk.
-        real: the game's frames uint8 [latents, H, W, 3] along the way; None without a game.
+        real: the game's frames uint8 [latents, H, W, 3] along the path; None without a game.
     """
 
     trajectory: str
@@ -39,7 +39,7 @@ class CameraPath:
 
     @property
     def image(self) -> np.ndarray:
-        """The start frame, uint8 [H, W, 3]."""
+        """Start frame, uint8 [H, W, 3]."""
         return self.begun.frames[0]
 
     @property
@@ -48,7 +48,7 @@ class CameraPath:
         return tuple(motion for chunk in self.motions for motion in chunk)
 
     def along(self, motions: Sequence[CameraMotion], world: WorldModel, real: np.ndarray | None = None) -> CameraPath:
-        """The same path along other motions, as many as before."""
+        """Return this path with other motions, as many as before."""
         chunks, _ = fill_chunks(world.spec, motions)
         return replace(self, motions=tuple(chunks), real=real)
 

@@ -1,4 +1,4 @@
-"""One world driven along a trajectory: the library behind ``li-env rollout``."""
+"""Worlds driven along camera paths: the library behind ``li-env rollout`` and ``li-env bench``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from li_env.state import EpisodeState
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """One rollout.
+    """Rollout of one world.
 
     Attributes:
         frames: uint8 [n, H, W, 3]: the start frame, then every frame that was made, each once.
-        chunk_ends: how many of them there are up to and with each chunk.
-        motions: the motions that really happened, in order.
-        start_index: which of the world's start frames it began with, -1 for another image.
-        report: JSON-ready.
+        chunk_ends: number of frames up to and with each chunk.
+        motions: the realised motions, in order.
+        start_index: index of the start frame among the world's own, -1 for another image.
+        report: JSON-ready report.
     """
 
     frames: np.ndarray
@@ -42,7 +42,7 @@ class Rollout:
 
     @property
     def chunks(self) -> list[np.ndarray]:
-        """The frames of every chunk, without the start frame."""
+        """Frames of every chunk, without the start frame."""
         return np.split(self.frames[1:], np.array(self.chunk_ends[:-1], dtype=int) - 1)
 
 
@@ -53,18 +53,18 @@ def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, A
     that steps them.
 
     Args:
-        engine: of the world.
+        engine: engine of the world.
         seeds: one per episode.
         options: reset options of every episode.
 
     Raises:
         ValueError: an option that is not allowed.
     """
-    rules = EpisodeRunner(engine, ActionMapper("discrete", engine.world.spec.motion), "frame", False)
+    runner = EpisodeRunner(engine, ActionMapper("discrete", engine.world.spec.motion), "frame", False)
     for given in options:
-        rules.check_options(given)
-    moments = rules.start([seeding.np_random(seed)[0] for seed in seeds], options)
-    return [replace(moment, episode=replace(moment.episode, config=None)) for moment in moments]
+        runner.check_options(given)
+    states = runner.start([seeding.np_random(seed)[0] for seed in seeds], options)
+    return [replace(state, episode=replace(state.episode, config=None)) for state in states]
 
 
 def roll_out(
@@ -82,8 +82,8 @@ def roll_out(
         config: acceleration.
         begun: the episode before its first chunk, from `begin`.
         motions: commanded motion per latent.
-        seed: that it began with, for the report.
-        on_chunk: called after every chunk, for progress bars.
+        seed: seed of the episode, for the report.
+        on_chunk: called after every chunk, to show progress.
     """
     chunks, added = fill_chunks(world.spec, motions)
     note = f"trajectory completed by standing still for {added} latents" if added else ""
@@ -118,7 +118,7 @@ def _chunks(
 def drive(
     engine: Engine, paths: Sequence[CameraPath], on_chunk: Callable[[], None] = lambda: None
 ) -> list[list[ChunkResult]]:
-    """Drive paths of equal length as one batch: the chunks of each."""
+    """Drive paths of equal length as one batch; return the chunks of each."""
     states = [path.begun.episode for path in paths]
     made: list[list[ChunkResult]] = [[] for _ in paths]
     for motions in zip(*(path.motions for path in paths), strict=True):
@@ -130,7 +130,7 @@ def drive(
 
 
 def batches(paths: Sequence[CameraPath], size: int) -> list[list[CameraPath]]:
-    """Consecutive paths of one trajectory, at most ``size`` at once.
+    """Group consecutive paths of one trajectory, at most ``size`` at once.
 
     A batch shares its time equally, so trajectories must not be mixed: one would be credited with the other's work.
     """

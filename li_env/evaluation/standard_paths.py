@@ -1,4 +1,4 @@
-"""The four trajectories of the benchmark, as commanded motions: one per latent after the start frame."""
+"""Trajectories of the benchmark as commanded motions, one per latent after the start frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEG = (2, 6)
 
 
 def commands(name: str, length: int, limits: MotionLimits, seed: int) -> tuple[CameraMotion, ...]:
-    """The motions of a trajectory.
+    """List the motions of a trajectory.
 
     Args:
         name: ``left-right`` (turn left, then as far back), ``forward-backward``, ``square`` (walk a side, turn right by
@@ -23,7 +23,7 @@ def commands(name: str, length: int, limits: MotionLimits, seed: int) -> tuple[C
             2 to 6 latents: mostly walking, some turning, a little backwards).
         length: number of motions.
         limits: the world's motion per latent.
-        seed: of the random walk; the others do not use it.
+        seed: seed of the random walk; the other trajectories do not use it.
 
     Raises:
         ValueError: an unknown name.

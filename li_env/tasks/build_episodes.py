@@ -1,4 +1,4 @@
-"""Navigation episodes in generated Freedoom maps: places drawn on the free space, views rendered by the game."""
+"""Navigation episodes in generated Freedoom maps: poses drawn in the free space, views rendered by the game."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from li_env.tasks.navigation import NavigationRules
 from li_env.validation import check_number, check_whole
 
 MAPS_PER_FILE = 32
-"""Of the game's own file format; it counts to 99."""
+"""Most maps per file of the game's own format, which counts to 99."""
 
 _OPEN_VIEW = 192.0  # map units: how far an open view is worth looking for
-_TRIES = 200
-_DRAWN = 20  # of them at once
+_TRIES = 200  # starts drawn per goal
+_DRAWN = 20  # of these at once
 
 
 def build_episodes(
@@ -34,20 +34,20 @@ def build_episodes(
     detour: float = 1.0,
     on_map: Callable[[], None] = lambda: None,
 ) -> EpisodeDataset:
-    """Episodes with rendered start and goal frames; needs ViZDoom (extra ``doom``).
+    """Draw episodes and render their start and goal frames; needs ViZDoom (extra ``doom``).
 
-    Starts look along the most open of eight headings, goals lie ``rules.goal_distance`` away along the shortest way. A
+    Starts look along the most open of eight headings, goals lie ``rules.goal_distance`` away along the shortest path. A
     map that offers fewer such pairs gives fewer episodes.
 
     Args:
-        map_seeds: generated maps; which of them a world was trained on says `doom.splits`.
-        goals_per_map: places to reach per map.
+        map_seeds: generated maps; `doom.splits` says which of them a world was trained on.
+        goals_per_map: goals per map.
         starts_per_goal: episodes per goal.
-        seed: of all drawing; an episode depends on it and its map alone.
+        seed: seed of all drawing; an episode depends on it and its map alone.
         rules: `NavigationRules.default` if left out.
-        detour: least ratio of the shortest way to the straight line: 1 takes all, from about 1.2 on something is in
-            the way.
-        on_map: called after every map, for progress bars.
+        detour: least ratio of the shortest path to the straight line: 1 takes all, from about 1.2 on a wall lies
+            between.
+        on_map: called after every map, to show progress.
 
     Raises:
         ValueError: a number that is not allowed, no map, or maps without room for a single episode.
@@ -67,7 +67,7 @@ def build_episodes(
             with DoomRenderer(wad) as renderer:
                 for index, map_seed in enumerate(group):
                     rng = np.random.default_rng([seed, map_seed])
-                    for goal, starts in _places(map_seed, goals_per_map, starts_per_goal, rules, detour, rng):
+                    for goal, starts in _goals_and_starts(map_seed, goals_per_map, starts_per_goal, rules, detour, rng):
                         frames["goal"].append(renderer.render(index, goal[None])[0])
                         frames["start"].extend(renderer.render(index, starts))
                         episodes += [
@@ -86,10 +86,10 @@ def build_episodes(
     return EpisodeDataset(tuple(episodes), {name: np.stack(pictures) for name, pictures in frames.items()})
 
 
-def _places(
+def _goals_and_starts(
     map_seed: int, goals: int, starts: int, rules: NavigationRules, detour: float, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(goal [3], its starts [n, 3]) as Doom poses; goals without any start are left out."""
+    """Draw (goal [3], its starts [n, 3]) as Doom poses; goals without any start are left out."""
     space = known_map(map_seed).space
     found = []
     for _ in range(goals):
@@ -106,11 +106,13 @@ def _places(
     return found
 
 
-def _fits(ways: np.ndarray, starts: np.ndarray, goal: np.ndarray, rules: NavigationRules, detour: float) -> np.ndarray:
-    """Which starts [n, 3], ``ways`` [n] map units from the goal, the rules and the detour allow."""
+def _fits(
+    lengths: np.ndarray, starts: np.ndarray, goal: np.ndarray, rules: NavigationRules, detour: float
+) -> np.ndarray:
+    """Mark the starts [n, 3], ``lengths`` [n] map units from the goal, that the rules and the detour allow."""
     low, high = (length * MAP_UNITS_PER_METRE for length in rules.goal_distance)
     straight = np.hypot(*(goal - starts)[:, :2].T)
-    return (low <= ways) & (ways <= high) & (ways >= detour * straight)
+    return (low <= lengths) & (lengths <= high) & (lengths >= detour * straight)
 
 
 def open_view(space: FreeSpace, rng: np.random.Generator) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The benchmark behind ``li-env bench``: worlds x presets x trajectories, measured side by side in one run."""
+"""Benchmark behind ``li-env bench``: worlds x presets x trajectories, measured side by side in one run."""

@@ -1,4 +1,4 @@
-"""Driving every variant along every path, again and again, the variants taking turns."""
+"""Measurement of every variant along every camera path, repeated, the variants taking turns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from li_env.evaluation.fixed_motion import FixedMotionWorld
 
 @dataclass(frozen=True)
 class Work:
-    """What one chunk was planned to cost."""
+    """Planned cost of one chunk."""
 
     regime: str
     steps: int
@@ -31,21 +31,21 @@ class Work:
 
     @classmethod
     def of(cls, plan: ChunkPlan, latents: int) -> Work:
-        """From a plan for a chunk of ``latents`` latents."""
+        """Read the cost from a plan for a chunk of ``latents`` latents."""
         density = attention_density(plan, latents)
         return cls(plan.regime, plan.steps, len(plan.context), density, plan.attention.kind == "block_sparse")
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One variant on all paths.
+    """Measurements of one variant on all paths.
 
     Attributes:
         milliseconds: [repeats, paths, chunks, stages], see `accel.engine.STAGES`.
         work: per path, one per chunk.
         quality: per path.
         degenerated: per path, whether the world produced numbers that are not finite.
-        peak_mebibytes: most memory of any rollout, None where the system does not tell.
+        peak_mebibytes: most memory of any rollout, None where the system does not report it.
     """
 
     milliseconds: np.ndarray
@@ -60,12 +60,12 @@ def measure(
 ) -> list[Measured]:
     """Time and rate every variant; the first one is the reference.
 
-    First one rollout of every variant that is not counted. Frames are rated in the first repeat alone: the later ones
-    make the same frames.
+    One rollout of every variant goes first and does not count. Frames are rated in the first repeat alone, because the
+    later ones make the same frames.
     """
     variants = settings.variants
-    followed = FixedMotionWorld(world)
-    engines = [Engine(followed, variant.config) for variant in variants]
+    fixed = FixedMotionWorld(world)
+    engines = [Engine(fixed, variant.config) for variant in variants]
     groups = batches(paths, settings.batch)
     for engine in engines:
         drive(engine, groups[0], on_chunk)
@@ -88,13 +88,13 @@ def measure(
 
 
 def _turns(variants: Sequence[Variant], repeat: int) -> list[int]:
-    """Order of the variants: another one begins in every repeat, so that none always follows the same."""
+    """Order the variants: another one begins in every repeat, so that none always follows the same."""
     shift = repeat % len(variants)
     return [*range(shift, len(variants)), *range(shift)]
 
 
 class _Record:
-    """Collects what `Measured` holds."""
+    """Collector of what `Measured` holds."""
 
     def __init__(self) -> None:
         self._milliseconds: list[list[list[list[float]]]] = []

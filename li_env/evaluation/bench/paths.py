@@ -12,7 +12,7 @@ from li_env.evaluation.standard_paths import commands
 
 
 def commanded_paths(world: WorldModel, settings: BenchSettings) -> list[CameraPath]:
-    """Every trajectory with every seed, as commanded.
+    """Make the path of every trajectory with every seed, as commanded.
 
     Raises:
         ValueError: the world brings no start frames.

@@ -1,4 +1,4 @@
-"""The most memory that one stretch of work needs."""
+"""Peak memory of one stretch of work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RESET_PEAK = "5"  # proc(5): resets the peak resident set size
 class PeakMemory:
     """Peak memory since the last `reset`: of the GPU on CUDA, else of the process.
 
-    On a CPU it can be told only where Linux lets a process reset its own peak.
+    On a CPU the peak is known only where Linux lets a process reset its own.
 
     Args:
         device: where the world runs.
@@ -35,7 +35,7 @@ class PeakMemory:
             self._known = False
 
     def mebibytes(self) -> float | None:
-        """Peak since `reset` in MiB; None where the system does not tell."""
+        """Return the peak since `reset` in MiB; None where the system does not report it."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**20
         if not self._known:

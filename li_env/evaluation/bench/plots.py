@@ -8,13 +8,13 @@ from typing import Any
 
 
 def write_sweep(rows: Sequence[Mapping[str, Any]], key: str, trajectory: str, path: Path) -> None:
-    """PSNR against the plain model (left axis) and generation time per chunk (right axis), as a PNG.
+    """Plot PSNR against the plain model (left axis) and generation time per chunk (right axis), as a PNG.
 
     Args:
-        rows: of reports.
+        rows: rows of reports.
         key: the key that was swept; rows of other sweeps and presets are left out.
         trajectory: the rows to show.
-        path: of the PNG.
+        path: path of the PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -25,19 +25,19 @@ def write_sweep(rows: Sequence[Mapping[str, Any]], key: str, trajectory: str, pa
     FigureCanvasAgg(figure)  # no display, no global state
     for axis, world in zip(figure.subplots(1, len(worlds), squeeze=False)[0], worlds, strict=True):
         own = [row for row in chosen if row["world"] == world]
-        places = range(len(own))
+        positions = range(len(own))
         decibels = [row["against_off"]["psnr"] for row in own]
         times = [row["milliseconds"]["generate"] for row in own]
-        axis.plot(places, decibels, "o-", color="tab:blue")
+        axis.plot(positions, decibels, "o-", color="tab:blue")
         axis.set_ylabel("PSNR against off (dB)", color="tab:blue")
         axis.set_xlabel(key)
-        axis.set_xticks(list(places), [str(row["sweep"]["value"]) for row in own])
+        axis.set_xticks(list(positions), [str(row["sweep"]["value"]) for row in own])
         axis.grid(alpha=0.3)
         right = axis.twinx()
         medians = [time["median"] for time in times]
         below = [time["median"] - time["low"] for time in times]
         above = [time["high"] - time["median"] for time in times]
-        right.errorbar(places, medians, yerr=[below, above], fmt="s--", color="tab:red", capsize=3)
+        right.errorbar(positions, medians, yerr=[below, above], fmt="s--", color="tab:red", capsize=3)
         right.set_ylabel("generation per chunk (ms)", color="tab:red")
         right.set_ylim(bottom=0)
         axis.set_title(f"{world}: {own[0]['preset'].split()[0]}, {trajectory}")

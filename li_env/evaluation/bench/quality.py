@@ -1,4 +1,4 @@
-"""How good the frames of one rollout are: against the reference, against themselves in revisits, against the game.
+"""Quality of the frames of one rollout: against the reference, against themselves in revisits, against the game.
 
 Chunks before ``warmup`` are left out of every mean: there all variants do the same work.
 """
@@ -47,7 +47,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the frames of a rollout are from those of another one along the same path.
+    """Difference between the frames of two rollouts along the same path.
 
     Attributes:
         psnr, ssim: mean over the frames of every chunk, the start frame left out.
@@ -64,7 +64,7 @@ def compare(made: Sequence[np.ndarray], reference: Sequence[np.ndarray], warmup:
 
     Args:
         made: new frames uint8 [n, H, W, 3] of every chunk, each frame once.
-        reference: those of the other rollout, as many.
+        reference: frames of the other rollout, as many.
         warmup: chunks that the pooled PSNR leaves out, fewer than there are.
     """
     both = [(_tensor(chunk), _tensor(other)) for chunk, other in zip(made, reference, strict=True)]
@@ -87,7 +87,7 @@ def rate(
     """Measure a rollout.
 
     Args:
-        spec: of the world.
+        spec: constants of the world.
         start: the start frame, uint8 [H, W, 3].
         chunks: the rollout.
         reference: the same path under the reference preset; None for the reference itself.
@@ -120,10 +120,11 @@ def rate(
 
 
 def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: int) -> np.ndarray:
-    """Pairs (earlier, later) of latents that see the same place again: int [n, 2].
+    """Find pairs (earlier, later) of latents with nearly the same view: int [n, 2].
 
-    For every latent from ``begin`` on, the earlier latent with the most similar pose, if it is ``gap`` latents or more
-    away, both poses lie within half a latent's motion (length and angle), and the camera was elsewhere in between.
+    Each latent from ``begin`` on is paired with the earlier latent of the most similar pose. That latent must lie at
+    least ``gap`` latents back, the poses within half a latent's motion (length and angle), and the camera must have
+    been elsewhere in between.
 
     Args:
         poses: [L, 4, 4].
@@ -134,7 +135,7 @@ def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: in
     turned = np.einsum("aij,bij->ab", poses[:, :3, :3], poses[:, :3, :3])
     degrees = np.degrees(np.arccos(np.clip((turned - 1.0) / 2.0, -1.0, 1.0)))
     metres = np.linalg.norm(poses[:, None, :3, 3] - poses[None, :, :3, 3], axis=-1)
-    # a hair above half a motion: a path on a grid of whole motions is often exactly half a motion off
+    # slightly above half a motion: a path on a grid of whole motions is often exactly half a motion off
     distance = np.maximum(metres / motion.translation, degrees / motion.rotation)
     pairs = []
     for later in range(max(begin, gap), len(poses)):

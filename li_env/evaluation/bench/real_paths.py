@@ -1,4 +1,4 @@
-"""The real game along the benchmark's paths, for the freedoom world. Needs the extra ``doom``."""
+"""Benchmark paths in the real game, for the freedoom world. Needs the extra ``doom``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from li_env.worlds.freedoom.start_frames import StartFrames
 
 
 def has_game(world: WorldModel) -> bool:
-    """Whether the places behind the world's start frames are known, so that the real game can show them."""
+    """Return whether the maps behind the world's start frames are known, so that the real game can show them."""
     return isinstance(getattr(world, "start_states", None), StartFrames)
 
 
 def played_paths(world: WorldModel, paths: Sequence[CameraPath]) -> list[CameraPath]:
-    """The paths as the game lets them happen (its walls stop or deflect the camera), with its frames.
+    """Return the paths as the game realises them (its walls stop or deflect the camera), with its frames.
 
     Raises:
         MissingExtraError: ViZDoom is not installed.

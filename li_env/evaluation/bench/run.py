@@ -1,4 +1,4 @@
-"""The benchmark of one world, as a JSON-ready report, and its files."""
+"""Benchmark of one world as a JSON-ready report, and its files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPORT = "bench.json"
 """Name of the report's file."""
 
 EVERY = "all trajectories"
-"""Stands for the trajectory in the rows over all of them."""
+"""Value of ``trajectory`` in the rows over all trajectories."""
 
 
 def benchmark(
@@ -33,7 +33,7 @@ def benchmark(
     """Measure a world.
 
     Args:
-        world: to be measured.
+        world: the world to measure.
         settings: what to run.
         on_chunk: called after every chunk of a batch, `steps_needed` times.
 
@@ -61,7 +61,7 @@ def benchmark(
 
 
 def steps_needed(world: WorldModel, settings: BenchSettings) -> int:
-    """How often `benchmark` calls ``on_chunk``."""
+    """Count how often `benchmark` calls ``on_chunk``."""
     groups, variants = len(batches(commanded_paths(world, settings), settings.batch)), len(settings.variants)
     driven = 0 if settings.game and has_game(world) else groups
     return settings.chunks * (driven + variants + settings.repeats * variants * groups)
@@ -70,7 +70,7 @@ def steps_needed(world: WorldModel, settings: BenchSettings) -> int:
 def paths_of(
     world: WorldModel, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
 ) -> list[CameraPath]:
-    """Every path with the motions that happen on it: in the game, or by one rollout of the plain model."""
+    """Make every path with its realised motions: those of the game, or of one rollout of the plain model."""
     paths = commanded_paths(world, settings)
     if game:
         return played_paths(world, paths)

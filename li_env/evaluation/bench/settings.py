@@ -1,4 +1,4 @@
-"""What the benchmark runs, and the checks on it."""
+"""Settings of the benchmark, and their checks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from li_env.validation import shown
 from li_env.yaml_text import parse_yaml
 
 REFERENCE = "off"
-"""The preset that the others are compared with: the plain model."""
+"""Preset that the others are compared with: the plain model."""
 
 SWEPT = "all"
-"""The preset of which a sweep replaces one key."""
+"""Preset of which a sweep replaces one key."""
 
 _MOST = {"repeats": 1000, "chunks": 10_000, "batch": 4096}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One key of the preset `SWEPT` with the values it takes."""
+    """Key of the preset `SWEPT` with the values it takes."""
 
     key: str
     values: tuple[Any, ...]
@@ -31,7 +31,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table: a preset, or a preset with one key replaced (then ``key`` and ``value`` say which)."""
+    """Row of the table: a preset, or a preset with one key replaced (then ``key`` and ``value`` say which)."""
 
     label: str
     config: AccelConfig
@@ -41,11 +41,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """Settings of `report.benchmark`.
+    """Settings of `run.benchmark`.
 
     Attributes:
         presets: names, files or settings (`AccelConfig.of`); `REFERENCE` is added in front if it is missing.
-        trajectories: names from `trajectories.TRAJECTORIES`.
+        trajectories: names from `standard_paths.TRAJECTORIES`.
         seeds: one rollout per trajectory and seed; a seed picks the start frame (modulo their number) and the noise.
         repeats: how often everything is timed; the presets take turns within a repeat.
         chunks: length of a rollout.
@@ -89,7 +89,7 @@ class BenchSettings:
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """What is run: the reference first, then the other presets, then the sweeps."""
+        """Variants that are run: the reference first, then the other presets, then the sweeps."""
         configs = [AccelConfig.of(preset) for preset in self.presets if preset != REFERENCE]
         variants = [Variant(config.name, config) for config in (AccelConfig.preset(REFERENCE), *configs)]
         swept = AccelConfig.preset(SWEPT)
@@ -102,11 +102,11 @@ class BenchSettings:
 
     @property
     def warmup_chunks(self) -> int:
-        """The first chunks, left out of every comparison: the most warm-up chunks of any variant."""
+        """Number of first chunks that no comparison counts: the most warm-up chunks of any variant."""
         return max(variant.config.warmup_chunks for variant in self.variants)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the settings as JSON-ready values."""
         return asdict(self)
 
 
@@ -137,10 +137,10 @@ def parse_sweep(text: str) -> Sweep:
 
 
 def parse_sweeps(texts: Sequence[str]) -> tuple[Sweep, ...]:
-    """`parse_sweep` of each; every key once.
+    """Read several sweeps as `parse_sweep` does, every key once.
 
     Raises:
-        ValueError: see `parse_sweep`, or a key comes twice.
+        ValueError: as `parse_sweep`, or a key comes twice.
     """
     sweeps = tuple(parse_sweep(text) for text in texts)
     keys = [sweep.key for sweep in sweeps]

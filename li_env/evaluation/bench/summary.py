@@ -1,4 +1,4 @@
-"""Rows of the table: one variant on some paths."""
+"""Rows of the table, each of one variant on some paths."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(
     trajectory: str,
     warmup: int,
 ) -> dict[str, Any]:
-    """A JSON-ready row for the paths with the given indices.
+    """Summarise a variant on the paths with the given indices as a JSON-ready row.
 
     Times are milliseconds per chunk and rollout (a batch shares its time), first the mean over chunks and paths of
     one repeat, then the median, least and most over the repeats. ``speed_up`` is the reference's time over this
@@ -84,23 +84,23 @@ def row(
 
 
 def over_repeats(values: np.ndarray) -> dict[str, float]:
-    """Median, least and most of one value per repeat."""
+    """Return median, least and most of one value per repeat."""
     return {"median": float(np.median(values)), "low": float(values.min()), "high": float(values.max())}
 
 
 def mean(values: Iterable[float | np.floating[Any] | None]) -> float | None:
-    """Mean of those that are not None; None without any."""
+    """Average the values that are not None; None without any."""
     kept = [float(value) for value in values if value is not None]
     return sum(kept) / len(kept) if kept else None
 
 
 def _generate(milliseconds: np.ndarray, begin: int) -> np.ndarray:
-    """[repeats]: time of generation from chunk ``begin`` on."""
+    """Sum the time of generation [repeats] from chunk ``begin`` on."""
     return milliseconds[:, :, begin:, _GENERATE].sum((1, 2))
 
 
 def _pooled(quality: Sequence[Quality]) -> float | None:
-    """Of all frames after the warm-up together: rollouts of a row are equally long."""
+    """Pool all frames after the warm-up; the rollouts of a row are equally long."""
     values = [entry.pooled_psnr for entry in quality if entry.pooled_psnr is not None]
     return pooled_psnr(torch.tensor(values, dtype=torch.float64)) if values else None
 

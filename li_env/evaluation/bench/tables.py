@@ -1,4 +1,4 @@
-"""The report as tables in a terminal."""
+"""Tables of the report in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUICK_STAGES = ("motion", "plan", "decode")
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:
-    """Two tables: what the work cost, and what it made."""
+    """Print two tables: cost, and quality of the frames."""
     title = f"{report['world']} on {report['device']}"
     cost = Table(
         "trajectory",

@@ -34,7 +34,7 @@ def test_the_followed_world_goes_through_walls_but_asks_its_own_limits():
 
 
 def test_a_followed_world_moves_and_works_as_the_world_inside():
-    """Its own way of following motions, faster methods and start views are used, not lost."""
+    """Keep how the world follows motions, its faster methods and its start views."""
     world = AskedWorld()
     world.follow = lambda pose, motions: follow(pose, [CameraMotion(forward=2 * m.forward) for m in motions])
     world.start_poses, world.start_prompts = np.stack([np.eye(4)] * 2), ["one", "two"]
