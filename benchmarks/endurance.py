@@ -19,6 +19,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from on_device import resident_mib
 from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
@@ -28,12 +29,11 @@ GROWTH_MIB = 16.0
 
 
 def status() -> dict[str, float]:
-    """Resident memory in MiB, open file descriptors and threads of this process (Linux)."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    """Count resident memory in MiB, open file descriptors and threads of this process (Linux)."""
     return {
-        "resident_mib": round(int(lines["VmRSS"].split()[0]) / 1024, 1),
+        "resident_mib": round(resident_mib(trim=False), 1),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "threads": int(lines["Threads"]),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
     }
 
 

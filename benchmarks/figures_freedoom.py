@@ -258,7 +258,7 @@ def fidelity(recorded: Recorded) -> str:
         ),
         ("collapsed frames, 4 steps with memory, 32 chunks", f"{whole(lost)} of {whole(of)}", "0", "0"),
     ]
-    return table(("", "measured", "must", "aim"), rows)
+    return table(("", "measured", "required", "stretch"), rows)
 
 
 def own_rollouts(recorded: Recorded) -> list[dict[str, Any]]:

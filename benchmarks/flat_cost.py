@@ -17,9 +17,9 @@ from typing import Any
 
 import gymnasium
 import torch
-from freedoom_cpu import resident_mib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from on_device import resident_mib
 from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
@@ -46,8 +46,8 @@ def measure(preset: str, device: str, chunks: int) -> dict[str, Any]:
         for stage, value in stages.items():
             times.setdefault(stage, []).append(round(value, 3))
         if chunk % 50 == 49:
-            on_device = torch.cuda.memory_allocated() / 2**20 if device == "cuda" else 0.0
-            memory.append({"chunk": chunk + 1, "resident_mib": resident_mib(), "device_mib": on_device})
+            allocated = torch.cuda.memory_allocated() / 2**20 if device == "cuda" else 0.0
+            memory.append({"chunk": chunk + 1, "resident_mib": resident_mib(), "device_mib": allocated})
     env.close()
     spans = {"first": slice(20, 120), "last": slice(-100, None)}
     medians = {

@@ -9,16 +9,14 @@ the resident memory along the way.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import platform
-import resource
 import statistics
 import time
 from pathlib import Path
 
 import gymnasium
 import torch
+from on_device import resident_mib
 from provenance import provenance
 
 import li_env  # noqa: F401  registers the ids
@@ -34,14 +32,6 @@ def calibrate(size: int = 1024, repeats: int = 20) -> float:
         a @ b
         seconds.append(time.perf_counter() - began)
     return 2 * size**3 / statistics.median(seconds[3:]) / 1e9
-
-
-def resident_mib() -> float:
-    """Resident set size now (Linux), in MiB, after the C library has given back what it keeps for later."""
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -87,6 +90,20 @@ def peak_gib(device: torch.device, run: Callable[[], Any]) -> float | None:
     run()
     synchronize(device)
     return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+
+
+def resident_mib(trim: bool = True) -> float:
+    """Read the resident set size of this process in MiB (Linux).
+
+    Args:
+        trim: whether Python and the C library first give back what they keep for later.
+    """
+    if trim:
+        gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kibibytes,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return kibibytes / 1024
 
 
 def kernel_times(device: torch.device, run: Callable[[], Any]) -> dict[str, float]:

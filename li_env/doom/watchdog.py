@@ -4,6 +4,9 @@ ViZDoom's engine is a process of its own that does not notice the end of the pro
 by a signal or by ``os._exit`` can stop nothing itself, so a small second process, one per program, waits for its end:
 this file, run as a script without any package. It holds one end of a socket; the other end closes with the program.
 
+`files.scratch_folder` serves where no engine runs: it needs no process, but what a killed program leaves there stays
+until the next one starts.
+
 Linux only, because it looks for engines in /proc. Elsewhere folders are removed at an ordinary end alone.
 """
 
