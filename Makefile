@@ -7,8 +7,8 @@ OUT ?= outputs/demo
 
 .PHONY: demo test frames-equal check clean
 
-demo: $(VENV)/.installed  ## 16 chunks out and back from a held-out start frame, into outputs/demo
-	$(VENV)/bin/li-env rollout --world freedoom --trajectory "w-7, right-24, left-24, s-7" --preset off --seed 0 --out $(OUT)
+demo: $(VENV)/.installed  ## presets off and all side by side, with the plan of every chunk, into outputs/demo
+	$(VENV)/bin/python examples/compare_presets.py --presets off all --out $(OUT)
 
 test: $(VENV)/.installed-dev  ## lint, types, layers, tests
 	$(VENV)/bin/ruff check .

@@ -16,28 +16,33 @@ from tests.analytic_world import AnalyticWorld
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+RUNS = {
+    # example: (words of its command line, file that it writes below outputs/)
+    "step_env": ("", "step_env/episode-0.mp4"),
+    "custom_image": ("picture.png", "custom_image.png"),
+    "save_restore": ("", None),
+    "point_goal": ("", None),
+    "train_ppo": ("--steps 64 --num-envs 2 --horizon 4", "train_ppo/curve.png"),
+    "vector_rollouts": ("", None),
+    "collect_dataset": ("--episodes 3 --batch 2", "dataset/episode-00002.npz"),
+    "compare_presets": ("--chunks 5", "compare/side_by_side.mp4"),
+}
+
+
 def test_none_is_forgotten():
-    names = {"step_env.py", "custom_image.py", "save_restore.py", "point_goal.py"}
-    assert {path.name for path in EXAMPLES.glob("*.py")} == names
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(RUNS)
 
 
-@pytest.mark.parametrize(
-    ("name", "output"),
-    [
-        ("step_env", "step_env/episode-0.mp4"),
-        ("custom_image", "custom_image.png"),
-        ("save_restore", None),
-        ("point_goal", None),
-    ],
-)
-def test_runs_from_top_to_bottom(name, output, tmp_path, monkeypatch, capsys):
-    entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device), "stand-in")
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_from_top_to_bottom(name, tmp_path, monkeypatch, capsys):
+    words, output = RUNS[name]
+    entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device), "stub")
     registry.world_names()
     monkeypatch.setitem(registry._registered, "freedoom", entry)
     monkeypatch.setattr(registry, "_loaded", {})
     monkeypatch.chdir(tmp_path)
     write_png("picture.png", np.full((64, 64, 3), 120, np.uint8))
-    monkeypatch.setattr(sys, "argv", [name, "picture.png"])
+    monkeypatch.setattr(sys, "argv", [name, *words.split()])
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     assert capsys.readouterr().out.count("\n") >= 1
     if output is not None:
