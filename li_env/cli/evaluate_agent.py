@@ -30,6 +30,8 @@ class Arguments:
     """Of noise and choices."""
     greedy: bool = False
     """Trained agents take the most likely move instead of drawing."""
+    batch: int = 64
+    """Most episodes that step together; changes nothing but the speed."""
     device: str = "auto"
     """auto, cpu or cuda."""
     out: Path | None = None
@@ -52,7 +54,8 @@ def run(arguments: Arguments) -> None:
     from li_env.validation import MOST_SEED, check_whole
     from li_env.worlds.registry import resolve_device
 
-    for name, least, most in (("episodes", 1, 10**6), ("max_steps", 1, 10**6), ("seed", 0, MOST_SEED)):
+    limits = {"episodes": (1, 10**6), "max_steps": (1, 10**6), "batch": (1, 10**6), "seed": (0, MOST_SEED)}
+    for name, (least, most) in limits.items():
         check_whole(name, getattr(arguments, name), least, most)
     if arguments.out is not None:
         check_file("out", arguments.out)
@@ -69,7 +72,13 @@ def run(arguments: Arguments) -> None:
     with bars_while_it_lasts() as bars:
         task = bars.add_task("episodes", total=count)
         rows = evaluate(
-            rules, agent, options, arguments.max_steps, arguments.seed, on_episodes=lambda n: bars.advance(task, n)
+            rules,
+            agent,
+            options,
+            arguments.max_steps,
+            arguments.seed,
+            arguments.batch,
+            on_episodes=lambda ended: bars.advance(task, ended),
         )
     summary = summarise(rows)
     table = Table("measure", "mean", "95 % interval", caption=f"{count} episodes in {arguments.world}")

@@ -50,6 +50,15 @@ def test_scripted_agents_are_evaluated_by_name(agent, capsys):
     assert "2 episodes in analytic" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("agent", ["random", "planner"])
+def test_the_batch_of_an_evaluation_changes_nothing(agent, tmp_path):
+    words = ["--agent", agent, "--world", "analytic", "--episodes", "3", "--max-steps", "2", "--out"]
+    for batch in ("1", "2", "64"):
+        assert main(["evaluate", "agent", *words, str(tmp_path / f"{batch}.json"), "--batch", batch]) == 0
+    first, *others = ((tmp_path / f"{batch}.json").read_text() for batch in ("64", "1", "2"))
+    assert others == [first, first]
+
+
 def test_episodes_are_built(tmp_path, capsys):
     pytest.importorskip("vizdoom")
     out = tmp_path / "built" / "episodes.json"
@@ -73,6 +82,7 @@ def test_episodes_are_built(tmp_path, capsys):
         (["evaluate", "agent", "--agent", "nobody", "--world", "analytic"], "'nobody' is unknown; allowed: random"),
         (["evaluate", "agent", "--agent", "random", "--world", "analytic", "--task", "x"], "task='x' is unknown"),
         (["evaluate", "agent", "--agent", "random", "--episodes", "0"], "episodes=0 is not allowed"),
+        (["evaluate", "agent", "--agent", "random", "--batch", "0"], "batch=0 is not allowed"),
         (["build", "episodes", "--out", "x.yaml"], "out='x.yaml' is not allowed; use a name that ends in .json"),
         (["build", "episodes", "--out", "x.json", "--maps", "0"], "maps=0 is not allowed; use a whole number from 1"),
         (["build", "episodes", "--out", "x.json", "--maps", "9", "--first", "9999999"], "allowed: 1 to 10,000,000"),
