@@ -1,1 +1,1 @@
-"""Agents that act in the environment, through its public interface only."""
+"""Agents that play in the environment through its public interface."""

@@ -1,8 +1,8 @@
-"""What an agent is: it answers views of episodes with actions.
+"""Interfaces of agents and teachers.
 
-Agents here speak the ``continuous`` action space. An agent keeps nothing about an episode: what it remembers it hands
-back with its action and gets again with the next view, and what it draws comes from the view's generator. So one agent
-plays any number of episodes at once, and an episode does not depend on the others.
+An agent answers views of episodes with actions of the ``continuous`` action space. It stores nothing about an episode:
+it returns its state with the action and gets the state back with the next view, and it draws from the view's generator.
+So one agent plays any number of episodes at once, and no episode depends on the others.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import numpy as np
 from li_env.rollouts import View
 
 ACTION_SPACE = "continuous"
-"""Of the environments that agents play in."""
+"""Action space of the environments that agents play in."""
 
 
 class Agent(Protocol):
-    """Acts in many episodes at once."""
+    """Policy that acts in many episodes at once."""
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """(an action of the ``continuous`` space, what to remember) for every view."""
+        """Return an action of the ``continuous`` space and the new agent state for every view."""
         ...
 
 
 class DrawingAgent:
-    """An agent that draws at random, from `View.generator` alone.
+    """Agent that draws at random, from `View.generator` alone.
 
     Args:
-        seed: from which, together with the number of an episode, the generators of its views are made
+        seed: seed of the draws. Together with the number of an episode it makes the generators of the episode's views
             (`li_env.rollouts.play_episodes`, ``agent_seed``).
     """
 
@@ -41,20 +41,21 @@ class DrawingAgent:
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """What a teacher says about one state.
+    """Answer of a teacher to one state.
 
     Attributes:
-        move: index of the move to make.
-        rays: free way along rays from the left edge of the view to the right one, each from 0 to 1; may be empty.
+        macro_action: index of the macro action to take.
+        clearances: float32 [rays], clearance along rays from the left edge of the view to the right edge, scaled to
+            0 to 1; may be empty.
     """
 
-    move: int
-    rays: np.ndarray
+    macro_action: int
+    clearances: np.ndarray
 
 
 class Teacher(Protocol):
-    """Knows what to do."""
+    """Labeller of states."""
 
     def label(self, view: View) -> Label:
-        """What to do here; always with equally many rays."""
+        """Return the label of a state, always with equally many clearances."""
         ...

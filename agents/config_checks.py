@@ -1,4 +1,4 @@
-"""Checks that the configurations of all trainings share; knows no torch, so that a mistake is answered at once."""
+"""Checks that all configurations of trainings share; free of torch, so that a mistake is answered at once."""
 
 from __future__ import annotations
 

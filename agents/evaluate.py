@@ -1,4 +1,4 @@
-"""Play episodes to their end and say how it went."""
+"""Evaluation: play episodes to their end and summarise the task's measures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from li_env.agents.base import Agent, DrawingAgent
 from li_env.rollouts import Environment, FinishedEpisode, play_episodes
 
 MEASURES = ("success", "spl", "soft_spl", "distance_to_goal", "collisions", "path_length", "seen_area")
-"""Of those, every task reports the ones it has."""
+"""Measures that a row holds, as far as the task has them."""
 
-_RESAMPLES = 1000
+_RESAMPLES = 1000  # bootstrap samples of a confidence interval
 
 
 def evaluate(
@@ -28,16 +28,16 @@ def evaluate(
     """Play one episode per entry of ``options`` (`li_env.rollouts.play_episodes`).
 
     Args:
-        env: the environment, with ``continuous`` actions, or its `EpisodeRunner`.
-        agent: who plays. Its draws come from its own seed if it is a `DrawingAgent`, else from ``seed``.
+        env: environment with ``continuous`` actions, or its `EpisodeRunner`.
+        agent: agent that plays. A `DrawingAgent` draws from its own seed, another agent from ``seed``.
         options: reset options of every episode, such as ``{"episode": 3}``.
         max_steps: steps until an episode is cut; the environment's time limit by default.
-        seed: of the episodes.
+        seed: seed of the episodes.
         batch: most episodes that step together; changes nothing but the speed.
         on_episodes: called with the number of episodes that have ended since the last call.
 
     Returns:
-        per episode, in the order of ``options``, ``return``, ``steps`` and the task's measures at its end.
+        one row per episode, in the order of ``options``: ``return``, ``steps`` and the task's measures at the end.
     """
     rows: dict[int, dict[str, float]] = {}
     agent_seed = agent.seed if isinstance(agent, DrawingAgent) else seed
@@ -55,7 +55,7 @@ def _row(episode: FinishedEpisode) -> dict[str, float]:
 
 
 def summarise(rows: Sequence[Mapping[str, float]], seed: int = 0) -> dict[str, Any]:
-    """Mean of every measure and its 95 % interval over episodes (bootstrap, seeded)."""
+    """Return the mean of every measure over episodes and its 95 % interval (bootstrap, seeded)."""
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(rows), size=(_RESAMPLES, len(rows)))
     summary: dict[str, Any] = {"episodes": len(rows)}

@@ -1,7 +1,7 @@
-"""A few whole moves instead of a continuous action: what learners and planners choose from.
+"""Macro actions: whole moves made of continuous actions, among which learners and planners choose.
 
-One step of a world moves up to four latents (3 m or 60 degrees in the freedoom world). Half moves and half turns are
-what arriving within a success radius of half a step needs; arcs walk and turn at once.
+One environment step moves the camera by up to four latents (3 m or 60 degrees in the freedoom world). The success
+radius is half a step, so that arriving needs half moves and half turns. Arcs walk and turn at once.
 """
 
 from __future__ import annotations
@@ -25,34 +25,42 @@ MACRO_ACTIONS: dict[str, tuple[float, float, float]] = {
 }
 
 STOP = len(MACRO_ACTIONS)
-"""Index of ``stop``, the last move where the task has it."""
+"""Index of ``stop``, the last macro action where the task has it."""
 
 _NAMES = list(MACRO_ACTIONS)
 
 
-def move_towards(turn: float, way: float) -> int:
-    """Index of the move towards a direction ``turn`` degrees to the right, ``way`` length units of it free."""
+def macro_action_towards(turn: float, clearance: float) -> int:
+    """Return the index of the macro action towards a direction.
+
+    Args:
+        turn: angle to the direction in degrees, positive to the right.
+        clearance: room ahead in that direction, in length units.
+    """
     side = "left" if turn < 0 else "right"
     if abs(turn) > 40:
         return _NAMES.index(f"turn_{side}")
     if abs(turn) > 20:
         return _NAMES.index(f"half_turn_{side}")
-    # A smaller turn would only be overshot; on a long way an arc corrects it.
-    if abs(turn) > 10 and way > 2:
+    # A half turn would overshoot a smaller angle; where there is room, an arc corrects it.
+    if abs(turn) > 10 and clearance > 2:
         return _NAMES.index(f"arc_{side}")
-    return _NAMES.index("forward" if way > 2 else "half_forward")
+    return _NAMES.index("forward" if clearance > 2 else "half_forward")
 
 
 class MacroActions:
-    """The moves of one action space.
+    """Macro actions of one action space.
 
     Args:
         space: a ``continuous`` action space of this package, with or without pitch.
-        can_stop: whether its last number is ``stop``.
+        can_stop: whether the last number of an action is ``stop``.
 
     Attributes:
-        table: [moves, numbers] float32, the continuous action of every move.
-        space: the choice between them.
+        table: float32 [macro actions, numbers], the continuous action of every macro action.
+        space: the discrete space of their indices.
+
+    Raises:
+        ValueError: another action space.
     """
 
     def __init__(self, space: spaces.Space[Any], can_stop: bool) -> None:
@@ -65,10 +73,10 @@ class MacroActions:
         self.space = spaces.Discrete(len(self.table))
 
     def mirrored(self) -> np.ndarray:
-        """[moves] int: what every move is in a mirror, left and right exchanged."""
+        """Return, for every index, the index with left and right exchanged: int [macro actions]."""
         other = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MACRO_ACTIONS]
-        return np.array([*map(list(MACRO_ACTIONS).index, other), *range(len(MACRO_ACTIONS), len(self.table))])
+        return np.array([*map(_NAMES.index, other), *range(len(MACRO_ACTIONS), len(self.table))])
 
-    def actions(self, choices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Continuous actions of chosen moves."""
-        return [self.table[int(choice)].copy() for choice in choices]
+    def actions(self, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Return the continuous actions of macro actions."""
+        return [self.table[int(index)].copy() for index in indices]

@@ -13,7 +13,7 @@ from li_env.agents.config import Config
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
-from li_env.agents.mapper.train import EYE, load_eye
+from li_env.agents.mapper.train import WEIGHTS, load_net
 from li_env.agents.mapper.train import train as train_mapper
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.policy import PolicyAgent
@@ -27,43 +27,42 @@ from li_env.tasks import EpisodeDataset, PointGoal
 from li_env.tasks.navigation import Navigation
 
 NAMES = ("random", "wanderer", "seeker", "expert", "planner")
+"""Names of the scripted agents."""
 
 
-def make_agent(name: str, rules: EpisodeRunner, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
-    """An agent by name, or a trained one by its folder.
+def make_agent(name: str, runner: EpisodeRunner, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
+    """Make an agent by name, or load a trained agent from its folder.
 
     Args:
-        name: one of `NAMES` or a folder that `li_env.agents.registry.train` wrote.
-        rules: the world and task that it will play, with ``continuous`` actions.
-        seed: of its choices.
-        greedy: trained agents take the most likely move instead of drawing.
-        device: of trained agents.
+        name: one of `NAMES`, or a folder that `train` wrote.
+        runner: world and task that the agent will play, with ``continuous`` actions.
+        seed: seed of the agent's draws.
+        greedy: whether a trained policy takes the most likely macro action instead of drawing.
+        device: device of a trained agent.
 
     Raises:
         ValueError: unknown name, or an agent that cannot play this task.
     """
-    moves = MacroActions(rules.actions.space, rules.task.can_stop)
-    size = moves.table.shape[1]
-    if os.path.isfile(Path(name) / EYE):
-        task = rules.task
+    macro_actions, task = MacroActions(runner.actions.space, runner.task.can_stop), runner.task
+    size = macro_actions.table.shape[1]
+    if os.path.isfile(Path(name) / WEIGHTS):
         if not isinstance(task, PointGoal):
             raise ValueError(f"agent={name!r} is a mapper and plays PointGoal only, not {task.name!r}")
-        eye = load_eye(Path(name) / EYE, rules.observation_space, device)
-        return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * task.rules.success_radius)
+        net = load_net(Path(name) / WEIGHTS, runner.observation_space, device)
+        return Mapper(net, macro_actions, runner.spec.fov[0], ARRIVAL * task.rules.success_radius)
     if name and os.path.isdir(name):
-        return PolicyAgent.load(name, rules.observation_space, moves, None if greedy else seed, device)
+        return PolicyAgent.load(name, runner.observation_space, macro_actions, None if greedy else seed, device)
     check_choice("agent (no folder either)", name, NAMES)
     if name == "random":
-        return RandomAgent(moves, seed)
+        return RandomAgent(macro_actions, seed)
     if name == "wanderer":
         return RandomForwardAgent(size, seed)
     if name == "planner":
-        return CrossEntropyPlanner(rules, moves, seed=seed)
-    task = rules.task
+        return CrossEntropyPlanner(runner, macro_actions, seed=seed)
     if name == "seeker" and isinstance(task, PointGoal):
-        return GoalFollower(rules.spec, size, ARRIVAL * task.rules.success_radius, seed)
+        return GoalFollower(runner.spec, size, ARRIVAL * task.rules.success_radius, seed)
     if name == "expert" and isinstance(task, Navigation) and task.dataset is not None:
-        return ShortestPathFollower(moves, task.dataset, ARRIVAL * task.rules.success_radius)
+        return ShortestPathFollower(macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
 
 
@@ -75,7 +74,7 @@ def train(
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:
-    """Train into folder ``out``; see `li_env.agents.ppo.train` and `li_env.agents.mapper.train`."""
+    """Train into folder ``out``. Arguments and errors as `li_env.agents.ppo.train` and `li_env.agents.mapper.train`."""
     if isinstance(config, PPOConfig):
         return train_ppo(config, out, dataset, world, device, on_update)
     return train_mapper(config, out, dataset, world, device, on_update)

@@ -1,4 +1,4 @@
-"""Episodes for training in rounds: play, learn from what was seen, play on."""
+"""Training in rounds: play whole episodes, learn from what was seen, play on."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from li_env.rollouts import Act, View, play_episodes
 
 
 class Rounds:
-    """Whole episodes of one world, one round after another.
+    """Whole episodes of one environment, one round after another.
 
-    Every episode of a training has a number of its own, so that no round repeats what an earlier one drew.
+    Every episode of a training has its own number, so that no round repeats the draws of an earlier round.
 
     Args:
-        rules: the world and its task; every episode draws its start.
-        worlds: most episodes that step together.
-        max_episode_steps: until an episode is cut.
-        seed: of the episodes and of the policy's draws.
+        runner: steps the episodes; every episode draws its start.
+        num_envs: most episodes that step together.
+        max_episode_steps: steps until an episode is cut.
+        seed: seed of the episodes and of the policy's draws.
 
     Attributes:
-        steps: made so far, over all episodes.
+        steps: environment steps so far, over all episodes.
     """
 
-    def __init__(self, rules: EpisodeRunner, worlds: int, max_episode_steps: int, seed: int) -> None:
-        self._rules, self._worlds, self._limit, self._seed = rules, worlds, max_episode_steps, seed
+    def __init__(self, runner: EpisodeRunner, num_envs: int, max_episode_steps: int, seed: int) -> None:
+        self._runner, self._num_envs, self._limit, self._seed = runner, num_envs, max_episode_steps, seed
         self._episodes, self.steps = 0, 0
 
     def play(self, act: Act, steps: int) -> None:
-        """Begin episodes until ``steps`` have been made in all rounds together, at least one, and end them all.
+        """Begin episodes until all rounds together have ``steps`` steps, at least one episode, and end them all.
 
-        So a round makes a few steps more than it was asked for, and no episode is cut because a round is over.
+        A round has a few steps more than it was asked for, because no episode is cut at the end of a round.
         """
 
         def counted(views: Sequence[View]) -> Any:
@@ -45,13 +45,13 @@ class Rounds:
                 yield {}
 
         for _ in play_episodes(
-            self._rules,
+            self._runner,
             counted,
             options(),
             max_steps=self._limit,
             seed=self._seed,
             agent_seed=self._seed,
-            batch=self._worlds,
+            batch=self._num_envs,
             numbers=count(self._episodes),
         ):
             self._episodes += 1

@@ -20,7 +20,7 @@ LOG = "log.jsonl"
 """File with one line per update."""
 
 SNAPSHOTS = "snapshots"
-"""Folder with the weights along the way."""
+"""Folder with the weights during the training."""
 
 _MOST_LOG = 2**28  # bytes of a log that is read
 

@@ -47,7 +47,7 @@ from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
 from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import FreeSpaceNet
-from li_env.agents.mapper.train import load_eye
+from li_env.agents.mapper.train import load_net
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.policy import PolicyAgent
 from li_env.agents.registry import make_agent, train
@@ -93,9 +93,9 @@ def run_job(job: Job) -> dict[str, Any]:
     game = load_world("freedoom_game", workers=job.workers)
     world = game if job.config.world == "freedoom_game" else load_world(job.config.world, device=job.device)
     train(job.config, job.folder, job.episodes["training"], world, job.device)
-    rules = {name: game_episodes(game, job.episodes[name]) for name in SETS}
-    final = {name: play(rule, trained(job, rule), job.count) for name, rule in rules.items()}
-    points = curve(job, rules["detour"], job.curve_count)
+    runners = {name: game_episodes(game, job.episodes[name]) for name in SETS}
+    final = {name: play(runner, trained(job, runner), job.count) for name, runner in runners.items()}
+    points = curve(job, runners["detour"], job.curve_count)
     game.close()  # type: ignore[attr-defined]
     log = [json.loads(line) for line in (Path(job.folder) / "log.jsonl").read_text().splitlines()]
     result = {"final": final, "curve": points, "log": log}
@@ -110,8 +110,8 @@ def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespac
     paths = {name: str(path) for name, path in files.items()}
     job = Job("mapper", arm, config, str(folder), paths, arguments.episodes, 0, arguments.device, 0)
     game = load_world("freedoom_game")
-    rules = {name: game_episodes(game, job.episodes[name]) for name in SETS}
-    final = {name: play(rule, trained(job, rule), job.count) for name, rule in rules.items()}
+    runners = {name: game_episodes(game, job.episodes[name]) for name in SETS}
+    final = {name: play(runner, trained(job, runner), job.count) for name, runner in runners.items()}
     return {"agent": job.agent, "arm": arm, "config": asdict(config), "final": final, "curve": [], "log": []}
 
 
@@ -199,43 +199,43 @@ def jobs(arguments: argparse.Namespace, folder: Path, files: dict[str, Path]) ->
     ]
 
 
-def play(rules: EpisodeRunner, agent: Agent, count: int) -> dict[str, Any]:
+def play(runner: EpisodeRunner, agent: Agent, count: int) -> dict[str, Any]:
     """Summary over the first ``count`` episodes."""
-    assert rules.task.dataset is not None  # type: ignore[attr-defined]
-    count = min(count, len(rules.task.dataset.episodes))  # type: ignore[attr-defined]
-    summary = summarise(evaluate(rules, agent, [{"episode": index} for index in range(count)], MAX_STEPS, batch=128))
+    assert runner.task.dataset is not None  # type: ignore[attr-defined]
+    count = min(count, len(runner.task.dataset.episodes))  # type: ignore[attr-defined]
+    summary = summarise(evaluate(runner, agent, [{"episode": index} for index in range(count)], MAX_STEPS, batch=128))
     return {"episodes": count, **{name: summary[name] for name in MEASURES}}
 
 
-def trained(job: Job, rules: EpisodeRunner, snapshot: Path | None = None) -> Agent:
+def trained(job: Job, runner: EpisodeRunner, snapshot: Path | None = None) -> Agent:
     """The agent of a job, or one of its snapshots."""
     if snapshot is None:
-        return make_agent(job.folder, rules, device=job.device)
-    moves = MacroActions(rules.actions.space, rules.task.can_stop)
+        return make_agent(job.folder, runner, device=job.device)
+    macro_actions = MacroActions(runner.actions.space, runner.task.can_stop)
     if job.agent == "ppo":
         return PolicyAgent.load(
-            job.folder, rules.observation_space, moves, 0, job.device, str(snapshot.relative_to(job.folder))
+            job.folder, runner.observation_space, macro_actions, 0, job.device, str(snapshot.relative_to(job.folder))
         )
-    eye = load_eye(snapshot, rules.observation_space, job.device)
-    return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
+    net = load_net(snapshot, runner.observation_space, job.device)
+    return Mapper(net, macro_actions, runner.spec.fov[0], ARRIVAL * runner.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
-def baseline(name: str, rules: EpisodeRunner) -> Agent:
-    """An agent that learned nothing; ``untrained`` is a mapper whose eye has never seen a frame."""
+def baseline(name: str, runner: EpisodeRunner) -> Agent:
+    """An agent that learned nothing; ``untrained`` is a mapper whose network has never seen a frame."""
     if name != "untrained":
-        return make_agent(name, rules)
+        return make_agent(name, runner)
     torch.manual_seed(0)
-    moves = MacroActions(rules.actions.space, rules.task.can_stop)
-    eye = FreeSpaceNet(rules.spec.frame_size).eval()
-    return Mapper(eye, moves, rules.spec.fov[0], ARRIVAL * rules.task.rules.success_radius)  # type: ignore[attr-defined]
+    macro_actions = MacroActions(runner.actions.space, runner.task.can_stop)
+    net = FreeSpaceNet(runner.spec.frame_size).eval()
+    return Mapper(net, macro_actions, runner.spec.fov[0], ARRIVAL * runner.task.rules.success_radius)  # type: ignore[attr-defined]
 
 
-def curve(job: Job, rules: EpisodeRunner, count: int) -> list[dict[str, float]]:
+def curve(job: Job, runner: EpisodeRunner, count: int) -> list[dict[str, float]]:
     """Success and SPL in the game after every snapshot."""
     points = []
     for path in sorted((Path(job.folder) / "snapshots").glob("*.safetensors")):
-        found = play(rules, trained(job, rules, path), count)
-        frames = int(path.stem) * rules.spec.step_frames
+        found = play(runner, trained(job, runner, path), count)
+        frames = int(path.stem) * runner.spec.step_frames
         points.append({"frames": frames, **{name: found[name]["mean"] for name in ("success", "spl", "soft_spl")}})
     return points
 
@@ -335,10 +335,10 @@ def main() -> None:
                 spl, spent = found["final"]["detour"]["spl"]["mean"], found["log"][-1]["seconds"]
                 say(f"{job.agent} in {job.arm}, seed {job.config.seed}: trained {spent:.0f} s, SPL {spl:.3f}")
         game = load_world("freedoom_game", workers=os.cpu_count() or 1)
-        rules = {name: game_episodes(game, str(files[name])) for name in SETS}
+        runners = {name: game_episodes(game, str(files[name])) for name in SETS}
         baselines = {
-            name: {agent: play(rule, baseline(agent, rule), arguments.episodes) for agent in BASELINES}
-            for name, rule in rules.items()
+            name: {agent: play(runner, baseline(agent, runner), arguments.episodes) for agent in BASELINES}
+            for name, runner in runners.items()
         }
         game.close()  # type: ignore[attr-defined]
     kinds = [(agent, arm) for agent in arguments.agents for arm in arguments.arms]

@@ -1,4 +1,4 @@
-"""The native vector environment as a Stable-Baselines3 ``VecEnv``: many worlds on one model under SB3's algorithms."""
+"""Adapter of the native vector environment to Stable-Baselines3: many episodes on one model under SB3's algorithms."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _FINAL = ("final_obs", "final_info")
 
 
 class SB3VecEnv(VecEnv):
-    """SB3's view of a `LightInteractionVectorEnv` in mode ``SAME_STEP``.
+    """Stable-Baselines3 ``VecEnv`` around a `LightInteractionVectorEnv` in mode ``SAME_STEP``.
 
-    Ended episodes are reset in the step that ends them, as SB3 expects: their last observation is
-    ``infos[i]["terminal_observation"]``, ``infos[i]["TimeLimit.truncated"]`` tells a cut from an end, and the rest of
-    ``infos[i]`` is the info of the ended episode, with what Gymnasium's wrappers around ``env`` said about it (such as
-    ``episode``); that of the new one is ``reset_infos[i]``. Image policies want one frame per step: build the
+    Ended episodes are reset in the step that ends them, as SB3 expects. ``infos[i]["terminal_observation"]`` is the
+    last observation of the ended episode. ``infos[i]["TimeLimit.truncated"]`` tells a cut from an end. The rest of
+    ``infos[i]`` is the info of the ended episode, and what Gymnasium's wrappers around ``env`` added to it (such as
+    ``episode``). ``reset_infos[i]`` is the info of the new episode. Image policies want one frame per step: build the
     environment with ``observation="frame"``.
 
-    Seeds (`seed`) and reset options (`set_options`, one dictionary per world or one for all) take effect at the next
-    `reset`, as in SB3's own vector environments.
+    Seeds (`seed`) and reset options (`set_options`, one dictionary per environment or one for all) take effect at the
+    next `reset`, as in SB3's own vector environments.
 
     Args:
-        env: the environment; observations on the host.
+        env: environment with observations on the host.
 
     Raises:
         ValueError: another kind of environment, another autoreset mode, or observations on a device.
@@ -53,12 +53,12 @@ class SB3VecEnv(VecEnv):
         self.metadata = {**env.metadata, **self.metadata}  # without render_fps videos would have 30 frames per second
 
     def reset(self) -> VecEnvObs:
-        """Start episodes in all worlds."""
-        observations, infos = self.env.reset(  # None goes on with a world's generator
+        """Start episodes in all environments."""
+        observations, infos = self.env.reset(  # None goes on with an environment's generator
             seed=list(self._seeds),  # type: ignore[arg-type]
             options={"each": [dict(options) for options in self._options]},
         )
-        self.reset_infos = [info_of(infos, world) for world in range(self.num_envs)]
+        self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
         return observations
@@ -68,47 +68,46 @@ class SB3VecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Make the step: (observations, rewards float32, dones, infos)."""
+        """Take the step and return (observations, rewards float32, dones, infos)."""
         observations, rewards, terminations, truncations, stacked = self.env.step(self._actions)
         dones = terminations | truncations
         infos = []
-        for world, done in enumerate(dones.tolist()):
-            info = info_of(stacked, world)
+        for index, done in enumerate(dones.tolist()):
+            info = info_of(stacked, index)
             if done:
-                # What the environment itself said is about the new episode, what wrappers added about the ended one.
-                ended = info_of(stacked["final_info"], world)
-                self.reset_infos[world] = {key: value for key, value in info.items() if key in ended}
+                # The environment's own keys describe the new episode, keys that wrappers added describe the ended one.
+                ended = info_of(stacked["final_info"], index)
+                self.reset_infos[index] = {key: value for key, value in info.items() if key in ended}
                 added = {key: value for key, value in info.items() if key not in ended and key not in _FINAL}
                 info = {**added, **ended}
-            info["TimeLimit.truncated"] = bool(truncations[world] and not terminations[world])
+            info["TimeLimit.truncated"] = bool(truncations[index] and not terminations[index])
             if done:
-                info["terminal_observation"] = stacked["final_obs"][world]
+                info["terminal_observation"] = stacked["final_obs"][index]
             infos.append(info)
         return observations, rewards.astype(np.float32), dones, infos
 
     def close(self) -> None:
-        """Close the environment."""
         self.env.close()
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """The last frame of every world, if the environment renders."""
+        """Return the last frame of every environment, or ``None`` where it does not render."""
         frames = self._inner.render()
         return [None] * self.num_envs if frames is None else frames
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """The attribute of the environment, once per world: worlds have none of their own."""
+        """Return an attribute of the vector environment, once per environment: single ones have none."""
         return [getattr(self._inner, attr_name) for _ in self._rows(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Not possible: worlds have no attributes of their own."""
+        """Refuse, because the environments share all attributes."""
         raise AttributeError(f"{attr_name!r} cannot be set: worlds share one environment; set it when building that")
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
-        """Not possible: worlds have no methods of their own."""
+        """Refuse, because the environments share all methods."""
         raise AttributeError(f"{method_name!r} cannot be called per world: call it on the vector environment, `.env`")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Never: there are no single environments to wrap."""
+        """Return ``False``: there are no single environments to wrap."""
         return [False for _ in self._rows(indices)]
 
     def _rows(self, indices: VecEnvIndices) -> Iterable[int]:

@@ -1,1 +1,1 @@
-"""Mapper: a network that sees free space, an occupancy grid, a planner."""
+"""Mapper: a free-space network, an occupancy grid, a planner."""

@@ -1,4 +1,4 @@
-"""Configuration of a mapper's training; knows no torch, so that a mistake is answered at once."""
+"""Configuration of a mapper's training; free of torch, so that a mistake is answered at once."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from li_env.validation import check_number
 
 @dataclass(frozen=True)
 class MapperConfig:
-    """How an eye is trained; the same keys in YAML, beside ``agent: mapper``.
+    """Settings of a mapper's training; the same keys in YAML, beside ``agent: mapper``.
 
     Attributes:
         task: ``pointgoal``.
-        world: by name.
+        world: name of the world.
         preset: acceleration preset, by name or as settings.
-        steps: environment steps in all, over all worlds, and a few more, because episodes are played to their end; a
-            step is one chunk of frames and shows the eye the frame before it.
-        worlds: that step together.
-        rounds: into which the steps are divided: after each the eye learns from all frames so far.
+        steps: environment steps in all, and a few more, because episodes are played to their end. A step is one chunk;
+            the network learns from the frame before it.
+        worlds: episodes that step together.
+        rounds: parts into which the steps are divided; after each the network learns from all frames so far.
         updates: gradient steps in all.
-        batch_size: of a gradient step.
-        learning_rate: the highest.
-        random: share of moves that are drawn; the others follow shortest ways.
-        max_episode_steps: until an episode is cut. Few: what a learned world invents out of sight of its start frame is
-            not what the map has there (freedoom: an eye that is right to 0.2 m in the game differs from the map by
-            0.2 m in the median after one step, by 0.4 after two and by 1.2 after four).
-        seed: of the eye, the episodes and the moves.
+        batch_size: frames of a gradient step.
+        learning_rate: highest learning rate.
+        random: share of macro actions that are drawn; the others follow shortest paths.
+        max_episode_steps: steps until an episode is cut. A small number, because a learned world invents what its start
+            frame does not show, and the map has something else there. In freedoom a network that is right to 0.2 m in
+            the game differs from the map by 0.2 m in the median after one step, by 0.4 m after two and 1.2 m after
+            four.
+        seed: seed of the network, the episodes and the draws.
     """
 
     task: str = "pointgoal"

@@ -1,7 +1,7 @@
-"""Train the eye of a `Mapper` in any world: walk around, look, and be told how far the ways were free.
+"""Mapper training in any world: the free-space network learns on frames labelled with clearances from the map.
 
-A trained mapper is a folder: ``agent.json``, ``eye.safetensors``, ``log.jsonl`` and ``snapshots/`` with the eye after
-every round.
+A trained mapper is a `RunFolder`: ``agent.json``, ``eye.safetensors``, ``log.jsonl``, and ``snapshots/`` with the
+network after every round.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from li_env.tasks.navigation import Navigation
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.worlds.registry import resolve_device
 
-EYE = "eye.safetensors"
-"""Name of the weights in a mapper's folder."""
+WEIGHTS = "eye.safetensors"
+"""File name of the network in a mapper's folder."""
 
-_FRAMES_TOGETHER = 512
+_MICRO_BATCH = 512  # frames whose error is computed in one call
 
 
 def train(
@@ -44,53 +44,55 @@ def train(
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:
-    """Train into folder ``out``. Nothing happens if that is done; an interrupted training, minutes long, begins anew.
+    """Train into folder ``out`` and return it; a finished training is left alone.
+
+    A training takes minutes, so that an interrupted one begins anew.
 
     Args:
-        config: as in `MapperConfig`.
-        out: made if needed.
-        dataset: of navigation episodes that name their maps; the world's own by default.
-        world: a loaded world instead of ``config.world`` by name.
-        device: of the world and of the eye: ``auto``, ``cpu`` or ``cuda``.
+        config: settings of the training.
+        out: folder, made if needed.
+        dataset: navigation episodes that name their maps; the world's own by default.
+        world: loaded world to use instead of loading ``config.world``.
+        device: device of the world and the network: ``auto``, ``cpu`` or ``cuda``.
         on_update: called with every line of the log.
 
     Raises:
-        ValueError: ``out`` holds an agent of another configuration, or episodes without maps.
+        ValueError: ``out`` holds an agent of another configuration, or the episodes name no maps.
     """
-    run = RunFolder(out, "mapper", config, (EYE,))
+    run = RunFolder(out, "mapper", config, (WEIGHTS,))
     if run.steps_done():
         return run.path
-    rules = open_episodes(
+    runner = open_episodes(
         config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device,
         task=config.task, dataset=dataset,
     )  # fmt: skip
     torch.manual_seed(config.seed)
     target = torch.device(resolve_device(device))
-    eye = FreeSpaceNet(rules.spec.frame_size).to(target)
-    learner = FreeSpaceTrainer(eye, config.updates, config.batch_size, config.learning_rate, config.seed)
-    walk = _Walk(rules, config)
-    run.begin(0, rules.spec.step_frames)
-    frames, ways = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
+    net = FreeSpaceNet(runner.spec.frame_size).to(target)
+    trainer = FreeSpaceTrainer(net, config.updates, config.batch_size, config.learning_rate, config.seed)
+    walk = _Walk(runner, config)
+    run.begin(0, runner.spec.step_frames)
+    frames, labels = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
     for index in range(config.rounds):
-        seen, told = walk.round(config.steps * (index + 1) // config.rounds)
-        frames, ways = _joined(frames, seen), _joined(ways, told)
-        error = _error(eye, frames[-len(seen) :], ways[-len(told) :])
-        turns = (index + 1) * config.updates // config.rounds - index * config.updates // config.rounds
-        loss = learner.fit(frames, ways, turns)
-        store_eye(eye, run.snapshot(len(frames)))
+        new_frames, new_labels = walk.round(config.steps * (index + 1) // config.rounds)
+        frames, labels = _joined(frames, new_frames), _joined(labels, new_labels)
+        error = _error(net, frames[-len(new_frames) :], labels[-len(new_labels) :])
+        updates = (index + 1) * config.updates // config.rounds - index * config.updates // config.rounds
+        loss = trainer.fit(frames, labels, updates)
+        store_net(net, run.snapshot(len(frames)))
         on_update(run.note(len(frames), {"loss": loss, "error": error}))
     with run.save(len(frames)) as folder:
-        store_eye(eye, folder / EYE)
+        store_net(net, folder / WEIGHTS)
     return run.path
 
 
-def store_eye(eye: FreeSpaceNet, path: Path) -> None:
-    """Write the weights as safetensors, complete or not at all."""
-    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in eye.state_dict().items()})
+def store_net(net: FreeSpaceNet, path: Path) -> None:
+    """Write a network as safetensors, whole or not at all."""
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
 
 
-def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> FreeSpaceNet:
-    """Load what `store_eye` wrote.
+def load_net(path: Path, observation_space: spaces.Space[Any], device: str) -> FreeSpaceNet:
+    """Load a network that `store_net` wrote.
 
     Raises:
         ValueError: no such file, weights of another frame size, or observations without a frame and a goal sensor.
@@ -100,41 +102,45 @@ def load_eye(path: Path, observation_space: spaces.Space[Any], device: str) -> F
     shape = observation_space["rgb"].shape
     if shape is None or len(shape) != 3:
         raise ValueError("mappers need task='pointgoal' and observation='frame'")
-    eye = FreeSpaceNet((shape[0], shape[1]))
-    wanted = {name: tuple(tensor.shape) for name, tensor in eye.state_dict().items()}
-    eye.load_state_dict(read_tensors(path, wanted, "this world"))
-    return eye.to(device).eval()
+    net = FreeSpaceNet((shape[0], shape[1]))
+    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    net.load_state_dict(read_tensors(path, wanted, "this world"))
+    return net.to(device).eval()
 
 
 class _Walk:
-    """Worlds in which a teacher walks, now and then at random, and says how far the ways are free."""
+    """Walk of a teacher, now and then at random, that collects frames and the clearances in the map."""
 
-    def __init__(self, rules: EpisodeRunner, config: MapperConfig) -> None:
-        task = rules.task
+    def __init__(self, runner: EpisodeRunner, config: MapperConfig) -> None:
+        task = runner.task
         if not isinstance(task, Navigation) or task.dataset is None:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
-        self._rules, self._dataset, self._random = rules, task.dataset, config.random
-        self._moves = MacroActions(rules.actions.space, task.can_stop)
-        self._teacher = ShortestPathFollower(self._moves, task.dataset, ARRIVAL * task.rules.success_radius)
-        self._rounds = Rounds(rules, config.worlds, config.max_episode_steps, config.seed)
-        self._angles = ray_angles(rules.spec.fov[0])
+        self._random = config.random
+        self._macro_actions = MacroActions(runner.actions.space, task.can_stop)
+        self._teacher = ShortestPathFollower(self._macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
+        self._rounds = Rounds(runner, config.worlds, config.max_episode_steps, config.seed)
+        self._angles = ray_angles(runner.spec.fov[0])
         self._frames: list[np.ndarray] = []
-        self._ways: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
 
     def round(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """(frames uint8 [n, 3, H, W], free ways [n, rays] in length units) of a round up to ``steps`` steps in all."""
-        self._frames, self._ways = [], []
+        """Walk until all rounds together have ``steps`` steps.
+
+        Returns:
+            (frames uint8 [n, 3, H, W], clearances [n, rays] in length units) of this round.
+        """
+        self._frames, self._labels = [], []
         self._rounds.play(self._act, steps)
-        return np.stack(self._frames), np.stack(self._ways).astype(np.float32)
+        return np.stack(self._frames), np.stack(self._labels).astype(np.float32)
 
     def _act(self, views: Sequence[View]) -> tuple[list[np.ndarray], None]:
-        choices = []
+        indices = []
         for view in views:
             self._frames.append(view.observation["rgb"].transpose(2, 0, 1))
-            self._ways.append(clearances(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
+            self._labels.append(clearances(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
             drawn = view.generator.random() < self._random
-            choices.append(int(view.generator.integers(STOP)) if drawn else self._teacher.choose(view))
-        return self._moves.actions(choices), None
+            indices.append(int(view.generator.integers(STOP)) if drawn else self._teacher.choose(view))
+        return self._macro_actions.actions(indices), None
 
 
 def _joined(before: torch.Tensor, new: np.ndarray) -> torch.Tensor:
@@ -143,8 +149,8 @@ def _joined(before: torch.Tensor, new: np.ndarray) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _error(eye: FreeSpaceNet, frames: torch.Tensor, ways: torch.Tensor) -> float:
-    """Mean error in length units, of an eye that has not learned from these frames."""
-    parts = zip(frames.split(_FRAMES_TOGETHER), ways.split(_FRAMES_TOGETHER), strict=True)
-    errors = [(eye(seen).clamp(0, 1) * REACH - told).abs().mean(1) for seen, told in parts]
+def _error(net: FreeSpaceNet, frames: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the mean error in length units on frames that the network has not learned from."""
+    parts = zip(frames.split(_MICRO_BATCH), labels.split(_MICRO_BATCH), strict=True)
+    errors = [(net(seen).clamp(0, 1) * REACH - wanted).abs().mean(1) for seen, wanted in parts]
     return float(torch.cat(errors).mean())

@@ -1,60 +1,77 @@
-"""A short memory in the observation: where the goal was, what the agent did in the last steps and whether it bumped.
+"""Action history in the observation: the last goal readings, macro actions and bumps.
 
-A policy that sees only the present frame walks into the same wall again and again. A few steps of goal readings, moves
-and bumps tell it that it is stuck and which way it was going round. Memories are arrays [steps, numbers], never changed
-in place.
+A policy that sees only the present frame walks into the same wall again and again. A few steps of history show that it
+is stuck, and on which side it was going round. Histories are float32 [steps, numbers] and never changed in place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from li_env.agents.macro_actions import MacroActions
+from li_env.rollouts import View
 
 STEPS = 8
-"""How far back it goes."""
-
-_BUMP = 3  # after the numbers for the goal: distance, sine and cosine of the bearing
-_MOVES = 4
-_FAR = 10.0  # length units that make a distance of 1
+"""Length of a history."""
 
 HISTORY = "history"
-"""Its name in the observation, float32 [numbers]; zeros where an episode has not lasted that long."""
+"""Key of the flattened history in the observation, float32 [numbers]; zeros before the start of the episode."""
+
+_BUMP = 3  # column of the bump; the goal stands before it: distance, sine and cosine of the bearing
+_ACTIONS = 4  # first column of the macro action, one-hot
+_FAR = 10.0  # length units that make a distance of 1
 
 
-def no_memory(moves: MacroActions) -> np.ndarray:
-    """At the start of an episode."""
-    return np.zeros((STEPS, _MOVES + len(moves.table)), np.float32)
+def empty_history(macro_actions: MacroActions) -> np.ndarray:
+    """Return the history at the start of an episode."""
+    return np.zeros((STEPS, _ACTIONS + len(macro_actions.table)), np.float32)
 
 
-def recall(memory: np.ndarray, blocked: float) -> np.ndarray:
-    """The memory, once it is known which share of the last way walls refused (``info["blocked"]``)."""
-    recalled = memory.copy()
-    recalled[-1, _BUMP] = blocked
-    return recalled
+def add_bump(history: np.ndarray, blocked: float) -> np.ndarray:
+    """Return the history with the share of the last step that walls refused (``info["blocked"]``)."""
+    added = history.copy()
+    added[-1, _BUMP] = blocked
+    return added
 
 
-def remember(memory: np.ndarray, observation: dict[str, Any], choice: int) -> np.ndarray:
-    """After making move ``choice`` at ``observation``; ``memory`` as `recall` gave it there."""
-    row = np.zeros((1, memory.shape[1]), np.float32)
+def add_action(history: np.ndarray, observation: Mapping[str, Any], index: int) -> np.ndarray:
+    """Return the history after a macro action.
+
+    Args:
+        history: history before the macro action, with the bump of the step before (`add_bump`).
+        observation: Dict observation that the agent chose from.
+        index: index of the macro action.
+    """
+    row = np.zeros((1, history.shape[1]), np.float32)
     if "pointgoal" in observation:
         distance, bearing = observation["pointgoal"]
         row[0, :_BUMP] = distance / _FAR, np.sin(bearing), np.cos(bearing)
-    row[0, _MOVES + choice] = 1.0
-    return np.concatenate([memory[1:], row])
+    row[0, _ACTIONS + index] = 1.0
+    return np.concatenate([history[1:], row])
 
 
-def history_space(moves: MacroActions) -> spaces.Box:
-    """Of the observation's part."""
-    return spaces.Box(-np.inf, np.inf, (no_memory(moves).size,), np.float32)
+def history_of(view: View, macro_actions: MacroActions) -> np.ndarray:
+    """Return the history of a view whose agent state is a history."""
+    return empty_history(macro_actions) if view.memory is None else add_bump(view.memory, view.info["blocked"])
 
 
-def mirrored_history(history: np.ndarray, moves: MacroActions) -> np.ndarray:
-    """Histories [n, numbers] with left and right exchanged."""
+def with_history(observation: Any, history: np.ndarray) -> dict[str, Any]:
+    """Return a Dict observation with its history."""
+    return {**observation, HISTORY: history.ravel()}
+
+
+def history_space(macro_actions: MacroActions) -> spaces.Box:
+    """Return the space of `HISTORY`."""
+    return spaces.Box(-np.inf, np.inf, (empty_history(macro_actions).size,), np.float32)
+
+
+def mirrored_history(history: np.ndarray, macro_actions: MacroActions) -> np.ndarray:
+    """Return flattened histories [n, numbers] with left and right exchanged."""
     rows = history.reshape(len(history), STEPS, -1).copy()
     rows[..., 1] *= -1
-    rows[..., _MOVES:] = rows[..., _MOVES + moves.mirrored()]
+    rows[..., _ACTIONS:] = rows[..., _ACTIONS + macro_actions.mirrored()]
     return rows.reshape(history.shape)

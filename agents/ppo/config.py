@@ -1,4 +1,4 @@
-"""Configurations of PPO and of the imitation before it; knows no torch, so that a mistake is answered at once."""
+"""Configurations of PPO and of the imitation before it; free of torch, so that a mistake is answered at once."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from li_env.errors import check_choice
 from li_env.validation import check_number
 
 TASKS = ("pointgoal", "imagegoal")
-"""What can be trained: tasks with a goal sensor."""
+"""Tasks that can be trained: those with a goal sensor."""
 
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """How an agent is trained; the same keys in YAML.
+    """Settings of a training with PPO; the same keys in YAML.
 
     Attributes:
         task: ``pointgoal`` or ``imagegoal``.
-        world: by name.
+        world: name of the world.
         preset: acceleration preset, by name or as settings.
-        steps: environment steps in all, over all worlds; a step is one chunk of frames.
-        cloning_steps: the first of them, in which the agent imitates shortest ways (`li_env.agents.ppo.dagger`)
-            instead of learning from reward; needs a dataset that names its maps.
-        worlds: that step together.
-        horizon: steps per world between two updates.
-        batch_size: of a gradient step.
-        epochs: over the steps of an update.
-        learning_rate: at the start; falls linearly to 0.
-        gamma, gae_lambda, clip_range, entropy: of PPO.
-        max_episode_steps: until an episode is cut.
-        snapshots: how often the policy is stored along the way.
-        seed: of the policy and the episodes.
+        steps: environment steps in all; a step is one chunk of frames.
+        cloning_steps: first steps, in which the agent imitates shortest paths (`li_env.agents.ppo.dagger`) instead of
+            learning from reward; needs a dataset that names its maps.
+        worlds: environments that step together.
+        horizon: steps per environment between two updates.
+        batch_size: steps of a gradient step.
+        epochs: passes over the steps of an update.
+        learning_rate: learning rate at the start; it falls linearly to 0.
+        gamma: discount per step.
+        gae_lambda: trade-off between bias and variance of the advantages.
+        clip_range: range to which PPO clips the ratio of probabilities.
+        entropy: weight of the entropy bonus.
+        max_episode_steps: steps until an episode is cut.
+        snapshots: number of times that the policy is stored along the training.
+        seed: seed of the policy and the episodes.
     """
 
     task: str = "pointgoal"
@@ -67,17 +70,17 @@ class PPOConfig:
 
 @dataclass(frozen=True)
 class CloningConfig:
-    """How long and how.
+    """Settings of the imitation.
 
     Attributes:
-        steps: environment steps in all, over all worlds; a little more, because episodes are played to their end.
-        worlds: that step together.
-        horizon: a round begins new episodes until this many steps per world have been made.
-        epochs: over all answers so far, in every round.
-        batch_size: of a gradient step.
-        learning_rate: of AdamW.
-        max_episode_steps: until an episode is cut.
-        seed: of episodes and draws.
+        steps: environment steps in all, and a few more, because episodes are played to their end.
+        worlds: episodes that step together.
+        horizon: steps per environment until a round begins no more episodes.
+        epochs: passes over all labels so far, in every round.
+        batch_size: labels of a gradient step.
+        learning_rate: learning rate of AdamW.
+        max_episode_steps: steps until an episode is cut.
+        seed: seed of episodes and draws.
     """
 
     steps: int

@@ -1,4 +1,4 @@
-"""A policy network as an agent: build it, store it, load it, let it act."""
+"""Policy network as an agent: build it, store it, load it, let it act."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 
 from li_env.agents.base import DrawingAgent
 from li_env.agents.macro_actions import MacroActions
-from li_env.agents.micro_batches import by_blocks
-from li_env.agents.ppo.action_history import HISTORY, history_space, no_memory, recall, remember
+from li_env.agents.micro_batches import in_micro_batches
+from li_env.agents.ppo.action_history import HISTORY, add_action, history_of, history_space, with_history
 from li_env.agents.ppo.networks import GoalFeatures
 from li_env.rollouts import View
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import shown
 
 POLICY = "policy.safetensors"
-"""Name of the weights in an agent's folder."""
+"""File name of the weights in an agent's folder."""
 
 
 def policy_arguments() -> dict[str, Any]:
-    """Of the policy network."""
+    """Return the arguments of the policy network, as SB3 takes them."""
     return {"features_extractor_class": GoalFeatures, "net_arch": [128], "activation_fn": torch.nn.ReLU}
 
 
 class PolicyAgent(DrawingAgent):
-    """A trained policy that acts.
+    """Trained policy that acts.
 
     Args:
-        policy: over frames and sensors, with the moves as actions.
-        moves: of the action space.
-        seed: of the draws; ``None`` takes the most likely move instead of drawing.
+        policy: network over frames and sensors, with macro actions as actions.
+        macro_actions: macro actions of the action space.
+        seed: seed of the draws; ``None`` takes the most likely macro action instead of drawing.
     """
 
-    def __init__(self, policy: ActorCriticPolicy, moves: MacroActions, seed: int | None = 0) -> None:
+    def __init__(self, policy: ActorCriticPolicy, macro_actions: MacroActions, seed: int | None = 0) -> None:
         super().__init__(seed or 0)
-        self.policy, self._moves, self._greedy = policy, moves, seed is None
+        self.policy, self._macro_actions, self._greedy = policy, macro_actions, seed is None
 
     @classmethod
     def load(
         cls,
         folder: str | Path,
         observation_space: spaces.Space[Any],
-        moves: MacroActions,
+        macro_actions: MacroActions,
         seed: int | None = 0,
         device: str = "cpu",
-        weights: str = "policy.safetensors",
+        weights: str = POLICY,
     ) -> PolicyAgent:
-        """Load what `train` left in ``folder``; ``weights`` may name a snapshot.
+        """Load an agent from the folder of a training; ``weights`` may name a snapshot.
 
         Raises:
             ValueError: no such file, or weights of another task or network.
@@ -64,44 +64,41 @@ class PolicyAgent(DrawingAgent):
             raise ValueError(
                 f"agent={shown(str(folder))} has no {weights}; allowed: a folder that li-env train agent made"
             )
-        policy = build_policy(observation_space, moves)
+        policy = build_policy(observation_space, macro_actions)
         load_policy(policy, path)
-        return cls(policy.to(device).eval(), moves, seed)
+        return cls(policy.to(device).eval(), macro_actions, seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """See `li_env.agents.base.Agent`; the memory is that of `li_env.agents.ppo.action_history`."""
-        choices = self.choose(views)
-        remembered = [
-            remember(self.memory(view), view.observation, choice)  # type: ignore[arg-type]
-            for view, choice in zip(views, choices.tolist(), strict=True)
+        """Answer every view; the agent state is a history of `li_env.agents.ppo.action_history`."""
+        indices = self.choose(views)
+        histories = [
+            add_action(history_of(view, self._macro_actions), view.observation, index)  # type: ignore[arg-type]
+            for view, index in zip(views, indices.tolist(), strict=True)
         ]
-        return self._moves.actions(choices), remembered
-
-    def memory(self, view: View) -> np.ndarray:
-        """What is remembered of an episode."""
-        return no_memory(self._moves) if view.memory is None else recall(view.memory, view.info["blocked"])
+        return self._macro_actions.actions(indices), histories
 
     def choose(self, views: Sequence[View]) -> np.ndarray:
-        """Indices [n] of the moves to make."""
-        batch = stack_observations([{**view.observation, HISTORY: self.memory(view).ravel()} for view in views])
+        """Return the indices [n] of the macro actions to take."""
+        seen = [with_history(view.observation, history_of(view, self._macro_actions)) for view in views]
         with torch.inference_mode():
-            tensors, _ = self.policy.obs_to_tensor(batch)
+            tensors, _ = self.policy.obs_to_tensor(stack_observations(seen))
             assert isinstance(tensors, dict)
-            chances = by_blocks(self._chances, tensors)["chances"].double().cpu().numpy()
+            found = in_micro_batches(self._probabilities, tensors)
+        probabilities = found["probabilities"].double().cpu().numpy()
         if self._greedy:
-            return chances.argmax(1)
+            return probabilities.argmax(1)
         draws = np.array([[view.generator.random()] for view in views])
-        return np.minimum((draws >= np.cumsum(chances, 1)).sum(1), chances.shape[1] - 1)
+        return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1)
 
-    def _chances(self, observations: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Probability [n, moves] of every move."""
+    def _probabilities(self, observations: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the probabilities [n, macro actions]."""
         chosen = self.policy.get_distribution(observations).distribution
         assert isinstance(chosen, torch.distributions.Categorical)
-        return {"chances": chosen.probs}
+        return {"probabilities": chosen.probs}
 
 
-def build_policy(observation_space: spaces.Space[Any], moves: MacroActions) -> MultiInputActorCriticPolicy:
-    """A policy as `train` makes it, untrained, for observations as the environment gives them.
+def build_policy(observation_space: spaces.Space[Any], macro_actions: MacroActions) -> MultiInputActorCriticPolicy:
+    """Build an untrained policy as a training makes it, for observations as the environment gives them.
 
     Raises:
         ValueError: observations without a goal sensor or with several frames.
@@ -113,26 +110,26 @@ def build_policy(observation_space: spaces.Space[Any], moves: MacroActions) -> M
             name: VecTransposeImage.transpose_space(space)
             if isinstance(space, spaces.Box) and is_image_space(space)
             else space
-            for name, space in {**observation_space.spaces, HISTORY: history_space(moves)}.items()
+            for name, space in {**observation_space.spaces, HISTORY: history_space(macro_actions)}.items()
         }
     )
-    return MultiInputActorCriticPolicy(turned, moves.space, lambda _: 0.0, **policy_arguments())
+    return MultiInputActorCriticPolicy(turned, macro_actions.space, lambda _: 0.0, **policy_arguments())
 
 
 def stack_observations(observations: Sequence[Any]) -> dict[str, np.ndarray]:
-    """A batch of Dict observations, frames channels first."""
+    """Stack Dict observations to a batch, frames channels first."""
     batch = {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
     return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in batch.items()}
 
 
 def store_policy(policy: torch.nn.Module, path: Path) -> None:
-    """Write the weights as safetensors, complete or not at all."""
-    # the actor and the critic share their eyes: equal tensors are written once each
+    """Write the weights as safetensors, whole or not at all."""
+    # The actor and the critic share the feature extractor: clones, because safetensors refuses shared storage.
     write_tensors(path, {name: tensor.detach().cpu().clone() for name, tensor in policy.state_dict().items()})
 
 
 def load_policy(policy: torch.nn.Module, path: Path) -> None:
-    """Fill a policy from what `store_policy` wrote.
+    """Fill a policy with weights that `store_policy` wrote.
 
     Raises:
         ValueError: a damaged file, or weights of another task or network.

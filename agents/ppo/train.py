@@ -1,7 +1,7 @@
-"""PPO (Stable-Baselines3) on pixels and the goal sensor, in any world: train, go on, store, act.
+"""PPO training (Stable-Baselines3) on frames and the goal sensor, in any world; an interrupted training can be resumed.
 
-A trained agent is a folder: ``agent.json`` (how it was trained and how far), ``policy.safetensors``, ``optimizer.pt``
-(tensors only), ``log.jsonl``, and ``snapshots/`` with the policy along the way.
+A trained agent is a `RunFolder`: ``agent.json``, ``policy.safetensors``, ``optimizer.pt`` (tensors only),
+``log.jsonl``, and ``snapshots/`` with the policy along the training.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from li_env.validation import shortened, shown_path
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.common.checkpoints import check_memory
 
-_RARELY = -3.0  # logit of stop before any training: about one step in 160
-_CHANGE = 0.03  # of the policy in one update, which ends when it is reached: a cloned policy has an untrained critic
+_STOP_LOGIT = -3.0  # before any training, so that the agent stops in about one step of 160
+_TARGET_KL = 0.03  # divergence at which an update ends: a cloned policy has an untrained critic
 
 OPTIMIZER = "optimizer.pt"
-"""Name of the optimiser's state in the folder."""
+"""File name of the optimiser's state in an agent's folder."""
 
 WATCHED = ("success", "spl", "soft_spl")
 """Measures of ended episodes that the log shows."""
@@ -59,20 +59,21 @@ def train(
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:
-    """Train into folder ``out``, or go on where a training there was interrupted.
+    """Train into folder ``out`` and return it, or resume an interrupted training there.
 
-    A resumed training has the weights, the optimiser and the step count; its worlds begin new episodes.
+    A resumed training has the weights, the optimiser and the step count; its environments begin new episodes.
 
     Args:
-        config: as in `PPOConfig`.
-        out: made if needed.
-        dataset: of navigation episodes; the world's own by default.
-        world: a loaded world instead of ``config.world`` by name.
-        device: of the world and of the policy: ``auto``, ``cpu`` or ``cuda``.
+        config: settings of the training.
+        out: folder, made if needed.
+        dataset: navigation episodes; the world's own by default.
+        world: loaded world to use instead of loading ``config.world``.
+        device: device of the world and the policy: ``auto``, ``cpu`` or ``cuda``.
         on_update: called with every line of the log.
 
     Raises:
-        ValueError: ``out`` holds an agent of another configuration, or what the environment says.
+        ValueError: ``out`` holds an agent of another configuration, the episodes name no maps to imitate in, or the
+            environment refuses an argument.
     """
     run = RunFolder(out, "ppo", config, (POLICY, OPTIMIZER))
     done = run.steps_done(may_change=("steps", "snapshots"))
@@ -88,12 +89,11 @@ def train(
         task=config.task,
         dataset=dataset,
     )
-    if config.cloning_steps and not done:
-        _taught(config, inner)
+    macro_actions = MacroActions(inner.single_action_space, inner.episodes.task.can_stop)
+    teacher = _teacher(config, inner, macro_actions) if config.cloning_steps and not done else None
     check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
     run.begin(done, inner.world.spec.step_frames)
-    moves = MacroActions(inner.single_action_space, inner.episodes.task.can_stop)
-    venv: VecEnv = VecMonitor(MacroActionVecEnv(SB3VecEnv(inner), moves), info_keywords=WATCHED)
+    venv: VecEnv = VecMonitor(MacroActionVecEnv(SB3VecEnv(inner), macro_actions), info_keywords=WATCHED)
     model = PPO(
         MultiInputActorCriticPolicy,
         venv,
@@ -105,44 +105,48 @@ def train(
         gae_lambda=config.gae_lambda,
         clip_range=config.clip_range,
         ent_coef=config.entropy,
-        target_kl=_CHANGE,
+        target_kl=_TARGET_KL,
         policy_kwargs=policy_arguments(),
         tensorboard_log=str(run.path / "tensorboard") if find_spec("tensorboard") else None,
-        # Another seed for what follows an interruption: the same episodes again would be learned twice.
+        # Another seed after an interruption, so that no episode is learned twice.
         seed=config.seed + done,
         device=device,
     )
     policy = model.policy
-    keeper = _Keeper(config, run, on_update)
+    recorder = _Recorder(config, run, on_update)
     if done:
-        load_policy(model.policy, run.path / POLICY)
-        _load_optimizer(model.policy.optimizer, run.path / OPTIMIZER, model.device)
+        load_policy(policy, run.path / POLICY)
+        _load_optimizer(policy.optimizer, run.path / OPTIMIZER, model.device)
         model.num_timesteps = done
-    elif moves.table.shape[0] > STOP:
+    elif macro_actions.table.shape[0] > STOP:
         # An agent that stops by chance never learns where walking leads.
         with torch.no_grad():
-            policy.action_net.get_parameter("bias")[STOP] = _RARELY
+            policy.action_net.get_parameter("bias")[STOP] = _STOP_LOGIT
     try:
-        if not done and config.cloning_steps:
-            model.num_timesteps = _imitate(config, policy, moves, inner, keeper)
+        if teacher is not None:
+            model.num_timesteps = _imitate(config, policy, macro_actions, inner, teacher, recorder)
             _save(run, policy, model.num_timesteps)
         if model.num_timesteps < config.steps:
-            model.learn(config.steps - model.num_timesteps, keeper, reset_num_timesteps=not model.num_timesteps)
+            model.learn(config.steps - model.num_timesteps, recorder, reset_num_timesteps=not model.num_timesteps)
     finally:
         venv.close()
     return run.path
 
 
-def _taught(config: PPOConfig, env: LightInteractionVectorEnv) -> tuple[EpisodeDataset, float]:
-    """Episodes on known maps and the radius of success."""
+def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: MacroActions) -> ShortestPathFollower:
+    """Make the teacher of the imitation.
+
+    Raises:
+        ValueError: the episodes name no maps.
+    """
     task = env.episodes.task
     if not isinstance(task, Navigation) or task.dataset is None:
         raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
-    return task.dataset, task.rules.success_radius
+    return ShortestPathFollower(macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
 
 
 def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:
-    """Memory of the observations between two updates."""
+    """Return the bytes of RAM that the observations between two updates take."""
     space = env.single_observation_space
     parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
     size = sum(prod(part.shape or ()) * (part.dtype or np.dtype(np.float32)).itemsize for part in parts)
@@ -152,18 +156,18 @@ def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:
 def _imitate(
     config: PPOConfig,
     policy: ActorCriticPolicy,
-    moves: MacroActions,
+    macro_actions: MacroActions,
     env: LightInteractionVectorEnv,
-    keeper: _Keeper,
+    teacher: ShortestPathFollower,
+    recorder: _Recorder,
 ) -> int:
-    """Clone the expert; returns the steps it took."""
-    dataset, radius = _taught(config, env)
+    """Clone the teacher and return the environment steps that this took."""
     steps = 0
 
-    def told(entry: dict[str, Any]) -> None:
+    def note(entry: dict[str, Any]) -> None:
         nonlocal steps
         steps = int(entry.pop("steps"))
-        keeper.note(steps, policy, entry)
+        recorder.note(steps, policy, entry)
 
     settings = CloningConfig(
         config.cloning_steps,
@@ -172,13 +176,12 @@ def _imitate(
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
     )
-    teacher = ShortestPathFollower(moves, dataset, ARRIVAL * radius)
-    clone(policy, moves, env.episodes, teacher, settings, told)
+    clone(policy, macro_actions, env.episodes, teacher, settings, note)
     return steps
 
 
-class _Keeper(BaseCallback):
-    """Writes the log after every update, snapshots now and then, and what a resumed training needs."""
+class _Recorder(BaseCallback):
+    """Callback that writes the log and the agent after every update, and snapshots now and then."""
 
     def __init__(self, config: PPOConfig, run: RunFolder, on_update: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
@@ -200,7 +203,7 @@ class _Keeper(BaseCallback):
         self._next = max(self._next, self.num_timesteps)
 
     def _on_rollout_end(self) -> None:
-        # The policy is that of the update before, which is what made the episodes in the log.
+        # The policy is still the one that made these episodes: SB3 updates it after this call.
         recent = list(self.model.ep_info_buffer or [])
         means = {name: float(np.mean([info[key] for info in recent])) for key, name in _SHOWN.items() if recent}
         self.note(self.num_timesteps, self.model.policy, {"episodes": len(recent), **means})
@@ -212,7 +215,7 @@ class _Keeper(BaseCallback):
 
 
 def _save(run: RunFolder, policy: BasePolicy, steps: int) -> None:
-    """Store what acting and going on need."""
+    """Store the policy and the optimiser's state."""
     stored = io.BytesIO()  # the library's own error about a full disk says nothing
     torch.save(policy.optimizer.state_dict(), stored)
     with run.save(steps) as folder:
@@ -221,7 +224,11 @@ def _save(run: RunFolder, policy: BasePolicy, steps: int) -> None:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, device: torch.device) -> None:
-    """Fill the optimiser from a file; whatever is wrong with that becomes a ``ValueError`` that names it."""
+    """Fill the optimiser from a file.
+
+    Raises:
+        ValueError: no such file, or a damaged one; names it.
+    """
     if not path.is_file():
         raise ValueError(f"{shown_path(path)} is not a file; allowed: what li-env train agent left there")
     try:

@@ -1,1 +1,1 @@
-"""Agents that learn nothing: heuristics, the shortest path, planning by sampling."""
+"""Agents that learn nothing: heuristics, the shortest path, planning by trial."""

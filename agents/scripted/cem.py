@@ -1,7 +1,7 @@
-"""Planning by trying: the cross-entropy method over forks of the world itself.
+"""Planning by trial: the cross-entropy method over forks of the environment itself.
 
-Rubinstein and Kroese 2004 with one independent categorical distribution over moves per step of the plan. Forks are free
-(an episode is a value), so that all candidate plans of all episodes are one batch of the world.
+Rubinstein and Kroese 2004, with one independent categorical distribution over macro actions per step of the plan. Forks
+are free (an episode is a value), so that all candidate plans of all episodes are one batch of the world.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from li_env.episodes import EpisodeRunner
 from li_env.rollouts import View
 from li_env.state import EpisodeState
 
+_UNIFORM = 0.1  # share of the uniform distribution in the next round: no macro action dies out
+
 
 class CrossEntropyPlanner(DrawingAgent):
-    """Plans a few steps ahead for the task's reward, makes the first move, and plans again.
+    """Agent that plans a few steps for the task's reward, takes the first macro action, and plans again.
 
-    The plan of the step before, moved on by one, is where the next search begins.
+    The next search begins with the plan of the step before, moved on by one step.
 
     Args:
-        rules: the world and task in which the episodes run; the planner forks there.
-        moves: to choose from.
+        runner: steps the episodes and the planner's forks.
+        macro_actions: choices per step of a plan.
         horizon: steps of a plan.
         candidates: plans tried per round.
         elites: best plans of a round, from which the next round draws.
-        rounds: of drawing and trying.
-        seed: of the drawing.
+        rounds: rounds of drawing and trying.
+        seed: seed of the draws.
 
     Raises:
         ValueError: a number below 1, or more elites than candidates.
@@ -38,8 +40,8 @@ class CrossEntropyPlanner(DrawingAgent):
 
     def __init__(
         self,
-        rules: EpisodeRunner,
-        moves: MacroActions,
+        runner: EpisodeRunner,
+        macro_actions: MacroActions,
         horizon: int = 3,
         candidates: int = 16,
         elites: int = 4,
@@ -52,49 +54,51 @@ class CrossEntropyPlanner(DrawingAgent):
         if elites > candidates:
             raise ValueError(f"elites={elites} is not allowed; use at most candidates={candidates}")
         super().__init__(seed)
-        self._rules, self._moves = rules, moves
+        self._runner, self._macro_actions = runner, macro_actions
         self._horizon, self._candidates, self._elites, self._rounds = horizon, candidates, elites, rounds
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """The memory is the distribution [horizon, moves] over the rest of the plan."""
-        count = len(self._moves.table)
+        """Answer every view; the agent state is the probabilities [horizon, macro actions] of the rest of the plan."""
+        count = len(self._macro_actions.table)
         uniform = np.full((self._horizon, count), 1.0 / count)
-        chances = np.stack([uniform if view.memory is None else view.memory for view in views])
+        probabilities = np.stack([uniform if view.memory is None else view.memory for view in views])
         best, record = np.zeros(len(views), dtype=int), np.full(len(views), -np.inf)
         for _ in range(self._rounds):
-            plans = self._draw(views, chances)
+            plans = self._draw(views, probabilities)
             returns = self._try([view.moment for view in views], plans)
             order = np.argsort(-returns, axis=1, kind="stable")[:, : self._elites]
-            chosen = np.take_along_axis(plans, order[..., None], axis=1)
+            elites = np.take_along_axis(plans, order[..., None], axis=1)
             better = returns.max(1) > record
-            best, record = np.where(better, chosen[:, 0, 0], best), np.maximum(record, returns.max(1))
-            shares = (chosen[..., None] == np.arange(count)).mean(1)
-            chances = 0.9 * shares + 0.1 / count
-        following = np.concatenate([chances[:, 1:], np.repeat(uniform[None, :1], len(views), axis=0)], axis=1)
-        return self._moves.actions(best), list(following)
+            best, record = np.where(better, elites[:, 0, 0], best), np.maximum(record, returns.max(1))
+            shares = (elites[..., None] == np.arange(count)).mean(1)
+            probabilities = (1 - _UNIFORM) * shares + _UNIFORM / count
+        following = np.concatenate([probabilities[:, 1:], np.repeat(uniform[None, :1], len(views), axis=0)], axis=1)
+        return self._macro_actions.actions(best), list(following)
 
-    def _draw(self, views: Sequence[View], chances: np.ndarray) -> np.ndarray:
-        """Plans [views, candidates, horizon] from [views, horizon, moves], each drawn from the view's generator."""
-        ladder = np.cumsum(chances, axis=-1)[:, None]
+    def _draw(self, views: Sequence[View], probabilities: np.ndarray) -> np.ndarray:
+        """Draw plans [views, candidates, horizon] from [views, horizon, macro actions] with each view's generator."""
+        ladder = np.cumsum(probabilities, axis=-1)[:, None]
         shape = (self._candidates, self._horizon, 1)
         draws = np.stack([view.generator.random(shape) for view in views])
-        return np.minimum((draws >= ladder).sum(-1), chances.shape[-1] - 1)
+        return np.minimum((draws >= ladder).sum(-1), probabilities.shape[-1] - 1)
 
-    def _try(self, moments: Sequence[EpisodeState], plans: np.ndarray) -> np.ndarray:
-        """Return [views, candidates] of every plan."""
+    def _try(self, states: Sequence[EpisodeState], plans: np.ndarray) -> np.ndarray:
+        """Return the return [views, candidates] of every plan."""
         views, candidates, horizon = plans.shape
-        forks = [moment for moment in moments for _ in range(candidates)]
+        forks = [state for state in states for _ in range(candidates)]
         returns = np.zeros(views * candidates)
         flat = plans.reshape(-1, horizon)
         going = np.arange(len(forks))
         for step in range(horizon):
-            after = self._rules.step([forks[index] for index in going], self._moves.actions(flat[going, step]))
-            for index, moment in zip(going.tolist(), after, strict=True):
-                forks[index] = moment
-                returns[index] += self._rules.reward(moment)
-            going = np.array(
-                [i for i in going if not (self._rules.terminated(forks[i]) or self._rules.truncated(forks[i]))], int
-            )
+            actions = self._macro_actions.actions(flat[going, step])
+            after = self._runner.step([forks[index] for index in going], actions)
+            for index, state in zip(going.tolist(), after, strict=True):
+                forks[index] = state
+                returns[index] += self._runner.reward(state)
+            going = np.array([index for index in going if not self._is_over(forks[index])], int)
             if not len(going):
                 break
         return returns.reshape(views, candidates)
+
+    def _is_over(self, state: EpisodeState) -> bool:
+        return self._runner.terminated(state) or self._runner.truncated(state)

@@ -1,4 +1,4 @@
-"""Agents that learn nothing: at random, wandering, and walking straight to the goal until something is in the way."""
+"""Heuristic agents: at random, mostly forward, straight to the goal until a wall blocks."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ from li_env.rollouts import View
 
 
 class RandomAgent(DrawingAgent):
-    """Any move with equal chance, ``stop`` included.
+    """Agent that takes any macro action with equal probability, ``stop`` included.
 
     Args:
-        moves: to choose from.
-        seed: of the choices.
+        macro_actions: choices.
+        seed: seed of the draws.
     """
 
-    def __init__(self, moves: MacroActions, seed: int = 0) -> None:
+    def __init__(self, macro_actions: MacroActions, seed: int = 0) -> None:
         super().__init__(seed)
-        self._moves = moves
+        self._macro_actions = macro_actions
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """See `li_env.agents.base.Agent`."""
-        choices = [int(view.generator.integers(len(self._moves.table))) for view in views]
-        return self._moves.actions(choices), [None] * len(views)
+        indices = [int(view.generator.integers(len(self._macro_actions.table))) for view in views]
+        return self._macro_actions.actions(indices), [None] * len(views)
 
 
 class RandomForwardAgent(DrawingAgent):
-    """Walks on, turns away from walls and now and then for no reason: a scripted explorer.
+    """Scripted explorer that walks on, and turns at walls and at random.
 
     Args:
-        size: numbers of a continuous action (the last ones, beyond forward, right and yaw, stay 0).
-        seed: of the choices.
+        size: numbers of a continuous action; those beyond forward, right and yaw stay 0.
+        seed: seed of the draws.
     """
 
     def __init__(self, size: int, seed: int = 0) -> None:
@@ -46,7 +45,7 @@ class RandomForwardAgent(DrawingAgent):
         self._size = size
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """The memory is the side to which it turns until the way is free."""
+        """Answer every view; the agent state is the side to which the agent turns until it can walk on."""
         actions, sides = [], []
         for view in views:
             action, side = np.zeros(self._size, np.float32), view.memory
@@ -63,20 +62,22 @@ class RandomForwardAgent(DrawingAgent):
 
 @dataclass(frozen=True)
 class _Detour:
-    """Steps still to walk past something in the way, on which side."""
+    """Detour around an obstacle: the side to turn to, and the steps still to walk."""
 
     side: float
     steps: int
 
 
 class GoalFollower(DrawingAgent):
-    """Turns to the goal and walks; after a bump it turns aside, walks a little and tries again. PointGoal only.
+    """PointGoal agent that turns to the goal and walks.
+
+    After a bump it turns aside, walks two steps and tries again.
 
     Args:
-        spec: of the world: how far a step goes.
+        spec: constants of the world; they say how far a step goes.
         size: numbers of a continuous action, the last one ``stop``.
-        arrival: stops within this distance of the goal, in length units.
-        seed: of the sides it takes.
+        arrival: distance to the goal, in length units, below which the agent stops.
+        seed: seed of the sides that the agent turns to.
     """
 
     def __init__(self, spec: WorldSpec, size: int, arrival: float, seed: int = 0) -> None:
@@ -84,9 +85,9 @@ class GoalFollower(DrawingAgent):
         self._spec, self._size, self._arrival = spec, size, arrival
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """The memory is the detour it is on."""
+        """Answer every view; the agent state is the current detour."""
         answers = [self._answer(view) for view in views]
-        return [action for action, _ in answers], [memory for _, memory in answers]
+        return [action for action, _ in answers], [detour for _, detour in answers]
 
     def _answer(self, view: View) -> tuple[np.ndarray, _Detour | None]:
         assert isinstance(view.observation, dict)

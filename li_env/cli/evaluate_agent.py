@@ -27,9 +27,9 @@ class Arguments:
     preset: str = "off"
     """Acceleration preset: name, YAML file or {key: value, ...}."""
     seed: int = 0
-    """Of noise and choices."""
+    """Seed of noise and choices."""
     greedy: bool = False
-    """Trained agents take the most likely move instead of drawing."""
+    """Trained agents take the most likely macro action instead of drawing."""
     batch: int = 64
     """Most episodes that step together; changes nothing but the speed."""
     device: str = "auto"
@@ -60,19 +60,19 @@ def run(arguments: Arguments) -> None:
     if arguments.out is not None:
         check_file("out", arguments.out)
     device = resolve_device(arguments.device)
-    rules = open_episodes(
+    runner = open_episodes(
         arguments.world, arguments.preset, ACTION_SPACE, "frame", device, task=arguments.task, dataset=arguments.dataset
     )
-    agent = make_agent(arguments.agent, rules, arguments.seed, arguments.greedy, device)
+    agent = make_agent(arguments.agent, runner, arguments.seed, arguments.greedy, device)
     count = arguments.episodes
     options: list[dict[str, Any]] = [{}] * count
-    if isinstance(rules.task, Navigation) and rules.task.dataset is not None:
-        count = min(count, len(rules.task.dataset.episodes))
+    if isinstance(runner.task, Navigation) and runner.task.dataset is not None:
+        count = min(count, len(runner.task.dataset.episodes))
         options = [{"episode": index} for index in range(count)]
     with bars_while_it_lasts() as bars:
         task = bars.add_task("episodes", total=count)
         rows = evaluate(
-            rules,
+            runner,
             agent,
             options,
             arguments.max_steps,

@@ -17,10 +17,10 @@ from tests.analytic_world import AnalyticWorld
 ROOT = Path(__file__).parents[2]
 
 
-def tables(rules, agent, count, steps) -> list[list[dict[str, float]]]:
+def tables(runner, agent, count, steps) -> list[list[dict[str, float]]]:
     options = [{"episode": index} for index in range(count)]
-    found = [evaluate(rules, agent, options, steps, batch=batch) for batch in (1, 4, 16)]
-    return [*found, evaluate(rules, agent, options[::-1], steps, batch=3)[::-1]]
+    found = [evaluate(runner, agent, options, steps, batch=batch) for batch in (1, 4, 16)]
+    return [*found, evaluate(runner, agent, options[::-1], steps, batch=3)[::-1]]
 
 
 @pytest.mark.parametrize("name", ["random", "wanderer", "seeker", "planner"])
@@ -44,9 +44,9 @@ def test_the_size_of_the_batch_changes_nothing_for_a_policy(room, tmp_path, gree
 @pytest.mark.parametrize("name", ["random", "wanderer", "expert", str(ROOT / "benchmarks" / "mapper")])
 def test_the_size_of_the_batch_changes_nothing_in_the_game(name):
     pytest.importorskip("vizdoom")
-    rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal")
-    first, *others = tables(rules, make_agent(name, rules, seed=3), 12, 8)
-    rules.world.close()
+    runner = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal")
+    first, *others = tables(runner, make_agent(name, runner, seed=3), 12, 8)
+    runner.world.close()
     assert all(rows == first for rows in others)
     assert len({row["return"] for row in first}) > 1
 
@@ -64,7 +64,7 @@ class _Forward:
         return [np.array([1, 0, 0, 0], np.float32) for _ in views], [None] * len(views)
 
 
-def test_memories_stay_with_their_episode(room):
+def test_agent_states_stay_with_their_episode(room):
     seen = []
 
     class Counter(_Forward):

@@ -10,20 +10,20 @@ from tests.analytic_world import SPEC
 
 
 @pytest.mark.parametrize("can_stop", [False, True])
-def test_every_move_is_an_action_and_only_stop_stops(can_stop):
+def test_every_macro_action_is_an_action_and_only_stop_stops(can_stop):
     mapper = ActionMapper("continuous", SPEC.motion, can_stop)
-    moves = MacroActions(mapper.space, can_stop)
-    assert moves.space == spaces.Discrete(len(MACRO_ACTIONS) + can_stop)
-    motions = [mapper.to_motion(action) for action in moves.actions(range(len(moves.table)))]
+    macro_actions = MacroActions(mapper.space, can_stop)
+    assert macro_actions.space == spaces.Discrete(len(MACRO_ACTIONS) + can_stop)
+    motions = [mapper.to_motion(action) for action in macro_actions.actions(range(len(macro_actions.table)))]
     assert [motion is None for motion in motions] == [index == STOP for index in range(len(motions))]
     assert len({str(motion) for motion in motions}) == len(motions)
 
 
 def test_the_mirror_exchanges_left_and_right():
-    moves = MacroActions(ActionMapper("continuous", SPEC.motion, True).space, True)
-    mirrored = moves.mirrored()
+    macro_actions = MacroActions(ActionMapper("continuous", SPEC.motion, True).space, True)
+    mirrored = macro_actions.mirrored()
     np.testing.assert_array_equal(mirrored[mirrored], np.arange(9))
-    np.testing.assert_allclose(moves.table[mirrored], moves.table * [1, 1, -1, 1])
+    np.testing.assert_allclose(macro_actions.table[mirrored], macro_actions.table * [1, 1, -1, 1])
 
 
 def test_another_action_space_is_refused():

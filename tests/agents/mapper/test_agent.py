@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from li_env.agents.config import read_config
-from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions, move_towards
+from li_env.agents.macro_actions import MACRO_ACTIONS, MacroActions, macro_action_towards
 from li_env.agents.mapper.agent import Mapper
 from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, ray_angles
-from li_env.agents.mapper.train import EYE
+from li_env.agents.mapper.train import WEIGHTS
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.registry import make_agent, train
 from li_env.agents.scripted.shortest_path import clearances
@@ -23,14 +23,14 @@ from li_env.tasks import EpisodeDataset, NavigationRules
 CONFIG = MapperConfig(world="freedoom_game", steps=32, worlds=4, rounds=2, updates=4, batch_size=8)
 
 
-class Seer(FreeSpaceNet):
-    """An eye that knows the map: what a mapper makes of perfect sight."""
+class MapNet(FreeSpaceNet):
+    """Network that knows the map: a mapper with perfect clearances."""
 
     def __init__(self, dataset: EpisodeDataset) -> None:
         super().__init__((96, 128))
         self.dataset, self.views = dataset, []
 
-    def look(self, frames: np.ndarray) -> torch.Tensor:
+    def predict(self, frames: np.ndarray) -> torch.Tensor:
         assert len(frames) == len(self.views)
         maps = [self.dataset.episodes[view.info["episode_index"]].map_seed for view in self.views]
         pairs = zip(maps, self.views, strict=True)
@@ -58,28 +58,26 @@ def trained(blocked, tmp_path_factory):
     return folder, entries
 
 
-def test_a_mapper_that_sees_well_gets_round_walls(blocked):
-    rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=blocked)
-    eye, count = Seer(blocked), len(blocked.episodes)
-    agent = Mapper(eye, MacroActions(rules.actions.space, True), 90.0, 1.2)
-    moments = rules.start([np.random.default_rng(k) for k in range(count)], [{"episode": k} for k in range(count)])
+def test_a_mapper_with_perfect_clearances_gets_round_walls(blocked):
+    runner = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=blocked)
+    net, count = MapNet(blocked), len(blocked.episodes)
+    agent = Mapper(net, MacroActions(runner.actions.space, True), 90.0, 1.2)
+    states = runner.start([np.random.default_rng(k) for k in range(count)], [{"episode": k} for k in range(count)])
     memories, going = [None] * count, list(range(count))
     for _ in range(32):
-        eye.views = [
-            View(rules.observation(moments[k]), rules.info(moments[k]), moments[k], memories[k]) for k in going
-        ]
-        actions, kept = agent.act(eye.views)
-        for k, now, memory in zip(going, rules.step([moments[k] for k in going], actions), kept, strict=True):
-            moments[k], memories[k] = now, memory
-        going = [k for k in going if not rules.terminated(moments[k])]
+        net.views = [View(runner.observation(states[k]), runner.info(states[k]), states[k], memories[k]) for k in going]
+        actions, kept = agent.act(net.views)
+        for k, state, memory in zip(going, runner.step([states[k] for k in going], actions), kept, strict=True):
+            states[k], memories[k] = state, memory
+        going = [k for k in going if not runner.terminated(states[k])]
         if not going:
             break
-    success = np.mean([rules.info(now)["success"] for now in moments])
-    rules.world.close()
+    success = np.mean([runner.info(state)["success"] for state in states])
+    runner.world.close()
     assert success >= 0.75
 
 
-def test_a_training_leaves_an_eye_a_log_and_snapshots(trained):
+def test_a_training_leaves_a_network_a_log_and_snapshots(trained):
     folder, entries = trained
     assert entries == [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     steps = [entry["steps"] for entry in entries]
@@ -94,9 +92,9 @@ def test_a_training_leaves_an_eye_a_log_and_snapshots(trained):
 
 def test_a_complete_training_is_not_repeated_and_another_one_refused(trained, blocked):
     folder, _ = trained
-    before = (folder / EYE).stat().st_mtime_ns
+    before = (folder / WEIGHTS).stat().st_mtime_ns
     train(CONFIG, folder, blocked, device="cpu", on_update=lambda entry: pytest.fail("trained again"))
-    assert (folder / EYE).stat().st_mtime_ns == before
+    assert (folder / WEIGHTS).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="holds an agent with another worlds, seed; use another folder"):
         train(replace(CONFIG, seed=1, worlds=2), folder, blocked, device="cpu")
     with pytest.raises(ValueError, match="holds another kind of agent, mapper; use another folder"):
@@ -105,26 +103,26 @@ def test_a_complete_training_is_not_repeated_and_another_one_refused(trained, bl
 
 def test_the_folder_is_an_agent(trained, blocked):
     folder, _ = trained
-    rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=blocked)
-    agent = make_agent(str(folder), rules)
-    (now,) = rules.start([np.random.default_rng(0)], [{"episode": 0}])
-    view = View(rules.observation(now), rules.info(now), now)
-    (first,), (memory,) = agent.act([view])
-    (second,), _ = make_agent(str(folder), rules).act([view])
+    runner = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal", dataset=blocked)
+    agent = make_agent(str(folder), runner)
+    (start,) = runner.start([np.random.default_rng(0)], [{"episode": 0}])
+    view = View(runner.observation(start), runner.info(start), start)
+    (first,), (state,) = agent.act([view])
+    (second,), _ = make_agent(str(folder), runner).act([view])
     np.testing.assert_array_equal(first, second)
-    assert first in rules.actions.space
-    assert (memory.belief != 0).any()
-    rules.world.close()
+    assert first in runner.actions.space
+    assert (state.occupancy != 0).any()
+    runner.world.close()
 
 
 def test_mappers_play_pointgoal_with_single_frames(trained, blocked):
     folder, _ = trained
-    rules = open_episodes("freedoom_game", "off", "continuous", "frame", task="imagegoal", dataset=blocked)
+    runner = open_episodes("freedoom_game", "off", "continuous", "frame", task="imagegoal", dataset=blocked)
     with pytest.raises(ValueError, match="is a mapper and plays PointGoal only"):
-        make_agent(str(folder), rules)
-    rules = open_episodes("freedoom_game", "off", "continuous", "chunk", task="pointgoal", dataset=blocked)
+        make_agent(str(folder), runner)
+    runner = open_episodes("freedoom_game", "off", "continuous", "chunk", task="pointgoal", dataset=blocked)
     with pytest.raises(ValueError, match="observation='frame'"):
-        make_agent(str(folder), rules)
+        make_agent(str(folder), runner)
 
 
 def test_without_maps_there_is_nothing_to_learn_from(tmp_path, room):
@@ -133,7 +131,7 @@ def test_without_maps_there_is_nothing_to_learn_from(tmp_path, room):
 
 
 @pytest.mark.parametrize(
-    ("turn", "way", "name"),
+    ("turn", "clearance", "name"),
     [
         (0, 3, "forward"),
         (5, 1, "half_forward"),
@@ -143,8 +141,8 @@ def test_without_maps_there_is_nothing_to_learn_from(tmp_path, room):
         (-150, 3, "turn_left"),
     ],
 )
-def test_moves_towards_a_direction(turn, way, name):
-    assert list(MACRO_ACTIONS)[move_towards(turn, way)] == name
+def test_macro_actions_towards_a_direction(turn, clearance, name):
+    assert list(MACRO_ACTIONS)[macro_action_towards(turn, clearance)] == name
 
 
 def test_configurations_are_read_by_kind(tmp_path):

@@ -17,36 +17,36 @@ def test_angles_spread_over_the_picture_not_over_the_circle():
 def painted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames with a dark wall whose height in each column tells how near it is, and how near that is."""
     rng = np.random.default_rng(seed)
-    ways = rng.uniform(0.5, REACH, (count, RAYS))
+    clearances = rng.uniform(0.5, REACH, (count, RAYS))
     rows = np.abs(np.arange(96) - 47.5)[None, :, None]
-    height = 48 / (1 + np.repeat(ways, 128 // RAYS, axis=1))[:, None]
+    height = 48 / (1 + np.repeat(clearances, 128 // RAYS, axis=1))[:, None]
     frames = np.where(rows < height, 40, 200).astype(np.uint8)
-    return np.repeat(frames[..., None], 3, axis=-1), ways.astype(np.float32)
+    return np.repeat(frames[..., None], 3, axis=-1), clearances.astype(np.float32)
 
 
-def test_an_eye_learns_how_far_the_ways_are_free():
+def test_a_network_learns_clearances():
     torch.manual_seed(0)
-    eye = FreeSpaceNet((96, 128))
-    seen, ways = painted(256, 0)
-    trainer = FreeSpaceTrainer(eye, 150, 32, 3e-3, 0)
-    frames, told = torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(ways)
-    first = trainer.fit(frames, told, 10)
-    assert trainer.fit(frames, told, 140) < 0.7 * first
+    net = FreeSpaceNet((96, 128))
+    seen, clearances = painted(256, 0)
+    trainer = FreeSpaceTrainer(net, 150, 32, 3e-3, 0)
+    frames, labels = torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(clearances)
+    first = trainer.fit(frames, labels, 10)
+    assert trainer.fit(frames, labels, 140) < 0.7 * first
     others, truth = painted(64, 1)
-    found = eye.look(others)
+    found = net.predict(others)
     assert found.shape == (64, RAYS)
     assert float((found - torch.from_numpy(truth)).abs().mean()) < 1.0
     assert 0 <= float(found.min()) <= float(found.max()) <= REACH
 
 
-def test_the_same_seed_gives_the_same_eye():
+def test_the_same_seed_gives_the_same_network():
     def trained() -> torch.Tensor:
         torch.manual_seed(3)
-        eye = FreeSpaceNet((96, 128))
-        seen, ways = painted(8, 0)
-        trainer = FreeSpaceTrainer(eye, 3, 4, 1e-3, 3)
-        trainer.fit(torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(ways), 3)
-        return torch.cat([part.detach().ravel() for part in eye.parameters()])
+        net = FreeSpaceNet((96, 128))
+        seen, clearances = painted(8, 0)
+        trainer = FreeSpaceTrainer(net, 3, 4, 1e-3, 3)
+        trainer.fit(torch.from_numpy(seen).permute(0, 3, 1, 2), torch.from_numpy(clearances), 3)
+        return torch.cat([part.detach().ravel() for part in net.parameters()])
 
     assert torch.equal(trained(), trained())
 

@@ -5,9 +5,9 @@ import torch
 
 from li_env.agents.base import Label
 from li_env.agents.macro_actions import MACRO_ACTIONS
-from li_env.agents.ppo.action_history import mirrored_history, no_memory, remember
+from li_env.agents.ppo.action_history import add_action, empty_history, mirrored_history
 from li_env.agents.ppo.config import CloningConfig
-from li_env.agents.ppo.dagger import _mirror, clone
+from li_env.agents.ppo.dagger import _mirrored, clone
 from li_env.agents.ppo.policy import build_policy
 
 
@@ -26,29 +26,31 @@ class Compass:
         return 1
 
 
-def test_the_learner_comes_to_agree_with_its_teacher(room, moves):
+def test_the_learner_comes_to_agree_with_its_teacher(room, macro_actions):
     torch.manual_seed(0)
-    policy = build_policy(room.observation_space, moves)
+    policy = build_policy(room.observation_space, macro_actions)
     rounds = []
     config = CloningConfig(steps=8 * 16 * 4, worlds=8, horizon=16, epochs=8, batch_size=32, learning_rate=1e-3)
-    clone(policy, moves, room, Compass(), config, rounds.append)
+    clone(policy, macro_actions, room, Compass(), config, rounds.append)
     steps = [entry["steps"] for entry in rounds]
     assert all(0 <= made - asked < 8 * 32 for made, asked in zip(steps, (128, 256, 384, 512), strict=True))
     assert rounds[-1]["loss"] < 0.7 * rounds[0]["loss"]
     assert rounds[-1]["agreement"] > 0.45 > rounds[0]["agreement"] + 0.2
 
 
-def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(moves):
-    rng = np.random.default_rng(0)
-    frames, places = rng.integers(0, 255, (2, 3, 4, 6), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
-    history = rng.normal(size=(2, no_memory(moves).size)).astype(np.float32)
-    batch = {"rgb": frames, "pointgoal": places, "history": history}
-    once, twice = _mirror(batch, moves), _mirror(_mirror(batch, moves), moves)
+def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(macro_actions):
+    rng, names = np.random.default_rng(0), list(MACRO_ACTIONS)
+    frames, goals = rng.integers(0, 255, (2, 3, 4, 6), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
+    history = rng.normal(size=(2, empty_history(macro_actions).size)).astype(np.float32)
+    batch = {"rgb": frames, "pointgoal": goals, "history": history}
+    once, twice = _mirrored(batch, macro_actions), _mirrored(_mirrored(batch, macro_actions), macro_actions)
     for name, array in batch.items():
         np.testing.assert_array_equal(twice[name], array)
         assert not np.array_equal(once[name], array)
         assert once[name].dtype == array.dtype
-    np.testing.assert_array_equal(once["pointgoal"][:, 0], places[:, 0])
-    left = remember(no_memory(moves), {"pointgoal": np.array([3.0, -0.5])}, list(MACRO_ACTIONS).index("turn_left"))
-    right = remember(no_memory(moves), {"pointgoal": np.array([3.0, 0.5])}, list(MACRO_ACTIONS).index("turn_right"))
-    np.testing.assert_allclose(mirrored_history(left.reshape(1, -1), moves)[0], right.ravel())
+    np.testing.assert_array_equal(once["pointgoal"][:, 0], goals[:, 0])
+    left, right = (
+        add_action(empty_history(macro_actions), {"pointgoal": np.array([3.0, bearing])}, index)
+        for bearing, index in ((-0.5, names.index("turn_left")), (0.5, names.index("turn_right")))
+    )
+    np.testing.assert_allclose(mirrored_history(left.reshape(1, -1), macro_actions)[0], right.ravel())

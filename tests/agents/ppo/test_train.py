@@ -9,7 +9,7 @@ import torch
 
 from li_env.agents.config import read_config
 from li_env.agents.macro_actions import MacroActions
-from li_env.agents.ppo.action_history import no_memory, recall, remember
+from li_env.agents.ppo.action_history import add_action, add_bump, empty_history
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import PolicyAgent
@@ -51,27 +51,27 @@ def test_a_training_leaves_an_agent_its_log_and_snapshots(trained):
 
 def test_the_agent_acts_as_the_policy_that_was_trained(trained):
     folder, _ = trained
-    rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="pointgoal")
-    moves = MacroActions(rules.actions.space, True)
-    moments = rules.start([np.random.default_rng(k) for k in range(3)], [{}] * 3)
+    runner = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="pointgoal")
+    macro_actions = MacroActions(runner.actions.space, True)
+    states = runner.start([np.random.default_rng(k) for k in range(3)], [{}] * 3)
 
     def views() -> list[View]:
         generators = [np.random.default_rng([5, k]) for k in range(3)]
         return [
-            View(rules.observation(now), rules.info(now), now, generator=generator)
-            for now, generator in zip(moments, generators, strict=True)
+            View(runner.observation(state), runner.info(state), state, generator=generator)
+            for state, generator in zip(states, generators, strict=True)
         ]
 
-    agents = [PolicyAgent.load(folder, rules.observation_space, moves, seed) for seed in (0, 0, None)]
+    agents = [PolicyAgent.load(folder, runner.observation_space, macro_actions, seed) for seed in (0, 0, None)]
     first, second, greedy = (agent.act(views())[0] for agent in agents)
     np.testing.assert_array_equal(first, second)
-    assert all(action in rules.actions.space for action in [*first, *greedy])
+    assert all(action in runner.actions.space for action in [*first, *greedy])
     for agent, together in ((agents[0], first), (agents[2], greedy)):
         np.testing.assert_array_equal([agent.act([view])[0][0] for view in views()], together)
 
 
 def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):
-    """The memory in the vector environment and the one that `PolicyAgent` hands around are the same numbers."""
+    """Compare the history in the vector environment with the one of `PolicyAgent`."""
     inner = LightInteractionVectorEnv(
         2,
         max_episode_steps=3,
@@ -81,23 +81,23 @@ def test_what_ppo_sees_is_what_the_agent_sees_later(tmp_path):
         observation="frame",
         task="pointgoal",
     )
-    moves = MacroActions(inner.single_action_space, True)
-    venv = MacroActionVecEnv(SB3VecEnv(inner), moves)
+    macro_actions = MacroActions(inner.single_action_space, True)
+    venv = MacroActionVecEnv(SB3VecEnv(inner), macro_actions)
     venv.seed(0)
     shown = venv.reset()
-    memories, bumps = [no_memory(moves)] * 2, []
+    histories, bumps = [empty_history(macro_actions)] * 2, []
     for step, choices in enumerate(([0, 4], [0, 1], [0, 2], [0, 0])):
-        before = [{"pointgoal": shown["pointgoal"][world]} for world in range(2)]
+        before = [{"pointgoal": shown["pointgoal"][env]} for env in range(2)]
         shown, _, dones, infos = venv.step(np.array(choices))
-        made = [remember(*triple) for triple in zip(memories, before, choices, strict=True)]
-        memories = [recall(memory, info["blocked"]) for memory, info in zip(made, infos, strict=True)]
+        made = [add_action(*triple) for triple in zip(histories, before, choices, strict=True)]
+        histories = [add_bump(history, info["blocked"]) for history, info in zip(made, infos, strict=True)]
         bumps += [info["blocked"] for info in infos]
         assert dones.all() == (step == 2)
         if step == 2:
-            for world in range(2):
-                np.testing.assert_array_equal(infos[world]["terminal_observation"]["history"], memories[world].ravel())
-            memories = [no_memory(moves)] * 2
-        np.testing.assert_array_equal(shown["history"], [memory.ravel() for memory in memories])
+            for env in range(2):
+                np.testing.assert_array_equal(infos[env]["terminal_observation"]["history"], histories[env].ravel())
+            histories = [empty_history(macro_actions)] * 2
+        np.testing.assert_array_equal(shown["history"], [history.ravel() for history in histories])
     assert max(bumps) > 0.3
 
 

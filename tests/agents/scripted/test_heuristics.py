@@ -16,27 +16,27 @@ def success(room, agent) -> float:
     return summarise(evaluate(room, agent, OPTIONS, max_steps=12))["success"]["mean"]
 
 
-def test_the_seeker_arrives_in_an_open_room_and_chance_does_not(room, moves):
+def test_the_seeker_arrives_in_an_open_room_and_chance_does_not(room, macro_actions):
     assert success(room, GoalFollower(room.spec, 4, arrival=0.6)) > 0.95
-    assert success(room, RandomAgent(moves)) < 0.3
+    assert success(room, RandomAgent(macro_actions)) < 0.3
 
 
 def test_the_seeker_gives_way_after_a_bump(room):
     seeker = GoalFollower(room.spec, 4, arrival=0.6)
-    (moment,) = room.start([np.random.default_rng(0)], [{"start": 0, "goal": [0.0, 9.0]}])  # behind the wall
-    actions, memory = [], None
+    (state,) = room.start([np.random.default_rng(0)], [{"start": 0, "goal": [0.0, 9.0]}])  # behind the wall
+    actions, detour = [], None
     for _ in range(6):
-        (action,), (memory,) = seeker.act([View(room.observation(moment), room.info(moment), moment, memory)])
+        (action,), (detour,) = seeker.act([View(room.observation(state), room.info(state), state, detour)])
         actions.append(action)
-        (moment,) = room.step([moment], [action])
+        (state,) = room.step([state], [action])
     assert any(abs(action[2]) == 1 and action[0] == 0 for action in actions)
-    assert room.task.metrics(moment.task)["collisions"] > 0
+    assert room.task.metrics(state.task)["collisions"] > 0
 
 
 def test_the_wanderer_sees_more_than_one_that_stands_still():
-    rules = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame")
-    (row,) = evaluate(rules, RandomForwardAgent(3), [{}], max_steps=10)
-    (still,) = evaluate(rules, _Still(), [{}], max_steps=10)
+    runner = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame")
+    (row,) = evaluate(runner, RandomForwardAgent(3), [{}], max_steps=10)
+    (still,) = evaluate(runner, _Still(), [{}], max_steps=10)
     assert row["return"] > 1 > still["return"] == 0
     assert row["seen_area"] > still["seen_area"]
 

@@ -1,4 +1,4 @@
-"""What the expert does, and that nobody is at the goal sooner than the shortest path allows.
+"""The shortest-path follower; nobody reaches the goal sooner than the shortest path allows.
 
 ``LI_ENV_EXPERT_MAPS=150`` plays on as many maps as you like (12 episodes each).
 """
@@ -41,7 +41,7 @@ def test_it_goes_around_what_a_straight_line_runs_into():
 
 @pytest.mark.parametrize(("nearest", "farthest", "detour"), [(8.0, 20.0, 1.3), (4.0, 12.0, 1.0)])
 def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
-    """What was walked and what is left add up to the distance at the start, or the distance was no shortest path."""
+    """Walked and remaining distance add up to the distance at the start, or that distance was no shortest path."""
     pytest.importorskip("vizdoom")
     from li_env.tasks.build_episodes import build_episodes
 
@@ -59,21 +59,21 @@ def test_nobody_walks_less_than_the_shortest_path(nearest, farthest, detour):
     assert min(ratios) >= 0.99
 
 
-def test_an_episode_without_a_map_is_refused(room, moves):
-    (moment,) = room.start([np.random.default_rng(0)], [{"episode": 1}])
-    expert = ShortestPathFollower(moves, room.task.dataset, 0.5)
+def test_an_episode_without_a_map_is_refused(room, macro_actions):
+    (state,) = room.start([np.random.default_rng(0)], [{"episode": 1}])
+    expert = ShortestPathFollower(macro_actions, room.task.dataset, 0.5)
     with pytest.raises(ValueError, match="episode 1 names no map; allowed: episodes with a map_seed"):
-        expert.choose(View(room.observation(moment), room.info(moment), moment))
+        expert.choose(View(room.observation(state), room.info(state), state))
 
 
-def test_rays_tell_the_free_way_from_left_to_right(room, moves):
+def test_labels_hold_the_clearances_from_left_to_right(room, macro_actions):
 
     space = known_map(3).space
     x, y = space.sample(np.random.default_rng(1))
     here = (-y / 32, x / 32, 20.0)  # yaw 20 degrees is Doom's angle -20
     data = EpisodeDataset((EpisodeRecord(0, here, (here[0], here[1], 0.0), map_seed=3),), {})
     view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 0.0}, None)
-    rays = ShortestPathFollower(moves, data, 0.5).label(view).rays
+    rays = ShortestPathFollower(macro_actions, data, 0.5).label(view).clearances
     assert rays.shape == (9,)
     for ray, turn in zip(rays, range(-40, 41, 10), strict=True):
         expected = space.clear_lengths((x, y), np.radians([-20.0 - turn]), 192.0)[0] / 192
@@ -81,7 +81,7 @@ def test_rays_tell_the_free_way_from_left_to_right(room, moves):
     assert rays.min() < rays.max()
 
 
-def test_against_a_wall_it_does_not_lean_on_it(moves):
+def test_against_a_wall_it_does_not_lean_on_it(macro_actions):
     rng, walls, space = np.random.default_rng(0), known_walls(3), known_map(3).space
     which = np.zeros(1, dtype=int)
     for _ in range(20):
@@ -94,6 +94,6 @@ def test_against_a_wall_it_does_not_lean_on_it(moves):
         here = (-place[0, 1] / 32, place[0, 0] / 32, -angle)
         data = EpisodeDataset((EpisodeRecord(0, here, (-goal[1] / 32, goal[0] / 32, 0.0), map_seed=3),), {})
         view = View({}, {"episode_index": 0, "pose": pose_at(here), "distance_to_goal": 9.0}, None)
-        assert list(MACRO_ACTIONS)[ShortestPathFollower(moves, data, 0.5).choose(view)].startswith(
+        assert list(MACRO_ACTIONS)[ShortestPathFollower(macro_actions, data, 0.5).choose(view)].startswith(
             ("turn", "half_turn")
         )
