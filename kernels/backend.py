@@ -1,4 +1,4 @@
-"""Which implementation runs: Triton on a GPU that can take it, otherwise torch, said once in the log."""
+"""Choice of the implementation: Triton on a GPU that supports it, otherwise torch, logged once per device."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _log = logging.getLogger(__name__)
 
 
 def uses_triton(device: torch.device) -> bool:
-    """Whether kernels on tensors of ``device`` run through Triton; the reason why not is logged once per device."""
+    """Return whether kernels on tensors of ``device`` run through Triton; log the reason why not once per device."""
     return _uses_triton(device.type, device.index)
 
 
 @lru_cache(maxsize=32)
-def _uses_triton(kind: str, index: int | None) -> bool:
-    device = torch.device(kind, index) if index is not None else torch.device(kind)
+def _uses_triton(device_type: str, index: int | None) -> bool:
+    device = torch.device(device_type, index) if index is not None else torch.device(device_type)
     reason = None
-    if kind != "cuda":
+    if device_type != "cuda":
         reason = "not a CUDA device"
     elif not _has_triton():
         reason = "triton is not installed"

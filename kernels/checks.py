@@ -1,4 +1,4 @@
-"""Checks of tensors that several kernels share; all of them look at shapes only, never at values."""
+"""Checks of tensors that several kernels share; they look at shapes only, never at values."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 def check_rows(name: str, x: torch.Tensor) -> None:
     """Raise ValueError unless ``x`` is [B, H, S, D] in a supported type with contiguous rows.
 
-    Heads and worlds may be views into a larger buffer (a K/V buffer that is filled in place), tokens may not: the
-    kernels read tiles of adjacent rows.
+    B and H may be views into a larger buffer (a K/V buffer that is filled in place). S may not: the kernels read tiles
+    of adjacent rows.
     """
     if x.ndim != 4:
-        raise ValueError(f"{name}: shape {tuple(x.shape)}: [worlds, heads, tokens, channels] is needed")
+        raise ValueError(f"{name}: shape {tuple(x.shape)}: [batch, heads, tokens, channels] is needed")
     if x.dtype not in DTYPES:
         raise ValueError(f"{name}: {x.dtype}: allowed are bfloat16, float16, float32")
     width = x.shape[3]
@@ -30,7 +30,7 @@ def check_adjacent(**tensors: torch.Tensor | None) -> None:
 
 
 def check_contiguous(**tensors: torch.Tensor | None) -> None:
-    """Raise ValueError unless every tensor is contiguous: a kernel that is told no strides would misread others."""
+    """Raise ValueError unless every tensor is contiguous: a kernel without stride arguments would misread others."""
     for name, x in tensors.items():
         if x is not None and not x.is_contiguous():
             raise ValueError(f"{name}: strides {x.stride()}: a contiguous tensor is needed")

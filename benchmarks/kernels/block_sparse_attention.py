@@ -188,7 +188,7 @@ def probe_in_children(names: list[str], limit: float) -> dict[str, dict[str, Any
 
 
 def flex_attention_of(case: Case) -> Callable[[], Any]:
-    """FlexAttention on the same lists: every tile padded to 128 places, places without a token masked out."""
+    """FlexAttention on the same lists: every tile padded to 128 positions, positions without a token masked out."""
     from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
     device = case.query.device
@@ -200,9 +200,9 @@ def flex_attention_of(case: Case) -> Callable[[], Any]:
     blocks = text_blocks + list(zip(starts, lengths, strict=True)) + current
 
     def padded(x: torch.Tensor, pieces: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        place = torch.arange(128)
-        tokens = torch.cat([first + torch.where(place < size, place, 0) for first, size in pieces]).to(device)
-        return x[:, :, tokens].contiguous(), torch.cat([place < size for _, size in pieces]).to(device)
+        position = torch.arange(128)
+        tokens = torch.cat([first + torch.where(position < size, position, 0) for first, size in pieces]).to(device)
+        return x[:, :, tokens].contiguous(), torch.cat([position < size for _, size in pieces]).to(device)
 
     query, _ = padded(case.query, own)
     key, valid = padded(case.key, blocks)

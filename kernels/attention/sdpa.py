@@ -21,7 +21,7 @@ def attend(
     keys: Sequence[torch.Tensor],
     values: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """Softmax attention without a mask over concatenated key segments.
+    """Compute softmax attention without a mask over concatenated key segments.
 
     Args:
         query: [B, H, Sq, D].
@@ -36,7 +36,9 @@ def attend(
 
 
 def attend_joined(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Softmax attention without a mask: query [B, H, Sq, D] over key and value [B, H, Sk, D] -> [B, H, Sq, D].
+    """Compute softmax attention without a mask over one joined tensor of keys and one of values.
+
+    query [B, H, Sq, D] over key and value [B, H, Sk, D] -> [B, H, Sq, D].
 
     The channels of a head are adjacent; heads and tokens may have any strides, in the result too.
     """

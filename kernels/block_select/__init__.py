@@ -14,14 +14,14 @@ __all__ = ["SelectionPlan", "TileLists", "block_select", "selection_plan", "tile
 
 
 def tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
-    """Mean of the tokens of every tile, by true lengths, in float32.
+    """Average the tokens of every tile, by true lengths, in float32.
 
     Args:
         x: [B, H, S, D] in tile order, rows contiguous, bfloat16, float16 or float32.
         table: tiles of the S axis; tokens outside of them are never read.
 
     Returns:
-        float32 [B, H, N, D], zeros past a world's last tile.
+        float32 [B, H, N, D], zeros past a batch entry's last tile.
 
     Raises:
         ValueError: shapes, strides or devices that do not fit.
@@ -36,7 +36,7 @@ def tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
 
 
 def block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: SelectionPlan) -> TileLists:
-    """Choose key tiles for every (world, head, query tile), without waiting for the GPU.
+    """Choose key tiles for every (batch entry, head, query tile), without waiting for the GPU.
 
     Protected tiles come first, then the best by mean(q) . mean(k) / sqrt(D) in float32 until the plan's budget is used;
     of equal scores the lower tile number wins.
@@ -76,7 +76,7 @@ def block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: Selec
 def _check_table(x: torch.Tensor, table: TileTable) -> None:
     if x.shape[0] != table.entries.shape[0] or x.shape[2] < table.extent:
         raise ValueError(
-            f"x: shape {tuple(x.shape)}: {table.entries.shape[0]} worlds and at least {table.extent} tokens are needed"
+            f"x: shape {tuple(x.shape)}: batch {table.entries.shape[0]} and at least {table.extent} tokens are needed"
         )
     if x.device != table.entries.device:
         raise ValueError(f"x: on {x.device}, the table on {table.entries.device}: one device is needed")

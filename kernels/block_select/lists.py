@@ -14,7 +14,7 @@ from li_env.kernels.tile_order import TileLayout
 
 @dataclass(frozen=True, eq=False)
 class TileLists:
-    """Chosen key tiles per (world, head, query tile).
+    """Chosen key tiles per (batch entry, head, query tile).
 
     Attributes:
         indices: int32 [B, H, Nq, L], numbers of the chosen tiles, increasing; -1 past the end of a list.
@@ -31,7 +31,7 @@ class TileLists:
 
 
 def tile_lists(indices: torch.Tensor, counts: torch.Tensor, layout: TileLayout) -> TileLists:
-    """Lists made elsewhere, for `block_sparse_attention`.
+    """Make lists for `block_sparse_attention` from given indices and counts.
 
     Args:
         indices: integers [B, H, Nq, L], key tile numbers in any order, no duplicates; anything past a list's count.
@@ -39,12 +39,12 @@ def tile_lists(indices: torch.Tensor, counts: torch.Tensor, layout: TileLayout) 
         layout: of the same chunk.
 
     Raises:
-        ValueError: wrong shape; and, for lists on the CPU, a count outside [0, L], a tile that the world does not have
-            or one named twice. Lists on a GPU are trusted: a check would have to wait for the GPU.
+        ValueError: wrong shape; and, for lists on the CPU, a count outside [0, L], a tile that does not exist, or a
+            tile named twice. Lists on a GPU are trusted: a check would have to wait for the GPU.
     """
-    worlds, tiles = layout.queries.entries.shape
-    if indices.ndim != 4 or (indices.shape[0], indices.shape[2]) != (worlds, tiles):
-        raise ValueError(f"indices: shape {tuple(indices.shape)}: [{worlds}, heads, {tiles}, length] is needed")
+    batch, tiles = layout.queries.entries.shape
+    if indices.ndim != 4 or (indices.shape[0], indices.shape[2]) != (batch, tiles):
+        raise ValueError(f"indices: shape {tuple(indices.shape)}: [{batch}, heads, {tiles}, length] is needed")
     if counts.shape != indices.shape[:3]:
         raise ValueError(f"counts: shape {tuple(counts.shape)}: {tuple(indices.shape[:3])} is needed")
     width = indices.shape[3]
@@ -60,8 +60,8 @@ def make_lists(indices: torch.Tensor, inside: torch.Tensor, layout: TileLayout) 
     beyond = layout.keys.entries.shape[1]
     indices = torch.where(inside, indices, beyond).sort(dim=-1).values
     inside = indices < beyond
-    worlds = torch.arange(indices.shape[0], device=indices.device).view(-1, 1, 1, 1)
-    entries = layout.keys.entries[worlds, torch.where(inside, indices, 0)].masked_fill(~inside, 0)
+    b = torch.arange(indices.shape[0], device=indices.device).view(-1, 1, 1, 1)
+    entries = layout.keys.entries[b, torch.where(inside, indices, 0)].masked_fill(~inside, 0)
     full = inside & ((entries & 255) == layout.block)
     rank = torch.where(full, 0, torch.where(inside, 1, 2))
     order = rank.sort(dim=-1, stable=True).indices
@@ -77,11 +77,11 @@ def _check(indices: torch.Tensor, counts: torch.Tensor, inside: torch.Tensor, la
     width = indices.shape[3]
     if counts.numel() and (int(counts.min()) < 0 or int(counts.max()) > width):
         raise ValueError(f"counts: {int(counts.min())}..{int(counts.max())}: allowed is [0, {width}]")
-    for world, tiles in enumerate(layout.keys.counts):
-        named = indices[world][inside[world]]
+    for b, tiles in enumerate(layout.keys.counts):
+        named = indices[b][inside[b]]
         wrong = named[(named < 0) | (named >= tiles)]
         if wrong.numel():
-            raise ValueError(f"indices[{world}]: tile {int(wrong[0])}: allowed is [0, {tiles})")
+            raise ValueError(f"indices[{b}]: tile {int(wrong[0])}: allowed is [0, {tiles})")
     ordered = torch.where(inside, indices, -1).sort(dim=-1).values
     twice = (ordered[..., 1:] == ordered[..., :-1]) & (ordered[..., 1:] >= 0)
     if bool(twice.any()):
@@ -106,7 +106,7 @@ class SelectionPlan:
 
 
 def tile_budget(ratio: float, tiles: int, minimum: int = 1) -> int:
-    """Number of tiles kept out of ``tiles``: floor(ratio * tiles), at least ``minimum``, at most all.
+    """Return the number of tiles kept out of ``tiles``: floor(ratio * tiles), at least ``minimum``, at most all.
 
     Raises:
         ValueError: a ratio outside (0, 1] or a minimum below 0.
@@ -115,7 +115,7 @@ def tile_budget(ratio: float, tiles: int, minimum: int = 1) -> int:
         raise ValueError(f"ratio={ratio!r}: allowed is (0, 1]")
     if minimum < 0:
         raise ValueError(f"minimum={minimum!r}: allowed is 0 or more")
-    # 0.3 * 260 must give 78 whatever the last bit of 0.3 says.
+    # 0.3 * 260 must give 78, although the float 0.3 is not exact.
     return min(tiles, max(minimum, math.floor(ratio * tiles + 1e-9)))
 
 
@@ -125,13 +125,13 @@ def selection_plan(
     minimum: int = 1,
     protected: Sequence[np.ndarray] | None = None,
 ) -> SelectionPlan:
-    """Budget of every query tile.
+    """Make the budget of every query tile.
 
     Args:
         layout: of the chunk.
-        ratio: share of a world's key tiles to keep, in (0, 1]; one number or one per world.
+        ratio: share of key tiles to keep, in (0, 1]; one number or one per batch entry.
         minimum: keep at least so many.
-        protected: per world bool [query tiles, key tiles]: tiles that are kept whatever their score. They count
+        protected: per batch entry bool [query tiles, key tiles]: tiles that are kept at any score. They count
             towards the budget; a query tile with more protected tiles than budget keeps them all.
 
     Raises:
@@ -139,22 +139,22 @@ def selection_plan(
 
     Source: docs/spec/hy_worldplay.md, section 9.4.
     """
-    worlds, width = layout.queries.entries.shape
-    ratios = [ratio] * worlds if isinstance(ratio, (int, float)) else list(ratio)
-    if len(ratios) != worlds:
-        raise ValueError(f"ratio: {len(ratios)} values for {worlds} worlds")
-    if protected is not None and len(protected) != worlds:
-        raise ValueError(f"protected: {len(protected)} masks for {worlds} worlds")
-    kept = np.zeros((worlds, width), dtype=np.int32)
-    masks = None if protected is None else np.zeros((worlds, width, layout.keys.entries.shape[1]), dtype=bool)
-    for world, (rows, tiles) in enumerate(zip(layout.queries.counts, layout.keys.counts, strict=True)):
-        kept[world, :rows] = tile_budget(ratios[world], tiles, minimum)
+    batch, width = layout.queries.entries.shape
+    ratios = [ratio] * batch if isinstance(ratio, (int, float)) else list(ratio)
+    if len(ratios) != batch:
+        raise ValueError(f"ratio: {len(ratios)} values for a batch of {batch}")
+    if protected is not None and len(protected) != batch:
+        raise ValueError(f"protected: {len(protected)} masks for a batch of {batch}")
+    kept = np.zeros((batch, width), dtype=np.int32)
+    masks = None if protected is None else np.zeros((batch, width, layout.keys.entries.shape[1]), dtype=bool)
+    for b, (rows, tiles) in enumerate(zip(layout.queries.counts, layout.keys.counts, strict=True)):
+        kept[b, :rows] = tile_budget(ratios[b], tiles, minimum)
         if protected is not None and masks is not None:
-            mask = np.asarray(protected[world], dtype=bool)
+            mask = np.asarray(protected[b], dtype=bool)
             if mask.shape != (rows, tiles):
-                raise ValueError(f"protected[{world}]: shape {mask.shape}: {(rows, tiles)} is needed")
-            masks[world, :rows, :tiles] = mask
-            kept[world, :rows] = np.maximum(kept[world, :rows], mask.sum(axis=1))
+                raise ValueError(f"protected[{b}]: shape {mask.shape}: {(rows, tiles)} is needed")
+            masks[b, :rows, :tiles] = mask
+            kept[b, :rows] = np.maximum(kept[b, :rows], mask.sum(axis=1))
     device = layout.keys.entries.device
     return SelectionPlan(
         layout=layout,

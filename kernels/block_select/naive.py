@@ -9,7 +9,7 @@ from li_env.kernels.tile_order import TileTable
 
 
 def naive_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
-    """Mean of the tokens of every tile, by true lengths, in float32; zeros past a world's last tile.
+    """Average the tokens of every tile, by true lengths, in float32; zeros past a batch entry's last tile.
 
     Args:
         x: [B, H, S, D] in tile order.
@@ -20,9 +20,9 @@ def naive_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
     """
     batch, heads, _, width = x.shape
     starts, lengths = table.starts.long(), table.lengths.long()
-    place = torch.arange(table.longest, device=x.device)
-    inside = place < lengths[..., None]
-    tokens = torch.where(inside, starts[..., None] + place, 0)
+    position = torch.arange(table.longest, device=x.device)
+    inside = position < lengths[..., None]
+    tokens = torch.where(inside, starts[..., None] + position, 0)
     picked = x[torch.arange(batch, device=x.device)[:, None], :, tokens.view(batch, -1)]  # [B, N * longest, H, D]
     picked = picked.view(batch, -1, table.longest, heads, width).float()
     total = picked.masked_fill(~inside[..., None, None], 0).sum(dim=2)
@@ -30,7 +30,7 @@ def naive_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
 
 
 def naive_block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: SelectionPlan) -> TileLists:
-    """Keep, per (world, head, query tile), protected tiles and then those with the best score.
+    """Keep, per (batch entry, head, query tile), protected tiles and then those with the best score.
 
     The score is mean(q) . mean(k) / sqrt(D) in float32; of equal scores the lower tile number wins; NaN is worst.
 

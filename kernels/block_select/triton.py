@@ -17,7 +17,7 @@ from li_env.kernels.tile_order import TileTable
 from li_env.kernels.tile_order.tables import block_of
 
 MOST_TILES = 2048
-"""Most key tiles per world that the selection kernel takes: a row of scores must fit in registers."""
+"""Most key tiles per batch entry that the selection kernel takes: a row of scores must fit in registers."""
 
 
 @triton.jit(do_not_specialize=["heads", "tiles"])
@@ -25,22 +25,22 @@ def tile_means_kernel(
     x, entries, means, stride_b, stride_h, heads, tiles,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """One program per (tile, world and head)."""
+    """Run one program per (tile, batch entry and head)."""
     tile = tl.program_id(0)
-    world = tl.program_id(1) // heads
+    b = tl.program_id(1) // heads
     head = tl.program_id(1) % heads
-    entry = tl.load(entries + world * tiles + tile)
+    entry = tl.load(entries + b * tiles + tile)
     start = entry >> 8
     length = entry & 255
     row = tl.arange(0, BLOCK)
     column = tl.arange(0, PADDED_WIDTH)
     # 64-bit arithmetic once per tile, not once per element.
-    source = x + world.to(tl.int64) * stride_b + head.to(tl.int64) * stride_h + start.to(tl.int64) * WIDTH
+    source = x + b.to(tl.int64) * stride_b + head.to(tl.int64) * stride_h + start.to(tl.int64) * WIDTH
     mask = (row < length)[:, None] & (column < WIDTH)[None, :]
     values = tl.load(source + (row[:, None] * WIDTH + column[None, :]), mask=mask, other=0.0).to(tl.float32)
     mean = tl.sum(values, axis=0) / tl.maximum(length, 1).to(tl.float32)
-    place = (tl.program_id(1) * tiles + tile).to(tl.int64) * WIDTH
-    tl.store(means + place + column, mean, mask=column < WIDTH)
+    offset = (tl.program_id(1) * tiles + tile).to(tl.int64) * WIDTH
+    tl.store(means + offset + column, mean, mask=column < WIDTH)
 
 
 @triton.jit(do_not_specialize=["query_tiles", "key_tiles"])
@@ -48,7 +48,7 @@ def block_scores_kernel(
     query_means, key_means, scores, query_tiles, key_tiles, scale,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, STEP: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """One program per (``COLUMNS`` key tiles, ``ROWS`` query tiles, world and head), in true float32."""
+    """Run one program per (``COLUMNS`` key tiles, ``ROWS`` query tiles, batch entry and head), in true float32."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     row_ok = row < query_tiles
@@ -68,8 +68,8 @@ def block_scores_kernel(
             other=0.0,
         )
         total = tl.dot(q, tl.trans(k), total, input_precision="ieee")
-    place = (tl.program_id(2) * query_tiles + row[:, None]).to(tl.int64) * key_tiles + column[None, :]
-    tl.store(scores + place, total * scale, mask=row_ok[:, None] & column_ok[None, :])
+    offset = (tl.program_id(2) * query_tiles + row[:, None]).to(tl.int64) * key_tiles + column[None, :]
+    tl.store(scores + offset, total * scale, mask=row_ok[:, None] & column_ok[None, :])
 
 
 @triton.jit(do_not_specialize=["heads", "query_tiles", "key_tiles", "width"])
@@ -78,9 +78,9 @@ def block_select_kernel(
     heads, query_tiles, key_tiles, width,
     COLUMNS: tl.constexpr, BLOCK: tl.constexpr, PROTECTED: tl.constexpr,
 ):  # fmt: skip
-    """One program per (query tile, world and head); ``COLUMNS`` covers all key tiles."""
+    """Run one program per (query tile, batch entry and head); ``COLUMNS`` covers all key tiles."""
     row = tl.program_id(0)
-    world = tl.program_id(1) // heads
+    b = tl.program_id(1) // heads
     line = (tl.program_id(1) * query_tiles + row).to(tl.int64)
     column = tl.arange(0, COLUMNS)
     column_ok = column < key_tiles
@@ -91,14 +91,14 @@ def block_select_kernel(
     # Order-preserving unsigned pattern: negative floats flip all bits, the others the sign bit. 0 means "no tile".
     bits = scores.to(tl.int32, bitcast=True)
     pattern = tl.where(bits < 0, ~bits, bits ^ -2147483648).to(tl.uint32, bitcast=True)
-    entry = tl.load(entries + world * key_tiles + column, mask=column_ok, other=0)
+    entry = tl.load(entries + b * key_tiles + column, mask=column_ok, other=0)
     if PROTECTED:
-        place = (world * query_tiles + row).to(tl.int64) * key_tiles + column
-        guard = tl.load(protected + place, mask=column_ok, other=0)
+        offset = (b * query_tiles + row).to(tl.int64) * key_tiles + column
+        guard = tl.load(protected + offset, mask=column_ok, other=0)
         pattern = tl.where(guard != 0, 0xFFFFFFFF, pattern).to(tl.uint32)
     pattern = tl.where(entry > 0, pattern, 0).to(tl.uint32)
 
-    wanted = tl.load(kept + world * query_tiles + row)
+    wanted = tl.load(kept + b * query_tiles + row)
     threshold = tl.zeros((), dtype=tl.uint32)
     for step in tl.static_range(32):
         trial = threshold | (tl.full((), 1, tl.uint32) << (31 - step))
@@ -111,13 +111,13 @@ def block_select_kernel(
 
     full = chosen & ((entry & 255) == BLOCK).to(tl.int32)
     full_count = tl.sum(full, axis=0)
-    place_any = tl.cumsum(chosen, axis=0) - 1
-    place_full = tl.cumsum(full, axis=0) - 1
+    rank_any = tl.cumsum(chosen, axis=0) - 1
+    rank_full = tl.cumsum(full, axis=0) - 1
     # Partial tiles come after the full ones: rank among chosen minus rank among full, shifted by the full count.
-    place_kernel = tl.where(full != 0, place_full, full_count + place_any - place_full - 1)
+    rank_kernel = tl.where(full != 0, rank_full, full_count + rank_any - rank_full - 1)
     base = line * width
-    tl.store(indices + base + place_any, column, mask=chosen != 0)
-    tl.store(packed + base + place_kernel, entry, mask=chosen != 0)
+    tl.store(indices + base + rank_any, column, mask=chosen != 0)
+    tl.store(packed + base + rank_kernel, entry, mask=chosen != 0)
     rest = (column >= wanted) & (column < width)
     tl.store(indices + base + column, tl.full((COLUMNS,), -1, tl.int32), mask=rest)
     tl.store(packed + base + column, tl.zeros((COLUMNS,), tl.int32), mask=rest)
@@ -126,7 +126,7 @@ def block_select_kernel(
 
 
 def triton_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
-    """Same as `naive_tile_means`; ``x`` needs contiguous rows."""
+    """Return the result of `naive_tile_means`; ``x`` needs contiguous rows."""
     batch, heads, _, width = x.shape
     tiles = table.entries.shape[1]
     means = torch.empty((batch, heads, tiles, width), dtype=torch.float32, device=x.device)
@@ -138,7 +138,7 @@ def triton_tile_means(x: torch.Tensor, table: TileTable) -> torch.Tensor:
 
 
 def triton_block_select(query_means: torch.Tensor, key_means: torch.Tensor, plan: SelectionPlan) -> TileLists:
-    """Same as `naive_block_select`, for at most `MOST_TILES` key tiles per world."""
+    """Return the result of `naive_block_select`, for at most `MOST_TILES` key tiles per batch entry."""
     batch, heads, query_tiles, width = query_means.shape
     key_tiles = key_means.shape[2]
     lines = (batch, heads, query_tiles)

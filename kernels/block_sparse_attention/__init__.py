@@ -26,9 +26,9 @@ def block_sparse_attention(
     lists: TileLists,
     scale: float | None = None,
 ) -> torch.Tensor:
-    """Softmax attention in which every query tile sees the always-kept ranges and the key tiles in its list.
+    """Compute softmax attention where every query tile sees the always-kept ranges and the key tiles in its list.
 
-    With all tiles listed it equals dense attention. Worlds of a batch may have different numbers of query and key
+    With all tiles listed it equals dense attention. Batch entries may have different numbers of query and key
     tiles. Tokens outside of the layout's tiles and ranges are never read and their output rows are 0.
 
     Args:
@@ -60,7 +60,10 @@ def block_sparse_attention_with_lse(
     lists: TileLists,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same, and the natural log-sum-exp of the scaled scores, float32 [B, H, Sq] (-inf outside of all tiles)."""
+    """Return the attention and the natural log-sum-exp of the scaled scores.
+
+    The log-sum-exp is float32 [B, H, Sq], -inf outside of all tiles.
+    """
     _check(query, key, value, layout, lists, scale)
     gradients = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     if uses_triton(query.device) and not gradients:
@@ -106,7 +109,7 @@ def _check(
             raise ValueError(
                 f"{name}: {x.dtype} on {x.device}: query has {query.dtype} on {query.device}, all must be equal"
             )
-    worlds, heads, tokens, width = query.shape
+    batch, heads, tokens, width = query.shape
     if not HEAD_WIDTHS[0] <= width <= HEAD_WIDTHS[1] or width % 8:
         raise ValueError(
             f"query: head width {width}: allowed are multiples of 8 from {HEAD_WIDTHS[0]} to {HEAD_WIDTHS[1]}"
@@ -115,15 +118,15 @@ def _check(
         raise ValueError(f"key {tuple(key.shape)} and value {tuple(value.shape)} do not fit query {tuple(query.shape)}")
     if layout.queries.entries.device != query.device:
         raise ValueError(f"layout: on {layout.queries.entries.device}, query on {query.device}: one device is needed")
-    if len(layout.queries.counts) != worlds:
-        raise ValueError(f"layout: {len(layout.queries.counts)} worlds, query has {worlds}")
-    last = max([layout.keys.extent, *(stop for world in layout.always.ranges for _, stop in world)])
+    if len(layout.queries.counts) != batch:
+        raise ValueError(f"layout: batch of {len(layout.queries.counts)}, query has {batch}")
+    last = max([layout.keys.extent, *(stop for ranges in layout.always.ranges for _, stop in ranges)])
     for name, needed, present in (("query", layout.queries.extent, tokens), ("key", last, key.shape[2])):
         if present < needed:
             raise ValueError(f"{name}: {present} tokens: the layout reaches to {needed}")
-    expected = (worlds, heads, layout.queries.entries.shape[1])
+    expected = (batch, heads, layout.queries.entries.shape[1])
     if tuple(lists.counts.shape) != expected:
-        raise ValueError(f"lists: made for (worlds, heads, query tiles) {tuple(lists.counts.shape)}, not {expected}")
+        raise ValueError(f"lists: made for (batch, heads, query tiles) {tuple(lists.counts.shape)}, not {expected}")
     if lists.entries.device != query.device:
         raise ValueError(f"lists: on {lists.entries.device}, query on {query.device}: one device is needed")
     if scale is not None and not scale > 0:

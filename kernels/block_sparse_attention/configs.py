@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class KernelConfig:
-    """One way to cut and compile the kernel.
+    """Parameters of a variant: how the kernel is cut and compiled.
 
     Attributes:
         rows, columns: queries per program and keys per step; at most the block sizes of the tables.
@@ -49,7 +49,7 @@ FALLBACK = "descriptor-128x64-pair"
 
 
 def default_config(capability: tuple[int, int], width: int, dtype: torch.dtype) -> str:
-    """Name of the variant for a compute capability, head width and type."""
+    """Return the name of the variant for a compute capability, head width and type."""
     if dtype == torch.float32:
         return "exact-32x32"  # true float32 products: no matrix units, small blocks
     if capability == (9, 0):

@@ -1,7 +1,7 @@
 """Torch version for machines without a suitable GPU: only the chosen keys are gathered and multiplied.
 
-Every query attends twice, to the always-kept ranges (one dense product per world, nothing is copied) and to the tiles
-of its list (one batch of small products); the two results are joined by their log-sum-exp.
+Every query attends twice. The always-kept ranges take one dense product per batch entry, without copies. The tiles of
+the list take one batch of small products. The two results are joined by their log-sum-exp.
 """
 
 from __future__ import annotations
@@ -24,39 +24,40 @@ def gathered_block_sparse_attention(
     lists: TileLists,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Same result as `naive_block_sparse_attention`, in the type of ``query`` with float32 arithmetic."""
+    """Return the result of `naive_block_sparse_attention`, in the type of ``query`` with float32 arithmetic."""
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     output = torch.zeros(query.shape, dtype=query.dtype, device=query.device)
     logsumexp = torch.full(query.shape[:3], -torch.inf, dtype=torch.float32, device=query.device)
-    for world, tiles in enumerate(layout.queries.counts):
+    for b, tiles in enumerate(layout.queries.counts):
         per_tile = max(1, lists.indices.shape[3]) * layout.keys.longest * query.shape[1] * query.shape[3]
         step = max(1, _MOST_GATHERED // per_tile)
         for first in range(0, tiles, step):
             part = slice(first, min(first + step, tiles))
-            rows, row_ok = _tokens(layout.queries.entries[world, part], layout.queries.longest)
-            queries = query[world][:, rows].float()  # [H, tiles, rows, D]
-            out, lse = _over_ranges(queries, key[world], value[world], layout.always.ranges[world], factor)
-            if layout.keys.counts[world]:
-                listed = _over_tiles(
-                    queries, key[world], value[world], layout, lists.indices[world, :, part], world, factor
-                )
+            rows, row_ok = _tokens(layout.queries.entries[b, part], layout.queries.longest)
+            queries = query[b][:, rows].float()  # [H, tiles, rows, D]
+            out, lse = _over_ranges(queries, key[b], value[b], layout.always.ranges[b], factor)
+            if layout.keys.counts[b]:
+                listed = _over_tiles(queries, key[b], value[b], layout, lists.indices[b, :, part], b, factor)
                 out, lse = _join(out, lse, *listed)
-            output[world][:, rows[row_ok]] = out[:, row_ok].to(query.dtype)
-            logsumexp[world][:, rows[row_ok]] = lse[:, row_ok]
+            output[b][:, rows[row_ok]] = out[:, row_ok].to(query.dtype)
+            logsumexp[b][:, rows[row_ok]] = lse[:, row_ok]
     return output, logsumexp
 
 
 def _tokens(entries: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token numbers [..., longest] of tiles and which of them exist; the others repeat the tile's first token."""
-    place = torch.arange(longest, device=entries.device)
-    inside = place < (entries & 255)[..., None]
-    return (entries >> 8).long()[..., None] + torch.where(inside, place, 0), inside
+    """Return token numbers [..., longest] of tiles and a mask of those that exist.
+
+    The others repeat the tile's first token.
+    """
+    position = torch.arange(longest, device=entries.device)
+    inside = position < (entries & 255)[..., None]
+    return (entries >> 8).long()[..., None] + torch.where(inside, position, 0), inside
 
 
 def _over_ranges(
     queries: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ranges: tuple[tuple[int, int], ...], factor: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """All queries [H, tiles, rows, D] over the same keys."""
+    """Attend from all queries [H, tiles, rows, D] to the same keys."""
     heads, tiles, rows, width = queries.shape
     if not ranges:
         return torch.zeros_like(queries), queries.new_full((heads, tiles, rows), -torch.inf)
@@ -71,12 +72,12 @@ def _over_tiles(
     value: torch.Tensor,
     layout: TileLayout,
     indices: torch.Tensor,
-    world: int,
+    b: int,
     factor: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The queries of every tile over the key tiles in its list [H, tiles, L]."""
+    """Attend from the queries of every tile to the key tiles in its list [H, tiles, L]."""
     heads, tiles, rows, width = queries.shape
-    chosen = torch.where(indices >= 0, layout.keys.entries[world][indices.long().clamp(min=0)], 0)
+    chosen = torch.where(indices >= 0, layout.keys.entries[b][indices.long().clamp(min=0)], 0)
     tokens, inside = _tokens(chosen, layout.keys.longest)
     tokens, inside = tokens.flatten(2), inside.flatten(2)
     whole = bool(inside.all())
@@ -97,7 +98,7 @@ def _over_tiles(
 def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, factor: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax attention [N, rows, D] over [N, n, D] and its log-sum-exp; rows without a key give 0 and -inf.
+    """Compute softmax attention [N, rows, D] over [N, n, D] and its log-sum-exp; rows without a key give 0 and -inf.
 
     ``mask`` is bool [N, 1, n], true where a key exists.
     """
@@ -123,7 +124,7 @@ def _attend(
 def _join(
     out: torch.Tensor, lse: torch.Tensor, other_out: torch.Tensor, other_lse: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention over the union of two disjoint key sets."""
+    """Combine attention over two disjoint key sets."""
     total = torch.logaddexp(lse, other_lse)
     base = total.clamp(min=torch.finfo(torch.float32).min)
     share, other_share = ((x - base).exp()[..., None] for x in (lse, other_lse))

@@ -41,7 +41,7 @@ _group_barrier = gl.barrier if hasattr(gl, "barrier") else gl.thread_barrier
 
 @gluon.jit
 def _entry(number, always, always_full, always_all, listed, listed_full):
-    """Block ``number`` of a program: full always-kept pieces, full listed tiles, then the partial ones of both."""
+    """Load block ``number`` of a program: full always-kept pieces, full listed tiles, then the partial ones of both."""
     full = always_full + listed_full
     rest = number - full
     in_always = always_all - always_full
@@ -60,10 +60,10 @@ def _fill_partial(base, buffer, start, length, WIDTH: gl.constexpr):
     row = gl.arange(0, ROWS, gl.SliceLayout(1, layout))
     channel = gl.arange(0, WIDTH, gl.SliceLayout(0, layout))
     for part in gl.static_range(128 // ROWS):
-        place = row + part * ROWS
-        source = base + (start + place).to(gl.int64)[:, None] * WIDTH + channel[None, :]
+        token = row + part * ROWS
+        source = base + (start + token).to(gl.int64)[:, None] * WIDTH + channel[None, :]
         async_copy.async_copy_global_to_shared(
-            buffer.slice(part * ROWS, ROWS), source, mask=(place < length)[:, None] & (channel < WIDTH)[None, :]
+            buffer.slice(part * ROWS, ROWS), source, mask=(token < length)[:, None] & (channel < WIDTH)[None, :]
         )
     async_copy.commit_group()
 
@@ -75,7 +75,7 @@ def _produce(
     query_row, key_row, value_row, always, always_full, always_all, listed, listed_full, blocks,
     WIDTH: gl.constexpr, STAGES: gl.constexpr,
 ):  # fmt: skip
-    """The loading warps: K(0), then K(i + 1) and V(i), through rings of ``STAGES`` blocks."""
+    """Load blocks in the loading warps: K(0), then K(i + 1) and V(i), through rings of ``STAGES`` blocks."""
     mbarrier.expect(query_ready, 2 * query_blocks.block_type.nbytes)
     for part in gl.static_range(2):
         tma.async_copy_global_to_shared(query_blocks, [query_row + part * 64, 0], query_ready, query_buffer.index(part))
@@ -122,7 +122,7 @@ def _produce(
 
 @gluon.jit
 def _softmax(scores, top, total, scale, length, MASKED: gl.constexpr, layout: gl.constexpr):
-    """Online softmax in base 2; with ``MASKED`` only the first ``length`` keys count."""
+    """Update the online softmax in base 2; with ``MASKED`` only the first ``length`` keys count."""
     if MASKED:
         column = gl.arange(0, 128, gl.SliceLayout(0, layout))
         scores = gl.where((column < length)[None, :], scores, float("-inf"))
@@ -139,7 +139,7 @@ def _advance(
     STAGES: gl.constexpr, MASKED: gl.constexpr, layout: gl.constexpr, acc_layout: gl.constexpr,
     weights_layout: gl.constexpr,
 ):  # fmt: skip
-    """Scores of block ``number`` and output of the block before it, then the softmax of block ``number``."""
+    """Compute scores of block ``number``, the output of the block before it, then the softmax of block ``number``."""
     slot = number % STAGES
     empty = gl.zeros([64, 128], gl.float32, layout)
     scores = warpgroup_mma(q, key_buffer.index(slot).permute((1, 0)), empty, use_acc=False, is_async=True)
@@ -167,7 +167,7 @@ def _consume(
     always, always_full, always_all, listed, listed_full, blocks, output_base, lse_base, rows, scale,
     PART: gl.constexpr, WIDTH: gl.constexpr, STAGES: gl.constexpr,
 ):  # fmt: skip
-    """Four warps that own 64 query rows: softmax(Q K^T) V over all blocks, then the output rows that exist."""
+    """Compute 64 query rows in four warps: softmax(Q K^T) V over all blocks, then the output rows that exist."""
     layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, 128, 16])
     acc_layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, WIDTH, 16])
     weights_layout: gl.constexpr = gl.DotOperandLayout(0, acc_layout, 2)
@@ -206,7 +206,7 @@ def _consume(
     acc, weights = warpgroup_mma_wait(0, deps=[acc, weights])
     acc = acc / gl.convert_layout(total, gl.SliceLayout(1, acc_layout))[:, None]
 
-    # The query rows are no longer needed: their place turns the output into whole rows for wide stores.
+    # The query rows are no longer needed: their memory turns the output into whole rows for wide stores.
     q.store(acc.to(key_buffer.dtype))
     LANES: gl.constexpr = WIDTH // 8
     store_layout: gl.constexpr = gl.BlockedLayout([1, 8], [32 // LANES, LANES], [4, 1], [1, 0])
@@ -232,21 +232,21 @@ def hopper_attention_kernel(
     heads, query_tiles, query_tokens, always_width, list_width, scale,
     WIDTH: gl.constexpr, STAGES: gl.constexpr,
 ):  # fmt: skip
-    """One program per (query tile, world and head)."""
+    """Run one program per (query tile, batch entry and head)."""
     tile = gl.program_id(0)
-    world = gl.program_id(1) // heads
+    b = gl.program_id(1) // heads
     head = gl.program_id(1) % heads
-    entry = gl.load(query_entries + world * query_tiles + tile)
+    entry = gl.load(query_entries + b * query_tiles + tile)
     first = entry >> 8
     rows = entry & 255
     line = (gl.program_id(1) * query_tiles + tile).to(gl.int64)
-    always = always_entries + world * always_width
-    always_full = gl.load(always_counts + world * 2)
-    always_all = gl.load(always_counts + world * 2 + 1)
+    always = always_entries + b * always_width
+    always_full = gl.load(always_counts + b * 2)
+    always_all = gl.load(always_counts + b * 2 + 1)
     listed = list_entries + line * list_width
     listed_full = gl.load(full_counts + line)
     blocks = always_all + gl.load(list_counts + line)
-    # A world with fewer query tiles has nothing to do here; without any key the output stays as it was prepared.
+    # A batch entry with fewer query tiles has nothing to do here; without any key the output stays as it was prepared.
     if (rows > 0) & (blocks > 0):
         dtype: gl.constexpr = key_blocks.dtype
         query_buffer = gl.allocate_shared_memory(dtype, [2, 64, WIDTH], query_blocks.layout)
@@ -265,11 +265,11 @@ def hopper_attention_kernel(
             mbarrier.init(value_free.index(slot), count=2)
         fence_async_shared()
 
-        key_base = key + world.to(gl.int64) * key_stride_b + head.to(gl.int64) * key_stride_h
-        value_base = value + world.to(gl.int64) * value_stride_b + head.to(gl.int64) * value_stride_h
-        query_row = world * query_rows_b + head * query_rows_h + first
-        key_row = world * key_rows_b + head * key_rows_h
-        value_row = world * value_rows_b + head * value_rows_h
+        key_base = key + b.to(gl.int64) * key_stride_b + head.to(gl.int64) * key_stride_h
+        value_base = value + b.to(gl.int64) * value_stride_b + head.to(gl.int64) * value_stride_h
+        query_row = b * query_rows_b + head * query_rows_h + first
+        key_row = b * key_rows_b + head * key_rows_h
+        value_row = b * value_rows_b + head * value_rows_h
         output_row = (gl.program_id(1) * query_tokens + first).to(gl.int64)
         output_base = output + output_row * WIDTH
         lse_base = logsumexp + output_row
@@ -299,7 +299,7 @@ def hopper_attention_kernel(
 
 
 def gluon_fits(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: TileLayout) -> bool:
-    """Whether the kernel takes these tensors and tables; others go to the Triton kernel."""
+    """Return whether the kernel takes these tensors and tables; others go to the Triton kernel."""
     return (
         query.dtype in (torch.bfloat16, torch.float16)
         and query.shape[3] in WIDTHS
@@ -318,13 +318,16 @@ def gluon_block_sparse_attention(
     scale: float | None,
     config: KernelConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Same result as `naive_block_sparse_attention`, output in the type of ``query``; see `gluon_fits`."""
-    worlds, heads, tokens, width = query.shape
+    """Return the result of `naive_block_sparse_attention`, output in the type of ``query``.
+
+    The tensors must pass `gluon_fits`.
+    """
+    batch, heads, tokens, width = query.shape
     factor = width**-0.5 if scale is None else scale
     output, logsumexp = output_tensors(query, layout)
     query_tiles = layout.queries.entries.shape[1]
     row_strides = [x.stride(axis) // width for x in (query, key, value) for axis in (0, 1)]
-    hopper_attention_kernel[(query_tiles, worlds * heads)](
+    hopper_attention_kernel[(query_tiles, batch * heads)](
         row_blocks(query, 64), row_blocks(key, BLOCK), row_blocks(value, BLOCK), key, value, output, logsumexp,
         layout.queries.entries, layout.always.entries, layout.always.counts,
         lists.entries, lists.counts, lists.full_counts,
@@ -337,8 +340,8 @@ def gluon_block_sparse_attention(
 
 
 def row_blocks(x: torch.Tensor, rows: int) -> TensorDescriptor:
-    """Descriptor of ``x`` [B, H, S, D], seen as one list of rows, for blocks of ``rows`` rows."""
+    """Describe ``x`` [B, H, S, D] as one list of rows, for loads of ``rows`` rows."""
     width = x.shape[3]
-    kind = gl.bfloat16 if x.dtype == torch.bfloat16 else gl.float16
-    layout = gl.NVMMASharedLayout.get_default_for([rows, width], kind)
+    dtype = gl.bfloat16 if x.dtype == torch.bfloat16 else gl.float16
+    layout = gl.NVMMASharedLayout.get_default_for([rows, width], dtype)
     return TensorDescriptor(x, [row_count(x), width], [width, 1], [rows, width], layout)

@@ -16,7 +16,7 @@ def naive_block_sparse_attention(
     lists: TileLists,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax attention of every query tile over the always-kept ranges and the tiles in its list.
+    """Compute softmax attention of every query tile over the always-kept ranges and the tiles in its list.
 
     Args:
         query: [B, H, Sq, D] in tile order.
@@ -34,19 +34,19 @@ def naive_block_sparse_attention(
     output = torch.zeros(query.shape, dtype=torch.float32, device=query.device)
     logsumexp = torch.full(query.shape[:3], -torch.inf, dtype=torch.float32, device=query.device)
     starts, lengths = layout.keys.starts.tolist(), layout.keys.lengths.tolist()
-    for world, tiles in enumerate(layout.queries.counts):
-        always = [token for first, stop in layout.always.ranges[world] for token in range(first, stop)]
+    for b, tiles in enumerate(layout.queries.counts):
+        always = [token for first, stop in layout.always.ranges[b] for token in range(first, stop)]
         for tile in range(tiles):
-            first = int(layout.queries.starts[world, tile])
-            rows = slice(first, first + int(layout.queries.lengths[world, tile]))
+            first = int(layout.queries.starts[b, tile])
+            rows = slice(first, first + int(layout.queries.lengths[b, tile]))
             for head in range(query.shape[1]):
-                kept = lists.indices[world, head, tile, : int(lists.counts[world, head, tile])].tolist()
+                kept = lists.indices[b, head, tile, : int(lists.counts[b, head, tile])].tolist()
                 tokens = list(always)
                 for index in kept:
-                    tokens += range(starts[world][index], starts[world][index] + lengths[world][index])
+                    tokens += range(starts[b][index], starts[b][index] + lengths[b][index])
                 if not tokens:
                     continue
-                scores = query[world, head, rows].float() @ key[world, head, tokens].float().T * factor
-                logsumexp[world, head, rows] = scores.logsumexp(dim=-1)
-                output[world, head, rows] = scores.softmax(dim=-1) @ value[world, head, tokens].float()
+                scores = query[b, head, rows].float() @ key[b, head, tokens].float().T * factor
+                logsumexp[b, head, rows] = scores.logsumexp(dim=-1)
+                output[b, head, rows] = scores.softmax(dim=-1) @ value[b, head, tokens].float()
     return output, logsumexp

@@ -8,17 +8,17 @@ from li_env.kernels.tile_order import TileLayout
 
 
 def descriptors_fit(x: torch.Tensor) -> bool:
-    """Whether the rows of ``x`` [B, H, S, D] can be loaded by descriptor: whole 16-byte units, 32-bit row numbers."""
+    """Return whether rows of ``x`` [B, H, S, D] can be loaded by descriptor: in 16-byte units, 32-bit row numbers."""
     return x.shape[3] * x.element_size() % 16 == 0 and x.data_ptr() % 16 == 0 and row_count(x) < 2**31
 
 
 def row_count(x: torch.Tensor) -> int:
-    """Rows from the first to the last one of ``x`` [B, H, S, D] in memory."""
+    """Count the rows from the first to the last one of ``x`` [B, H, S, D] in memory."""
     return sum((size - 1) * stride for size, stride in zip(x.shape[:3], x.stride()[:3], strict=True)) // x.shape[3] + 1
 
 
 def output_tensors(query: torch.Tensor, layout: TileLayout) -> tuple[torch.Tensor, torch.Tensor]:
-    """Output and log-sum-exp to write to; zeros and -inf where a kernel may leave rows out."""
+    """Allocate output and log-sum-exp; zeros and -inf where a kernel may leave rows out."""
     tokens = query.shape[2]
     whole = all(covered == tokens for covered in layout.queries.covered) and all(layout.always.ranges)
     shape = tuple(query.shape)

@@ -1,4 +1,4 @@
-"""Triton version of block-sparse attention (flash style, one program per world, head and query tile).
+"""Triton version of block-sparse attention (flash style, one program per batch entry, head and query tile).
 
 A program first walks over all key blocks that are full (always-kept ranges, then listed tiles) in one loop without a
 mask, then over the few partial ones with pointer loads that never touch a row outside of a tile. On chips with a tensor
@@ -22,7 +22,7 @@ from li_env.kernels.tile_order.tables import block_of
 
 @triton.jit
 def _block_start(number, always, always_full, listed, SPLIT: tl.constexpr, COLUMNS: tl.constexpr):
-    """First token of the full block ``number``: always-kept ranges first, then the listed tiles."""
+    """Load the first token of the full block ``number``: always-kept ranges first, then the listed tiles."""
     piece = number // SPLIT
     entry = tl.load(tl.where(piece < always_full, always + piece, listed + (piece - always_full)))
     return (entry >> 8) + (number % SPLIT) * COLUMNS
@@ -30,7 +30,10 @@ def _block_start(number, always, always_full, listed, SPLIT: tl.constexpr, COLUM
 
 @triton.jit
 def _softmax_step(scores, top, total, scale):
-    """Online softmax in base 2: new maximum, weights, and the factor by which earlier sums shrink."""
+    """Update the online softmax in base 2.
+
+    Returns the new maximum, the weights, the factor by which earlier sums shrink, and the new sum.
+    """
     new_top = tl.maximum(top, tl.max(scores, axis=1) * scale)
     weights = tl.exp2(scores * scale - new_top[:, None])
     shrink = tl.exp2(top - new_top)
@@ -52,27 +55,27 @@ def block_sparse_attention_kernel(
     ROW_SPLIT: tl.constexpr, COLUMN_SPLIT: tl.constexpr, DESCRIPTORS: tl.constexpr, STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One program per (part of a query tile, world and head)."""
+    """Run one program per (part of a query tile, batch entry and head)."""
     tile = tl.program_id(0) // ROW_SPLIT
     part = tl.program_id(0) % ROW_SPLIT
-    world = tl.program_id(1) // heads
+    b = tl.program_id(1) // heads
     head = tl.program_id(1) % heads
-    entry = tl.load(query_entries + world * query_tiles + tile)
+    entry = tl.load(query_entries + b * query_tiles + tile)
     first = (entry >> 8) + part * ROWS
     length = (entry & 255) - part * ROWS
-    if length <= 0:  # a world with fewer query tiles, or a short tile whose second half is empty
+    if length <= 0:  # a batch entry with fewer query tiles, or a short tile whose second half is empty
         return
 
     row = tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)
     channel = tl.arange(0, PADDED_WIDTH)
     channel_ok = channel < WIDTH
-    key_base = key + world.to(tl.int64) * key_stride_b + head.to(tl.int64) * key_stride_h
-    value_base = value + world.to(tl.int64) * value_stride_b + head.to(tl.int64) * value_stride_h
-    query_base = query + world.to(tl.int64) * query_stride_b + head.to(tl.int64) * query_stride_h
+    key_base = key + b.to(tl.int64) * key_stride_b + head.to(tl.int64) * key_stride_h
+    value_base = value + b.to(tl.int64) * value_stride_b + head.to(tl.int64) * value_stride_h
+    query_base = query + b.to(tl.int64) * query_stride_b + head.to(tl.int64) * query_stride_h
     # Where the head's first row stands when the whole tensor is seen as one list of rows.
-    key_row = world * key_rows_b + head * key_rows_h
-    value_row = world * value_rows_b + head * value_rows_h
+    key_row = b * key_rows_b + head * key_rows_h
+    value_row = b * value_rows_b + head * value_rows_h
 
     row_mask = (row < length)[:, None] & channel_ok[None, :]
     row_offset = (first + row).to(tl.int64)[:, None] * WIDTH + channel[None, :]
@@ -83,32 +86,32 @@ def block_sparse_attention_kernel(
     acc = tl.zeros((ROWS, PADDED_WIDTH), tl.float32)
 
     line = (tl.program_id(1) * query_tiles + tile).to(tl.int64)
-    always = always_entries + world * always_width
-    always_full = tl.load(always_counts + world * 2)
-    always_all = tl.load(always_counts + world * 2 + 1)
+    always = always_entries + b * always_width
+    always_full = tl.load(always_counts + b * 2)
+    always_all = tl.load(always_counts + b * 2 + 1)
     listed = list_entries + line * list_width
     listed_full = tl.load(full_counts + line)
     listed_all = tl.load(list_counts + line)
 
     blocks = (always_full + listed_full) * COLUMN_SPLIT
     if blocks > 0:
-        # The next block's place is read one iteration ahead: the loads wait for no list.
+        # The next block's start is read one iteration ahead, so the loads wait for no list.
         start = _block_start(0, always, always_full, listed, COLUMN_SPLIT, COLUMNS)
         for number in tl.range(0, blocks, num_stages=STAGES):
             if DESCRIPTORS:
                 k = key_blocks.load([key_row + start, 0])
                 scores = tl.dot(q, k.T, input_precision=PRECISION)
             else:
-                place = (start + column).to(tl.int64)[None, :] * WIDTH + channel[:, None]
-                k = tl.load(key_base + place, mask=channel_ok[:, None], other=0.0)
+                offset = (start + column).to(tl.int64)[None, :] * WIDTH + channel[:, None]
+                k = tl.load(key_base + offset, mask=channel_ok[:, None], other=0.0)
                 scores = tl.dot(q, k, input_precision=PRECISION)
             top, weights, shrink, total = _softmax_step(scores, top, total, scale)
             acc = acc * shrink[:, None]
             if DESCRIPTORS:
                 v = value_blocks.load([value_row + start, 0])
             else:
-                place = (start + column).to(tl.int64)[:, None] * WIDTH + channel[None, :]
-                v = tl.load(value_base + place, mask=channel_ok[None, :], other=0.0)
+                offset = (start + column).to(tl.int64)[:, None] * WIDTH + channel[None, :]
+                v = tl.load(value_base + offset, mask=channel_ok[None, :], other=0.0)
             acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
             following = tl.minimum(number + 1, blocks - 1)
             start = _block_start(following, always, always_full, listed, COLUMN_SPLIT, COLUMNS)
@@ -121,17 +124,17 @@ def block_sparse_attention_kernel(
         entry = tl.load(source)
         rest = (entry & 255) - shift
         if rest > 0:
-            place = ((entry >> 8) + shift + column).to(tl.int64) * WIDTH
+            offset = ((entry >> 8) + shift + column).to(tl.int64) * WIDTH
             inside = column < rest
             k = tl.load(
-                key_base + place[None, :] + channel[:, None], mask=inside[None, :] & channel_ok[:, None], other=0.0
+                key_base + offset[None, :] + channel[:, None], mask=inside[None, :] & channel_ok[:, None], other=0.0
             )
             scores = tl.dot(q, k, input_precision=PRECISION)
             scores = tl.where(inside[None, :], scores, float("-inf"))
             top, weights, shrink, total = _softmax_step(scores, top, total, scale)
             acc = acc * shrink[:, None]
             v = tl.load(
-                value_base + place[:, None] + channel[None, :], mask=inside[:, None] & channel_ok[None, :], other=0.0
+                value_base + offset[:, None] + channel[None, :], mask=inside[:, None] & channel_ok[None, :], other=0.0
             )
             acc = tl.dot(weights.to(v.dtype), v, acc, input_precision=PRECISION)
 
@@ -154,7 +157,7 @@ def triton_block_sparse_attention(
     scale: float | None,
     config: KernelConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Same result as `naive_block_sparse_attention`, output in the type of ``query``; nothing is checked here."""
+    """Return the result of `naive_block_sparse_attention`, output in the type of ``query``; nothing is checked here."""
     output, logsumexp = output_tensors(query, layout)
     arguments, options = kernel_arguments(query, key, value, layout, lists, config, output, logsumexp, scale)
     row_blocks = layout.queries.entries.shape[1] * options["ROW_SPLIT"]
@@ -174,7 +177,7 @@ def kernel_arguments(
     logsumexp: torch.Tensor,
     scale: float | None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional arguments, and compile-time options by name."""
+    """Return positional arguments, and compile-time options by name."""
     _, heads, tokens, width = query.shape
     factor = width**-0.5 if scale is None else scale
     query_block = block_of(layout.queries.longest)
@@ -211,7 +214,7 @@ def kernel_arguments(
 
 
 def _row_blocks(x: torch.Tensor, rows: int, padded: int) -> Any:
-    """Descriptor of ``x`` [B, H, S, D] seen as one list of rows; columns past D read as zeros."""
+    """Describe ``x`` [B, H, S, D] as one list of rows; columns past D read as zeros."""
     from triton.tools.tensor_descriptor import TensorDescriptor
 
     width = x.shape[3]

@@ -18,7 +18,7 @@ PAST = 2
 def extended_frames(
     x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None, edge: Edge = "repeat"
 ) -> torch.Tensor:
-    """``silu(x / rms(x) * gamma)`` in a border of one pixel, behind the two frames that came before it.
+    """Compute ``silu(x / rms(x) * gamma)`` in a border of one pixel, behind the two frames that came before it.
 
     Args:
         x: [B, T, H, W, C] with adjacent channels; the rest may be a view into a larger buffer.
@@ -26,7 +26,7 @@ def extended_frames(
         past: contiguous [B, 2, H + 2, W + 2, C], the last two frames of the result of the call before; None at the
             start of a video.
         edge: ``"repeat"``: the border repeats the edge, and without ``past`` the first frame stands for it.
-            ``"zero"``: zeros in both places.
+            ``"zero"``: zeros in both.
 
     Returns:
         contiguous [B, T + 2, H + 2, W + 2, C] in the type of x; the norm is computed in float32.

@@ -13,7 +13,7 @@ Edge = Literal["repeat", "zero"]
 def naive_extended_frames(
     x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None, edge: Edge = "repeat"
 ) -> torch.Tensor:
-    """See `li_env.kernels.extended_frames.extended_frames`."""
+    """Compute `extended_frames` in readable torch."""
     if gamma is not None:
         wide = x.float()
         length = wide.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-12)

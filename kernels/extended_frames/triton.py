@@ -19,24 +19,24 @@ def extended_frames_kernel(
     CHANNELS: tl.constexpr, PADDED_CHANNELS: tl.constexpr, PIXELS: tl.constexpr,
     NORMED: tl.constexpr, BEGUN: tl.constexpr, ZERO: tl.constexpr,
 ):  # fmt: skip
-    """One program per (row of the result, piece of the row); rows are numbered (world, frame, row)."""
+    """Run one program per (row of the result, piece of the row); rows are numbered (batch entry, frame, row)."""
     row = tl.program_id(0)
     i = row % (height + 2)
     t = (row // (height + 2)) % (frames + 2)
-    world = row // ((height + 2) * (frames + 2))
+    b = row // ((height + 2) * (frames + 2))
     j = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
     channel = tl.arange(0, PADDED_CHANNELS)
     inside = (j < width + 2)[:, None] & (channel < CHANNELS)[None, :]
     target = (row.to(tl.int64) * (width + 2) + j)[:, None] * CHANNELS + channel[None, :]
     if BEGUN and t < 2:
-        line = ((world * 2 + t) * (height + 2) + i).to(tl.int64) * (width + 2)
+        line = ((b * 2 + t) * (height + 2) + i).to(tl.int64) * (width + 2)
         kept = tl.load(past + (line + j)[:, None] * CHANNELS + channel[None, :], mask=inside, other=0.0)
         tl.store(out + target, kept, mask=inside)
     else:
         source_t = tl.maximum(t - 2, 0)
         source_i = tl.minimum(tl.maximum(i - 1, 0), height - 1)
         source_j = tl.minimum(tl.maximum(j - 1, 0), width - 1)
-        start = world.to(tl.int64) * x_stride_b + source_t.to(tl.int64) * x_stride_t + source_i * x_stride_h
+        start = b.to(tl.int64) * x_stride_b + source_t.to(tl.int64) * x_stride_t + source_i * x_stride_h
         source = start + source_j[:, None] * x_stride_w + channel[None, :]
         shown = inside
         if ZERO:
@@ -55,7 +55,7 @@ def extended_frames_kernel(
 def triton_extended_frames(
     x: torch.Tensor, gamma: torch.Tensor | None, past: torch.Tensor | None, edge: Edge = "repeat"
 ) -> torch.Tensor:
-    """See `li_env.kernels.extended_frames.extended_frames`."""
+    """Launch the Triton kernel of `extended_frames`."""
     batch, frames, height, width, channels = x.shape
     out = x.new_empty(batch, frames + 2, height + 2, width + 2, channels)
     padded = triton.next_power_of_2(channels)

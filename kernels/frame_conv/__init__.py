@@ -13,7 +13,7 @@ __all__ = ["fits_triton", "frame_conv", "naive_frame_conv"]
 def frame_conv(
     extended: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, residual: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Convolution, plus ``residual``.
+    """Convolve frames and add ``residual``.
 
     Args:
         extended: contiguous [B, T + 2, H + 2, W + 2, C], from `li_env.kernels.extended_frames.extended_frames`.
@@ -45,7 +45,9 @@ def frame_conv(
 
 
 def fits_triton(extended: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether the kernel takes these: 16-bit values and whole blocks of channels, on a chip of major version 9 or 10.
+    """Return whether the kernel takes these tensors on this device.
+
+    Values have 16 bits, channels come in whole blocks, and the chip has major version 9 or 10.
 
     Those have bulk loads and the 192 KiB of shared memory per program that the kernel needs.
     """

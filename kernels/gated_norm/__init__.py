@@ -21,7 +21,7 @@ def gated_norm(
     scale: torch.Tensor,
     frames: torch.Tensor,
 ) -> torch.Tensor:
-    """``z += gate * sum(branches)`` in place, then ``LayerNorm(z) * (1 + scale) + shift`` of the new z.
+    """Add ``gate * sum(branches)`` to z in place and return ``LayerNorm(z) * (1 + scale) + shift`` of the new z.
 
     Args:
         z: [B, S, C] contiguous, the residual stream; it is overwritten unless there are no ``branches``.

@@ -16,7 +16,7 @@ def naive_gated_norm(
     scale: torch.Tensor,
     frames: torch.Tensor,
 ) -> torch.Tensor:
-    """See `li_env.kernels.gated_norm.gated_norm`."""
+    """Compute `gated_norm` in readable torch."""
     if gate is not None:
         update = branches[0] if len(branches) == 1 else branches[0] + branches[1]
         z += gate[:, frames] * update

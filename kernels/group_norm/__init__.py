@@ -19,7 +19,7 @@ def group_norm_silu(
     offset: torch.Tensor | None = None,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    """``silu(GroupNorm(x + offset) * weight + bias)``, computed in float32.
+    """Compute ``silu(GroupNorm(x + offset) * weight + bias)`` in float32.
 
     Args:
         x: [N, C, H, W] in any memory format; channels-last is read as it is, others are converted on a GPU.

@@ -14,6 +14,6 @@ def naive_group_norm_silu(
     offset: torch.Tensor | None,
     eps: float,
 ) -> torch.Tensor:
-    """See `li_env.kernels.group_norm.group_norm_silu`."""
+    """Compute `group_norm_silu` in readable torch."""
     exact = x.float() if offset is None else x.float() + offset.float()[:, None, None]
     return silu(group_norm(exact, groups, weight.float(), bias.float(), eps)).to(x.dtype)

@@ -18,7 +18,7 @@ def group_norm_silu_kernel(
     x, weight, bias, offset, out, pixels, eps,
     GROUPS: tl.constexpr, WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, PIXELS: tl.constexpr, MOVED: tl.constexpr,
 ):  # fmt: skip
-    """One program per (frame, group); ``WIDTH`` channels a group."""
+    """Run one program per (frame, group); ``WIDTH`` channels a group."""
     group = tl.program_id(0) % GROUPS
     frame = (tl.program_id(0) // GROUPS).to(tl.int64)
     lane = tl.arange(0, PADDED_WIDTH)
@@ -28,17 +28,17 @@ def group_norm_silu_kernel(
     if MOVED:
         moved += tl.load(offset + channel, mask=known, other=0.0).to(tl.float32)
     row = tl.arange(0, PIXELS)
-    places = frame * pixels * (GROUPS * WIDTH) + row[:, None] * (GROUPS * WIDTH) + channel[None, :]
+    offsets = frame * pixels * (GROUPS * WIDTH) + row[:, None] * (GROUPS * WIDTH) + channel[None, :]
     # Sums are taken about the mean of the first pixels: about zero they would lose a large mean's digits.
     inside = (row < pixels)[:, None] & known[None, :]
-    values = tl.load(x + places, mask=inside, other=0.0).to(tl.float32) + moved[None, :]
+    values = tl.load(x + offsets, mask=inside, other=0.0).to(tl.float32) + moved[None, :]
     pivot = tl.sum(tl.sum(tl.where(inside, values, 0.0), axis=1), axis=0) / (tl.minimum(pixels, PIXELS) * WIDTH)
     totals = tl.zeros((PIXELS, PADDED_WIDTH), tl.float32)
     squares = tl.zeros((PIXELS, PADDED_WIDTH), tl.float32)
     for start in range(0, pixels, PIXELS):
         inside = (start + row < pixels)[:, None] & known[None, :]
-        place = places + start * (GROUPS * WIDTH)
-        values = tl.load(x + place, mask=inside, other=0.0).to(tl.float32) + moved[None, :]
+        block_offsets = offsets + start * (GROUPS * WIDTH)
+        values = tl.load(x + block_offsets, mask=inside, other=0.0).to(tl.float32) + moved[None, :]
         values = tl.where(inside, values - pivot, 0.0)
         totals += values
         squares += values * values
@@ -51,10 +51,10 @@ def group_norm_silu_kernel(
     add = add + (moved - pivot - rest) * factor
     for start in range(0, pixels, PIXELS):
         inside = (start + row < pixels)[:, None] & known[None, :]
-        place = places + start * (GROUPS * WIDTH)
-        values = tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
+        block_offsets = offsets + start * (GROUPS * WIDTH)
+        values = tl.load(x + block_offsets, mask=inside, other=0.0).to(tl.float32)
         values = values * factor[None, :] + add[None, :]
-        tl.store(out + place, (values * tl.sigmoid(values)).to(out.dtype.element_ty), mask=inside)
+        tl.store(out + block_offsets, (values * tl.sigmoid(values)).to(out.dtype.element_ty), mask=inside)
 
 
 def triton_group_norm_silu(
@@ -65,7 +65,7 @@ def triton_group_norm_silu(
     offset: torch.Tensor | None,
     eps: float,
 ) -> torch.Tensor:
-    """See `li_env.kernels.group_norm.group_norm_silu`."""
+    """Launch the Triton kernel of `group_norm_silu`."""
     x = x.contiguous(memory_format=torch.channels_last)
     frames, channels, rows, columns = x.shape
     out = torch.empty_like(x)

@@ -27,7 +27,7 @@ def add_modulated_norm(
     dtype: torch.dtype,
     eps: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``x + delta * gate`` and, of that, ``LN(.) * (1 + scale) + shift``.
+    """Compute ``y = x + delta * gate`` and ``LN(y) * (1 + scale) + shift``.
 
     Args:
         x: float32 [B, S, C].
@@ -55,19 +55,19 @@ def add_camera_norm(
     delta: torch.Tensor,
     gate: torch.Tensor,
     camera: tuple[torch.Tensor, torch.Tensor],
-    places: torch.Tensor,
+    row_index: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
     known: int,
     dtype: torch.dtype,
     eps: float = 1e-6,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``y = x + delta * gate``, then ``LN((1 + camera scale) y + camera shift) * weight + bias`` as the new stream.
+    """Compute ``y = x + delta * gate``, then ``LN((1 + camera scale) y + camera shift) * weight + bias`` as new stream.
 
     Args:
         x, delta, gate, known, dtype, eps: as in `add_modulated_norm`.
         camera: scales and shifts, [R, C] of any float type.
-        places: int32 [B, S], which of them each token takes.
+        row_index: int32 [B, S], which of them each token takes.
         weight, bias: [C].
 
     Returns:
@@ -77,20 +77,20 @@ def add_camera_norm(
     for name, vectors in zip(("camera scale", "camera shift"), camera, strict=True):
         if vectors.shape != (len(camera[0]), x.shape[2]):
             raise ValueError(f"{name}: shape {tuple(vectors.shape)}: {(len(camera[0]), x.shape[2])} is needed")
-    if places.shape != x.shape[:2] or places.dtype != torch.int32:
-        raise ValueError(f"places: {places.dtype} {tuple(places.shape)}: int32 {tuple(x.shape[:2])} is needed")
-    check_adjacent(places=places)
+    if row_index.shape != x.shape[:2] or row_index.dtype != torch.int32:
+        raise ValueError(f"row_index: {row_index.dtype} {tuple(row_index.shape)}: int32 {tuple(x.shape[:2])} is needed")
+    check_adjacent(row_index=row_index)
     check_contiguous(weight=weight, bias=bias)
     if uses_triton(x.device):
         from li_env.kernels.residual_norm.triton import triton_residual_norm
 
-        return triton_residual_norm(x, delta, gate, camera, (weight, bias), known, dtype, eps, places)
-    x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, places, weight, bias, eps)
+        return triton_residual_norm(x, delta, gate, camera, (weight, bias), known, dtype, eps, row_index)
+    x = naive_camera_norm(naive_add(x, delta, gate, known), *camera, row_index, weight, bias, eps)
     return x, x.to(dtype)
 
 
 def add_cast(x: torch.Tensor, delta: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """``x + delta`` as float32 and in ``dtype``."""
+    """Return ``x + delta`` as float32 and in ``dtype``."""
     _check(x, delta, None, ())
     if uses_triton(x.device):
         from li_env.kernels.residual_norm.triton import triton_residual_norm
@@ -104,7 +104,7 @@ def _check(
     x: torch.Tensor, delta: torch.Tensor | None, gate: torch.Tensor | None, vectors: tuple[torch.Tensor, ...]
 ) -> None:
     if x.ndim != 3 or x.dtype != torch.float32:
-        raise ValueError(f"x: {x.dtype} {tuple(x.shape)}: float32 [worlds, tokens, channels] is needed")
+        raise ValueError(f"x: {x.dtype} {tuple(x.shape)}: float32 [batch, tokens, channels] is needed")
     if delta is not None and delta.shape != x.shape:
         raise ValueError(f"delta: shape {tuple(delta.shape)}: {tuple(x.shape)} is needed")
     if gate is not None and delta is None:

@@ -7,12 +7,12 @@ from torch.nn.functional import layer_norm
 
 
 def rows(vectors: torch.Tensor, known: int, tokens: int) -> torch.Tensor:
-    """[2, C] -> [tokens, C]: row 0 for the first ``known`` tokens, row 1 for the others."""
+    """Expand [2, C] to [tokens, C]: row 0 for the first ``known`` tokens, row 1 for the others."""
     return vectors[(torch.arange(tokens, device=vectors.device) >= known).long()]
 
 
 def naive_add(x: torch.Tensor, delta: torch.Tensor | None, gate: torch.Tensor | None, known: int) -> torch.Tensor:
-    """``x + delta * gate``, float32."""
+    """Compute ``x + delta * gate`` in float32."""
     if delta is None:
         return x
     return x + (delta.float() if gate is None else delta.float() * rows(gate, known, x.shape[1]))
@@ -21,7 +21,7 @@ def naive_add(x: torch.Tensor, delta: torch.Tensor | None, gate: torch.Tensor | 
 def naive_modulated_norm(
     x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, known: int, eps: float
 ) -> torch.Tensor:
-    """``LN(x) * (1 + scale) + shift``, float32."""
+    """Compute ``LN(x) * (1 + scale) + shift`` in float32."""
     tokens = x.shape[1]
     return layer_norm(x, x.shape[-1:], eps=eps) * (1 + rows(scale, known, tokens)) + rows(shift, known, tokens)
 
@@ -30,11 +30,11 @@ def naive_camera_norm(
     x: torch.Tensor,
     scale: torch.Tensor,
     shift: torch.Tensor,
-    places: torch.Tensor,
+    row_index: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
     eps: float,
 ) -> torch.Tensor:
-    """``LN((1 + scale) x + shift) * weight + bias`` with scale and shift of each token's place, float32."""
-    moved = (1 + scale[places.long()].float()) * x + shift[places.long()].float()
+    """Compute ``LN((1 + scale) x + shift) * weight + bias`` in float32, scale and shift looked up by ``row_index``."""
+    moved = (1 + scale[row_index.long()].float()) * x + shift[row_index.long()].float()
     return layer_norm(moved, x.shape[-1:], weight.float(), bias.float(), eps)

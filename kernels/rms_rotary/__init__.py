@@ -21,7 +21,7 @@ def rms_rotary(
     per_head: bool = False,
     interleaved: bool = False,
 ) -> torch.Tensor:
-    """``x / sqrt(mean(x^2) + eps) * weight``, cut into heads, adjacent channel pairs of each head rotated.
+    """Compute ``x / sqrt(mean(x^2) + eps) * weight``, cut into heads, adjacent channel pairs of each head rotated.
 
     Args:
         x: [B, S, H * D], bfloat16, float16 or float32.
@@ -42,16 +42,16 @@ def rms_rotary(
     Source: docs/spec/matrix_game_3.md, sections 3.5 to 3.7.
     """
     if x.ndim != 3 or x.shape[2] % (2 * heads):
-        raise ValueError(f"x: shape {tuple(x.shape)}: [worlds, tokens, channels], channels a multiple of {2 * heads}")
+        raise ValueError(f"x: shape {tuple(x.shape)}: [batch, tokens, channels], channels a multiple of {2 * heads}")
     if weight is not None and weight.shape != x.shape[2:]:
         raise ValueError(f"weight: shape {tuple(weight.shape)}: {tuple(x.shape[2:])} is needed")
     check_contiguous(weight=weight)
     if tables is not None:
-        worlds, _, table_heads, rotated = tables.cos.shape
-        if worlds not in (1, x.shape[0]) or table_heads not in (1, heads) or 2 * rotated > x.shape[2] // heads:
+        batch, _, table_heads, rotated = tables.cos.shape
+        if batch not in (1, x.shape[0]) or table_heads not in (1, heads) or 2 * rotated > x.shape[2] // heads:
             raise ValueError(f"tables: {tuple(tables.cos.shape)} do not fit x {tuple(x.shape)} with {heads} heads")
-        if len(tables.places) != x.shape[1]:
-            raise ValueError(f"tables: made for {len(tables.places)} tokens, x has {x.shape[1]}")
+        if len(tables.row_index) != x.shape[1]:
+            raise ValueError(f"tables: made for {len(tables.row_index)} tokens, x has {x.shape[1]}")
     if uses_triton(x.device):
         from li_env.kernels.rms_rotary.triton import triton_rms_rotary
 

@@ -16,7 +16,7 @@ def naive_rms_rotary(
     per_head: bool,
     interleaved: bool = False,
 ) -> torch.Tensor:
-    """See `li_env.kernels.rms_rotary.rms_rotary`; float32 arithmetic."""
+    """Compute `rms_rotary` with float32 arithmetic."""
     values = x.float().unflatten(-1, (heads, -1))  # [B, S, H, D]
     squares = values.square().mean(dim=-1 if per_head else (-2, -1), keepdim=True)
     values = values * torch.rsqrt(squares + eps)
@@ -25,7 +25,7 @@ def naive_rms_rotary(
     values = values.transpose(1, 2)
     if tables is not None:
         rotated = tables.cos.shape[-1]
-        rows = tables.places.long()[:, tables.axes.long()]  # [S, R]
+        rows = tables.row_index.long()[:, tables.axes.long()]  # [S, R]
         cos, sin = (_per_token(table, rows) for table in (tables.cos, tables.sin))
         first, second = values[..., : 2 * rotated].unflatten(-1, (-1, 2)).unbind(-1)
         turned = torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
@@ -35,6 +35,6 @@ def naive_rms_rotary(
 
 
 def _per_token(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """[B, P, H, R] at rows [S, R] -> [B, H, S, R]."""
+    """Look up [B, P, H, R] at rows [S, R] -> [B, H, S, R]."""
     table = table.transpose(1, 2)
     return table.gather(2, rows.expand(*table.shape[:2], -1, -1))

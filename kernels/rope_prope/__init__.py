@@ -31,8 +31,8 @@ def split_branches(
             branch R, the others branch P.
         matrices: [B, F, 4, 4] float32 contiguous, applied to groups of four channels in branch P.
         frames: int32 [S], the frame of every token.
-        rotation: (cos, sin), each [S, D / 2] for all worlds or [B, S, D / 2] float32 contiguous, for branch R; None
-            leaves the channels as they are (values).
+        rotation: (cos, sin), each [S, D / 2] for the whole batch or [B, S, D / 2], float32 contiguous, for branch R;
+            None leaves the channels as they are (values).
         weight: [D], of a root-mean-square norm (eps 1e-6) over each head before both branches; None for no norm.
 
     Raises:
@@ -40,14 +40,14 @@ def split_branches(
 
     Source: docs/spec/hy_worldplay.md, sections 3.4 to 3.7.
     """
-    worlds, heads, tokens, width = out.shape
-    if tuple(x.shape) != (worlds // 2, tokens, heads * width) or worlds % 2 or width % 4:
+    batch, heads, tokens, width = out.shape
+    if tuple(x.shape) != (batch // 2, tokens, heads * width) or batch % 2 or width % 4:
         raise ValueError(f"x: shape {tuple(x.shape)} does not fit out {tuple(out.shape)}")
-    _check_frames(matrices, frames, worlds // 2, tokens)
+    _check_frames(matrices, frames, batch // 2, tokens)
     if rotation is not None:
         shapes, needed = [tuple(table.shape) for table in rotation], (tokens, width // 2)
-        if shapes not in ([needed] * 2, [(worlds // 2, *needed)] * 2):
-            raise ValueError(f"rotation: shapes {shapes}: {needed} needed, for every world or for each")
+        if shapes not in ([needed] * 2, [(batch // 2, *needed)] * 2):
+            raise ValueError(f"rotation: shapes {shapes}: {needed} needed, for every batch entry or for each")
     check_adjacent(out=out)
     cos, sin = (None, None) if rotation is None else rotation
     check_contiguous(weight=weight, cos=cos, sin=sin)
@@ -60,7 +60,7 @@ def split_branches(
 
 
 def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """Heads of both branches back to tokens; branch P is multiplied by its frame's matrix.
+    """Join heads of both branches back to tokens; branch P is multiplied by its frame's matrix.
 
     Args:
         attended: [2 * B, H, S, D] with adjacent channels.
@@ -75,10 +75,10 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
 
     Source: docs/spec/hy_worldplay.md, sections 3.5 and 3.7.
     """
-    worlds, _, tokens, width = attended.shape
-    if worlds % 2 or width % 4:
-        raise ValueError(f"attended: shape {tuple(attended.shape)}: [2 * worlds, heads, tokens, 4 * n] is needed")
-    _check_frames(matrices, frames, worlds // 2, tokens)
+    batch, _, tokens, width = attended.shape
+    if batch % 2 or width % 4:
+        raise ValueError(f"attended: shape {tuple(attended.shape)}: [2 * batch, heads, tokens, 4 * n] is needed")
+    _check_frames(matrices, frames, batch // 2, tokens)
     check_adjacent(attended=attended)
     if uses_triton(attended.device) and width & (width - 1) == 0:
         from li_env.kernels.rope_prope.triton import triton_join_branches
@@ -87,9 +87,9 @@ def join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.
     return naive_join_branches(attended, matrices, frames)
 
 
-def _check_frames(matrices: torch.Tensor, frames: torch.Tensor, worlds: int, tokens: int) -> None:
-    if matrices.ndim != 4 or matrices.shape[0] != worlds or tuple(matrices.shape[2:]) != (4, 4):
-        raise ValueError(f"matrices: shape {tuple(matrices.shape)}: [{worlds}, frames, 4, 4] is needed")
+def _check_frames(matrices: torch.Tensor, frames: torch.Tensor, batch: int, tokens: int) -> None:
+    if matrices.ndim != 4 or matrices.shape[0] != batch or tuple(matrices.shape[2:]) != (4, 4):
+        raise ValueError(f"matrices: shape {tuple(matrices.shape)}: [{batch}, frames, 4, 4] is needed")
     if matrices.dtype != torch.float32 or not matrices.is_contiguous():
         raise ValueError(f"matrices: {matrices.dtype}, strides {matrices.stride()}: contiguous float32 is needed")
     check_contiguous(frames=frames)

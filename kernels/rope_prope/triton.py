@@ -15,7 +15,7 @@ ROWS = 16
 
 @triton.jit
 def _matrix(pointers, ok):
-    """The 16 entries of each row's matrix, row by row."""
+    """Load the 16 entries of each row's matrix, row by row."""
     return (
         tl.load(pointers, mask=ok, other=0.0), tl.load(pointers + 1, mask=ok, other=0.0),
         tl.load(pointers + 2, mask=ok, other=0.0), tl.load(pointers + 3, mask=ok, other=0.0),
@@ -30,7 +30,7 @@ def _matrix(pointers, ok):
 
 @triton.jit
 def _project(x, m, ROWS: tl.constexpr, WIDTH: tl.constexpr):
-    """Groups of four channels of ``x`` [ROWS, WIDTH] times the row's matrix ``m``."""
+    """Multiply groups of four channels of ``x`` [ROWS, WIDTH] by the row's matrix ``m``."""
     even, odd = tl.split(tl.reshape(x, (ROWS, WIDTH // 4, 2, 2)))
     a, c = tl.split(even)
     b, d = tl.split(odd)
@@ -44,27 +44,27 @@ def _project(x, m, ROWS: tl.constexpr, WIDTH: tl.constexpr):
 @triton.jit(do_not_specialize=["tokens", "frame_count"])
 def split_branches_kernel(
     x, out, matrices, frames, cos, sin, weight,
-    tokens, heads, worlds, frame_count, rotation_stride_b, out_stride_b, out_stride_h, out_stride_s,
+    tokens, heads, batch, frame_count, rotation_stride_b, out_stride_b, out_stride_h, out_stride_s,
     WIDTH: tl.constexpr, ROWS: tl.constexpr, HEADS_EACH: tl.constexpr, ROTATED: tl.constexpr, NORMED: tl.constexpr,
 ):  # fmt: skip
-    """One program per (``ROWS`` tokens, world and ``HEADS_EACH`` heads)."""
+    """Run one program per (``ROWS`` tokens, batch entry and ``HEADS_EACH`` heads)."""
     groups = heads // HEADS_EACH
-    world = tl.program_id(1) // groups
+    b = tl.program_id(1) // groups
     first_head = (tl.program_id(1) % groups) * HEADS_EACH
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     ok = row < tokens
     frame = tl.load(frames + row, mask=ok, other=0)
-    m = _matrix(matrices + (world * frame_count + frame) * 16, ok)
+    m = _matrix(matrices + (b * frame_count + frame) * 16, ok)
     channel = tl.arange(0, WIDTH)
     inside = ok[:, None] & (channel < WIDTH)[None, :]
     if ROTATED:
         pair = row[:, None] * (WIDTH // 2) + tl.arange(0, WIDTH // 2)[None, :]
-        pair += world * rotation_stride_b
+        pair += b * rotation_stride_b
         cosine = tl.load(cos + pair, mask=ok[:, None], other=0.0)
         sine = tl.load(sin + pair, mask=ok[:, None], other=0.0)
     if NORMED:
         factor = tl.load(weight + channel).to(tl.float32)
-    source = x + (world * tokens + row).to(tl.int64)[:, None] * (heads * WIDTH) + channel[None, :]
+    source = x + (b * tokens + row).to(tl.int64)[:, None] * (heads * WIDTH) + channel[None, :]
     target = out + row.to(tl.int64)[:, None] * out_stride_s + channel[None, :]
     for number in range(HEADS_EACH):
         head = first_head + number
@@ -72,42 +72,42 @@ def split_branches_kernel(
         if NORMED:
             values = values * tl.rsqrt(tl.sum(values * values, axis=1) / WIDTH + 1e-6)[:, None] * factor[None, :]
         if ROTATED:
-            a, b = tl.split(tl.reshape(values, (ROWS, WIDTH // 2, 2)))
-            turned = tl.reshape(tl.join(a * cosine - b * sine, a * sine + b * cosine), (ROWS, WIDTH))
+            even, odd = tl.split(tl.reshape(values, (ROWS, WIDTH // 2, 2)))
+            turned = tl.reshape(tl.join(even * cosine - odd * sine, even * sine + odd * cosine), (ROWS, WIDTH))
         else:
             turned = values
-        place = target + head.to(tl.int64) * out_stride_h
-        tl.store(place + world.to(tl.int64) * out_stride_b, turned.to(out.dtype.element_ty), mask=inside)
+        pointer = target + head.to(tl.int64) * out_stride_h
+        tl.store(pointer + b.to(tl.int64) * out_stride_b, turned.to(out.dtype.element_ty), mask=inside)
         projected = _project(values, m, ROWS, WIDTH)
-        place += (world + worlds).to(tl.int64) * out_stride_b
-        tl.store(place, projected.to(out.dtype.element_ty), mask=inside)
+        pointer += (b + batch).to(tl.int64) * out_stride_b
+        tl.store(pointer, projected.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit(do_not_specialize=["tokens", "frame_count"])
 def join_branches_kernel(
     attended, out, matrices, frames,
-    tokens, heads, worlds, frame_count, attended_stride_b, attended_stride_h, attended_stride_s,
+    tokens, heads, batch, frame_count, attended_stride_b, attended_stride_h, attended_stride_s,
     WIDTH: tl.constexpr, ROWS: tl.constexpr, HEADS_EACH: tl.constexpr,
 ):  # fmt: skip
-    """One program per (``ROWS`` tokens, world and ``HEADS_EACH`` heads)."""
+    """Run one program per (``ROWS`` tokens, batch entry and ``HEADS_EACH`` heads)."""
     groups = heads // HEADS_EACH
-    world = tl.program_id(1) // groups
+    b = tl.program_id(1) // groups
     first_head = (tl.program_id(1) % groups) * HEADS_EACH
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     ok = row < tokens
     frame = tl.load(frames + row, mask=ok, other=0)
-    m = _matrix(matrices + (world * frame_count + frame) * 16, ok)
+    m = _matrix(matrices + (b * frame_count + frame) * 16, ok)
     channel = tl.arange(0, WIDTH)
     inside = ok[:, None] & (channel < WIDTH)[None, :]
     source = attended + row.to(tl.int64)[:, None] * attended_stride_s + channel[None, :]
-    rotated_row = (world * tokens + row).to(tl.int64)[:, None] * (heads * WIDTH) + channel[None, :]
-    projected_row = rotated_row + (worlds * tokens).to(tl.int64) * (heads * WIDTH)
+    rotated_row = (b * tokens + row).to(tl.int64)[:, None] * (heads * WIDTH) + channel[None, :]
+    projected_row = rotated_row + (batch * tokens).to(tl.int64) * (heads * WIDTH)
     for number in range(HEADS_EACH):
         head = first_head + number
-        place = source + head.to(tl.int64) * attended_stride_h
-        rotated = tl.load(place + world.to(tl.int64) * attended_stride_b, mask=inside, other=0.0)
+        pointer = source + head.to(tl.int64) * attended_stride_h
+        rotated = tl.load(pointer + b.to(tl.int64) * attended_stride_b, mask=inside, other=0.0)
         tl.store(out + rotated_row + head * WIDTH, rotated, mask=inside)
-        values = tl.load(place + (world + worlds).to(tl.int64) * attended_stride_b, mask=inside, other=0.0)
+        values = tl.load(pointer + (b + batch).to(tl.int64) * attended_stride_b, mask=inside, other=0.0)
         projected = _project(values.to(tl.float32), m, ROWS, WIDTH)
         tl.store(out + projected_row + head * WIDTH, projected.to(out.dtype.element_ty), mask=inside)
 
@@ -120,7 +120,7 @@ def triton_split_branches(
     rotation: tuple[torch.Tensor, torch.Tensor] | None,
     weight: torch.Tensor | None,
 ) -> None:
-    """See `li_env.kernels.rope_prope.split_branches`; D is a power of two."""
+    """Split branches; D must be a power of two."""
     entries, heads, tokens, width = out.shape
     cos, sin = (matrices, matrices) if rotation is None else rotation
     each = heads_each(heads)
@@ -132,7 +132,7 @@ def triton_split_branches(
 
 
 def triton_join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """See `li_env.kernels.rope_prope.join_branches`; D is a power of two."""
+    """Join branches; D must be a power of two."""
     entries, heads, tokens, width = attended.shape
     out = torch.empty((2, entries // 2, tokens, heads * width), dtype=attended.dtype, device=attended.device)
     each = heads_each(heads)
@@ -145,5 +145,8 @@ def triton_join_branches(attended: torch.Tensor, matrices: torch.Tensor, frames:
 
 
 def heads_each(heads: int) -> int:
-    """Heads per program: enough to use the tokens' tables again, few enough to keep a GPU busy with a short chunk."""
+    """Return the heads per program.
+
+    Enough to reuse the tokens' tables, few enough to keep a GPU busy with a short chunk.
+    """
     return next(count for count in (4, 3, 2, 1) if heads % count == 0)

@@ -6,7 +6,7 @@ from itertools import product
 
 
 def naive_tiles(grid: tuple[int, int, int], shape: tuple[int, int, int]) -> list[list[int]]:
-    """Usual positions of the tokens of every tile of the ``grid`` cut, in the order in which they are stored.
+    """Return the usual positions of the tokens of every tile of the ``grid`` cut, in the order of storage.
 
     Args:
         grid: (T, H, W), tokens per axis.
@@ -25,7 +25,7 @@ def naive_tiles(grid: tuple[int, int, int], shape: tuple[int, int, int]) -> list
 
 
 def naive_walk(grid: tuple[int, int, int], shape: tuple[int, int, int]) -> list[list[int]]:
-    """The same for the ``serpentine`` cut."""
+    """Return the positions of the tokens of every tile of the ``serpentine`` cut."""
     frames, rows, columns = grid
     volume = shape[0] * shape[1] * shape[2]
     tiles = []

@@ -21,8 +21,8 @@ class TileOrder:
         grid: (T, H, W), the token grid; the usual token order is (frame, row, column).
         shape: (t, h, w), the tile shape.
         permutation: int64 [T * H * W] on the device asked for; entry i is the usual position of the token that stands
-            at place i of the tile order.
-        inverse: int64 [T * H * W], the place in tile order of every usual position.
+            at index i of the tile order.
+        inverse: int64 [T * H * W], the index in tile order of every usual position.
         starts, lengths: int32 numpy [tiles], where tile j lies in tile order: no overlap, no padding.
         coordinates: int32 numpy [tiles, 3], the cell (T // t, H // h, W // w) that holds the tile's middle token.
     """
@@ -44,7 +44,7 @@ class TileOrder:
         return x.index_select(dim, self.inverse)
 
     def neighbours(self, distance: int = 1) -> np.ndarray:
-        """Which tiles are at most ``distance`` steps along the axes apart: bool [tiles, tiles]."""
+        """Return which tiles are at most ``distance`` steps along the axes from each other: bool [tiles, tiles]."""
         steps = np.abs(self.coordinates[:, None, :] - self.coordinates[None, :, :]).sum(axis=-1)
         return steps <= distance
 
@@ -56,7 +56,7 @@ def tile_order(
     cut: Cut = "grid",
     device: torch.device | str = "cpu",
 ) -> TileOrder:
-    """Tile order of a token grid. Results are cached and shared: do not write to them.
+    """Make the tile order of a token grid. Results are cached and shared: do not write to them.
 
     ``cut="grid"`` makes boxes of ``shape``; boxes at the far edges are smaller where the shape does not divide the grid
     (30 rows in tiles of 8 leave a bottom row of tiles with 6). ``cut="serpentine"`` walks, within t frames, down one

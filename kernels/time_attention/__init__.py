@@ -17,13 +17,13 @@ MOST_LATENTS = 64
 def time_attention(
     qkv: torch.Tensor, heads: int, lines: torch.Tensor, slots: RotaryTables, eps: float = 1e-6
 ) -> torch.Tensor:
-    """Normed, rotated softmax attention of every line of tokens with itself.
+    """Compute normed, rotated softmax attention of every line of tokens with itself.
 
     Args:
         qkv: [B, S, 3 * H * D], query, key and value of every token, heads inside, bfloat16, float16 or float32.
         heads: H.
         lines: int64 [n, T], the tokens of each position along time; every token in exactly one line.
-        slots: rotation of the T places in a line, one for all worlds and heads (`rms_rotary.rotary_tables`).
+        slots: rotation of the T positions in a line, one for all batch entries and heads (`rms_rotary.rotary_tables`).
         eps: of the norm of queries and keys, per head and without a weight.
 
     Returns:
@@ -35,12 +35,12 @@ def time_attention(
     Source: docs/spec/matrix_game_3.md, section 3.7.
     """
     if qkv.ndim != 3 or qkv.shape[2] % (6 * heads):
-        raise ValueError(f"qkv: shape {tuple(qkv.shape)}: [worlds, tokens, 3 * {heads} heads * channels] is needed")
+        raise ValueError(f"qkv: shape {tuple(qkv.shape)}: [batch, tokens, 3 * {heads} heads * channels] is needed")
     if lines.ndim != 2 or lines.numel() != qkv.shape[1]:
         raise ValueError(f"lines: shape {tuple(lines.shape)}: [positions, latents] of {qkv.shape[1]} tokens is needed")
-    if slots.cos.shape[0] != 1 or slots.cos.shape[2] != 1 or len(slots.places) != lines.shape[1]:
+    if slots.cos.shape[0] != 1 or slots.cos.shape[2] != 1 or len(slots.row_index) != lines.shape[1]:
         raise ValueError(
-            f"slots: {tuple(slots.cos.shape)}, {len(slots.places)} places: one table, {lines.shape[1]} places"
+            f"slots: {tuple(slots.cos.shape)}, {len(slots.row_index)} rows: one table, {lines.shape[1]} rows"
         )
     if uses_triton(qkv.device) and lines.shape[1] <= MOST_LATENTS:
         from li_env.kernels.time_attention.triton import triton_time_attention

@@ -12,7 +12,7 @@ from li_env.kernels.rms_rotary.tables import RotaryTables
 def naive_time_attention(
     qkv: torch.Tensor, heads: int, lines: torch.Tensor, slots: RotaryTables, eps: float
 ) -> torch.Tensor:
-    """See `li_env.kernels.time_attention.time_attention`."""
+    """Compute `time_attention` in readable torch."""
     latents = lines.shape[1]
     order = lines.flatten()
     query, key, value = qkv.index_select(1, order).chunk(3, dim=-1)

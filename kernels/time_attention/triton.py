@@ -18,27 +18,27 @@ def _normed_rotated(x, c, s, eps, WIDTH: tl.constexpr, LATENTS: tl.constexpr, PA
 
 @triton.jit(do_not_specialize=["latents"])
 def time_attention_kernel(
-    qkv, lines, cos, sin, places, out,
+    qkv, lines, cos, sin, row_index, out,
     latents, heads, qkv_stride_b, qkv_stride_t, out_stride_b, out_stride_t, scale, eps,
     WIDTH: tl.constexpr, PADDED_PAIRS: tl.constexpr, ROTATED: tl.constexpr, LATENTS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """LATENTS is a power of two, at least 16, that holds a line."""
+    """Run one program per (line, head, batch entry). LATENTS is a power of two, at least 16, that holds a line."""
     line = tl.program_id(0)
     head = tl.program_id(1)
-    world = tl.program_id(2).to(tl.int64)
+    b = tl.program_id(2).to(tl.int64)
     latent = tl.arange(0, LATENTS)
     channel = tl.arange(0, 2 * PADDED_PAIRS)
     present = latent < latents
     inside = present[:, None] & (channel < WIDTH)[None, :]
     token = tl.load(lines + line * latents + latent, mask=present, other=0)
-    source = qkv + world * qkv_stride_b + token[:, None] * qkv_stride_t + head * WIDTH + channel[None, :]
+    source = qkv + b * qkv_stride_b + token[:, None] * qkv_stride_t + head * WIDTH + channel[None, :]
     q = tl.load(source, mask=inside, other=0.0).to(tl.float32)
     k = tl.load(source + heads * WIDTH, mask=inside, other=0.0).to(tl.float32)
     v = tl.load(source + 2 * heads * WIDTH, mask=inside, other=0.0)
     pair = tl.arange(0, PADDED_PAIRS)
-    place = tl.load(places + latent, mask=present, other=0)
-    angle = place[:, None] * ROTATED + pair[None, :]
+    table_row = tl.load(row_index + latent, mask=present, other=0)
+    angle = table_row[:, None] * ROTATED + pair[None, :]
     turned = present[:, None] & (pair < ROTATED)[None, :]
     c = tl.load(cos + angle, mask=turned, other=1.0)
     s = tl.load(sin + angle, mask=turned, other=0.0)
@@ -49,22 +49,22 @@ def time_attention_kernel(
     weights = tl.exp(scores - tl.max(scores, axis=1)[:, None])
     weights = weights / tl.sum(weights, axis=1)[:, None]
     mixed = tl.dot(weights.to(v.dtype), v, input_precision=PRECISION)
-    target = out + world * out_stride_b + token[:, None] * out_stride_t + head * WIDTH + channel[None, :]
+    target = out + b * out_stride_b + token[:, None] * out_stride_t + head * WIDTH + channel[None, :]
     tl.store(target, mixed.to(out.dtype.element_ty), mask=inside)
 
 
 def triton_time_attention(
     qkv: torch.Tensor, heads: int, lines: torch.Tensor, slots: RotaryTables, eps: float
 ) -> torch.Tensor:
-    """See `li_env.kernels.time_attention.time_attention`."""
+    """Launch the Triton kernel of `time_attention`."""
     if qkv.stride(2) != 1:
         qkv = qkv.contiguous()
-    worlds, tokens, channels = qkv.shape
+    batch, tokens, channels = qkv.shape
     width = channels // (3 * heads)
-    out = torch.empty((worlds, tokens, heads * width), dtype=qkv.dtype, device=qkv.device)
+    out = torch.empty((batch, tokens, heads * width), dtype=qkv.dtype, device=qkv.device)
     positions, latents = lines.shape
-    time_attention_kernel[(positions, heads, worlds)](
-        qkv, lines.contiguous(), slots.cos, slots.sin, slots.places, out, latents, heads,
+    time_attention_kernel[(positions, heads, batch)](
+        qkv, lines.contiguous(), slots.cos, slots.sin, slots.row_index, out, latents, heads,
         qkv.stride(0), qkv.stride(1), out.stride(0), out.stride(1), width**-0.5, eps,
         WIDTH=width, PADDED_PAIRS=max(8, triton.next_power_of_2(width // 2)), ROTATED=slots.cos.shape[3],
         LATENTS=max(16, triton.next_power_of_2(latents)),

@@ -97,12 +97,12 @@ def bidirectional_sources() -> Iterator[tuple[str, Any]]:
     """The same for the bidirectional transformer with a float32 residual stream."""
     vectors = dict.fromkeys(("gate", "first", "second"), "*fp32")
     types = dict.fromkeys(("delta", "weight", "bias", "z"), "*bf16") | vectors
-    types |= {"x": "*fp32", "places": "*i32", "eps": "fp32"}
+    types |= {"x": "*fp32", "row_index": "*i32", "eps": "fp32"}
     for norm in (0, 1, 2):
         options = {"WIDTH": 3072, "PADDED_WIDTH": 4096, "DELTA": True, "GATED": norm > 0, "NORM": norm}
         camera = {"first": "*bf16", "second": "*bf16"} if norm == 2 else {}
         yield f"residual_norm-{norm}", source(ASTSource, residual_norm_kernel, types | camera, options)
-    tables = {"cos": "*fp32", "sin": "*fp32", "places": "*i32", "axes": "*i32", "eps": "fp32"}
+    tables = {"cos": "*fp32", "sin": "*fp32", "row_index": "*i32", "axes": "*i32", "eps": "fp32"}
     types = dict.fromkeys(("x", "weight", "out"), "*bf16") | tables
     for heads, width, rotated in ((24, 128, 64), (16, 64, 4)):
         options = {

@@ -41,7 +41,7 @@ def make_problem(
     keep: float = 0.5,
     seed: int = 0,
 ) -> Problem:
-    """One world per entry; ``always`` are lengths of always-kept ranges; lists keep a share ``keep`` of the tiles."""
+    """Make a problem; ``always`` are lengths of always-kept ranges; lists keep a share ``keep`` of the tiles."""
     rng = np.random.default_rng(seed)
     query_starts = [scatter(lengths, rng) for lengths in query_lengths]
     range_starts = [scatter(lengths, rng) for lengths in always]
@@ -55,40 +55,40 @@ def make_problem(
             for ss, ns in zip(range_starts, always, strict=True)
         ],
     )
-    worlds, query_tiles = layout.queries.entries.shape
+    batch, query_tiles = layout.queries.entries.shape
     query_tokens = layout.queries.extent + 3
     key_tokens = max([layout.keys.extent, *ends]) + 3
     generator = torch.Generator().manual_seed(seed)
-    query = torch.randn(worlds, heads, query_tokens, width, generator=generator)
-    key = torch.randn(worlds, heads, key_tokens, width, generator=generator)
-    value = torch.randn(worlds, heads, key_tokens, width, generator=generator)
+    query = torch.randn(batch, heads, query_tokens, width, generator=generator)
+    key = torch.randn(batch, heads, key_tokens, width, generator=generator)
+    value = torch.randn(batch, heads, key_tokens, width, generator=generator)
     query, key, value = (x.to(dtype) for x in (query, key, value))
     used_queries, used_keys = (
-        torch.zeros(worlds, query_tokens, dtype=torch.bool),
-        torch.zeros(worlds, key_tokens, dtype=torch.bool),
+        torch.zeros(batch, query_tokens, dtype=torch.bool),
+        torch.zeros(batch, key_tokens, dtype=torch.bool),
     )
-    for world in range(worlds):
-        for start, length in zip(query_starts[world], query_lengths[world], strict=True):
-            used_queries[world, start : start + length] = True
+    for b in range(batch):
+        for start, length in zip(query_starts[b], query_lengths[b], strict=True):
+            used_queries[b, start : start + length] = True
         for starts, lengths in ((key_starts, key_lengths), (range_starts, always)):
-            for start, length in zip(starts[world], lengths[world], strict=True):
-                used_keys[world, start : start + length] = True
+            for start, length in zip(starts[b], lengths[b], strict=True):
+                used_keys[b, start : start + length] = True
     query.masked_fill_(~used_queries[:, None, :, None], torch.nan)
     key.masked_fill_(~used_keys[:, None, :, None], torch.nan)
     value.masked_fill_(~used_keys[:, None, :, None], torch.nan)
 
     longest = max(1, *(len(lengths) for lengths in key_lengths), 1)
-    indices = torch.zeros(worlds, heads, query_tiles, longest, dtype=torch.int64)
-    counts = torch.zeros(worlds, heads, query_tiles, dtype=torch.int64)
-    for world in range(worlds):
-        tiles = len(key_lengths[world])
+    indices = torch.zeros(batch, heads, query_tiles, longest, dtype=torch.int64)
+    counts = torch.zeros(batch, heads, query_tiles, dtype=torch.int64)
+    for b in range(batch):
+        tiles = len(key_lengths[b])
         for head in range(heads):
-            for tile in range(len(query_lengths[world])):
+            for tile in range(len(query_lengths[b])):
                 chosen = (
                     rng.permutation(tiles)[: max(int(tiles > 0), round(keep * tiles))] if keep < 1 else np.arange(tiles)
                 )
-                indices[world, head, tile, : chosen.size] = torch.from_numpy(chosen)
-                counts[world, head, tile] = chosen.size
+                indices[b, head, tile, : chosen.size] = torch.from_numpy(chosen)
+                counts[b, head, tile] = chosen.size
     lists = tile_lists(indices, counts, layout)
     return Problem(query.to(device), key.to(device), value.to(device), layout, lists)
 
@@ -96,11 +96,11 @@ def make_problem(
 def used_rows(problem: Problem) -> torch.Tensor:
     """bool [B, Sq]: rows that lie in a query tile."""
     mask = torch.zeros(problem.query.shape[0], problem.query.shape[2], dtype=torch.bool, device=problem.query.device)
-    for world, (starts, lengths) in enumerate(
+    for b, (starts, lengths) in enumerate(
         zip(problem.layout.queries.starts.tolist(), problem.layout.queries.lengths.tolist(), strict=True)
     ):
         for start, length in zip(starts, lengths, strict=True):
-            mask[world, start : start + length] = True
+            mask[b, start : start + length] = True
     return mask
 
 

@@ -57,7 +57,7 @@ def modulated(**changed):
 
 def camera(**changed):
     given = {
-        "places": torch.zeros(1, S, dtype=torch.int32),
+        "row_index": torch.zeros(1, S, dtype=torch.int32),
         "weight": torch.randn(C),
         "bias": torch.randn(C),
     }
@@ -83,7 +83,7 @@ CASES = [
     *[(split, name) for name in ("out", "frames", "weight", "rotation")],
     (join, "attended"),
     *[(modulated, name) for name in ("gate", "scale", "shift")],
-    *[(camera, name) for name in ("places", "weight", "bias")],
+    *[(camera, name) for name in ("row_index", "weight", "bias")],
     *[(normed, name) for name in ("weight", "bias", "offset")],
     (rotary, "weight"),
 ]

@@ -17,7 +17,7 @@ QUERIES, KEYS = [[30, 32, 7], [32, 32]], [[32, 32, 20, 32, 5, 32, 32], [32, 9]]
 
 def make_layout(queries: list[list[int]], keys: list[list[int]]) -> TileLayout:
     rng = np.random.default_rng(0)
-    tables = [tile_table([scatter(n, rng) for n in world], world) for world in (queries, keys)]
+    tables = [tile_table([scatter(n, rng) for n in b], b) for b in (queries, keys)]
     return tile_layout(*tables, [[(10_000, 10_001)] for _ in queries])
 
 
@@ -29,12 +29,12 @@ def problem(dtype, device) -> Problem:
 def test_means_use_true_lengths_and_read_nothing_outside(problem):
     means = naive_tile_means(problem.key, problem.layout.keys)
     starts, lengths = problem.layout.keys.starts, problem.layout.keys.lengths
-    for world, tiles in enumerate(problem.layout.keys.counts):
+    for b, tiles in enumerate(problem.layout.keys.counts):
         for tile in range(tiles):
-            first = int(starts[world, tile])
-            rows = problem.key[world, :, first : first + int(lengths[world, tile])].float()
-            torch.testing.assert_close(means[world, :, tile], rows.mean(dim=1))
-        assert (means[world, :, tiles:] == 0).all()
+            first = int(starts[b, tile])
+            rows = problem.key[b, :, first : first + int(lengths[b, tile])].float()
+            torch.testing.assert_close(means[b, :, tile], rows.mean(dim=1))
+        assert (means[b, :, tiles:] == 0).all()
 
 
 def test_triton_means_equal_the_readable_version(problem):
@@ -63,7 +63,7 @@ def test_triton_selection_equals_the_readable_version(problem, protect, scores):
         assert torch.equal(getattr(actual, field), getattr(expected, field)), field
 
 
-worlds = st.lists(
+batch = st.lists(
     st.tuples(st.lists(st.integers(1, 32), max_size=4), st.lists(st.integers(1, 32), max_size=9)),
     min_size=1,
     max_size=3,
@@ -72,36 +72,36 @@ worlds = st.lists(
 
 @settings(max_examples=50, deadline=None)
 @given(
-    worlds=worlds, ratio=st.floats(0.01, 1.0), minimum=st.integers(0, 3), seed=st.integers(0, 99), protect=st.booleans()
+    batch=batch, ratio=st.floats(0.01, 1.0), minimum=st.integers(0, 3), seed=st.integers(0, 99), protect=st.booleans()
 )
-def test_lists_are_valid_for_any_tiles(worlds, ratio, minimum, seed, protect):
-    queries, keys = [w[0] for w in worlds], [w[1] for w in worlds]
+def test_lists_are_valid_for_any_tiles(batch, ratio, minimum, seed, protect):
+    queries, keys = [w[0] for w in batch], [w[1] for w in batch]
     rng = np.random.default_rng(seed)
     layout = make_layout(queries, keys)
-    masks = [rng.random((len(q), len(k))) < 0.2 for q, k in worlds]
+    masks = [rng.random((len(q), len(k))) < 0.2 for q, k in batch]
     plan = selection_plan(layout, ratio, minimum, masks if protect else None)
     means = [
-        torch.from_numpy(rng.integers(-2, 3, (len(worlds), 2, table.entries.shape[1], 32)).astype(np.float32))
+        torch.from_numpy(rng.integers(-2, 3, (len(batch), 2, table.entries.shape[1], 32)).astype(np.float32))
         for table in (layout.queries, layout.keys)
     ]
     lists = block_select(*means, plan)
-    for world, (rows, tiles) in enumerate(worlds):
+    for b, (rows, tiles) in enumerate(batch):
         budget = tile_budget(ratio, len(tiles), minimum)
         for head in range(2):
-            scores = (means[0][world, head] @ means[1][world, head].T).numpy()
+            scores = (means[0][b, head] @ means[1][b, head].T).numpy()
             for row in range(len(rows)):
-                count = int(lists.counts[world, head, row])
-                kept = lists.indices[world, head, row, :count].tolist()
-                forced = np.flatnonzero(masks[world][row]).tolist() if protect else []
+                count = int(lists.counts[b, head, row])
+                kept = lists.indices[b, head, row, :count].tolist()
+                forced = np.flatnonzero(masks[b][row]).tolist() if protect else []
                 # Protected first, then by score, then by number.
                 order = sorted(range(len(tiles)), key=lambda t: (t not in forced, -scores[row, t], t))
                 assert kept == sorted(order[: max(budget, len(forced))])
-                entries = lists.entries[world, head, row, :count]
-                full = int(lists.full_counts[world, head, row])
+                entries = lists.entries[b, head, row, :count]
+                full = int(lists.full_counts[b, head, row])
                 assert ((entries & 255)[:full] == layout.block).all()
                 assert ((entries & 255)[full:] < layout.block).all()
-                assert sorted(entries.tolist()) == sorted(layout.keys.entries[world, kept].tolist())
-            assert (lists.counts[world, head, len(rows) :] == 0).all()
+                assert sorted(entries.tolist()) == sorted(layout.keys.entries[b, kept].tolist())
+            assert (lists.counts[b, head, len(rows) :] == 0).all()
 
 
 def test_selection_does_not_see_a_constant_that_is_orthogonal_to_the_queries():
@@ -167,7 +167,7 @@ def test_bad_means_and_masks_are_named():
         block_select(queries, torch.zeros(1, 2, 3, 32), plan)
     with pytest.raises(ValueError, match=r"protected\[0\]: shape \(2, 1\): \(1, 2\) is needed"):
         selection_plan(layout, 0.5, protected=[np.ones((2, 1), dtype=bool)])
-    with pytest.raises(ValueError, match="ratio: 2 values for 1 worlds"):
+    with pytest.raises(ValueError, match="ratio: 2 values for a batch of 1"):
         selection_plan(layout, [0.5, 0.5])
     with pytest.raises(ValueError, match="x: strides"):
         tile_means(torch.zeros(1, 64, 2, 32).transpose(1, 2), layout.queries)

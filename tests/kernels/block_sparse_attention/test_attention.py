@@ -25,20 +25,20 @@ RAGGED = {"query_lengths": [[30, 32, 7], [32, 32]], "key_lengths": [[32, 32, 20,
 def plain_torch(problem: Problem) -> torch.Tensor:
     """Every query tile alone through torch in the problem's own type: the error that a kernel may be compared with."""
     output = torch.zeros_like(problem.query)
-    for world, tiles in enumerate(problem.layout.queries.counts):
+    for b, tiles in enumerate(problem.layout.queries.counts):
         for tile in range(tiles):
-            first = int(problem.layout.queries.starts[world, tile])
-            rows = slice(first, first + int(problem.layout.queries.lengths[world, tile]))
+            first = int(problem.layout.queries.starts[b, tile])
+            rows = slice(first, first + int(problem.layout.queries.lengths[b, tile]))
             for head in range(problem.query.shape[1]):
-                tokens = [t for a, b in problem.layout.always.ranges[world] for t in range(a, b)]
-                kept = problem.lists.indices[world, head, tile, : int(problem.lists.counts[world, head, tile])]
+                tokens = [t for first, stop in problem.layout.always.ranges[b] for t in range(first, stop)]
+                kept = problem.lists.indices[b, head, tile, : int(problem.lists.counts[b, head, tile])]
                 for index in kept.tolist():
-                    start = int(problem.layout.keys.starts[world, index])
-                    tokens += range(start, start + int(problem.layout.keys.lengths[world, index]))
-                key, value = problem.key[world, head, tokens], problem.value[world, head, tokens]
-                query = problem.query[world, head, rows]
+                    start = int(problem.layout.keys.starts[b, index])
+                    tokens += range(start, start + int(problem.layout.keys.lengths[b, index]))
+                key, value = problem.key[b, head, tokens], problem.value[b, head, tokens]
+                query = problem.query[b, head, rows]
                 weights = (query @ key.T * query.shape[-1] ** -0.5).softmax(dim=-1)
-                output[world, head, rows] = weights @ value
+                output[b, head, rows] = weights @ value
     return output
 
 
@@ -92,14 +92,14 @@ lengths = st.lists(st.integers(1, 16), max_size=4)
 
 @settings(max_examples=30, deadline=None)
 @given(
-    worlds=st.lists(
+    batch=st.lists(
         st.tuples(lengths, lengths, st.lists(st.integers(1, 20), min_size=1, max_size=2)), min_size=1, max_size=3
     ),
     keep=st.sampled_from([0.3, 0.7, 1.0]),
     seed=st.integers(0, 99),
 )
-def test_torch_path_takes_any_ragged_batch(worlds, keep, seed):
-    queries, keys, always = (list(column) for column in zip(*worlds, strict=True))
+def test_torch_path_takes_any_ragged_batch(batch, keep, seed):
+    queries, keys, always = (list(column) for column in zip(*batch, strict=True))
     problem = make_problem(queries, keys, always, heads=1, keep=keep, seed=seed)
     output, lse = block_sparse_attention_with_lse(
         problem.query, problem.key, problem.value, problem.layout, problem.lists
@@ -215,18 +215,18 @@ def test_a_batch_of_worlds_equals_the_worlds_one_by_one():
     output = block_sparse_attention(together.query, together.key, together.value, together.layout, together.lists)
     starts = [together.layout.keys.starts[w, : together.layout.keys.counts[w]].numpy() for w in range(2)]
     rows = [together.layout.queries.starts[w, : together.layout.queries.counts[w]].numpy() for w in range(2)]
-    for world in range(2):
+    for b in range(2):
         alone = tile_layout(
-            tile_table([rows[world]], [RAGGED["query_lengths"][world]]),
-            tile_table([starts[world]], [RAGGED["key_lengths"][world]]),
-            [together.layout.always.ranges[world]],
+            tile_table([rows[b]], [RAGGED["query_lengths"][b]]),
+            tile_table([starts[b]], [RAGGED["key_lengths"][b]]),
+            [together.layout.always.ranges[b]],
         )
-        tiles = rows[world].size
+        tiles = rows[b].size
         lists = tile_lists(
-            together.lists.indices[world : world + 1, :, :tiles].contiguous(),
-            together.lists.counts[world : world + 1, :, :tiles].contiguous(),
+            together.lists.indices[b : b + 1, :, :tiles].contiguous(),
+            together.lists.counts[b : b + 1, :, :tiles].contiguous(),
             alone,
         )
-        part = slice(world, world + 1)
+        part = slice(b, b + 1)
         single = block_sparse_attention(together.query[part], together.key[part], together.value[part], alone, lists)
         np.testing.assert_allclose(output[part].numpy(), single.numpy(), atol=1e-6)

@@ -55,10 +55,10 @@ class Release:
             torch.cat([torch.nn.functional.pad(text, (0, 0, 0, fill)), padded(visual, self.keys, self.block)], dim=2)
             for text, visual in zip(self.text, self.visual, strict=True)
         ]
-        worlds, blocks = self.query.shape[0], both[0].shape[2] // self.block
+        batch, blocks = self.query.shape[0], both[0].shape[2] // self.block
         return both, tile_layout(
-            tile_table([self.queries.starts] * worlds, [self.queries.lengths] * worlds),
-            tile_table([np.arange(blocks) * self.block] * worlds, [[self.block] * blocks] * worlds),
+            tile_table([self.queries.starts] * batch, [self.queries.lengths] * batch),
+            tile_table([np.arange(blocks) * self.block] * batch, [[self.block] * blocks] * batch),
         )
 
 
@@ -72,11 +72,11 @@ def test_output_of_the_release_with_its_zeros_and_not_without(name):
         torch.testing.assert_close(release.queries.to_grid(output, 2), release.output, atol=2e-5, rtol=0)
 
     text = release.text[0].shape[2]
-    worlds = release.query.shape[0]
+    batch = release.query.shape[0]
     exact = tile_layout(
         layout.queries,
-        tile_table([release.keys.starts + text] * worlds, [release.keys.lengths] * worlds),
-        [[(0, text)]] * worlds,
+        tile_table([release.keys.starts + text] * batch, [release.keys.lengths] * batch),
+        [[(0, text)]] * batch,
     )
     keys, values = (
         torch.cat([x, release.keys.to_tiles(y, 2)], dim=2) for x, y in zip(release.text, release.visual, strict=True)
@@ -89,11 +89,11 @@ def test_output_of_the_release_with_its_zeros_and_not_without(name):
 
 def test_choice_of_the_release_with_its_padded_means():
     release = Release("decode")
-    worlds = release.query.shape[0]
+    batch = release.query.shape[0]
     grids = []
     for order in (release.queries, release.keys):
         tiles = order.lengths.size
-        grids.append(tile_table([np.arange(tiles) * release.block] * worlds, [[release.block] * tiles] * worlds))
+        grids.append(tile_table([np.arange(tiles) * release.block] * batch, [[release.block] * tiles] * batch))
     layout = tile_layout(*grids)
     query = padded(release.queries.to_grid(release.query, 2), release.queries, release.block)
     means = (
@@ -107,7 +107,7 @@ def test_choice_of_the_release_with_its_padded_means():
         total = release.own + max(1, int(ratio * history))
         protected = np.zeros((release.own, layout.keys.counts[0]), dtype=bool)
         protected[:, -release.own :] = True
-        plan = selection_plan(layout, total / layout.keys.counts[0], protected=[protected] * worlds)
+        plan = selection_plan(layout, total / layout.keys.counts[0], protected=[protected] * batch)
         chosen = block_select(*means, plan).indices
         expected = release.tensors[f"{name}/indices"][..., release.text_blocks :] - release.text_blocks
         assert torch.equal(chosen, expected.to(chosen.dtype))

@@ -9,16 +9,16 @@ from li_env.kernels.gated_norm import gated_norm, naive_gated_norm
 from tests.kernels.problems import relative_rms
 
 
-def problem(tokens: int, width: int, worlds: int, branches: int, dtype: torch.dtype, device: str):
+def problem(tokens: int, width: int, batch: int, branches: int, dtype: torch.dtype, device: str):
     generator = torch.Generator().manual_seed(tokens + width)
 
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator).to(dtype).to(device)
 
-    vectors = random(worlds, 5, 6 * width).chunk(6, dim=-1)  # not contiguous: pieces of one projection
+    vectors = random(batch, 5, 6 * width).chunk(6, dim=-1)  # not contiguous: pieces of one projection
     frames = torch.randint(0, 5, (tokens,), generator=generator, dtype=torch.int32).to(device)
-    z = random(worlds, tokens, width) + 3
-    parts = [random(worlds, tokens, width) for _ in range(branches)]
+    z = random(batch, tokens, width) + 3
+    parts = [random(batch, tokens, width) for _ in range(branches)]
     return z, parts, vectors[2] if branches else None, vectors[0], vectors[1], frames
 
 
@@ -31,12 +31,12 @@ def exact(z, parts, gate, shift, scale, frames) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize("branches", [0, 1, 2])
-@pytest.mark.parametrize(("tokens", "width", "worlds"), [(7, 64, 1), (33, 48, 2)])
-def test_triton_against_float64(branches, tokens, width, worlds, dtype, device):
+@pytest.mark.parametrize(("tokens", "width", "batch"), [(7, 64, 1), (33, 48, 2)])
+def test_triton_against_float64(branches, tokens, width, batch, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.gated_norm.triton import triton_gated_norm
 
-    given = problem(tokens, width, worlds, branches, dtype, device)
+    given = problem(tokens, width, batch, branches, dtype, device)
     z_expected, y_expected = exact(*given)
     errors = []
     for function in (triton_gated_norm, naive_gated_norm):

@@ -9,10 +9,10 @@ from li_env.kernels.residual_norm import add_camera_norm, add_cast, add_modulate
 from tests.kernels.problems import relative_rms
 
 SIZES = [(7, 64, 1, 3), (33, 48, 2, 0), (5, 96, 1, 5)]
-"""Tokens, channels, worlds, given tokens."""
+"""Tokens, channels, batch, given tokens."""
 
 
-def problem(tokens: int, width: int, worlds: int, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
+def problem(tokens: int, width: int, batch: int, dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(tokens + width)
 
     def random(*shape: int) -> torch.Tensor:
@@ -20,14 +20,14 @@ def problem(tokens: int, width: int, worlds: int, dtype: torch.dtype, device: st
 
     vectors = random(2, 6, width).unbind(dim=1)  # rows apart, as pieces of one projection
     return {
-        "x": random(worlds, tokens, width) + 2,
-        "delta": random(worlds, tokens, width).to(dtype),
+        "x": random(batch, tokens, width) + 2,
+        "delta": random(batch, tokens, width).to(dtype),
         "gate": vectors[0],
         "scale": vectors[1],
         "shift": vectors[2],
         "camera_scale": random(4, width).to(dtype),
         "camera_shift": random(4, width).to(dtype),
-        "places": torch.randint(0, 4, (worlds, tokens), generator=generator, dtype=torch.int32).to(device),
+        "row_index": torch.randint(0, 4, (batch, tokens), generator=generator, dtype=torch.int32).to(device),
         "weight": random(width).to(dtype),
         "bias": random(width).to(dtype),
     }
@@ -44,7 +44,7 @@ def exact(given: dict[str, torch.Tensor], known: int, kind: str, eps: float) -> 
     if kind == "cast":
         return x, x
     if kind == "camera":
-        places = given["places"].long()
+        places = given["row_index"].long()
         x = (1 + values["camera_scale"][places]) * x + values["camera_shift"][places]
     centred = x - x.mean(-1, keepdim=True)
     normed = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
@@ -61,7 +61,7 @@ def torch_way(given: dict[str, torch.Tensor], known: int, kind: str, dtype: torc
     if kind == "camera":
         camera = given["camera_scale"], given["camera_shift"]
         affine = given["weight"], given["bias"]
-        return add_camera_norm(x, delta, gate, camera, given["places"], *affine, known, dtype, eps)
+        return add_camera_norm(x, delta, gate, camera, given["row_index"], *affine, known, dtype, eps)
     delta, gate = (None, None) if kind == "norm" else (delta, gate if kind == "gated" else None)
     return add_modulated_norm(x, delta, gate, given["scale"], given["shift"], known, dtype, eps)
 
@@ -76,14 +76,14 @@ def triton_way(given: dict[str, torch.Tensor], known: int, kind: str, dtype: tor
         vectors, affine = (given["camera_scale"], given["camera_shift"]), (given["weight"], given["bias"])
     elif kind != "cast":
         vectors = given["scale"], given["shift"]
-    return triton_residual_norm(given["x"].clone(), delta, gate, vectors, affine, known, dtype, eps, given["places"])
+    return triton_residual_norm(given["x"].clone(), delta, gate, vectors, affine, known, dtype, eps, given["row_index"])
 
 
 @pytest.mark.parametrize("kind", ["norm", "added", "gated", "camera", "cast"])
-@pytest.mark.parametrize(("tokens", "width", "worlds", "known"), SIZES)
-def test_triton_against_float64(kind, tokens, width, worlds, known, dtype, device):
+@pytest.mark.parametrize(("tokens", "width", "batch", "known"), SIZES)
+def test_triton_against_float64(kind, tokens, width, batch, known, dtype, device):
     pytest.importorskip("triton")
-    given = problem(tokens, width, worlds, dtype, device)
+    given = problem(tokens, width, batch, dtype, device)
     eps = 1e-3  # large enough to be seen
     expected = exact(given, known, kind, eps)
     ways = [way(given, known, kind, dtype, eps) for way in (triton_way, torch_way)]
@@ -95,10 +95,10 @@ def test_triton_against_float64(kind, tokens, width, worlds, known, dtype, devic
 
 
 def test_worlds_may_be_apart(dtype, device):
-    """The last tokens of each world alone, as views: the others stay as they are."""
+    """The last tokens of each batch entry alone, as views: the others stay as they are."""
     pytest.importorskip("triton")
     given = problem(9, 32, 2, dtype, device)
-    tail = {name: value[:, 4:] if name in ("x", "delta", "places") else value for name, value in given.items()}
+    tail = {name: value[:, 4:] if name in ("x", "delta", "row_index") else value for name, value in given.items()}
     for kind in ("gated", "camera"):
         expected = exact(tail, 2, kind, 1e-6)
         from li_env.kernels.residual_norm.triton import triton_residual_norm
@@ -108,7 +108,7 @@ def test_worlds_may_be_apart(dtype, device):
         vectors = (tail["camera_scale"], tail["camera_shift"]) if camera else (tail["scale"], tail["shift"])
         affine = (tail["weight"], tail["bias"]) if camera else None
         x, z = triton_residual_norm(
-            whole[:, 4:], tail["delta"], tail["gate"], vectors, affine, 2, dtype, 1e-6, tail["places"]
+            whole[:, 4:], tail["delta"], tail["gate"], vectors, affine, 2, dtype, 1e-6, tail["row_index"]
         )
         assert relative_rms(x, expected[0]) < 1e-6 and relative_rms(z, expected[1]) < 2e-3
         assert torch.equal(whole[:, :4], given["x"][:, :4])
@@ -136,8 +136,11 @@ def test_bad_input(change, message):
     [
         ({"camera_shift": torch.zeros(5, 16)}, r"camera shift: shape \(5, 16\): \(4, 16\) is needed"),
         ({"camera_scale": torch.zeros(4, 8)}, r"camera scale: shape \(4, 8\): \(4, 16\) is needed"),
-        ({"places": torch.zeros(1, 5, dtype=torch.int32)}, r"places: torch.int32 \(1, 5\): int32 \(1, 6\) is needed"),
-        ({"places": torch.zeros(1, 6)}, r"places: torch.float32 \(1, 6\): int32"),
+        (
+            {"row_index": torch.zeros(1, 5, dtype=torch.int32)},
+            r"row_index: torch.int32 \(1, 5\): int32 \(1, 6\) is needed",
+        ),
+        ({"row_index": torch.zeros(1, 6)}, r"row_index: torch.float32 \(1, 6\): int32"),
     ],
 )
 def test_bad_camera(change, message):
@@ -145,4 +148,6 @@ def test_bad_camera(change, message):
     camera = given["camera_scale"], given["camera_shift"]
     affine = given["weight"], given["bias"]
     with pytest.raises(ValueError, match=message):
-        add_camera_norm(given["x"], given["delta"], given["gate"], camera, given["places"], *affine, 1, torch.float32)
+        add_camera_norm(
+            given["x"], given["delta"], given["gate"], camera, given["row_index"], *affine, 1, torch.float32
+        )

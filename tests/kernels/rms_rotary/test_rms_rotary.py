@@ -11,19 +11,19 @@ from tests.kernels.problems import relative_rms
 
 
 def tables(
-    tokens: int, pairs: tuple[int, ...], heads: int, worlds: int, device: str
+    tokens: int, pairs: tuple[int, ...], heads: int, batch: int, device: str
 ) -> tuple[RotaryTables, torch.Tensor]:
-    """Tables, and the angle of every world, token, head and pair [B, S, H, R] in float64."""
+    """Tables, and the angle of every batch entry, token, head and pair [B, S, H, R] in float64."""
     generator = torch.Generator().manual_seed(tokens)
     counts = [5 + axis for axis in range(len(pairs))]
-    positions = [torch.randint(0, 3000, (worlds, count), generator=generator) for count in counts]
-    positions[-1] = positions[-1][0]  # the same for all worlds
+    positions = [torch.randint(0, 3000, (batch, count), generator=generator) for count in counts]
+    positions[-1] = positions[-1][0]  # the same for the whole batch
     places = torch.stack([torch.randint(0, count, (tokens,), generator=generator) for count in counts], dim=-1)
     bases = 1000.0 + 500 * torch.arange(heads, dtype=torch.float64)
     made = rotary_tables([each.to(device) for each in positions], pairs, bases.to(device), places.to(device))
     angles = []
     for axis, count in enumerate(pairs):
-        of_tokens = positions[axis].expand(worlds, -1)[:, places[:, axis]].double()
+        of_tokens = positions[axis].expand(batch, -1)[:, places[:, axis]].double()
         exponents = -torch.arange(count, dtype=torch.float64) / max(count, 1)
         angles.append(of_tokens[..., None, None] * bases[:, None] ** exponents)
     return made, torch.cat(angles, dim=-1).to(device)
@@ -45,25 +45,25 @@ def exact(x: torch.Tensor, heads: int, weight: torch.Tensor | None, angles: torc
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("per_head", [True, False])
 @pytest.mark.parametrize(
-    ("heads", "width", "pairs", "table_heads", "worlds"),
+    ("heads", "width", "pairs", "table_heads", "batch"),
     [(3, 32, (6, 5, 5), 3, 2), (2, 16, (3,), 1, 1), (4, 24, None, 1, 2), (3, 20, (0, 4, 2), 1, 1)],
 )
-def test_triton_against_float64(weighted, per_head, heads, width, pairs, table_heads, worlds, dtype, device):
+def test_triton_against_float64(weighted, per_head, heads, width, pairs, table_heads, batch, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.rms_rotary.triton import triton_rms_rotary
 
     generator = torch.Generator().manual_seed(width)
     tokens = 11
-    x = torch.randn(worlds, tokens, 3 * heads * width, generator=generator).to(dtype).to(device)
+    x = torch.randn(batch, tokens, 3 * heads * width, generator=generator).to(dtype).to(device)
     x = x[..., heads * width : 2 * heads * width]  # a piece of a joint projection
     weight = torch.randn(heads * width, generator=generator).to(dtype).to(device) if weighted else None
-    made, angles = (None, None) if pairs is None else tables(tokens, pairs, table_heads, worlds, device)
+    made, angles = (None, None) if pairs is None else tables(tokens, pairs, table_heads, batch, device)
     expected = exact(x, heads, weight, angles, per_head)
     ours, plain = (
         function(x, heads, weight, made, 1e-6, per_head) for function in (triton_rms_rotary, naive_rms_rotary)
     )
     errors = [relative_rms(each, expected) for each in (ours, plain)]
-    assert ours.dtype == dtype and ours.is_contiguous() and ours.shape == (worlds, heads, tokens, width)
+    assert ours.dtype == dtype and ours.is_contiguous() and ours.shape == (batch, heads, tokens, width)
     for function in (triton_rms_rotary, naive_rms_rotary):
         view = function(x, heads, weight, made, 1e-6, per_head, interleaved=True)
         assert view.transpose(1, 2).is_contiguous()

@@ -11,9 +11,9 @@ from tests.kernels.problems import relative_rms
 FRAMES = 3
 
 
-def tables(tokens: int, width: int, worlds: int, generator: torch.Generator, device: str):
+def tables(tokens: int, width: int, batch: int, generator: torch.Generator, device: str):
     frames = torch.randint(0, FRAMES, (tokens,), generator=generator, dtype=torch.int32)
-    matrices = torch.randn(worlds, FRAMES, 4, 4, generator=generator)
+    matrices = torch.randn(batch, FRAMES, 4, 4, generator=generator)
     angle = torch.randn(tokens, width // 2, generator=generator)
     return matrices.to(device), frames.to(device), (angle.cos().to(device), angle.sin().to(device))
 
@@ -21,18 +21,18 @@ def tables(tokens: int, width: int, worlds: int, generator: torch.Generator, dev
 def project(x: torch.Tensor, matrices: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
     """x [B, H, S, D], group by group."""
     out = torch.empty_like(x)
-    for world in range(x.shape[0]):
+    for b in range(x.shape[0]):
         for token in range(x.shape[2]):
-            matrix = matrices[world, int(frames[token])].double()
+            matrix = matrices[b, int(frames[token])].double()
             for group in range(0, x.shape[3], 4):
                 piece = slice(group, group + 4)
-                out[world, :, token, piece] = x[world, :, token, piece] @ matrix.T
+                out[b, :, token, piece] = x[b, :, token, piece] @ matrix.T
     return out
 
 
 def exact_split(x, heads, matrices, frames, rotation, weight) -> torch.Tensor:
-    worlds, tokens, _ = x.shape
-    x = x.double().view(worlds, tokens, heads, -1).transpose(1, 2)
+    batch, tokens, _ = x.shape
+    x = x.double().view(batch, tokens, heads, -1).transpose(1, 2)
     if weight is not None:
         x = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double()
     turned = x.clone()
@@ -43,24 +43,24 @@ def exact_split(x, heads, matrices, frames, rotation, weight) -> torch.Tensor:
     return torch.cat((turned, project(x, matrices, frames)))
 
 
-@pytest.mark.parametrize(("tokens", "width", "heads", "worlds"), [(5, 16, 4, 1), (37, 32, 3, 2)])
-@pytest.mark.parametrize("kind", ["keys", "keys of worlds that rotate differently", "values"])
-def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device):
+@pytest.mark.parametrize(("tokens", "width", "heads", "batch"), [(5, 16, 4, 1), (37, 32, 3, 2)])
+@pytest.mark.parametrize("kind", ["keys", "keys whose batch entries rotate differently", "values"])
+def test_split_against_float64(tokens, width, heads, batch, kind, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.rope_prope.triton import triton_split_branches
 
     generator = torch.Generator().manual_seed(tokens)
-    matrices, frames, rotation = tables(tokens, width, worlds, generator, device)
-    x = torch.randn(worlds, tokens, heads * width, generator=generator).to(dtype).to(device)
+    matrices, frames, rotation = tables(tokens, width, batch, generator, device)
+    x = torch.randn(batch, tokens, heads * width, generator=generator).to(dtype).to(device)
     weight = torch.rand(width, generator=generator).to(dtype).to(device) + 0.5
     if "differently" in kind:
-        angle = torch.randn(worlds, tokens, width // 2, generator=generator).to(device)
+        angle = torch.randn(batch, tokens, width // 2, generator=generator).to(device)
         rotation = angle.cos(), angle.sin()
     options = (None, None) if kind == "values" else (rotation, weight)
     expected = exact_split(x, heads, matrices, frames, *options)
     errors = []
     for function in (triton_split_branches, naive_split_branches):
-        buffer = torch.full((2 * worlds, heads, tokens + 9, width), torch.nan, dtype=dtype, device=device)
+        buffer = torch.full((2 * batch, heads, tokens + 9, width), torch.nan, dtype=dtype, device=device)
         function(x, buffer[:, :, 4 : 4 + tokens], matrices, frames, *options)
         assert buffer[:, :, :4].isnan().all() and buffer[:, :, 4 + tokens :].isnan().all()
         errors.append(relative_rms(buffer[:, :, 4 : 4 + tokens], expected))
@@ -68,19 +68,19 @@ def test_split_against_float64(tokens, width, heads, worlds, kind, dtype, device
     assert errors[1] < (1e-6 if dtype == torch.float32 else 5e-3)
 
 
-@pytest.mark.parametrize(("tokens", "width", "heads", "worlds"), [(5, 16, 4, 1), (37, 32, 3, 2)])
+@pytest.mark.parametrize(("tokens", "width", "heads", "batch"), [(5, 16, 4, 1), (37, 32, 3, 2)])
 @pytest.mark.parametrize("tokens_first", [False, True])
-def test_join_against_float64(tokens, width, heads, worlds, tokens_first, dtype, device):
+def test_join_against_float64(tokens, width, heads, batch, tokens_first, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.rope_prope.triton import triton_join_branches
 
     generator = torch.Generator().manual_seed(tokens)
-    matrices, frames, _ = tables(tokens, width, worlds, generator, device)
-    attended = torch.randn(2 * worlds, heads, tokens, width, generator=generator).to(dtype).to(device)
+    matrices, frames, _ = tables(tokens, width, batch, generator, device)
+    attended = torch.randn(2 * batch, heads, tokens, width, generator=generator).to(dtype).to(device)
     if tokens_first:  # as some attention kernels leave it
         attended = attended.transpose(1, 2).contiguous().transpose(1, 2)
     exact = attended.double()
-    expected = torch.stack((exact[:worlds], project(exact[worlds:], matrices, frames))).transpose(2, 3).flatten(3)
+    expected = torch.stack((exact[:batch], project(exact[batch:], matrices, frames))).transpose(2, 3).flatten(3)
     errors = []
     for function in (triton_join_branches, naive_join_branches):
         joined = function(attended, matrices, frames)

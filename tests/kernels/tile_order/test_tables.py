@@ -11,16 +11,16 @@ lengths = st.lists(st.integers(1, 128), max_size=6)
 
 
 @settings(deadline=None)
-@given(worlds=st.lists(lengths, min_size=1, max_size=4), gap=st.integers(0, 3))
-def test_tables_give_back_what_they_were_made_from(worlds, gap):
-    starts = [np.cumsum([gap, *(n + gap for n in world)])[: len(world)] for world in worlds]
-    table = tile_table(starts, worlds)
-    for number, (start, length) in enumerate(zip(starts, worlds, strict=True)):
+@given(batch=st.lists(lengths, min_size=1, max_size=4), gap=st.integers(0, 3))
+def test_tables_give_back_what_they_were_made_from(batch, gap):
+    starts = [np.cumsum([gap, *(n + gap for n in b)])[: len(b)] for b in batch]
+    table = tile_table(starts, batch)
+    for number, (start, length) in enumerate(zip(starts, batch, strict=True)):
         assert table.starts[number, : len(length)].tolist() == start.tolist()
         assert table.lengths[number].tolist() == [*length, *[0] * (table.entries.shape[1] - len(length))]
-    assert table.counts == tuple(len(world) for world in worlds)
-    assert table.covered == tuple(sum(world) for world in worlds)
-    assert table.extent == max((int(s[-1]) + n[-1] for s, n in zip(starts, worlds, strict=True) if n), default=0)
+    assert table.counts == tuple(len(b) for b in batch)
+    assert table.covered == tuple(sum(b) for b in batch)
+    assert table.extent == max((int(s[-1]) + n[-1] for s, n in zip(starts, batch, strict=True) if n), default=0)
 
 
 @settings(deadline=None)
@@ -68,7 +68,7 @@ def test_text_and_current_chunk_of_hy_worldplay():
         ([[-1]], [[4]], r"tiles\[0\]: tiles must lie in"),
         ([[0], [0, 7]], [[8], [8, 8]], r"tiles\[1\]: two tiles overlap at token 7"),
         ([[0, 9]], [[8]], r"tiles\[0\]: starts \(2,\) and lengths \(1,\)"),
-        ([], [], "0 worlds in starts"),
+        ([], [], "batch of 0 in starts"),
     ],
 )
 def test_bad_tiles_are_named(starts, sizes, message):
@@ -83,7 +83,7 @@ def test_bad_tiles_are_named(starts, sizes, message):
         (([[]], [[]]), [[(0, 9), (8, 12)]], "overlaps another range or a key tile at token 8"),
         (([[]], [[]]), [[(5, 5)]], r"always\[0\]: range \(5, 5\)"),
         (([[]], [[]]), (), r"keys\[0\]: empty context"),
-        (([[0], [0]], [[4], [4]]), (), "worlds: 1 in queries, 2 in keys"),
+        (([[0], [0]], [[4], [4]]), (), "batch: 1 in queries, 2 in keys"),
     ],
 )
 def test_bad_layouts_are_named(keys, always, message):

@@ -10,10 +10,10 @@ from li_env.kernels.time_attention import naive_time_attention, time_attention
 from tests.kernels.problems import relative_rms
 
 
-def problem(positions: int, latents: int, heads: int, width: int, worlds: int, pairs: int, dtype, device):
+def problem(positions: int, latents: int, heads: int, width: int, batch: int, pairs: int, dtype, device):
     generator = torch.Generator().manual_seed(latents)
     tokens = positions * latents
-    qkv = torch.randn(worlds, tokens, 3 * heads * width, generator=generator).to(dtype).to(device)
+    qkv = torch.randn(batch, tokens, 3 * heads * width, generator=generator).to(dtype).to(device)
     lines = torch.randperm(tokens, generator=generator).view(positions, latents).to(device)
     slots = torch.arange(latents) % 4
     places = torch.arange(latents)[:, None].to(device)
@@ -39,14 +39,14 @@ def exact(qkv: torch.Tensor, heads: int, lines: torch.Tensor, slots: RotaryTable
 
 
 @pytest.mark.parametrize(
-    ("positions", "latents", "heads", "width", "worlds", "pairs"),
+    ("positions", "latents", "heads", "width", "batch", "pairs"),
     [(5, 19, 2, 16, 1, 4), (3, 14, 3, 32, 2, 2), (4, 1, 1, 64, 1, 4), (2, 33, 2, 24, 1, 12)],
 )
-def test_triton_against_float64(positions, latents, heads, width, worlds, pairs, dtype, device):
+def test_triton_against_float64(positions, latents, heads, width, batch, pairs, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.time_attention.triton import triton_time_attention
 
-    qkv, lines, slots = problem(positions, latents, heads, width, worlds, pairs, dtype, device)
+    qkv, lines, slots = problem(positions, latents, heads, width, batch, pairs, dtype, device)
     expected = exact(qkv, heads, lines, slots)
     ours, plain = (
         function(qkv, heads, lines, slots, 1e-6) for function in (triton_time_attention, naive_time_attention)
@@ -72,7 +72,7 @@ def test_positions_do_not_mix():
     [
         ({"qkv": torch.zeros(1, 15, 90)}, r"qkv: shape \(1, 15, 90\)"),
         ({"lines": torch.zeros(3, 4, dtype=torch.int64)}, r"lines: shape \(3, 4\): \[positions, latents\] of 15"),
-        ({"lines": torch.arange(15).view(5, 3)}, r"slots: .* 3 places"),
+        ({"lines": torch.arange(15).view(5, 3)}, r"slots: .* 3 rows"),
     ],
 )
 def test_bad_input(change, message):
