@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 
 
 def equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Indices of equal keys, groups in order of first appearance."""
+    """Return the indices of equal keys, groups in order of first appearance."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         groups[key].append(index)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.device import compact
+from li_env.accel.device import own_storage
 from li_env.accel.geometry.camera import motion_table
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import Frames, GenerationState, PlannedChunk
@@ -133,7 +133,7 @@ def slide(window: Frames, new: Frames) -> Frames:
         joined = new[count - rows :].copy() if count >= rows else np.concatenate([on_host(window)[count:], new])
         return read_only(joined)
     if count >= rows:
-        return compact(new[count - rows :])
+        return own_storage(new[count - rows :])
     return torch.cat((on_device(window[count:], new.device), new))
 
 

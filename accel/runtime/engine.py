@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.device import apart
+from li_env.accel.device import unbatch
 from li_env.accel.geometry.camera import STILL, CameraMotion, follow_many, motion_table, stop_at_poles
 from li_env.accel.geometry.frustum import ViewOverlap
 from li_env.accel.history import History
@@ -137,7 +137,7 @@ class Engine:
             frames, streams = self._decode(latents, [state.stream for state in states])
             check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
             if self.device_frames:
-                frames = apart(torch.cat(tuple(frames)), [len(each) for each in frames]) if frames else []
+                frames = unbatch(torch.cat(tuple(frames)), [len(each) for each in frames]) if frames else []
             clock.mark("decode")
             if meanwhile is not None:
                 meanwhile(paths)
@@ -297,7 +297,7 @@ class Engine:
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
-        return made, apart(finite, [chunk.shape[0] for chunk in made])
+        return made, unbatch(finite, [chunk.shape[0] for chunk in made])
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]

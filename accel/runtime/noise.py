@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from li_env.accel.device import upload
+from li_env.accel.device import to_device
 
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85
@@ -23,7 +23,7 @@ _MASK = 0xFFFFFFFF
 def standard_normal(seeds: Sequence[int], chunks: Sequence[int], count: int, device: torch.device) -> torch.Tensor:
     """Independent normal numbers [episodes, count] float32: chunk ``chunks[i]`` of an episode seeded ``seeds[i]``."""
     keys = torch.tensor([_key(*each) for each in zip(seeds, chunks, strict=True)], dtype=torch.int64)
-    keys = upload(keys, device)
+    keys = to_device(keys, device)
     counters = torch.arange(-(-count // 4), dtype=torch.int64, device=device)[None]
     words = torch.stack(philox(counters, keys[:, :1], keys[:, 1:]), dim=-1)  # [episodes, count / 4, 4]
     uniform = (words.double() + 0.5) / 2.0**32

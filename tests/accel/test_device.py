@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from li_env.accel.device import apart, compact, upload
+from li_env.accel.device import own_storage, to_device, unbatch
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
 
 def test_values_arrive():
-    arrived = upload(VALUES, torch.device("cpu"))
+    arrived = to_device(VALUES, torch.device("cpu"))
     assert torch.equal(arrived, VALUES)
     assert arrived.device.type == "cpu"
 
@@ -17,22 +17,22 @@ def test_a_gpu_is_not_waited_for():
     device = torch.device("cuda")
     busy = torch.randn(8192, 8192, device=device)
     torch.cuda.synchronize()
-    upload(VALUES, device)  # the pinned memory is there from now on
+    to_device(VALUES, device)  # the pinned memory is there from now on
     done = torch.cuda.Event()
     for _ in range(20):
         busy = busy @ busy
     done.record()
-    arrived = upload(VALUES, device)
+    arrived = to_device(VALUES, device)
     assert not done.query()
     assert torch.equal(arrived.cpu(), VALUES)
 
 
 def test_compact_values_keep_no_batch_alive():
     batch = torch.arange(12.0).reshape(3, 4)
-    own = compact(batch[1])
+    own = own_storage(batch[1])
     assert torch.equal(own, batch[1])
     assert own.untyped_storage().nbytes() == 16
-    assert compact(own) is own
+    assert own_storage(own) is own
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_pieces_are_the_parts_and_keep_no_batch_alive(device, dtype, layout):
     batch = torch.randint(0, 255, (7, 3, 5, 7), generator=torch.Generator().manual_seed(0)).to(device, dtype)
     batch = layout(batch)
     sizes = [1, 4, 2]
-    pieces = apart(batch, sizes)
+    pieces = unbatch(batch, sizes)
     for piece, part in zip(pieces, batch.split(sizes), strict=True):
         assert torch.equal(piece, part)
         assert piece.is_contiguous()
