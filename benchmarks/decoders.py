@@ -105,7 +105,7 @@ def measure_decode(codec: StreamingDecoder, latents: Sequence[Tensor], first: in
     out["first_use_ms"] = round(1000 * (time.perf_counter() - began), 1)
     out["first_chunk_ms"] = milliseconds(device, lambda: codec.decode_batch(begin, new), repeats)
     out["chunk_ms"] = milliseconds(device, lambda: codec.decode_batch(latents, streams), repeats)
-    out["stream_gib"] = round(sum(memory.nbytes for memory in streams[0].memories) / 2**30, 3)
+    out["stream_gib"] = round(sum(cache.nbytes for cache in streams[0].caches) / 2**30, 3)
     if device.type == "cuda":
         out["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
     with library_convolution():

@@ -297,7 +297,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--execution", default="auto", choices=(*EXECUTIONS, "auto"))
     parser.add_argument("--worlds", type=int, nargs="+", default=[1, 8, 32, 128, 512])
     parser.add_argument("--presets", nargs="+", default=["off", "all"])
-    parser.add_argument("--block", type=int, default=batching.GPU_BLOCKS[-1], help="most worlds computed together")
+    parser.add_argument(
+        "--block", type=int, default=batching.GPU_MICRO_BATCHES[-1], help="most worlds computed together"
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="about, per cell")
     parser.add_argument("--repeats", type=int, default=5, help="of the parts")
     parser.add_argument("--no-checks", action="store_true")
@@ -306,14 +308,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    batching.GPU_BLOCKS = tuple(sorted({size for size in batching.GPU_BLOCKS if size < given.block} | {given.block}))
+    batching.GPU_MICRO_BATCHES = tuple(
+        sorted({size for size in batching.GPU_MICRO_BATCHES if size < given.block} | {given.block})
+    )
     world = load(given.device, dtype=given.dtype, execution=given.execution)
     report: dict[str, Any] = {
         "provenance": provenance(),
         "device": device_name(world.device),
         "dtype": str(world.dtype),
         "execution": world.execution,
-        "blocks": list(batching.GPU_BLOCKS),
+        "blocks": list(batching.GPU_MICRO_BATCHES),
         "threads": given.threads,
         "cells": [],
         "earlier": earlier_runs(given.out),

@@ -25,7 +25,7 @@ def asked(monkeypatch) -> list[int]:
         counts.append(count)
         return 1
 
-    monkeypatch.setattr(module, "block_size", size)
+    monkeypatch.setattr(module, "micro_batch_size", size)
     return counts
 
 

@@ -49,7 +49,7 @@ class Part:
     files: tuple[str, ...] = ()
 
     def find(self, folder: Path) -> Path | None:
-        """The first of ``files`` that is in the checkpoint folder ``folder``, ``None`` if none is."""
+        """Return the first of ``files`` that is in the checkpoint folder ``folder``, ``None`` if none is."""
         candidates = [folder / self.path / name for name in self.files] or [folder / self.path]
         return next((path for path in candidates if path.is_file()), None)
 
@@ -59,7 +59,7 @@ class Part:
 
 
 def find_folder(world: str, variable: str, weights: str | Path | None, parts: Sequence[Part]) -> Path:
-    """The checkpoint folder: ``weights``, else the environment variable ``variable``.
+    """Return the checkpoint folder: ``weights``, else the environment variable ``variable``.
 
     Raises:
         ValueError: neither is given, or it is no folder; says what to download, from where, how big, to which place.
@@ -76,7 +76,7 @@ def find_folder(world: str, variable: str, weights: str | Path | None, parts: Se
 
 
 def find_parts(folder: Path, parts: Sequence[Part]) -> list[Path]:
-    """The file of each part.
+    """Return the file of each part.
 
     Raises:
         ValueError: some are missing; names all of them, with their place, source and size.
@@ -88,7 +88,7 @@ def find_parts(folder: Path, parts: Sequence[Part]) -> list[Path]:
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """The keys and values of a checkpoint's JSON file.
+    """Read the keys and values of a checkpoint's JSON file.
 
     Raises:
         ValueError: not a file, not JSON, or no mapping; names the file.
@@ -98,7 +98,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
 @contextmanager
 def described_by(path: Path) -> Iterator[None]:
-    """Whatever a library or a network says about sizes that ``path`` gives becomes a ``ValueError`` that names it."""
+    """Turn errors of a library or network about sizes from ``path`` into a ``ValueError`` that names the file."""
     try:
         yield
     except (MissingExtraError, MemoryError, CheckpointError):
@@ -130,7 +130,7 @@ class TensorFile:
                 self._read[name], self.shapes[name], self.dtypes[name] = read, shape, dtype
 
     def replaced_by(self, other: TensorFile) -> TensorFile:
-        """A copy in which ``other`` stands for every top-level module that it has tensors of."""
+        """Return a copy in which ``other`` replaces every top-level module that it has tensors of."""
         joined = copy(self)
         modules = {name.partition(".")[0] for name in other.shapes}
         for mine, theirs in (("_read", other._read), ("shapes", other.shapes), ("dtypes", other.dtypes)):
@@ -249,7 +249,7 @@ class CheckpointError(ValueError):
 
 
 def compare(file: TensorFile, model: nn.Module) -> Misfit:
-    """Names, shapes and dtypes of a file against the parameters and stored buffers of a model."""
+    """Compare names, shapes and dtypes of a file with the parameters and stored buffers of a model."""
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     both = [name for name in wanted if name in file]
     return Misfit(
@@ -292,12 +292,12 @@ def load_into(
 
 
 def bytes_of(models: Iterable[nn.Module], dtype: torch.dtype) -> int:
-    """Bytes of the weights of ``models`` in ``dtype``."""
+    """Return the bytes of the weights of ``models`` in ``dtype``."""
     return sum(parameter.numel() for model in models for parameter in model.parameters()) * dtype.itemsize
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Free bytes of a GPU, available bytes of the machine for the CPU; ``None`` where it cannot be told."""
+    """Return free bytes of a GPU, available bytes of the machine for the CPU, or ``None`` where unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     meminfo = Path("/proc/meminfo")

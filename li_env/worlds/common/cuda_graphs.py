@@ -9,9 +9,9 @@ import torch
 
 
 class Graphs:
-    """Functions of tensors, captured once per kind as CUDA graphs and replayed: one launch instead of thousands.
+    """Functions of tensors, captured once per key and shape as CUDA graphs: one launch instead of thousands.
 
-    A function must do all its work on the device, and ask the host nothing. Graphs share their scratch memory.
+    A function must do all its work on the device and must not read a value back. All graphs share one memory pool.
 
     Args:
         device: a CUDA device.
@@ -22,30 +22,34 @@ class Graphs:
         self._kept: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]] = {}
         self._pool: Any = None
 
-    def run(self, kind: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
-        """``function(*inputs)``: a new tensor. Calls of one ``kind`` with equal shapes must mean the same function."""
-        key = kind, *((tuple(each.shape), each.dtype) for each in inputs)
-        if key not in self._kept:
-            self._kept[key] = self._capture(function, inputs)
-        graph, places, out = self._kept[key]
-        for place, each in zip(places, inputs, strict=True):
-            place.copy_(each)
+    def run(self, key: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        """Return ``function(*inputs)`` as a new tensor.
+
+        Calls with equal ``key`` and equal input shapes and types replay the graph of the first of them, so they must
+        mean the same function.
+        """
+        graph_key = key, *((tuple(each.shape), each.dtype) for each in inputs)
+        if graph_key not in self._kept:
+            self._kept[graph_key] = self._capture(function, inputs)
+        graph, static_inputs, out = self._kept[graph_key]
+        for static, each in zip(static_inputs, inputs, strict=True):
+            static.copy_(each)
         graph.replay()
         return out.clone()
 
     def _capture(
         self, function: Callable[..., torch.Tensor], inputs: Sequence[torch.Tensor]
     ) -> tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]:
-        places = [each.clone(memory_format=torch.contiguous_format) for each in inputs]
-        # Kernels are compiled and chosen before the capture, on a stream of their own as torch asks for.
-        side, now = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
-        side.wait_stream(now)
+        static_inputs = [each.clone(memory_format=torch.contiguous_format) for each in inputs]
+        # Kernels are compiled and chosen before the capture, on a side stream as torch requires.
+        side, current = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
+        side.wait_stream(current)
         with torch.cuda.stream(side):
             for _ in range(2):
-                function(*places)
-        now.wait_stream(side)
+                function(*static_inputs)
+        current.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            out = function(*places)
+            out = function(*static_inputs)
         self._pool = graph.pool()
-        return graph, places, out
+        return graph, static_inputs, out

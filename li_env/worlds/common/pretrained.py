@@ -29,7 +29,7 @@ def require_libraries(purpose: str) -> None:
 
 @contextmanager
 def without_weights() -> Iterator[None]:
-    """Modules built here have parameters without memory, but real buffers (which no checkpoint stores)."""
+    """Build modules whose parameters have no memory, but whose buffers are real (no checkpoint stores them)."""
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
@@ -37,7 +37,7 @@ def without_weights() -> Iterator[None]:
 
 
 def load_frozen(build: Callable[[], Any], file: TensorFile, what: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """The module that ``build`` makes, filled from ``file`` in ``dtype``, in evaluation mode, without gradients.
+    """Build a module and fill it from ``file`` in ``dtype``, in evaluation mode, without gradients.
 
     Raises:
         CheckpointError: names, shapes or dtypes do not fit.

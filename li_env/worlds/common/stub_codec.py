@@ -1,4 +1,4 @@
-"""Stands in for a video autoencoder where only the transformer matters: speed, and tests without weights."""
+"""Stub of a video autoencoder for measuring speed, and for tests without weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from li_env.accel.world import DecodeStream
 
 PIXELS = 16
-"""Pixels per latent place along each side."""
+"""Video pixels per latent pixel along each side."""
 
 FRAMES = 4
 """Frames per latent, but for the first of a video, which is one frame."""
@@ -30,7 +30,7 @@ class StubCodec:
         self._channels, self._device = channels, device
 
     def encode_image(self, image: np.ndarray) -> torch.Tensor:
-        """uint8 [H, W, 3] -> latent [C, H / 16, W / 16]."""
+        """Encode an image uint8 [H, W, 3] to a latent [C, H / 16, W / 16]."""
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).float() / 127.5 - 1
         colours = torch.nn.functional.avg_pool2d(pixels.permute(2, 0, 1), PIXELS)
         latent = torch.zeros((self._channels, *colours.shape[1:]), device=self._device)
@@ -40,7 +40,7 @@ class StubCodec:
     def decode_batch(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """Latents [T, C, h, w] -> frames uint8: four per latent, one of the first latent of a video."""
+        """Decode latents [T, C, h, w] to frames uint8: four per latent, one of the first latent of a video."""
         return [self._frames(part, stream is None) for part, stream in zip(latents, streams, strict=True)], [
             True for _ in streams
         ]
@@ -55,6 +55,6 @@ class StubCodec:
 
 
 def coloured_blocks(grid: tuple[int, int]) -> np.ndarray:
-    """Two start frames uint8 [2, H, W, 3] of random colours, one per place of a latent of this ``grid``."""
+    """Make two start frames uint8 [2, H, W, 3] of random colours, one per latent pixel of this ``grid``."""
     blocks = np.random.default_rng(0).integers(0, 256, (2, *grid, COLOURS), dtype=np.uint8)
     return blocks.repeat(PIXELS, axis=1).repeat(PIXELS, axis=2)

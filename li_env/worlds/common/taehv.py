@@ -1,4 +1,4 @@
-"""A small stand-in for a published video decoder: rougher frames in a few milliseconds.
+"""A small replacement for a published video decoder: rougher frames in a few milliseconds.
 
 It reads checkpoints of the TAEHV kind (``taehv1_5.pth`` for HunyuanVideo-1.5's latents, ``taew2_2.pth`` for Wan2.2's):
 three stages of two-dimensional convolutions, in which every block also sees its input of the frame before. All sizes
@@ -21,7 +21,7 @@ from torch import Tensor
 from li_env.worlds.common.checkpoints import TensorFile
 from li_env.worlds.common.streaming_codec import StreamingDecoder, VideoCodec
 
-Memories = tuple[Tensor, ...]
+ConvCaches = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Layer:
     tensors: dict[str, Tensor]
 
     def conv(self, x: Tensor, name: str = "") -> Tensor:
-        """The convolution called ``name`` on x [N, C, H, W], zeros around it."""
+        """Apply the convolution called ``name`` to x [N, C, H, W], zeros around it."""
         weight = self.tensors[f"{name}weight"]
         return F.conv2d(x, weight, self.tensors.get(f"{name}bias"), padding=weight.shape[-1] // 2)
 
@@ -72,13 +72,12 @@ class TinyDecoder(StreamingDecoder):
         self.patch = isqrt(len(self.layers[-1].tensors["weight"]) // 3)
 
     def encode_image(self, image: np.ndarray) -> Tensor:
-        """See `VideoCodec.encode_image`."""
         return self.full.encode_image(image)
 
-    def decode_video(self, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
-        """See `StreamingDecoder.decode_video`; of the first latent only the last frame is kept."""
+    def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
+        """Decode a batch of videos; of the first latent only the last frame is kept."""
         batch = len(latents)
-        old = iter(memories) if memories is not None else None
+        old = iter(caches) if caches is not None else None
         new: list[Tensor] = []
         x = latents.transpose(1, 2).flatten(0, 1)
         x = F.relu(self.layers[0].conv(3 * torch.tanh(x / 3)))
@@ -95,7 +94,7 @@ class TinyDecoder(StreamingDecoder):
                 x = layer.conv(x)
         x = F.pixel_shuffle(self.layers[-1].conv(F.relu(x)), self.patch)
         video = x.unflatten(0, (batch, -1)).transpose(1, 2) * 2 - 1
-        return (video if memories is not None else video[:, :, self.frames - 1 :]), tuple(new)
+        return (video if caches is not None else video[:, :, self.frames - 1 :]), tuple(new)
 
 
 def _block(layer: Layer, x: Tensor, past: Tensor) -> Tensor:
@@ -105,7 +104,7 @@ def _block(layer: Layer, x: Tensor, past: Tensor) -> Tensor:
 
 
 def _growth(layer: Layer) -> int:
-    """Frames that the layer makes of one."""
+    """Return how many frames the layer makes of one."""
     outputs, inputs = layer.tensors["conv.weight"].shape[:2]
     return outputs // inputs
 

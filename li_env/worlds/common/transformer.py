@@ -5,7 +5,7 @@ once per chunk (`ContextPass`) and leaves its keys and values behind; the denois
 attention branches share their projections: branch R rotates queries and keys by per-token positions (RoPE), branch P
 transforms them by per-frame camera matrices (ProPE). Source: docs/spec/hy_worldplay.md, section 3.
 
-With a `TilePass` the same calls run block sparse in tile order; frames are then cut into runs (see `worlds.sparse`).
+With a `TilePass` the same calls run block sparse in tile order. Frames are then cut into spans (`PassLayout`).
 
 Parameter names follow the published HY-WorldPlay state dict, so that its weights load without renaming.
 """
@@ -51,7 +51,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class CameraTables:
-    """Where every token of a forward pass is: computed once per pass, used by all blocks.
+    """Rotations and camera matrices of every token: computed once per pass, used by all blocks.
 
     Attributes:
         cos, sin: [B, 1, T * n, D / 2] float32, rotation of branch R.
@@ -71,8 +71,8 @@ class CameraTables:
         return CameraTables(*(function(getattr(self, name)) for name in self.__dataclass_fields__))
 
     def tiled(self, tiles: TilePass) -> CameraTables:
-        """The same for tokens in tile order, matrices per run instead of per frame."""
-        matrices = (tiles.runs(each) for each in (self.query_matrices, self.key_matrices, self.output_matrices))
+        """Return the tables for tokens in tile order, matrices per span instead of per frame."""
+        matrices = (tiles.spans(each) for each in (self.query_matrices, self.key_matrices, self.output_matrices))
         return CameraTables(tiles.rows(self.cos, 2), tiles.rows(self.sin, 2), *matrices)
 
 
@@ -81,7 +81,10 @@ BlockCache = tuple[torch.Tensor, torch.Tensor]
 
 
 def sinusoid(value: torch.Tensor, width: int = 256) -> torch.Tensor:
-    """[cos | sin] features of a scalar (docs/spec/hy_worldplay.md, section 3.1): [...] -> [..., width], float32."""
+    """Compute [cos | sin] features of a scalar: [...] -> [..., width], float32.
+
+    Source: docs/spec/hy_worldplay.md, section 3.1.
+    """
     half = width // 2
     frequencies = torch.exp(
         -torch.log(torch.tensor(10000.0)) * torch.arange(half, device=value.device, dtype=torch.float32) / half
@@ -98,7 +101,7 @@ class ScalarEmbedder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(256, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """[...] -> [..., hidden_size]."""
+        """Embed [...] to [..., hidden_size]."""
         first: nn.Linear = self.mlp[0]  # type: ignore[assignment]
         out: torch.Tensor = self.mlp(sinusoid(value).to(first.weight.dtype))
         return out
@@ -153,12 +156,12 @@ class FeedForward(nn.Module):
 
 
 def modulations(vector: torch.Tensor, parts: int, tiles: TilePass | None) -> tuple[torch.Tensor, ...]:
-    """Cut [B, T, parts * C] into vectors [B, T, 1, C] that broadcast over the tokens of a frame (or run)."""
-    return (vector if tiles is None else tiles.runs(vector))[:, :, None].chunk(parts, dim=-1)
+    """Cut [B, T, parts * C] into vectors [B, T, 1, C] that broadcast over the tokens of a frame (or span)."""
+    return (vector if tiles is None else tiles.spans(vector))[:, :, None].chunk(parts, dim=-1)
 
 
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """LayerNorm without weights, then ``(1 + scale) * . + shift``; x [B, T, n, C], shift and scale [B, T, 1, C]."""
+    """Normalise, then apply ``(1 + scale) * . + shift``; x [B, T, n, C], shift and scale [B, T, 1, C]."""
     return layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
@@ -184,7 +187,7 @@ class Block(nn.Module):
         self.img_mlp = FeedForward(width, int(width * config.mlp_ratio))
 
     def keys_values(self, y: torch.Tensor, tables: CameraTables) -> BlockCache:
-        """Keys and values of both branches from modulated tokens ``y`` [B, T * n, C]."""
+        """Compute keys and values of both branches from modulated tokens ``y`` [B, T * n, C]."""
         key = self.img_attn_k_norm(self._heads(self.img_attn_k(y)))
         value = self._heads(self.img_attn_v(y))
         keys = torch.cat((apply_rotary(key, tables.cos, tables.sin), apply_projective(key, tables.key_matrices)))
@@ -203,9 +206,9 @@ class Block(nn.Module):
         tiles: TilePass | None = None,
         number: int = 0,
     ) -> tuple[torch.Tensor, BlockCache]:
-        """One block over tokens ``z`` [B, T, n, C] with frame vectors ``vector`` [B, T, C] (or 6C when shared).
+        """Run one block over tokens ``z`` [B, T, n, C] with frame vectors ``vector`` [B, T, C] (or 6C when shared).
 
-        With ``tiles``, z and the tables are in tile order and T counts runs; ``number`` is the block's place.
+        With ``tiles``, z and the tables are in tile order and T counts spans; ``number`` is the index of the block.
         Returns the new tokens and this block's own keys and values.
         """
         batch, frames, tokens, _ = z.shape
@@ -270,7 +273,7 @@ class VideoTransformer(nn.Module):
         self.final_layer = FinalLayer(config.hidden_size, config.out_channels)
 
     def make_block(self, config: TransformerConfig) -> Block:
-        """A new block; models with more in their blocks override this."""
+        """Make a new block; models with more in their blocks override this."""
         return Block(config)
 
     def context_pass(
@@ -315,7 +318,7 @@ class VideoTransformer(nn.Module):
         action: torch.Tensor | None = None,
         tiles: TilePass | None = None,
     ) -> torch.Tensor:
-        """One model call on the current chunk.
+        """Run one model call on the current chunk.
 
         Args:
             x: [B, T, n, in_channels] tokens of the current latents.
@@ -340,7 +343,7 @@ class VideoTransformer(nn.Module):
     def embed(
         self, x: torch.Tensor, time: torch.Tensor, action: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tokens, what the blocks' modulation takes, and the frame vectors; ``x`` in any token layout."""
+        """Return tokens, the input of the blocks' modulation, and the frame vectors; ``x`` in any token layout."""
         base = self.time_in(time)
         if action is not None:
             base = base + self.action_in(action)

@@ -1,12 +1,12 @@
-"""The shared transformer carried out for speed: the same function as `VideoTransformer`, in fused passes.
+"""Fused inference path of `VideoTransformer`: the same function in fewer, larger kernels.
 
-- Tokens lie in one row per world; everything per frame (modulation, camera matrices) is looked up by the token's frame,
-  never repeated.
+- Tokens lie in one row per batch entry. Values per frame (modulation, camera matrices) are looked up by the token's
+  frame, never repeated.
 - Keys and values of a block lie behind each other in one buffer, [text | context | own], written in place. The buffer
   is shared by all blocks.
 - A context keeps the projections of its tokens, not the four tensors that its two branches make of them: half of the
-  memory. A block's branches are made again for every call, two reads and four writes of its context, unless the context
-  is told to keep them.
+  memory. Every call makes a block's branches again, with two reads and four writes of its context, unless
+  `Context.keep` is set.
 - Residual update and the next modulated norm are one pass; so are head norm, rotation and camera matrices.
 
 For inference only: buffers are overwritten and nothing can be differentiated.
@@ -44,7 +44,7 @@ class Tables:
     """`CameraTables` of one pass in the order of its tokens.
 
     Attributes:
-        rotation: (cos, sin), each [S, D / 2] float32 if all worlds rotate alike, else [B, S, D / 2].
+        rotation: (cos, sin), each [S, D / 2] float32 if the whole batch rotates alike, else [B, S, D / 2].
         query, key, output: [B, T, 4, 4] float32, contiguous.
         frames: int32 [S], the frame of every token.
     """
@@ -57,7 +57,10 @@ class Tables:
 
     @classmethod
     def of(cls, tables: CameraTables, tiles: TilePass | None) -> Tables:
-        """From the tables of frames in usual order; a rotation with one entry, or one expanded, is for all worlds."""
+        """Make tables in the order of the tokens from the tables of frames in usual order.
+
+        A rotation with one entry, or one expanded, is for the whole batch.
+        """
         alike = tables.cos.shape[0] == 1 or tables.cos.stride(0) == tables.sin.stride(0) == 0
         cos, sin = ((table[0, 0] if alike else table[:, 0]).float() for table in (tables.cos, tables.sin))
         frames = tables.query_matrices.shape[1]
@@ -78,7 +81,7 @@ class Tables:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a context pass leaves behind.
+    """Result of a context pass.
 
     Attributes:
         keys, values: projections of all blocks [depth, B, S, C].
@@ -95,7 +98,7 @@ class Context:
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
-        """Number of tokens."""
+        """Count the tokens."""
         return self.keys.shape[2]
 
 
@@ -110,12 +113,12 @@ def context_pass(
     tiles: TilePass | None = None,
     keep: bool = False,
 ) -> Context:
-    """`VideoTransformer.context_pass`; its arguments, a text prefix without branches, and `Context.keep`."""
-    places = Tables.of(tables, tiles)
+    """Run `VideoTransformer.context_pass`; the text prefix comes without branches, ``keep`` is `Context.keep`."""
+    own = Tables.of(tables, tiles)
     weight = model.final_layer.linear.weight
-    shape = (len(model.double_blocks), x.shape[0], len(places.frames), model.config.hidden_size)
-    context = Context(weight.new_empty(shape), weight.new_empty(shape), places, keep)
-    _run(model, x, time, places, prefix, None, action, tiles, record=context)
+    shape = (len(model.double_blocks), x.shape[0], len(own.frames), model.config.hidden_size)
+    context = Context(weight.new_empty(shape), weight.new_empty(shape), own, keep)
+    _run(model, x, time, own, prefix, None, action, tiles, record=context)
     return context
 
 
@@ -130,7 +133,7 @@ def denoise(
     action: torch.Tensor | None = None,
     tiles: TilePass | None = None,
 ) -> torch.Tensor:
-    """`VideoTransformer.forward`; its arguments, and a text prefix without branches. [B, T, n, out_channels]."""
+    """Run `VideoTransformer.forward` with a text prefix without branches: [B, T, n, out_channels]."""
     y = _run(model, x, time, Tables.of(tables, tiles), prefix, context, action, tiles, record=None)
     out: torch.Tensor = model.final_layer.linear(y)
     return out.unflatten(1, x.shape[1:3]) if tiles is None else tiles.back(out[:, None])
@@ -154,18 +157,18 @@ class _Buffer:
         self._shared: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def fill(self, index: int, block: Block, key: torch.Tensor, value: torch.Tensor) -> None:
-        """All keys and values that block number ``index`` sees; ``key`` and ``value`` [B, S, C] are its own."""
+        """Write all keys and values that block ``index`` sees; ``key`` and ``value`` [B, S, C] are its own."""
         seen_before = self._choose(index)
         if self._prefix is not None and not seen_before:
             self.keys[:, :, : self._text] = self._prefix.keys[index]
             self.values[:, :, : self._text] = self._prefix.values[index]
         if self._context is not None and not seen_before:
-            place = slice(self._text, self._own)
-            self._write(block, self._context.keys[index], self._context.values[index], self._context.tables, place)
+            part = slice(self._text, self._own)
+            self._write(block, self._context.keys[index], self._context.values[index], self._context.tables, part)
         self._write(block, key, value, self._tables, slice(self._own, None))
 
     def _choose(self, index: int) -> bool:
-        """Take the buffers for block number ``index``; whether its context lies there already."""
+        """Take the buffers for block ``index`` and return whether its context lies there already."""
         if self._context is not None and self._context.keep:
             kept = self._context.kept.get(index)
             found = kept is not None and kept[0].shape == self._shape
@@ -179,10 +182,10 @@ class _Buffer:
     def _empty(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self._like.new_empty(self._shape), self._like.new_empty(self._shape)
 
-    def _write(self, block: Block, key: torch.Tensor, value: torch.Tensor, tables: Tables, place: slice) -> None:
+    def _write(self, block: Block, key: torch.Tensor, value: torch.Tensor, tables: Tables, part: slice) -> None:
         weight = block.img_attn_k_norm.weight
-        split_branches(key, self.keys[:, :, place], tables.key, tables.frames, tables.rotation, weight)
-        split_branches(value, self.values[:, :, place], tables.key, tables.frames)
+        split_branches(key, self.keys[:, :, part], tables.key, tables.frames, tables.rotation, weight)
+        split_branches(value, self.values[:, :, part], tables.key, tables.frames)
 
 
 def _run(
@@ -196,7 +199,7 @@ def _run(
     tiles: TilePass | None,
     record: Context | None,
 ) -> torch.Tensor:
-    """All blocks: the modulated norm [B, S, C] that the final layer takes.
+    """Run all blocks and return the modulated norm [B, S, C] that the final layer takes.
 
     With ``record`` the projections of all blocks are written there, and nothing after the last of them is computed.
     """
@@ -232,7 +235,7 @@ def _attention(
     tiles: TilePass | None,
     context: Context | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What attention adds to the tokens, apart by branch."""
+    """Return what attention adds to the tokens, one tensor per branch."""
     batch, tokens, _ = y.shape
     queries = y.new_empty((2 * batch, *buffer.keys.shape[1:2], tokens, buffer.keys.shape[3]))
     weight = block.img_attn_q_norm.weight
@@ -247,7 +250,7 @@ def _attention(
 
 
 def _project(layer: nn.Linear, y: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
-    """``layer(y)``, written into ``out`` if there is one."""
+    """Compute ``layer(y)``, written into ``out`` if there is one."""
     if out is None:
         result: torch.Tensor = layer(y)
         return result
@@ -256,7 +259,7 @@ def _project(layer: nn.Linear, y: torch.Tensor, out: torch.Tensor | None) -> tor
 
 
 def feed_forward(layers: FeedForward, y: torch.Tensor) -> torch.Tensor:
-    """``layers(y)``; on a GPU the activation is part of the first product."""
+    """Compute ``layers(y)``; on a GPU the activation is part of the first product."""
     if y.device.type != "cuda":
         result: torch.Tensor = layers(y)
         return result

@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[B, 3, H, W] in [-1, 1] -> [B, C, H/16, W/16], normalised per token."""
+        """Encode pixels [B, 3, H, W] in [-1, 1] to latents [B, C, H/16, W/16], normalised per token."""
         h = self.levels(self.stem(pixel_unshuffle(pixels, 4)))
         return layer_norm(h.permute(0, 2, 3, 1).float(), h.shape[1:2]).permute(0, 3, 1, 2)
 
@@ -78,7 +78,7 @@ class Decoder(nn.Module):
             self.ups.append(nn.Conv2d(channels, 4 * target, 3 if level == 0 else 1, padding=1 if level == 0 else 0))
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """[B, C, h, w] -> [B, 3, 16h, 16w], about [-1, 1] (not clamped)."""
+        """Decode latents [B, C, h, w] to pixels [B, 3, 16h, 16w], about [-1, 1] (not clamped)."""
         h = self.stem(latents)
         for blocks, up in zip(self.blocks, self.ups, strict=True):
             h = pixel_shuffle(up(blocks(h)), 2)
@@ -95,20 +95,20 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(config)
 
     def encode(self, frames: torch.Tensor) -> torch.Tensor:
-        """uint8 [B, H, W, 3] -> latents [B, C, H/16, W/16] float32."""
+        """Encode frames uint8 [B, H, W, 3] to latents [B, C, H/16, W/16] float32."""
         latents: torch.Tensor = self.encoder(to_pixels(frames, self.encoder.stem.weight.dtype))
         return latents
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents [B, C, h, w] -> uint8 [B, 16h, 16w, 3]."""
+        """Decode latents [B, C, h, w] to frames uint8 [B, 16h, 16w, 3]."""
         return to_frames(self.decoder(latents.to(self.decoder.stem.weight.dtype)))
 
 
 def to_pixels(frames: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """uint8 [B, H, W, 3] -> [B, 3, H, W] in [-1, 1]."""
+    """Convert frames uint8 [B, H, W, 3] to pixels [B, 3, H, W] in [-1, 1]."""
     return frames.permute(0, 3, 1, 2).to(dtype) / 127.5 - 1
 
 
 def to_frames(pixels: torch.Tensor) -> torch.Tensor:
-    """[B, 3, H, W] in [-1, 1] (clamped) -> uint8 [B, H, W, 3]."""
+    """Convert pixels [B, 3, H, W] in [-1, 1] (clamped) to frames uint8 [B, H, W, 3]."""
     return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

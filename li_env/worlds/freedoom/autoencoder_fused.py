@@ -14,7 +14,7 @@ class FusedDecoder:
     """`Decoder` for inference.
 
     Norms and activations are one kernel. Biases of convolutions inside a level are not added to the frames but handed
-    on as one vector: to the next norm, which adds it on the way, and at last to the layer that leaves the level.
+    on as one vector: to the next norm, which adds it in the same pass, and at last to the layer that leaves the level.
 
     Args:
         decoder: whose weights are used; must not change afterwards.
@@ -34,7 +34,7 @@ class FusedDecoder:
             self._matrices.append((matrix[order].contiguous(), moved.to(bias.dtype)[order].contiguous()))
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """[B, C, h, w] -> [B, 3, 16h, 16w], about [-1, 1] (not clamped)."""
+        """Decode latents [B, C, h, w] to pixels [B, 3, 16h, 16w], about [-1, 1] (not clamped)."""
         decoder = self._decoder
         h = decoder.stem(latents.contiguous(memory_format=torch.channels_last))
         for blocks, (matrix, bias) in zip(decoder.blocks, self._matrices, strict=False):
@@ -47,7 +47,7 @@ class FusedDecoder:
 
 
 def _level(blocks: nn.Module, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the blocks of a level make of h, and the bias [C] that is still to be added."""
+    """Run the blocks of a level on h and return the result and the bias [C] that is still to be added."""
     moved = torch.zeros(h.shape[1], device=h.device)
     for block in blocks.children():
         assert isinstance(block, ResidualBlock)
@@ -58,7 +58,7 @@ def _level(blocks: nn.Module, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 
 
 def _biases(blocks: nn.Module) -> torch.Tensor:
-    """The sum [C] of what a level hands on, float32."""
+    """Sum the biases [C] that a level passes on, in float32."""
     return torch.stack([_weights(block.conv2)[1].float() for block in blocks.children()]).sum(0)  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def _normed(norm: nn.GroupNorm, x: torch.Tensor, offset: torch.Tensor) -> torch.
 
 
 def _convolved(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    """The convolution without its bias."""
+    """Convolve without the bias."""
     return conv2d(x, layer.weight, None, layer.stride, layer.padding)  # type: ignore[arg-type]
 
 
@@ -78,7 +78,7 @@ def _weights(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _enlarged(pixels: torch.Tensor) -> torch.Tensor:
-    """[B, h, w, 4 * C], ordered (row, column, channel) -> [B, 2h, 2w, C]."""
+    """Shuffle [B, h, w, 4 * C], ordered (row, column, channel), to [B, 2h, 2w, C]."""
     batch, rows, columns, width = pixels.shape
     parts = pixels.view(batch, rows, columns, 2, 2, width // 4).transpose(2, 3)
     return parts.reshape(batch, 2 * rows, 2 * columns, width // 4)

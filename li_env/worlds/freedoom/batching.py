@@ -1,4 +1,4 @@
-"""Blocks put together from requests as they come."""
+"""Micro-batches: how many episodes a model call computes, and which requests share a call."""
 
 from __future__ import annotations
 
@@ -13,66 +13,69 @@ from li_env.worlds.freedoom.sampler import Schedule, is_part
 
 Item = TypeVar("Item")
 
-GPU_BLOCKS = (8, 32, 64)
-"""Worlds computed together on a GPU. Large enough to keep it busy, small enough that activations stay in its cache."""
+GPU_MICRO_BATCHES = (8, 32, 64)
+"""Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
 
-Kind = tuple[int, AttentionPlan]
-"""Length of the context and attention: chunks of one kind can share a context pass."""
+BatchKey = tuple[int, AttentionPlan]
+"""Length of the context and attention: requests with equal keys can share a context pass."""
 
-Block = list[tuple[int, ChunkRequest]]
-"""Numbered requests of one kind."""
+MicroBatch = list[tuple[int, ChunkRequest]]
+"""Numbered requests with equal batch keys."""
 
 
-def block_size(count: int, device: torch.device) -> int:
-    """Worlds computed together when ``count`` are asked for.
+def micro_batch_size(num_envs: int, device: torch.device) -> int:
+    """Return how many episodes one model call computes in an environment of ``num_envs`` episodes.
 
-    A block always has this size, the last one is padded, so that what a world gets does not depend on how many others
-    are in the same state. On a CPU a block is one world: larger ones are no faster there.
+    Every micro-batch has this size; the last one is padded. So an episode's result does not depend on how many others
+    are in the same state. A CPU computes one episode per call: larger micro-batches are no faster there.
     """
     if device.type != "cuda":
         return 1
-    return next((size for size in GPU_BLOCKS if count <= size), GPU_BLOCKS[-1])
+    return next((size for size in GPU_MICRO_BATCHES if num_envs <= size), GPU_MICRO_BATCHES[-1])
 
 
-def blocks(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
-    """Runs of ``size`` items with the number of real ones; the last run is filled up with its last item."""
+def micro_batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+    """Cut ``items`` into lists of ``size`` and yield each with its number of real items.
+
+    The last list is padded with its last item.
+    """
     for start in range(0, len(items), size):
-        run = list(items[start : start + size])
-        yield len(run), run + [run[-1]] * (size - len(run))
+        batch = list(items[start : start + size])
+        yield len(batch), batch + [batch[-1]] * (size - len(batch))
 
 
 class BatchScheduler:
-    """Requests that wait for a full block.
+    """Requests that wait until a micro-batch is full.
 
     Args:
-        size: of a block.
+        size: requests in a full micro-batch.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kinds: dict[Kind, dict[Schedule, Block]] = {}
+        self._waiting: dict[BatchKey, dict[Schedule, MicroBatch]] = {}
 
-    def add(self, number: int, request: ChunkRequest) -> Block | None:
-        """Take one in; the block that it completes, all of one schedule."""
-        schedules = self._kinds.setdefault((request.context.shape[0], request.plan.attention), {})
-        block = schedules.setdefault(request.plan.sigmas, [])
-        block.append((number, request))
-        return schedules.pop(request.plan.sigmas) if len(block) == self._size else None
+    def add(self, number: int, request: ChunkRequest) -> MicroBatch | None:
+        """Add a request and return the micro-batch that it completes, all of one schedule, or None."""
+        schedules = self._waiting.setdefault((request.context.shape[0], request.plan.attention), {})
+        batch = schedules.setdefault(request.plan.sigmas, [])
+        batch.append((number, request))
+        return schedules.pop(request.plan.sigmas) if len(batch) == self._size else None
 
-    def rest(self) -> Iterator[Block]:
-        """What is left when no more come: blocks that are not full, the longest schedule first.
+    def rest(self) -> Iterator[MicroBatch]:
+        """Yield the micro-batches that are not full, the longest schedule first.
 
-        Those of a shorter schedule fill empty places beside a longer one where they all fit: the longer one's model
-        calls are made for a whole block anyway. First chunks, which have no context, keep to themselves.
+        Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
+        padded to a full micro-batch anyway. First chunks, which have no context, do not mix schedules.
         """
-        for (context, _), schedules in self._kinds.items():
-            hosts: list[tuple[Schedule, Block]] = []
+        for (context, _), schedules in self._waiting.items():
+            hosts: list[tuple[Schedule, MicroBatch]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]
-                for host, block in hosts:
-                    if context and len(guests) + len(block) <= self._size and is_part(sigmas, host):
-                        block += guests
+                for host, batch in hosts:
+                    if context and len(guests) + len(batch) <= self._size and is_part(sigmas, host):
+                        batch += guests
                         break
                 else:
                     hosts.append((sigmas, list(guests)))
-            yield from (block for _, block in hosts)
+            yield from (batch for _, batch in hosts)

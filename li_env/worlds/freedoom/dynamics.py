@@ -16,7 +16,7 @@ LATENT_CHANNELS = 32
 
 
 def default_transformer() -> TransformerConfig:
-    """15.7 M parameters: 8 blocks of width 384, 6 heads."""
+    """Return the sizes of the shipped model: 15.7 M parameters, 8 blocks of width 384, 6 heads."""
     return TransformerConfig(
         in_channels=LATENT_CHANNELS + FEATURES,
         out_channels=LATENT_CHANNELS,
@@ -37,7 +37,10 @@ class Cameras:
 
     @classmethod
     def of(cls, planar: torch.Tensor, slots: torch.Tensor) -> Cameras:
-        """From planar poses [B, T, 3] (x, z in metres, yaw in radians) and time slots [T] relative to the chunk."""
+        """Make cameras from planar poses and time slots.
+
+        ``planar`` is [B, T, 3] (x, z in metres, yaw in radians), ``slots`` [T] is relative to the chunk.
+        """
         return cls(token_features(planar), camera_tables(planar, slots))
 
 
@@ -68,7 +71,7 @@ class DynamicsModel(nn.Module):
     def context_pass(
         self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, sparse: SparseAttention | None = None
     ) -> list[BlockCache]:
-        """Keys and values of context latents [B, T, n, C] that carry noise of level ``sigma`` [B, T] (0 = clean).
+        """Compute keys and values of context latents [B, T, n, C] with noise of level ``sigma`` [B, T] (0 = clean).
 
         With ``sparse`` they are in tile order, for calls of `forward` with the same ``sparse``.
         """
@@ -83,10 +86,10 @@ class DynamicsModel(nn.Module):
         context: Sequence[BlockCache] | None,
         sparse: SparseAttention | None = None,
     ) -> torch.Tensor:
-        """Clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
+        """Predict clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
         tiles = None if sparse is None else sparse.denoising
         return self.transformer(self.tokens(noisy, cameras), sigma * 1000, cameras.tables, context, tiles=tiles)
 
     def tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
-        """Latents [B, T, n, C] with their camera features: what the transformer takes."""
+        """Join latents [B, T, n, C] and their camera features to the tokens of the transformer."""
         return torch.cat((latents, cameras.features.to(latents.dtype)), dim=-1)

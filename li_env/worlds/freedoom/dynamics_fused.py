@@ -1,4 +1,4 @@
-"""How the freedoom world's networks are carried out: plainly, in fused passes, or as CUDA graphs."""
+"""Fused inference path of the freedoom world's dynamics, and the choice between execution modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXECUTIONS: tuple[Execution, ...] = ("plain", "fused", "graphs")
 
 
 class FusedDynamics:
-    """`DynamicsModel` carried out by `li_env.worlds.common.transformer_fused`: the same function up to rounding.
+    """Fused inference path of `DynamicsModel`: the same function up to rounding.
 
     Args:
         model: whose weights are used.
@@ -28,9 +28,8 @@ class FusedDynamics:
     def context_pass(
         self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, sparse: SparseAttention | None = None
     ) -> Context:
-        """See `DynamicsModel.context_pass`."""
         tokens, tiles = self._model.tokens(latents, cameras), None if sparse is None else sparse.context
-        # Branches of the context are made once for all denoising calls: in a world this small they cost memory it has.
+        # Branches of the context are made once for all denoising calls: a world this small has the memory for them.
         return context_pass(self._model.transformer, tokens, sigma * 1000, cameras.tables, tiles=tiles, keep=True)
 
     def __call__(
@@ -41,11 +40,10 @@ class FusedDynamics:
         context: Context | None,
         sparse: SparseAttention | None = None,
     ) -> torch.Tensor:
-        """See `DynamicsModel.forward`."""
         tokens, tiles = self._model.tokens(noisy, cameras), None if sparse is None else sparse.denoising
         return denoise(self._model.transformer, tokens, sigma * 1000, cameras.tables, context, tiles=tiles)
 
 
 def is_fast(device: torch.device) -> bool:
-    """Whether this is a GPU that has bfloat16 and runs the Triton kernels (compute capability 8.0 or newer)."""
+    """Return whether the device has bfloat16 and runs the Triton kernels (compute capability 8.0 or newer)."""
     return device.type == "cuda" and uses_triton(device)

@@ -34,20 +34,23 @@ FEATURES = 2 * len(_FEATURE_YAW) + 4 * len(_FEATURE_PLACE) + 3
 
 @lru_cache(maxsize=64)
 def _table(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """Constants on a device, brought there once: a copy from the host would stop a GPU, and cannot be captured."""
+    """Return constants on a device, copied there once.
+
+    A copy from the host would make a GPU wait and cannot be captured in a graph.
+    """
     with torch.inference_mode(False):  # training uses them too
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def planar_poses(poses: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Camera-to-world [..., 4, 4] (metres, level cameras) -> [..., 3] (x, z, yaw) seen from ``reference`` [4, 4]."""
+    """Convert level cameras [..., 4, 4] (metres) to (x, z, yaw) [..., 3] seen from ``reference`` [4, 4]."""
     relative = np.linalg.inv(reference) @ poses
     yaw = np.arctan2(relative[..., 0, 2], relative[..., 2, 2])
     return np.stack((relative[..., 0, 3], relative[..., 2, 3], yaw), axis=-1)
 
 
 def relative_planar(planar: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Planar poses [..., 3] in map axes -> seen from planar ``reference`` [..., 3] (broadcast)."""
+    """Transform planar poses [..., 3] in map axes to the view of planar ``reference`` [..., 3] (broadcast)."""
     dx, dz = planar[..., 0] - reference[..., 0], planar[..., 1] - reference[..., 1]
     cos, sin = reference[..., 2].cos(), reference[..., 2].sin()
     yaw = planar[..., 2] - reference[..., 2]
@@ -55,7 +58,7 @@ def relative_planar(planar: torch.Tensor, reference: torch.Tensor) -> torch.Tens
 
 
 def _rays(planar: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Yaw of every token's ray [B, T, n] and its slope (tangent of elevation) [n]."""
+    """Return the yaw of every token's ray [B, T, n] and its slope (tangent of elevation) [n]."""
     columns = (torch.arange(COLUMNS, device=planar.device) + 0.5) / COLUMNS - 0.5
     rows = (torch.arange(ROWS, device=planar.device) + 0.5) / ROWS - 0.5
     yaw = planar[..., 2, None, None] + torch.atan(columns / FOCAL[0])
@@ -65,7 +68,7 @@ def _rays(planar: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def token_features(planar: torch.Tensor) -> torch.Tensor:
-    """Additive camera features per token: [B, T, 3] -> [B, T, ROWS * COLUMNS, FEATURES] float32."""
+    """Compute additive camera features per token: [B, T, 3] -> [B, T, ROWS * COLUMNS, FEATURES] float32."""
     yaw, slope = _rays(planar)
     frequencies = _table(_FEATURE_YAW, planar.device)
     angles = yaw[..., None] * frequencies
@@ -76,7 +79,7 @@ def token_features(planar: torch.Tensor) -> torch.Tensor:
 
 
 def camera_tables(planar: torch.Tensor, slots: torch.Tensor) -> CameraTables:
-    """Rotation angles and camera matrices.
+    """Compute rotation angles and camera matrices.
 
     Args:
         planar: [B, T, 3], relative to the reference camera.

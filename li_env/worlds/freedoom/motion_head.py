@@ -1,4 +1,4 @@
-"""Motion head of the freedoom world: commanded motion in, feasible motion out, so that cameras stop at walls."""
+"""Motion head of the freedoom world: commanded motion in, realised motion out, so that cameras stop at walls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WIDTH, HEADS, LAYERS = 128, 4, 3
 class MotionHead(nn.Module):
     """A small transformer over recent frames and the commands.
 
-    Frames are given as latents with planar poses seen from the camera now; every command becomes a token that carries
-    its own motion and the pose it would lead to if nothing blocked the way.
+    Frames are given as latents with planar poses seen from the current camera. Every command becomes a token that
+    carries its own motion and the pose it would lead to on a clear path.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class MotionHead(nn.Module):
 
         Args:
             latents: [B, F, n, C], frames to look at.
-            poses: [B, F, 3], their planar poses seen from the camera now.
+            poses: [B, F, 3], their planar poses seen from the current camera.
             commands: [B, M, 3], (yaw in radians, right, forward in metres) per latent, M <= 4.
 
         Returns:
@@ -55,8 +55,8 @@ class MotionHead(nn.Module):
         out = self.out(tokens[:, : commands.shape[1]]).float()
         return out[..., 0], out[..., 1:] + commands[..., 1:]
 
-    def feasible(self, latents: torch.Tensor, poses: torch.Tensor, commands: torch.Tensor) -> torch.Tensor:
-        """Feasible motions [B, M, 3]: the command itself where the way looks free, else the predicted displacement."""
+    def realised(self, latents: torch.Tensor, poses: torch.Tensor, commands: torch.Tensor) -> torch.Tensor:
+        """Return realised motions [B, M, 3]: the command if its path looks clear, else the prediction."""
         logits, displacement = self(latents, poses, commands)
         wanted = commands[..., 1:]
         length = displacement.norm(dim=-1, keepdim=True).clamp(min=1e-6)
@@ -67,7 +67,7 @@ class MotionHead(nn.Module):
 
 
 def commanded_path(commands: torch.Tensor) -> torch.Tensor:
-    """Planar poses [B, M, 3] after each command if nothing blocks the way, seen from the camera before the first."""
+    """Return planar poses [B, M, 3] after each command on a clear path, seen from the camera before the first."""
     yaw = commands[..., 0].cumsum(-1)
     right, forward = commands[..., 1], commands[..., 2]
     x = (yaw.cos() * right + yaw.sin() * forward).cumsum(-1)

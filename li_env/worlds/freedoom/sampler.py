@@ -1,4 +1,4 @@
-"""Chunks with different denoising schedules in one block: rows that skip steps ride along with rows that take them."""
+"""Denoising of one chunk, and of a micro-batch whose rows have different schedules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Schedule = tuple[float, ...]
 
 
 class Denoiser(Protocol):
-    """What `sample_chunk` needs of a model: `DynamicsModel.forward`, with a context of the model's own kind."""
+    """Model that `sample_chunk` calls, like `DynamicsModel.forward`, with the context of its own context pass."""
 
     def __call__(
         self,
@@ -37,11 +37,11 @@ def sample_chunk(
     context: Any,
     sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
-    """Second-order steps along ``sigmas`` from pure noise, one model call each.
+    """Denoise in second-order steps along ``sigmas`` from pure noise, one model call each.
 
     Within a step the clean prediction is continued linearly in sigma from the last two calls (a multistep exponential
     integrator; the first step is an Euler step). Four such steps give what sixteen Euler steps give; four Euler steps
-    leave unseen places much softer.
+    leave unseen areas much softer.
 
     Args:
         noise: [B, T, n, C], standard normal.
@@ -75,12 +75,12 @@ def sample_chunk(
 
 
 def is_part(short: Schedule, long: Schedule) -> bool:
-    """Whether ``short`` begins like ``long`` and all its noise levels are among those of ``long``."""
+    """Return whether ``short`` begins like ``long`` and all its noise levels are among those of ``long``."""
     return short[0] == long[0] and set(short) <= set(long)
 
 
 def row_steps(schedules: Sequence[Schedule], longest: Schedule) -> np.ndarray:
-    """What every row does at every model call of ``longest``: float32 [rows, calls, 3].
+    """Make the table of each row's action at every model call of ``longest``: float32 [rows, calls, 3].
 
     The three numbers are whether the row takes part (0 or 1), how much of the change since its call before it adds,
     and the share of the noise that is left after the step. Every schedule is part (`is_part`) of the longest.
@@ -104,11 +104,13 @@ def sample_rows(
     context: Any,
     sparse: SparseAttention | None = None,
 ) -> torch.Tensor:
-    """`sample_chunk` with a schedule of its own for every row; each row gets the same bits as there.
+    """Sample a batch whose rows have different schedules; rows that skip a step ignore its result.
+
+    Each row gets the same bits as from `sample_chunk` with its schedule.
 
     Args:
         noise: [B, T, n, C], standard normal.
-        sigmas: the longest schedule: its calls are made for all rows, those that skip one ignore its answer.
+        sigmas: the longest schedule; its model calls are made for all rows.
         steps: [B, calls, 3] float32, a table made by `row_steps`.
         cameras, context, sparse: as in `sample_chunk`.
 
@@ -127,5 +129,5 @@ def sample_rows(
 
 
 def _scaled(values: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Rounded once, like a product with a plain number."""
+    """Multiply and round once, like a product with a plain number."""
     return (values.float() * factors).to(values.dtype)

@@ -54,7 +54,7 @@ class StartFrames:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The checked rows of the table."""
+    """Read the checked rows of the table."""
     rows = read_json(path, "start states")
     if not isinstance(rows, list) or not rows:
         raise ValueError(f"{shown_path(path)}: {shown(rows)} is not usable; allowed: a list of start states")

@@ -19,7 +19,7 @@ FILES = ("autoencoder", "dynamics", "motion")
 
 
 def packaged_folder() -> Path:
-    """The folder of the weights that are shipped with the package."""
+    """Return the folder of the weights that are shipped with the package."""
     return Path(__file__).parent / "data"
 
 
@@ -41,7 +41,7 @@ def load_weights(models: dict[str, nn.Module], folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
-    """The manifest {file: {"sha256", "bytes"}} of a weight folder.
+    """Read the manifest {file: {"sha256", "bytes"}} of a weight folder.
 
     Raises:
         ValueError: it is missing, damaged or of another form.
@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
 
 
 def checked(path: Path, expected: str) -> Path:
-    """``path`` if its SHA-256 is ``expected``, else a ValueError that names both."""
+    """Return ``path`` if its SHA-256 is ``expected``, else raise a ValueError that names both."""
     if not path.is_file():
         raise ValueError(f"weight file {shown_path(path)} is missing; expected sha256 {shortened(expected, SHOWN)}")
     found = sha256(path)
@@ -75,7 +75,7 @@ def checked(path: Path, expected: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, read piece by piece."""
+    """Compute the SHA-256 of a file, read piece by piece."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

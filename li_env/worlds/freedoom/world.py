@@ -1,4 +1,4 @@
-"""The freedoom world behind the `WorldModel` contract."""
+"""The freedoom world behind the world contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.device import upload
+from li_env.accel.device import to_device
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.grouping import equal_groups
 from li_env.accel.micro_batch import reckoned
@@ -22,7 +22,7 @@ from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
-from li_env.worlds.freedoom.batching import BatchScheduler, Block, block_size, blocks
+from li_env.worlds.freedoom.batching import BatchScheduler, MicroBatch, micro_batch_size, micro_batches
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
@@ -62,7 +62,7 @@ SPEC = WorldSpec(
 )
 
 WORKING_BYTES = 216 * 2**20
-"""What one world of a block takes while its chunk is made: in float32, with the full context."""
+"""Memory of one episode of a micro-batch while its chunk is generated: in float32, with the full context."""
 
 CONTEXT_NOISE = 0.0
 """Noise level that finished latents are declared to have when they become context."""
@@ -70,7 +70,7 @@ CONTEXT_NOISE = 0.0
 
 @dataclass(frozen=True, eq=False)
 class FreedoomScene:
-    """What lasts an episode: the start frame's latent [C, 6, 8]."""
+    """Constants of an episode: the start frame's latent [C, 6, 8]."""
 
     start: torch.Tensor
 
@@ -78,11 +78,11 @@ class FreedoomScene:
 class FreedoomWorld:
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
-    Prompts are accepted and ignored: this world has no text input. Worlds of a batch are computed in blocks of a fixed
-    size (`batching.block_size`), so that one episode's frames do not depend on the state of the others.
+    Prompts are accepted and ignored: this world has no text input. Episodes are computed in micro-batches of a fixed
+    size (`batching.micro_batch_size`), so one episode's frames do not depend on the state of the others.
 
     Args:
-        device: where to run.
+        device: device of weights and tensors.
         folder: weights, as written by `weights.export_weights`.
         dtype: ``float32``, ``bfloat16`` or ``auto`` (bfloat16 on a GPU of compute capability 8.0 or newer, else
             float32).
@@ -129,79 +129,81 @@ class FreedoomWorld:
         self.start_frames = states.frames
 
     def working_bytes(self, worlds: int) -> int:
-        """Bytes that generating chunks for so many worlds at once takes, beside what episodes keep."""
-        return block_size(worlds, self.device) * WORKING_BYTES
+        """Return the bytes that generating chunks takes besides what episodes keep."""
+        return micro_batch_size(worlds, self.device) * WORKING_BYTES
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
-        """See `WorldModel.start`."""
         scenes: list[FreedoomScene] = []
-        for count, run in blocks(images, block_size(reckoned(len(images)), self.device)):
-            latents = self.autoencoder.encode(torch.from_numpy(np.stack(run)).to(self.device))
-            # Copies: an episode must not keep its whole block alive.
+        for count, batch in micro_batches(images, micro_batch_size(reckoned(len(images)), self.device)):
+            latents = self.autoencoder.encode(torch.from_numpy(np.stack(batch)).to(self.device))
+            # Copies: an episode must not keep its whole micro-batch alive.
             scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
         return scenes
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """Commanded motions, shortened or bent where the motion head sees a wall."""
+        """Return the commanded motions, shortened or bent where the motion head sees a wall."""
         out: list[tuple[CameraMotion, ...]] = [tuple(request.motions) for request in requests]
         waiting: list[tuple[list[int], torch.Tensor]] = []
         for group in equal_groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
             if not out[group[0]]:
                 continue
-            for count, run in blocks(group, block_size(reckoned(len(requests)), self.device)):
-                waiting.append((run[:count], self._feasible([requests[index] for index in run])[:count]))
+            for count, batch in micro_batches(group, micro_batch_size(reckoned(len(requests)), self.device)):
+                waiting.append((batch[:count], self._realised([requests[index] for index in batch])[:count]))
         if not waiting:
             return out
-        # One question to the device for all.
+        # One read from the device for all.
         answers = torch.cat([answer.flatten() for _, answer in waiting]).double().cpu().numpy()
         start = 0
         for members, answer in waiting:
             moves = answers[start : start + answer.numel()].reshape(answer.shape)
             start += answer.numel()
             for index, row in zip(members, moves, strict=True):
-                out[index] = _happened(out[index], row)
+                out[index] = _realised_motions(out[index], row)
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; requests with equal context lengths and attention share blocks."""
+        """Generate chunks; requests with equal context lengths and attention share micro-batches."""
         return self.generate_stream(requests, len(requests))
 
     def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
-        """`generate` for ``count`` requests that may still be in the making: a block begins as soon as it is full."""
-        out: list[torch.Tensor] = [torch.empty(0)] * count
-        size = block_size(reckoned(count), self.device)
-        waiting = BatchScheduler(size)
+        """Generate the chunks of ``count`` requests that may still be planned meanwhile.
 
-        def carry_out(block: Block) -> None:
-            run = [request for _, request in block]
-            latents = self._generate(run + run[-1:] * (size - len(run)))
-            for (number, _), chunk in zip(block, latents, strict=False):
+        A micro-batch starts as soon as it is full.
+        """
+        out: list[torch.Tensor] = [torch.empty(0)] * count
+        size = micro_batch_size(reckoned(count), self.device)
+        scheduler = BatchScheduler(size)
+
+        def run(batch: MicroBatch) -> None:
+            members = [request for _, request in batch]
+            latents = self._generate(members + members[-1:] * (size - len(members)))
+            for (number, _), chunk in zip(batch, latents, strict=False):
                 out[number] = chunk
 
         for number, request in enumerate(requests):
-            full = waiting.add(number, request)
+            full = scheduler.add(number, request)
             if full is not None:
-                carry_out(full)
-        for block in waiting.rest():
-            carry_out(block)
+                run(full)
+        for batch in scheduler.rest():
+            run(batch)
         return out
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """See `WorldModel.decode`; frames are decoded one by one, so there is no stream to keep."""
+        """Decode latents frame by frame: there is no stream to keep."""
         frames = self._decode(latents).cpu().numpy()
         return np.split(frames, np.cumsum([len(chunk) for chunk in latents])[:-1]), [None] * len(streams)
 
     def decode_on_device(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
-        """`decode`, but the frames stay on the device: views of one tensor."""
+        """Decode like `decode`, but leave the frames on the device: views of one tensor."""
         return list(self._decode(latents).split([chunk.shape[0] for chunk in latents])), [None] * len(streams)
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
-        size = self.spec.chunk_latents * block_size(reckoned(len(latents)), self.device)
+        size = self.spec.chunk_latents * micro_batch_size(reckoned(len(latents)), self.device)
         frames = []
         for part in joined.split(size):
             missing = size - len(part)
@@ -212,22 +214,25 @@ class FreedoomWorld:
     def _pictures(self, latents: torch.Tensor) -> torch.Tensor:
         return to_frames(self._decoder(latents.to(self.dtype)))
 
-    def _feasible(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
-        """(yaw in radians, right, forward) [B, M, 3] that can be done, of equally many frames and motions."""
+    def _realised(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
+        """Return realised motions (yaw in radians, right, forward) [B, M, 3] of requests of equal shape."""
         latents = torch.stack(
             [request.recent if request.recent.shape[0] else request.scene.start[None] for request in requests]
         )
-        now = np.stack([request.pose for request in requests])
+        current = np.stack([request.pose for request in requests])
         poses = [request.recent_poses if len(request.recent_poses) else request.pose[None] for request in requests]
         commands = motion_table([request.motions for request in requests])[..., [0, 2, 3]]
         commands[..., 0] = np.radians(commands[..., 0])
-        return self._run("motion", self._head, latents, self._planar(np.stack(poses), now), self._tensor(commands))
+        return self._run("motion", self._head, latents, self._planar(np.stack(poses), current), self._tensor(commands))
 
     def _head(self, latents: torch.Tensor, planar: torch.Tensor, commands: torch.Tensor) -> torch.Tensor:
-        return self.motion.feasible(_tokens(latents).to(self.dtype), planar, commands)
+        return self.motion.realised(_tokens(latents).to(self.dtype), planar, commands)
 
     def _generate(self, requests: Sequence[ChunkRequest]) -> torch.Tensor:
-        """One block of equal shape, whose schedules are part of the longest: latents [B, T, C, h, w] float32."""
+        """Generate a micro-batch of equal shape: latents [B, T, C, h, w] float32.
+
+        Every schedule is part of the longest.
+        """
         first = requests[0]
         poses = np.stack([request.poses for request in requests])
         noise = torch.stack([request.noise for request in requests])
@@ -257,7 +262,7 @@ class FreedoomWorld:
     def _opening(
         self, sigmas: tuple[float, ...], noise: torch.Tensor, planar: torch.Tensor, start: torch.Tensor
     ) -> torch.Tensor:
-        """Chunk 0, whose first latent is known."""
+        """Generate chunk 0, whose first latent is known."""
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
         known = _tokens(start[:, None]).to(self.dtype)
         clean = sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), known, sigmas, cameras, None)
@@ -273,7 +278,7 @@ class FreedoomWorld:
         context_planar: torch.Tensor,
         steps: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Any other chunk; with ``steps`` every row has its own schedule (see `sample_rows`)."""
+        """Generate any other chunk; with ``steps`` every row has its own schedule (see `sample_rows`)."""
         count = context.shape[1]
         levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
         cameras = Cameras.of(context_planar, torch.arange(-count, 0, device=self.device))
@@ -284,28 +289,31 @@ class FreedoomWorld:
             return _latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse))
         return _latents(sample_rows(self._denoiser, tokens, sigmas, steps, cameras, cache, sparse))
 
-    def _run(self, kind: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
-        return function(*inputs) if self._graphs is None else self._graphs.run(kind, function, *inputs)
+    def _run(self, key: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        return function(*inputs) if self._graphs is None else self._graphs.run(key, function, *inputs)
 
     def _planar(self, poses: np.ndarray, references: np.ndarray) -> torch.Tensor:
         return self._tensor(planar_poses(poses, references[:, None]))
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return upload(torch.from_numpy(array.astype(np.float32)), self.device)
+        return to_device(torch.from_numpy(array.astype(np.float32)), self.device)
 
 
 def _tokens(latents: torch.Tensor) -> torch.Tensor:
-    """[..., C, h, w] -> [..., h * w, C]."""
+    """Flatten latents [..., C, h, w] to tokens [..., h * w, C]."""
     return latents.flatten(-2).transpose(-1, -2)
 
 
 def _latents(tokens: torch.Tensor) -> torch.Tensor:
-    """[..., h * w, C] -> [..., C, h, w] float32."""
+    """Shape tokens [..., h * w, C] to latents [..., C, h, w] float32."""
     return tokens.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
 
 
-def _happened(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
-    """The commanded motions themselves where float32 shows no difference to ``moves`` [M, 3] (yaw, right, forward)."""
+def _realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
+    """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
+
+    A commanded motion that is equal in float32 is returned itself.
+    """
     return tuple(
         motion
         if right == np.float32(motion.right) and forward == np.float32(motion.forward)

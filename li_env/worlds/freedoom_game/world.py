@@ -98,7 +98,7 @@ class FreedoomGame:
         return self.renderer.render([map_seed], [doom_poses(place)])[0][0]
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
-        """See `WorldModel.start`.
+        """Read the map from each prompt.
 
         Raises:
             ValueError: a prompt that names no map.
@@ -112,7 +112,7 @@ class FreedoomGame:
         return scenes
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """Commanded motions as the game's walls let them happen: it stops at them or slides along.
+        """Return the commanded motions as the game's walls allow them: the player stops at walls or slides along.
 
         Raises:
             ValueError: an episode begins inside a wall or outside of its map.
@@ -131,13 +131,13 @@ class FreedoomGame:
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """The cameras of the chunk."""
+        """Return the cameras of the chunk as latents."""
         return [_latent(request.scene.map_seed, doom_poses(planar_poses(request.poses))) for request in requests]
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """What the game shows from the cameras."""
+        """Render what the game shows from the cameras."""
         seeds, poses = zip(*(_camera_of(chunk) for chunk in latents), strict=True)
         return self.renderer.render(seeds, poses), [None] * len(streams)
 
@@ -146,7 +146,7 @@ class FreedoomGame:
         self.renderer.close()
 
     def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:
-        """Walls of all these maps and which [n] of them each one is; kept until another map comes."""
+        """Return the walls of all these maps and the index [n] of each map in them; cached until another map comes."""
         order, walls = self._maps
         if walls is None or not order.keys() >= set(map_seeds):
             seeds = list(dict.fromkeys([*map_seeds, *order]))[: max(_MAPS, len(map_seeds))]
@@ -168,20 +168,20 @@ def _inside(map_seed: int, position: np.ndarray) -> bool:
 
 
 def _camera(x: float, z: float, yaw: float) -> np.ndarray:
-    """(x, z, yaw in degrees) -> camera-to-world [4, 4]."""
+    """Convert (x, z, yaw in degrees) to camera-to-world [4, 4]."""
     cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
     return np.array([[cosine, 0, sine, x], [0, 1, 0, 0], [-sine, 0, cosine, z], [0, 0, 0, 1]])
 
 
 def _latent(map_seed: int, poses: np.ndarray) -> torch.Tensor:
-    """[n, 5, 1, 1]: the map's seed in two halves, x, y in map units, angle in 1/65536 turns."""
+    """Encode cameras as [n, 5, 1, 1]: the map's seed in two halves, x, y in map units, angle in 1/65536 turns."""
     seed = np.broadcast_to(np.array(divmod(map_seed, _HALF)), (len(poses), 2))
     angle = np.round(poses[:, 2:] * (_HALF / 360.0))
     return torch.from_numpy(np.concatenate([seed, poses[:, :2], angle], 1).astype(np.float32))[..., None, None]
 
 
 def _camera_of(latent: torch.Tensor) -> tuple[int, np.ndarray]:
-    """(map seed, Doom poses [n, 3])."""
+    """Decode a latent to (map seed, Doom poses [n, 3])."""
     numbers = latent[..., 0, 0].double().numpy()
     poses = np.concatenate([numbers[:, 2:4], numbers[:, 4:] * (360.0 / _HALF)], 1)
     return int(numbers[0, 0]) * _HALF + int(numbers[0, 1]), poses

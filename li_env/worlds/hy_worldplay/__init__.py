@@ -1,4 +1,4 @@
-"""The HY-WorldPlay world: the published 8B action model, carried out as the planner asks."""
+"""The HY-WorldPlay world: the published 8B action model, run as the planner decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the world: from a published checkpoint, or with random weights of the same shape."""
+"""Construction of the world: from a published checkpoint, or with random weights of the same shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load(
     random_weights: bool = False,
     tiny_decoder: str | Path | None = None,
 ) -> HYWorldPlayWorld:
-    """The published model; on a GPU in bfloat16, on a CPU in float32.
+    """Load the published model; on a GPU in bfloat16, on a CPU in float32.
 
     Args:
         device: ``cpu`` or ``cuda``.
@@ -36,17 +36,17 @@ def load(
     Raises:
         ValueError: missing or other weights, too little memory, or files together with ``random_weights``.
     """
-    place = torch.device(device)
+    target = torch.device(device)
     if not random_weights:
-        return published_world(weights, place, tiny_decoder)
+        return published_world(weights, target, tiny_decoder)
     for name, given in (("weights", weights), ("tiny_decoder", tiny_decoder)):
         if given is not None:
             raise ValueError(f"{name}={str(given)!r} and random_weights=True exclude each other")
-    return random_world(HYWorldPlayConfig(), place, GRID)
+    return random_world(HYWorldPlayConfig(), target, GRID)
 
 
 def random_world(config: HYWorldPlayConfig, device: torch.device, grid: tuple[int, int]) -> HYWorldPlayWorld:
-    """A world with random weights of these sizes that starts on frames of coloured noise."""
+    """Make a world with random weights of these sizes that starts on frames of coloured noise."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     return HYWorldPlayWorld(random_parts(config, device, dtype), device, grid, start_frames=coloured_blocks(grid))
 
@@ -54,7 +54,7 @@ def random_world(config: HYWorldPlayConfig, device: torch.device, grid: tuple[in
 def published_world(
     weights: str | Path | None, device: torch.device, tiny_decoder: str | Path | None = None
 ) -> HYWorldPlayWorld:
-    """A world from a checkpoint folder."""
+    """Make a world from a checkpoint folder."""
     from li_env.worlds.hy_worldplay.loader import load_parts
 
     itemsize = 2 if device.type == "cuda" else 4
@@ -67,10 +67,10 @@ def published_world(
 
 
 def working_bytes(config: HYWorldPlayConfig, grid: tuple[int, int], itemsize: int) -> int:
-    """Memory that a chunk with the longest context needs beside the weights.
+    """Return the memory that a chunk with the longest context needs besides the weights.
 
-    The context's projections, keys and values of one block in both branches, the text cache, and the widest moment of
-    the context pass: the feed-forward layer with what is still held around it.
+    The context's projections, keys and values of one block in both branches, the text cache, and the peak of the
+    context pass: the feed-forward layer with the tensors still held around it.
     """
     spec = world_spec(config, grid)
     context = spec.context_latents * grid[0] * grid[1]

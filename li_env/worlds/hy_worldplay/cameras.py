@@ -1,4 +1,4 @@
-"""Where cameras and tokens are, as the transformer sees it: rotation by slot, row and column, and camera matrices.
+"""Positions of cameras and tokens for the transformer: rotation by slot, row and column, and camera matrices.
 
 Source: docs/spec/hy_worldplay.md, sections 3.6 and 3.7.
 """
@@ -17,7 +17,7 @@ FOCAL = (969.6969696969696 / 1920.0, 969.6969696969696 / 1080.0)
 
 
 def world_to_camera(poses: np.ndarray, origin: np.ndarray) -> torch.Tensor:
-    """Camera-to-world ``poses`` [T, 4, 4] -> world-to-camera matrices [T, 4, 4] float32 as seen from ``origin`` [4, 4].
+    """Convert camera-to-world ``poses`` [T, 4, 4] to world-to-camera float32 [T, 4, 4] as seen from ``origin`` [4, 4].
 
     The origin is the pose of the episode's first latent, as in training. It matters: text tokens have no camera, so
     that what a query of the camera branch sees of them depends on its own pose, not on differences of poses alone.
@@ -33,22 +33,22 @@ def camera_tables(
     first_slot: int,
     coarse: bool = False,
 ) -> CameraTables:
-    """Tables of T latents of one world.
+    """Make the tables of T latents of one episode.
 
     Args:
         config: of the model.
         matrices: [T, 4, 4] float32, world-to-camera.
         focal: [2] or [T, 2], fx / width and fy / height.
         grid: (rows, columns) of tokens per latent.
-        first_slot: time slot of the first latent. Slots follow each other whatever lies between the latents: context
-            latents have 0, 1, ..., the current ones the next.
+        first_slot: time slot of the first latent. Slots are consecutive, even if latents are left out: context latents
+            have 0, 1, ..., the current ones the next.
         coarse: make the camera matrices in bfloat16, as the original does, instead of float32.
     """
     cos, sin = rotation(config, grid, first_slot, len(matrices), matrices.device)
-    kind = torch.bfloat16 if coarse else torch.float32
-    matrices, lens = matrices.to(kind), torch.ones(len(matrices), 4, device=matrices.device)
+    dtype = torch.bfloat16 if coarse else torch.float32
+    matrices, lens = matrices.to(dtype), torch.ones(len(matrices), 4, device=matrices.device)
     lens[:, :2] = focal
-    lens = lens.to(kind)
+    lens = lens.to(dtype)
     turned = matrices[:, :3, :3].transpose(-1, -2)
     back = torch.zeros_like(matrices)
     back[:, :3, :3] = turned
@@ -67,7 +67,10 @@ def camera_tables(
 def rotation(
     config: HYWorldPlayConfig, grid: tuple[int, int], first_slot: int, frames: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(cos, sin) of every token's angles, [frames * rows * columns, D / 2] float32 in order (frame, row, column)."""
+    """Compute (cos, sin) of every token's angles.
+
+    Each is [frames * rows * columns, D / 2] float32 in order (frame, row, column).
+    """
     slots = torch.arange(first_slot, first_slot + frames, device=device)
     positions = torch.meshgrid(slots, *(torch.arange(size, device=device) for size in grid), indexing="ij")
     angles = []

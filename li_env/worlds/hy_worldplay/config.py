@@ -82,7 +82,7 @@ class HYWorldPlayConfig:
     def from_dict(
         cls, data: Mapping[str, Any], byt5_widths: tuple[int, int, int] = (1472, 2048, 2048)
     ) -> HYWorldPlayConfig:
-        """From the transformer's published ``config.json`` (keys that do not matter here are ignored).
+        """Read the transformer's published ``config.json``; keys that do not matter here are ignored.
 
         Raises:
             ValueError: a key is missing, or its value belongs to another variant of the model.

@@ -79,7 +79,7 @@ class PromptEncoder:
         self.skipped = len(self._tokens(before))
 
     def __call__(self, prompt: str) -> Tensor:
-        """[n, width]: the prompt's tokens and those that end the user's turn, at most 1000."""
+        """Encode a prompt to [n, width]: its tokens and those that end the user's turn, at most 1000."""
         tokens = torch.tensor(self._tokens(self._conversation(prompt or " "))[: self.skipped + PROMPT_TOKENS])
         states = run_on(self.model, self.device, input_ids=tokens[None]).last_hidden_state
         return states[0, self.skipped :]
@@ -107,7 +107,7 @@ class GlyphEncoder:
         self.tokenizer = ByT5Tokenizer()
 
     def __call__(self, prompt: str) -> Tensor:
-        """[m, width], at most 256 tokens; m = 0 for a prompt without quoted text."""
+        """Encode quoted text to [m, width], at most 256 tokens; m = 0 for a prompt without quoted text."""
         text = glyph_text(prompt)
         if not text:
             parameter = next(self.model.parameters())
@@ -129,7 +129,7 @@ class ImageEncoder:
         self.model, self.processor, self.device = model, processor, device
 
     def __call__(self, image: np.ndarray) -> Tensor:
-        """uint8 [H, W, 3] -> [tokens, width], of the image cropped to the nearest aspect that the model knows."""
+        """Encode an image uint8 [H, W, 3], cropped to the nearest known aspect, to [tokens, width]."""
         fitted = crop_to_cover(image, bucket_size(*image.shape[:2]))
         pixels = self.processor(images=Image.fromarray(fitted), return_tensors="pt").pixel_values
         dtype = next(self.model.parameters()).dtype
@@ -152,19 +152,19 @@ class Conditioner:
         self._text = lru_cache(maxsize=REMEMBERED_PROMPTS)(lambda prompt: (prompts(prompt), glyphs(prompt)))
 
     def __call__(self, prompt: str, image: np.ndarray) -> Conditioning:
-        """Prompt and image uint8 [H, W, 3] -> valid tokens of each encoder."""
+        """Encode prompt and image uint8 [H, W, 3] to the valid tokens of each encoder."""
         text, glyphs = self._text(check_text("prompt", prompt, empty=True))
         return Conditioning(text=text, byt5=glyphs, vision=self.images(image))
 
 
 def glyph_text(prompt: str) -> str:
-    """What the byte encoder reads: each different piece of quoted text once, as ``Text "..."``; empty without any."""
+    """Return the byte encoder's input: each different quoted text once, as ``Text "..."``; empty without any."""
     pieces = dict.fromkeys(straight or curly for straight, curly in QUOTED.findall(prompt))
     return "".join(f'Text "{piece}". ' for piece in pieces)
 
 
 def bucket_size(height: int, width: int) -> tuple[int, int]:
-    """The (height, width) among the image encoder's sizes whose aspect is nearest, as diffusers chooses it."""
+    """Return the (height, width) of the image encoder with the nearest aspect, as diffusers chooses it."""
     from diffusers.pipelines.hunyuan_video1_5.image_processor import HunyuanVideo15ImageProcessor
 
     size = HunyuanVideo15ImageProcessor().calculate_default_height_width(height, width, BUCKET_BASE)
@@ -241,7 +241,7 @@ def load_conditioner(folder: Path, device: torch.device, storage: torch.device, 
 
 
 def language_name(name: str, layers: int) -> str | None:
-    """The name of a tensor of the whole Qwen2.5-VL in its language model cut after ``layers``; ``None``: not in it."""
+    """Return the name of a Qwen2.5-VL tensor in its language model cut after ``layers``; ``None``: not in it."""
     if re.match(r"(model\.)?visual\.|lm_head\.", name):
         return None
     name = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)", "", name)
@@ -250,12 +250,12 @@ def language_name(name: str, layers: int) -> str | None:
 
 
 def glyph_name(name: str) -> str:
-    """The name of a tensor of ``byt5_model.pt`` in a T5 encoder stack."""
+    """Return the name of a tensor of ``byt5_model.pt`` in a T5 encoder stack."""
     return name.removeprefix("module.").removeprefix("text_tower.").removeprefix("encoder.")
 
 
 def image_name(name: str) -> str | None:
-    """The name of a tensor of SigLIP in its image encoder; the pooling head and the text side are not used."""
+    """Return the name of a SigLIP tensor in its image encoder; the pooling head and the text side are not used."""
     name = name.removeprefix("vision_model.")
     return None if name.startswith(("head.", "text_model.", "logit_")) else name
 
@@ -266,7 +266,7 @@ def _without_norm(model: Any) -> Any:
 
 
 def _vision_tower(model: Any) -> Any:
-    """The encoder itself (some versions of transformers wrap it), without its pooling head."""
+    """Return the encoder without its pooling head; some versions of transformers wrap it."""
     tower = getattr(model, "vision_model", model)
     if tower.use_head:
         tower.use_head = False
@@ -275,7 +275,7 @@ def _vision_tower(model: Any) -> Any:
 
 
 def _system_message() -> str:
-    """The fixed instruction that the model was trained with, as diffusers has it."""
+    """Return the fixed instruction that the model was trained with, as diffusers has it."""
     from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
 
     return str(inspect.signature(Pipeline._get_mllm_prompt_embeds).parameters["system_message"].default)

@@ -22,17 +22,17 @@ _ROTATIONS = {"": 0, "r": 1, "l": 2, "u": 3, "d": 4, "ru": 5, "rd": 6, "lu": 7, 
 
 
 def step_label(step: np.ndarray) -> int:
-    """Label 0..80 of the pose [4, 4] of a camera seen from the one before it."""
+    """Return the label 0..80 of the pose [4, 4] of a camera seen from the one before it."""
     return 9 * _TRANSLATIONS[_direction(step[:3, 3])] + _ROTATIONS[_turn(step[:3, :3])]
 
 
 def motion_labels(motions: Sequence[CameraMotion]) -> list[int]:
-    """Labels of motions, one per latent that a motion leads to."""
+    """Return labels of motions, one per latent that a motion leads to."""
     return [step_label(move(np.eye(4), motion)) for motion in motions]
 
 
 def _direction(shift: np.ndarray) -> str:
-    """Which way, of forward or backward and right or left, the translation goes (vertical motion is not labelled)."""
+    """Return the direction of a translation: forward or backward, right or left. Vertical motion is not labelled."""
     length = float(np.linalg.norm(shift))
     if length <= STANDING:
         return ""
@@ -42,7 +42,7 @@ def _direction(shift: np.ndarray) -> str:
 
 
 def _turn(rotation: np.ndarray) -> str:
-    """Which way, of right or left and up or down, the camera turns."""
+    """Return the direction of a rotation: right or left, up or down."""
     yaw = np.degrees(np.arcsin(np.clip(-rotation[2, 0], -1.0, 1.0)))
     pitch = np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))
     around = "r" if yaw > TURNING else "l" if yaw < -TURNING else ""

@@ -149,12 +149,12 @@ def load_parts(
 
 
 def config_file(folder: Path) -> Path | None:
-    """The transformer's ``config.json``, if there is one."""
+    """Return the transformer's ``config.json``, if there is one."""
     return next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
 
 
 def transformer_config(folder: Path, file: TensorFile) -> HYWorldPlayConfig:
-    """The transformer's sizes: from its ``config.json`` if there is one, else the published ones.
+    """Read the transformer's sizes: from its ``config.json`` if there is one, else the published ones.
 
     The widths of the glyph mapper are in no file; they are read off the tensors.
     """
@@ -168,7 +168,7 @@ def transformer_config(folder: Path, file: TensorFile) -> HYWorldPlayConfig:
 
 
 def build_vae(config: Path) -> Any:
-    """The autoencoder that the published ``vae/config.json`` describes, as diffusers has it.
+    """Build the autoencoder that the published ``vae/config.json`` describes, as diffusers has it.
 
     Raises:
         ValueError: a key is missing, or latents are shifted, which this decoder does not do.
@@ -232,7 +232,7 @@ def check_names(file: TensorFile) -> None:
 
 
 def check_widths(config: HYWorldPlayConfig, conditioner: Conditioner) -> None:
-    """The encoders have to be as wide as the transformer expects.
+    """Check that the encoders are as wide as the transformer expects.
 
     Raises:
         ValueError: one is not.

@@ -34,7 +34,7 @@ class ConvolutionEmbed(nn.Module):
         self.proj = nn.Conv3d(in_channels, hidden_size, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., in_channels] -> [..., hidden_size]."""
+        """Embed [..., in_channels] to [..., hidden_size]."""
         return linear(x, self.proj.weight.flatten(1), self.proj.bias)
 
 
@@ -67,18 +67,17 @@ class HYWorldPlayModel(VideoTransformer):
         self.cond_type_embedding = nn.Embedding(3, config.hidden_size)
 
     def make_block(self, config: TransformerConfig) -> DoubleBlock:
-        """See `VideoTransformer.make_block`."""
         return DoubleBlock(self.sizes)
 
     def text_modules(self) -> list[nn.Module]:
-        """Everything that only the text cache needs: nearly half of all weights."""
+        """Return the modules that only the text cache needs: nearly half of all weights."""
         blocks = [child for block in self.double_blocks for child in block.text.children()]  # type: ignore[union-attr]
         return [self.txt_in, self.byt5_in, self.vision_in, self.cond_type_embedding, *blocks]
 
     def vision_parameters(self) -> list[nn.Parameter]:
-        """The parameters that generating chunks needs."""
-        apart = {id(parameter) for module in self.text_modules() for parameter in module.parameters()}
-        return [parameter for parameter in self.parameters() if id(parameter) not in apart]
+        """Return the parameters that generating chunks needs."""
+        text = {id(parameter) for module in self.text_modules() for parameter in module.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in text]
 
     def place(self, device: torch.device, text_device: torch.device) -> None:
         """Move the vision stream to ``device`` and the text stream to ``text_device``."""
@@ -88,22 +87,22 @@ class HYWorldPlayModel(VideoTransformer):
             parameter.data = parameter.data.to(device)
 
     def condition_tokens(self, conditioning: Conditioning) -> torch.Tensor:
-        """[vision, glyph text, text] tokens [1, L, C] on the device of the vision stream."""
+        """Make [vision, glyph text, text] tokens [1, L, C] on the device of the vision stream."""
         weight = self.final_layer.linear.weight
         device, dtype = weight.device, weight.dtype
-        kinds = self.cond_type_embedding.weight.to(device, dtype)
+        types = self.cond_type_embedding.weight.to(device, dtype)
         parts = []
-        for module, states, kind in (
+        for module, states, row in (
             (self.vision_in, conditioning.vision, VISION),
             (self.byt5_in, conditioning.byt5, BYT5),
             (self.txt_in, conditioning.text, TEXT),
         ):
             if len(states):
-                parts.append(call_on(module, device, states.to(device, dtype)[None]) + kinds[kind])
+                parts.append(call_on(module, device, states.to(device, dtype)[None]) + types[row])
         return torch.cat(parts, dim=1)
 
     def text_cache(self, conditioning: Conditioning) -> TextCache:
-        """Keys and values of the condition tokens, on the device of the vision stream.
+        """Compute keys and values of the condition tokens, on the device of the vision stream.
 
         The text stream may live elsewhere: its weights are brought over block by block.
         """

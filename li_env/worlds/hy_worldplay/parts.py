@@ -1,4 +1,4 @@
-"""What the world is put together from, and a stand-in with random weights."""
+"""Parts of the world, and a stub of them with random weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parts:
 def random_parts(
     config: HYWorldPlayConfig, device: torch.device, dtype: torch.dtype, text_tokens: int = 900, seed: int = 0
 ) -> Parts:
-    """A model with random weights of these sizes, for benchmarks and tests: speed does not depend on the values.
+    """Make a model with random weights of these sizes, for benchmarks and tests: speed does not depend on the values.
 
     The text stream has no weights and takes no memory; the text cache is random, a function of the prompt alone.
     """

@@ -16,13 +16,13 @@ CONTEXT_TIME = 14.0
 
 
 def noise_levels(steps: int, shift: float = SHIFT) -> tuple[float, ...]:
-    """``steps + 1`` noise levels from 1 to 0, float32 values."""
+    """Return ``steps + 1`` noise levels from 1 to 0, float32 values."""
     even = torch.linspace(1.0, 0.0, steps + 1)
     return tuple((shift * even / (1.0 + (shift - 1.0) * even)).tolist())
 
 
 def timestep(sigma: float) -> float:
-    """The timestep (0 to 1000, a float32 value) of a noise level."""
+    """Return the timestep (0 to 1000, a float32 value) of a noise level."""
     return float(torch.tensor(sigma, dtype=torch.float32) * 1000.0)
 
 

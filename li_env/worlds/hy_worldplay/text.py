@@ -29,7 +29,7 @@ class TextCache:
     values: torch.Tensor
 
     def __len__(self) -> int:
-        """Number of text tokens."""
+        """Count the text tokens."""
         return self.keys.shape[2]
 
 
@@ -74,7 +74,7 @@ class RefinerBlock(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
 
     def forward(self, x: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        """Tokens [1, n, C] and a vector [1, C] -> tokens."""
+        """Refine tokens [1, n, C] with a vector [1, C]."""
         gate_attention, gate_mlp = self.adaLN_modulation(vector)[:, None].chunk(2, dim=-1)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -104,7 +104,7 @@ class TextRefiner(nn.Module):
         self.individual_token_refiner = TokenRefiner(config)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Valid states [1, n, text_width] -> [1, n, C]."""
+        """Map valid states [1, n, text_width] to text tokens [1, n, C]."""
         zero = torch.zeros(1, device=states.device)
         vector = self.t_embedder(zero) + self.c_embedder(states.float().mean(dim=1).to(states.dtype))
         x = self.input_embedder(states)
@@ -125,7 +125,7 @@ class Byt5Mapper(nn.Module):
         self.fc3 = nn.Linear(out, config.hidden_size)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[1, n, width] -> [1, n, C]."""
+        """Map states [1, n, width] to text tokens [1, n, C]."""
         x = nn.functional.gelu(self.fc1(self.layernorm(states)))
         out: torch.Tensor = self.fc3(nn.functional.gelu(self.fc2(x)))
         return out
@@ -146,7 +146,7 @@ class VisionProjection(nn.Module):
         )
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[1, n, width] -> [1, n, C]."""
+        """Map states [1, n, width] to text tokens [1, n, C]."""
         out: torch.Tensor = self.proj(states)
         return out
 
@@ -169,7 +169,7 @@ class TextBlock(nn.Module):
 
     @classmethod
     def sharing(cls, heads: int, children: dict[str, nn.Module]) -> TextBlock:
-        """The same computation on modules that belong to somebody else."""
+        """Make a block whose modules belong to another block."""
         block = cls.__new__(cls)
         nn.Module.__init__(block)
         block.heads = heads
@@ -180,7 +180,7 @@ class TextBlock(nn.Module):
     def forward(
         self, x: torch.Tensor, vector: torch.Tensor, last: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tokens [1, n, C] and a vector [1, C] -> (tokens for the next block, keys, values [1, H, n, D]).
+        """Run tokens [1, n, C] with a vector [1, C]; return (tokens for the next block, keys, values [1, H, n, D]).
 
         Nothing reads the tokens behind the ``last`` block: they are not computed.
         """
@@ -209,7 +209,7 @@ def call_on(module: nn.Module, device: torch.device, *arguments: Any) -> Any:
 def run_text_blocks(
     blocks: Sequence[TextBlock], x: torch.Tensor, vector: torch.Tensor, device: torch.device
 ) -> TextCache:
-    """Condition tokens x [1, L, C] through the text stream, weights brought to ``device`` block by block."""
+    """Run condition tokens x [1, L, C] through the text stream, weights copied to ``device`` block by block."""
     keys, values = [], []
     for index, block in enumerate(blocks):
         x, key, value = call_on(block, device, x, vector, index == len(blocks) - 1)

@@ -2,8 +2,8 @@
 
 Weights and the image encoder are `diffusers.AutoencoderKLHunyuanVideo15`. Its own ``decode`` makes another video than
 the original does, because its middle attention looks back over frames; the original decodes one latent at a time and
-its attention sees one frame. The decoder here walks through the same layers with frame memories in place of padding
-and attention within each frame: equal to the original, whatever the number of latents per call.
+its attention sees one frame. The decoder here walks through the same layers with cached frames in place of padding
+and attention within each frame: equal to the original, for any number of latents per call.
 
 Source: docs/spec/hy_worldplay.md, section 7.1.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
 from li_env.worlds.common.streaming_codec import (
-    MEMORY_FRAMES,
+    CACHED_FRAMES,
     ConvCache,
     StreamingDecoder,
     attend_within_frames,
@@ -30,7 +30,7 @@ from li_env.worlds.common.streaming_codec import (
     rms_norm,
 )
 
-Memories = tuple[Tensor, ...]
+ConvCaches = tuple[Tensor, ...]
 
 
 class StreamingVAE(StreamingDecoder):
@@ -46,56 +46,58 @@ class StreamingVAE(StreamingDecoder):
 
     @torch.no_grad()
     def encode_image(self, image: np.ndarray) -> Tensor:
-        """uint8 [H, W, 3], sides multiples of 16 -> latent [C, h, w] float32: the mode, scaled for the transformer."""
+        """Encode an image uint8 [H, W, 3], sides multiples of 16, to a latent [C, h, w] float32.
+
+        The latent is the mode of the distribution, scaled for the transformer.
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).float() / 127.5 - 1
         video = pixels.permute(2, 0, 1)[None, :, None].to(self.dtype)
         return self.vae.encode(video).latent_dist.mode()[0, :, 0].float() * self.vae.config.scaling_factor
 
-    def decode_video(self, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
-        """See `StreamingDecoder.decode_video`."""
+    def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
         latents = latents.to(self.dtype) / self.vae.config.scaling_factor
         videos = []
-        if memories is None:
+        if caches is None:
             # Upsamplers in time make one frame of the first latent, so it goes alone.
-            video, memories = _decode(self.vae.decoder, latents[:, :, :1], None)
+            video, caches = _decode(self.vae.decoder, latents[:, :, :1], None)
             videos, latents = [video], latents[:, :, 1:]
         if latents.shape[2]:
-            video, memories = _decode(self.vae.decoder, latents, memories)
+            video, caches = _decode(self.vae.decoder, latents, caches)
             videos.append(video)
-        return torch.cat(videos, dim=2), memories
+        return torch.cat(videos, dim=2), caches
 
 
-def _decode(layers: Any, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
-    """Latents [B, C, T, h, w], T = 1 without memories -> (video [B, 3, F, H, W], new memories).
+def _decode(layers: Any, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
+    """Decode latents [B, C, T, h, w], T = 1 without caches, to (video [B, 3, F, H, W], new caches).
 
     Inside, channels come last: [B, T, H, W, C].
     """
-    memory = ConvCache(memories)
+    cache = ConvCache(caches)
     x = latents.permute(0, 2, 3, 4, 1).contiguous()
-    x = _conv(layers.conv_in, x, memory, residual=repeat_channels(x, layers.repeat))
-    x = _residual(layers.mid_block.resnets[0], x, memory)
+    x = _conv(layers.conv_in, x, cache, residual=repeat_channels(x, layers.repeat))
+    x = _residual(layers.mid_block.resnets[0], x, cache)
     for attention, block in zip(layers.mid_block.attentions, layers.mid_block.resnets[1:], strict=True):
-        x = _residual(block, _attention(attention, x), memory)
+        x = _residual(block, _attention(attention, x), cache)
     for level in layers.up_blocks:
         for block in level.resnets:
-            x = _residual(block, x, memory)
+            x = _residual(block, x, cache)
         for upsampler in level.upsamplers or ():
-            x = _upsample(upsampler, x, memory, first=memories is None)
-    video = _conv(layers.conv_out, x, memory, layers.norm_out)
-    return video.permute(0, 4, 1, 2, 3), memory.collected()
+            x = _upsample(upsampler, x, cache, first=caches is None)
+    video = _conv(layers.conv_out, x, cache, layers.norm_out)
+    return video.permute(0, 4, 1, 2, 3), cache.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
-    """Causal 3x3x3 convolution of x, normed and activated if there is a norm; edges and the first frame repeat."""
-    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past())
-    memory.keep(extended[:, -MEMORY_FRAMES:])
+def _conv(layer: Any, x: Tensor, cache: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+    """Convolve x causally (3x3x3), normed and activated if there is a norm; edges and the first frame repeat."""
+    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), cache.past())
+    cache.keep(extended[:, -CACHED_FRAMES:])
     return frame_conv(extended, layer.conv.weight, layer.conv.bias, residual)
 
 
-def _residual(block: Any, x: Tensor, memory: ConvCache) -> Tensor:
-    hidden = _conv(block.conv1, x, memory, block.norm1)
+def _residual(block: Any, x: Tensor, cache: ConvCache) -> Tensor:
+    hidden = _conv(block.conv1, x, cache, block.norm1)
     shortcut = x if block.conv_shortcut is None else pointwise(block.conv_shortcut, x)
-    return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
+    return _conv(block.conv2, hidden, cache, block.norm2, shortcut)
 
 
 def _attention(block: Any, x: Tensor) -> Tensor:
@@ -104,9 +106,9 @@ def _attention(block: Any, x: Tensor) -> Tensor:
     return x + pointwise(block.proj_out, attend_within_frames(query, key, value))
 
 
-def _upsample(layer: Any, x: Tensor, memory: ConvCache, first: bool) -> Tensor:
-    """Twice the size, and twice the frames where the layer works in time, but one frame of the first latent."""
-    hidden = _conv(layer.conv, x, memory)
+def _upsample(layer: Any, x: Tensor, cache: ConvCache, first: bool) -> Tensor:
+    """Double the size, and the frames where the layer works in time, but make one frame of the first latent."""
+    hidden = _conv(layer.conv, x, cache)
     if first and layer.add_temporal_upsample:
         hidden = _shuffle(hidden, 1)
         return hidden[..., : hidden.shape[-1] // 2] + repeat_channels(_shuffle(x, 1), layer.repeats // 2)
@@ -116,7 +118,7 @@ def _upsample(layer: Any, x: Tensor, memory: ConvCache, first: bool) -> Tensor:
 
 
 def _shuffle(x: Tensor, frames: int) -> Tensor:
-    """Channels (rt, 2, 2, c) into ``frames`` = rt times the frames and twice the size."""
+    """Shuffle channels (rt, 2, 2, c) into ``frames`` = rt times the frames and twice the size."""
     return rearrange(x, "b t h w (rt rh rw c) -> b (t rt) (h rh) (w rw) c", rt=frames, rh=2, rw=2)
 
 
@@ -138,7 +140,7 @@ RENAMED = (
 
 
 def diffusers_name(name: str) -> str:
-    """The name of a checkpoint's tensor in `diffusers.AutoencoderKLHunyuanVideo15`."""
+    """Return the name of a checkpoint's tensor in `diffusers.AutoencoderKLHunyuanVideo15`."""
     for old, new in RENAMED:
         name = name.replace(old, new)
     return name

@@ -9,7 +9,7 @@ from li_env.accel.geometry.camera import inverse
 
 
 class BallOverlap:
-    """View similarity of HY-WorldPlay: an angular test on points of a ball around the current camera.
+    """View overlap of HY-WorldPlay: an angular test on points of a ball around the current camera.
 
     Args:
         points: [n, 3] points in the frame of the current camera; `ball_points` makes them.
@@ -23,16 +23,16 @@ class BallOverlap:
             raise ValueError(f"points: shape {points.shape} is not [n, 3]")
         self._half_fov = np.asarray(fov, dtype=np.float64) / 2
         self._radius = radius
-        # Points outside the current view count on neither side of the quotient, whatever the poses.
+        # Points outside the current view count on neither side of the quotient.
         self._points = points[(np.abs(_angles(points)) < self._half_fov).all(axis=-1)]
 
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """See `ViewOverlap.overlap`; 0 if no point lies in the current view."""
+        """Return the share of each current view that each candidate sees; 0 if no point lies in the current view."""
         return ball_overlap(current, candidates, self._points, tuple(2 * self._half_fov), self._radius)
 
 
 def ball_points(count: int, seed: int, radius: float = 8.0) -> np.ndarray:
-    """Points [count, 3] float32, even in a ball of this radius (docs/spec/hy_worldplay.md, section 5.1).
+    """Draw points [count, 3] float32, even in a ball of this radius (docs/spec/hy_worldplay.md, section 5.1).
 
     From an own seeded generator: upstream draws them from the global one, so that its choices cannot be repeated.
     """
@@ -51,7 +51,9 @@ def ball_overlap(
     fov: tuple[float, float] = (60.0, 35.0),
     radius: float = 8.0,
 ) -> np.ndarray:
-    """Similarity [..., q, m] of docs/spec/hy_worldplay.md, section 5.2, for poses [..., q, 4, 4] and [..., m, 4, 4].
+    """Compute the view overlap [..., q, m] of poses [..., q, 4, 4] and [..., m, 4, 4].
+
+    Source: docs/spec/hy_worldplay.md, section 5.2.
 
     Of the ``points`` [n, 3] (frame of the current camera) whose azimuth and elevation lie within ``fov`` (degrees, full
     angles), the share that lies within ``fov`` of the candidate's axis too and nearer than ``radius`` to it; 0 if none
@@ -71,6 +73,6 @@ def ball_overlap(
 
 
 def _angles(direction: np.ndarray) -> np.ndarray:
-    """(azimuth, elevation) in degrees of directions [..., 3], stacked last."""
+    """Return (azimuth, elevation) in degrees of directions [..., 3], stacked last."""
     x, y, z = direction[..., 0], direction[..., 1], direction[..., 2]
     return np.degrees(np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=-1))

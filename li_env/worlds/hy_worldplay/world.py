@@ -1,4 +1,4 @@
-"""The HY-WorldPlay world behind the `WorldModel` contract."""
+"""The HY-WorldPlay world behind the world contract."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SPARSE_MIN_CONTEXT = 4
 
 
 def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> WorldSpec:
-    """Constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
+    """Return the constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
     return WorldSpec(
         name="hy_worldplay",
         chunk_latents=4,
@@ -69,7 +69,7 @@ def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> World
 
 @dataclass(frozen=True, eq=False)
 class HYWorldPlayScene:
-    """What lasts an episode: the text cache, and the start image's latent [C, h, w]."""
+    """Constants of an episode: the text cache, and the start image's latent [C, h, w]."""
 
     text: TextCache
     image: torch.Tensor
@@ -78,7 +78,7 @@ class HYWorldPlayScene:
 class HYWorldPlayWorld:
     """The published 8B action model: any start image and prompt.
 
-    Chunks are generated one world after another: a single one keeps a GPU busy.
+    Chunks are generated one episode after another: a single one keeps a GPU busy.
 
     Args:
         parts: model, autoencoder and text side.
@@ -106,7 +106,7 @@ class HYWorldPlayWorld:
         self._warm = device.type != "cuda"
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[HYWorldPlayScene]:
-        """See `WorldModel.start`. The first start on a GPU also warms up."""
+        """Encode images and prompts; the first start on a GPU also warms up."""
         scenes = [
             HYWorldPlayScene(self.parts.remember(prompt, image), self.parts.codec.encode_image(image).float())
             for image, prompt in zip(images, prompts, strict=True)
@@ -121,8 +121,8 @@ class HYWorldPlayWorld:
         began = time.perf_counter()
         poses, stills = np.tile(np.eye(4), (4, 1, 1)), (STILL,) * 4
         zeros = torch.zeros(4, *self.spec.latent_shape, device=self.device)
-        kinds = [AttentionPlan()] + [AttentionPlan("block_sparse", 0.5, 0.5)] * self.spec.supports_block_sparse
-        for attention in kinds:
+        plans = [AttentionPlan()] + [AttentionPlan("block_sparse", 0.5, 0.5)] * self.spec.supports_block_sparse
+        for attention in plans:
             plan = ChunkPlan(1, "warmup", 0.0, (0, 1, 2, 3), (), (1.0, 0.0), attention, "Warming up.")
             latents = self._generate(ChunkRequest(scene, plan, poses, stills, zeros, poses, zeros, stills))
         stream: DecodeStream = None
@@ -131,21 +131,19 @@ class HYWorldPlayWorld:
         _log.info("world %s warmed up in %.1f s", self.spec.name, time.perf_counter() - began)
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """Motions as commanded: this world knows no walls."""
+        """Return the motions as commanded: this world knows no walls."""
         return [tuple(request.motions) for request in requests]
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`."""
         return [self._generate(request) for request in requests]
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """See `WorldModel.decode`."""
         return self.parts.codec.decode_batch(latents, streams)
 
     def _generate(self, request: ChunkRequest) -> torch.Tensor:
-        """Latents [n, C, h, w] float32."""
+        """Generate the latents [n, C, h, w] float32 of one chunk."""
         history = len(request.context)
         sparse = self._sparse(request)
         context = self._context(request, sparse) if history else None
@@ -190,7 +188,7 @@ class HYWorldPlayWorld:
         return camera_tables(self.parts.model.sizes, matrices, focal, self.spec.token_grid, first_slot, self._coarse)
 
     def _known(self, scene: HYWorldPlayScene, count: int, start: int | None) -> torch.Tensor:
-        """Conditioning [count, C + 1, h, w]: image latent and mask at the episode's first latent, zeros elsewhere."""
+        """Make the conditioning [count, C + 1, h, w]: image latent and mask at the first latent, else zeros."""
         channels, rows, columns = scene.image.shape
         known = torch.zeros(count, channels + 1, rows, columns, device=self.device)
         if start is not None:
@@ -199,7 +197,7 @@ class HYWorldPlayWorld:
         return known
 
     def _tokens(self, latents: torch.Tensor) -> torch.Tensor:
-        """[T, C, h, w] -> [1, T, h * w, C] in the model's type."""
+        """Flatten latents [T, C, h, w] to tokens [1, T, h * w, C] in the model's type."""
         weight = self.parts.model.final_layer.linear.weight
         return latents.flatten(2).transpose(1, 2)[None].to(weight.dtype)
 

@@ -23,7 +23,7 @@ from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
 
 MEMORY_MOUSE, MEMORY_KEY = 1.0, -1.0
-"""What stands in the rows of memory latents."""
+"""Values in the rows of memory latents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class ActionModule(nn.Module):
         self.key_attn_k_norm = UnusedNorm(keys // config.heads_num)
 
     def prepare(self, mouse: torch.Tensor, keyboard: torch.Tensor, memory: int, slots: RotaryTables) -> ActionCache:
-        """Everything that depends on the actions alone.
+        """Compute everything that depends on the actions alone.
 
         Args:
             mouse, keyboard: [B, N, 2] and [B, N, 6], the rows of the clip's frames; N is 4 F - 3 or 4 F for F latents.
@@ -107,7 +107,7 @@ class ActionModule(nn.Module):
         )
 
     def mouse(self, z: torch.Tensor, cache: ActionCache, layout: TokenLayout, slots: RotaryTables) -> torch.Tensor:
-        """What the mouse adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of the T slots."""
+        """Compute what the mouse adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of the T slots."""
         first: nn.Linear = self.mouse_mlp[0]  # type: ignore[assignment]
         second, norm = self.mouse_mlp[2], self.mouse_mlp[3]
         hidden = linear(z, first.weight[:, : self._dim]) + cache.mouse.index_select(1, layout.frames)
@@ -116,14 +116,14 @@ class ActionModule(nn.Module):
         return self.proj_mouse(mixed)
 
     def keyboard(self, z: torch.Tensor, cache: ActionCache, slots: RotaryTables) -> torch.Tensor:
-        """What the keyboard adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
+        """Compute what the keyboard adds to tokens ``z`` [B, S, C]; ``slots`` is the rotation of every token's slot."""
         heads = self.config.heads_num
         query = rms_rotary(self.mouse_attn_q(z), heads, tables=slots, per_head=True, interleaved=True)
         mixed = attend(query, [cache.key], [cache.value])
         return self.proj_keyboard(mixed.transpose(1, 2).flatten(2))
 
     def _windows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows [B, N, d] -> what each latent sees [B, F, window * d].
+        """Cut rows [B, N, d] into the window of each latent [B, F, window * d].
 
         The first clip has 4 F - 3 rows and its windows end one row before the latent's last frame, later clips have
         4 F and theirs end with it; before the clip its first row is repeated. So it was trained.

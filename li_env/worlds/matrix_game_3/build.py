@@ -1,4 +1,4 @@
-"""Making the world from the published checkpoint, or with random weights of the published sizes."""
+"""Construction of the world from the published checkpoint, or with random weights of the published sizes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def load(
         first_clip_frames: frames of an episode's first step, 4 n + 1 from 17 to 57.
         clip_frames: frames of every later step, 4 n from 16 to 40.
         frame_size: (height, width) in pixels, multiples of 32; the model was trained at 704 x 1280.
-        random_weights: the published sizes without the published numbers, and stand-ins for autoencoder and text
-            encoder: for measuring speed.
+        random_weights: the published sizes with random numbers, and stubs of autoencoder and text encoder: for speed
+            measurements.
         tiny_decoder: a checkpoint of the TAEHV kind for Wan2.2's latents (``taew2_2.pth``): rougher frames in a few
             milliseconds.
 
@@ -75,7 +75,7 @@ def random_world(
     sizes: ClipSizes | None = None,
     seed: int = 0,
 ) -> MatrixGame3World:
-    """A world of these sizes with random weights, latents of ``grid`` = (rows, columns) and stand-ins for the rest.
+    """Make a world of these sizes with random weights, latents of ``grid`` = (rows, columns) and stubs of the rest.
 
     It begins on frames of coloured blocks.
     """

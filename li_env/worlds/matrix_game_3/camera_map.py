@@ -1,4 +1,4 @@
-"""The camera map: place and ray direction of every pixel, as the transformer reads them.
+"""The camera map: camera position and ray direction of every pixel, as the transformer reads them.
 
 Source: docs/spec/matrix_game_3.md, section 4.4.
 
@@ -15,17 +15,17 @@ import torch
 
 from li_env.worlds.matrix_game_3.config import CAMERA_CHANNELS, LATENT_PIXELS
 
-SAME_PLACE = 1e-5
-"""Metres below which a memory view counts as taken from the place of its reference."""
+SAME_POSITION = 1e-5
+"""Metres below which a memory view counts as taken from the position of its reference."""
 
 SAME_VIEW = 1e-6
-"""Step in which relative poses are told apart: far below what the model's type resolves."""
+"""Step to which relative poses are rounded when compared: far below what the model's type resolves."""
 
 _TOKEN_PIXELS = 2 * LATENT_PIXELS
 
 
 def clip_poses(poses: np.ndarray, original: bool = False) -> np.ndarray:
-    """Poses of a clip's latents [F, 4, 4], each relative to the one before; the longest step becomes 1.
+    """Return poses of a clip's latents [F, 4, 4], each relative to the one before; the longest step becomes 1.
 
     The first is the identity. How fast the camera really moves is lost: so the model was trained.
 
@@ -40,7 +40,7 @@ def clip_poses(poses: np.ndarray, original: bool = False) -> np.ndarray:
     relative = np.tile(np.eye(4), (len(poses), 1, 1))
     relative[1:] = np.linalg.inv(poses[:-1]) @ poses[1:]
     longest = np.linalg.norm(relative[:, :3, 3], axis=-1).max()
-    if longest > SAME_PLACE:
+    if longest > SAME_POSITION:
         relative[:, :3, 3] /= longest
     else:
         relative[:, :3, 3] = 0.0
@@ -48,7 +48,7 @@ def clip_poses(poses: np.ndarray, original: bool = False) -> np.ndarray:
 
 
 def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = False) -> np.ndarray:
-    """Pose [4, 4] of a memory view relative to its reference, at distance 1 unless it is at the same place.
+    """Return the pose [4, 4] of a memory view relative to its reference, at distance 1, or 0 at the same position.
 
     Args:
         memory, reference: camera-to-world [4, 4].
@@ -61,7 +61,7 @@ def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = Fals
         return _unit_steps(_original_relative(pair, False))[1].numpy()
     relative: np.ndarray = np.linalg.inv(np.asarray(reference, dtype=np.float64)) @ np.asarray(memory, np.float64)
     distance = float(np.linalg.norm(relative[:3, 3]))
-    if distance > SAME_PLACE:
+    if distance > SAME_POSITION:
         relative[:3, 3] /= distance
     else:
         relative[:3, 3] = 0.0
@@ -69,7 +69,7 @@ def memory_pose(memory: np.ndarray, reference: np.ndarray, original: bool = Fals
 
 
 def _original_relative(poses: torch.Tensor, framewise: bool) -> torch.Tensor:
-    """Poses [n, 4, 4] relative to the first one, or each to the one before by way of the first, in their own type."""
+    """Return poses [n, 4, 4] relative to the first, or each to the one before through the first, in their own type."""
     relative = _inverse(poses[:1]) @ poses
     relative[0] = torch.eye(4, dtype=poses.dtype)
     if framewise:
@@ -78,7 +78,7 @@ def _original_relative(poses: torch.Tensor, framewise: bool) -> torch.Tensor:
 
 
 def _inverse(poses: torch.Tensor) -> torch.Tensor:
-    """Inverses of rigid poses [n, 4, 4], by transposing their rotations."""
+    """Invert rigid poses [n, 4, 4] by transposing their rotations."""
     inverse = torch.eye(4, dtype=poses.dtype).repeat(len(poses), 1, 1)
     inverse[:, :3, :3] = poses[:, :3, :3].transpose(1, 2)
     inverse[:, :3, 3:] = -torch.bmm(inverse[:, :3, :3], poses[:, :3, 3:])
@@ -86,7 +86,7 @@ def _inverse(poses: torch.Tensor) -> torch.Tensor:
 
 
 def _unit_steps(relative: torch.Tensor) -> torch.Tensor:
-    """The same with the longest step made 1, however short it is."""
+    """Scale the longest step to 1, however short it is."""
     longest = relative[:, :3, 3].norm(dim=-1).max()
     if longest > 0:
         relative[:, :3, 3] /= longest
@@ -94,7 +94,7 @@ def _unit_steps(relative: torch.Tensor) -> torch.Tensor:
 
 
 def distinct_views(relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Relative poses without repetitions: while a key is held, most of a clip's are the same.
+    """Remove repetitions from relative poses: while a key is held, most of a clip's poses are the same.
 
     Args:
         relative: [n, 4, 4].
@@ -109,21 +109,21 @@ def distinct_views(relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def camera_values(relative: np.ndarray | torch.Tensor, grid: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """Camera map of tokens: [..., T, 4, 4] relative poses -> float32 [..., T, n, 6144].
+    """Compute the camera map of tokens: [..., T, 4, 4] relative poses -> float32 [..., T, n, 6144].
 
     The values of a token are ordered by (component, row and column in a latent pixel, latent row and column in the
-    token); components are the place (3) and the ray direction (3).
+    token); components are the position (3) and the ray direction (3).
     """
     poses = torch.as_tensor(relative, device=device).float()
     rays = _rays(grid, device)
     directions = torch.einsum("...ij,njp->...nip", poses[..., :3, :3], rays)
-    place = poses[..., None, :3, 3, None].expand_as(directions)
-    return torch.cat((place, directions), dim=-2).flatten(-2)
+    position = poses[..., None, :3, 3, None].expand_as(directions)
+    return torch.cat((position, directions), dim=-2).flatten(-2)
 
 
 @lru_cache(maxsize=4)
 def _rays(grid: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """Unit ray directions float32 [n, 3, 1024] of the pixels of every token, for 90 degrees in both axes."""
+    """Compute unit ray directions float32 [n, 3, 1024] of the pixels of every token, for 90 degrees in both axes."""
     height, width = (_TOKEN_PIXELS * extent for extent in grid)
     y, x = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (height, width))
     x, y = (x - width / 2) / (width / 2), (y - height / 2) / (height / 2)

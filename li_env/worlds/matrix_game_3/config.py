@@ -10,7 +10,7 @@ from li_env.validation import MOST_WIDTH, check_number, check_whole, shown
 from li_env.worlds.matrix_game_3.time_axis import LATENT_FRAMES
 
 CAMERA_CHANNELS = 6
-"""Values of one pixel of the camera map: camera place, then ray direction."""
+"""Values of one pixel of the camera map: camera position, then ray direction."""
 
 LATENT_PIXELS = 16
 """Video pixels along one side of a latent pixel."""
@@ -118,10 +118,10 @@ _ONLY: dict[str, Any] = {
 """Keys with the only value that this network can take."""
 
 
-def _pick(kind: type[Any], data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    values = {entry.name: data[entry.name] for entry in fields(kind) if entry.name in data}
+def _pick(config: type[Any], data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    values = {entry.name: data[entry.name] for entry in fields(config) if entry.name in data}
     optional = ("text_len", "text_dim", "sigma_theta", "eps", "rope_theta", "windows_size")
-    for entry in fields(kind):
+    for entry in fields(config):
         if entry.name not in values and entry.name not in optional:
             raise ValueError(f"{prefix}{entry.name} is missing from the model's config")
     for name, value in values.items():

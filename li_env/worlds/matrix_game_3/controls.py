@@ -1,9 +1,9 @@
 """Camera motions of whole latents as keys and mouse, and where they lead.
 
-One motion is held for the four frames of a latent. Keys are pressed or not and the mouse turns a limited way, so not
+One motion is held for the four frames of a latent. Keys are pressed or not and the mouse turns a limited angle, so not
 every motion is possible; `possible_motion` is what happens instead. The full table is in docs/worlds/matrix_game_3.md.
 
-Headings are averaged before they are wrapped and places kept in float64, where the original walks backwards for one
+Headings are averaged before they are wrapped and positions kept in float64, where the original walks backwards for one
 frame at 180 degrees and rounds (`kinematics.next_pose`).
 """
 
@@ -29,19 +29,19 @@ _ROUNDING = 1e-9
 
 
 def possible_motion(motion: CameraMotion) -> CameraMotion:
-    """What the model can do of a motion.
+    """Return what the model can do of a motion.
 
     A direction is walked in full, by its key, if at least half of it is asked for, and not at all otherwise; with two
     directions at once each is shorter. Turns of less than 1.2 degrees per latent do not happen, others reach 6 degrees
     at most.
     """
-    ahead, right = (_pressed(way) for way in (motion.forward, motion.right))
+    ahead, right = (_pressed(step) for step in (motion.forward, motion.right))
     step = DIAGONAL if ahead and right else MOTION.translation
     return CameraMotion(_turned(motion.yaw), _turned(motion.pitch), right * step, ahead * step)
 
 
 def action_rows(motions: Sequence[CameraMotion]) -> tuple[np.ndarray, np.ndarray]:
-    """Mouse rows [n, 2] (pitch, yaw) and keyboard rows [n, 6] float32 of possible motions, one per latent.
+    """Return mouse rows [n, 2] (pitch, yaw) and keyboard rows [n, 6] float32 of possible motions, one per latent.
 
     Looking up is a negative first mouse value: the original calls that "down", but its poses look up.
     """
@@ -54,10 +54,10 @@ def action_rows(motions: Sequence[CameraMotion]) -> tuple[np.ndarray, np.ndarray
 
 
 def follow_motions(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
-    """Poses [n, 4, 4] after each of n possible motions (`li_env.accel.geometry.camera.follow` of this world).
+    """Return poses [n, 4, 4] after each of n possible motions (`li_env.accel.geometry.camera.follow` of this world).
 
-    Yaw turns about the world's vertical axis and steps stay level, whichever way the camera looks; the heading changes
-    with every frame of a latent.
+    Yaw turns about the world's vertical axis, and steps stay level when the camera is pitched. The heading changes with
+    every frame of a latent.
 
     Args:
         pose: [4, 4] camera-to-world, x right, y down, z ahead.
@@ -79,8 +79,8 @@ def follow_motions(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndar
     return poses
 
 
-def _pressed(way: float) -> int:
-    return int(np.sign(way)) if abs(way) >= MOTION.translation / 2 - _ROUNDING else 0
+def _pressed(step: float) -> int:
+    return int(np.sign(step)) if abs(step) >= MOTION.translation / 2 - _ROUNDING else 0
 
 
 def _turned(degrees: float) -> float:

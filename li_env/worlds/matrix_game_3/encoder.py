@@ -47,7 +47,7 @@ class PromptEncoder:
         self._states = lru_cache(maxsize=REMEMBERED_PROMPTS)(self._encode)
 
     def __call__(self, prompt: str) -> Tensor:
-        """[n, width], n <= ``text_tokens``."""
+        """Encode a prompt to [n, width], n <= ``text_tokens``."""
         return self._states(clean(check_text("prompt", prompt, empty=True)))
 
     def _encode(self, prompt: str) -> Tensor:
@@ -58,7 +58,7 @@ class PromptEncoder:
 
 
 def clean(prompt: str) -> str:
-    """The prompt with damaged characters repaired, HTML escapes undone twice and runs of white space made one blank."""
+    """Repair damaged characters, undo HTML escapes twice and collapse white space to single blanks."""
     import ftfy
 
     text = html.unescape(html.unescape(ftfy.fix_text(prompt)))
@@ -87,7 +87,7 @@ def load_encoder(
 
 
 def umt5_config(file: TensorFile) -> Any:
-    """Sizes read off the tensors: no file of the checkpoint has them.
+    """Read the sizes off the tensors: no file of the checkpoint has them.
 
     Raises:
         ValueError: tensors that would tell are missing.
@@ -135,7 +135,7 @@ RENAMED = (
 
 
 def library_name(name: str) -> str:
-    """The name of a tensor of the checkpoint in a UMT5 encoder stack of transformers."""
+    """Return the name of a tensor of the checkpoint in a UMT5 encoder stack of transformers."""
     if name.startswith("norm."):
         return f"final_layer_{name}"
     for old, new in RENAMED:

@@ -1,7 +1,7 @@
-"""From keyboard and mouse to poses (docs/spec/matrix_game_3.md, sections 4.2 and 4.3).
+"""Kinematics: poses from keyboard and mouse (docs/spec/matrix_game_3.md, sections 4.2 and 4.3).
 
-A pose is (x, y, z, pitch, yaw): place in centimetres, angles in degrees; x points ahead at yaw 0, y to the right, z up,
-a left-handed world. Positive pitch looks *down*, although the key that gives it is labelled "up" in the original. The
+A pose is (x, y, z, pitch, yaw): position in centimetres, angles in degrees. The axes are left-handed: x ahead at yaw 0,
+y to the right, z up. Positive pitch looks *down*, although the key that gives it is labelled "up" in the original. The
 row of frame f moves the pose of frame f to that of frame f + 1.
 """
 
@@ -31,7 +31,7 @@ AXES = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [1.0, 0.0, 0.0, 0.
 
 
 def turn(mouse: np.ndarray) -> np.ndarray:
-    """Degrees per frame (pitch, yaw) of mouse rows [..., 2]."""
+    """Return degrees per frame (pitch, yaw) of mouse rows [..., 2]."""
     mouse = np.asarray(mouse, dtype=np.float32)
     return np.where(np.abs(mouse) >= np.float32(DEAD_ZONE), np.float32(DEGREES) * mouse, np.float32(0)).astype(
         np.float64
@@ -39,7 +39,7 @@ def turn(mouse: np.ndarray) -> np.ndarray:
 
 
 def walk(keyboard: np.ndarray) -> tuple[float, float]:
-    """Centimetres per frame (ahead, right) under one keyboard row [6]."""
+    """Return centimetres per frame (ahead, right) under one keyboard row [6]."""
     w, s, a, d = (bool(key > 0.5) for key in keyboard[:4])
     ahead, right = int(w) - int(s), int(d) - int(a)
     step = DIAGONAL_STEP if ahead and right else STEP
@@ -47,7 +47,7 @@ def walk(keyboard: np.ndarray) -> tuple[float, float]:
 
 
 def next_pose(pose: np.ndarray, mouse: np.ndarray, keyboard: np.ndarray, original: bool = False) -> np.ndarray:
-    """The pose [5] float64 after one frame.
+    """Return the pose [5] float64 after one frame.
 
     Args:
         pose: [5].
@@ -72,7 +72,7 @@ def next_pose(pose: np.ndarray, mouse: np.ndarray, keyboard: np.ndarray, origina
 def follow_rows(
     first: np.ndarray, mouse: np.ndarray, keyboard: np.ndarray, original: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Poses of N frames, the first one given, and the pose after the last row.
+    """Return poses of N frames, the first one given, and the pose after the last row.
 
     Args:
         first: [5], pose of frame 0.
@@ -91,7 +91,7 @@ def follow_rows(
 
 
 def camera_to_world(poses: np.ndarray) -> np.ndarray:
-    """[..., 5] -> [..., 4, 4] float64: camera axes x right, y down, z ahead; this world's axes; metres."""
+    """Convert poses [..., 5] to [..., 4, 4] float64 in metres: camera axes x right, y down, z ahead."""
     poses = np.asarray(poses, dtype=np.float64)
     pitch, yaw = np.radians(poses[..., 3]), np.radians(poses[..., 4])
     cos_p, sin_p, cos_y, sin_y, zero = np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)

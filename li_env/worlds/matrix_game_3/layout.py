@@ -1,9 +1,9 @@
-"""Where the tokens of a clip lie in its sequence, and which of them attend to which.
+"""Order of the tokens of a clip in its sequence, and which of them attend to which.
 
 A sequence is [memory latents | given latents | new latents], each part in itself either in (frame, row, column) order
-or in tile order for block-sparse attention. So the given tokens always come first, whatever the order, and what
-differs between given and new tokens is a matter of one border. Tiles never mix parts, and memory latents, which come
-from different times and show different places, are tiled one by one.
+or in tile order for block-sparse attention. So the given tokens always come first, in either order, and one
+index separates given from new tokens. Tiles never mix parts, and memory latents, which come
+from different times and show different scenes, are tiled one by one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ TILE_SHAPE = (4, 4, 8)
 """Frames, rows and columns of an attention tile."""
 
 FEWEST_TILES = 7
-"""Every query tile keeps at least as many key tiles as a tile and its six neighbours are."""
+"""Key tiles that every query tile keeps at least: a tile and its six neighbours."""
 
 
 class ClipShape(NamedTuple):
-    """What a layout follows from: ``grid`` is (rows, columns) of tokens per latent; the others count latents."""
+    """Sizes that decide a layout: ``grid`` is (rows, columns) of tokens per latent; the others count latents."""
 
     grid: tuple[int, int]
     memory: int
@@ -58,9 +58,9 @@ class TokenLayout:
     Attributes:
         shape: of the clip.
         dropped: tokens at the front whose result nobody reads.
-        order: int64 [S], the usual place (frame, row, column) of every token, or None for the usual order.
+        order: int64 [S], the index in (frame, row, column) order of every token, or None for the usual order.
         back: int64 [S], the inverse of ``order``, or None.
-        places: int64 [S, 3], frame, row and column of every token.
+        token_coords: int64 [S, 3], frame, row and column of every token.
         frames: int64 [S], frame of every token.
         lines: int64 [n, T], the tokens of each position of the picture along time.
         tiles: the choice of block-sparse attention, None for dense attention.
@@ -70,7 +70,7 @@ class TokenLayout:
     dropped: int
     order: torch.Tensor | None
     back: torch.Tensor | None
-    places: torch.Tensor
+    token_coords: torch.Tensor
     frames: torch.Tensor
     lines: torch.Tensor
     tiles: TileChoice | None
@@ -87,19 +87,19 @@ class TokenLayout:
         return (self.shape.memory + self.shape.given) * rows * columns
 
     def to_sequence(self, x: torch.Tensor, dim: int) -> torch.Tensor:
-        """From (frame, row, column) order into the order of the sequence."""
+        """Bring tokens from (frame, row, column) order into the order of the sequence."""
         return x if self.order is None else x.index_select(dim, self.order)
 
     def kept_to_grid(self, x: torch.Tensor, dim: int) -> torch.Tensor:
-        """The tokens after ``dropped`` back into (frame, row, column) order."""
+        """Bring the tokens after ``dropped`` back into (frame, row, column) order."""
         return x if self.back is None else x.index_select(dim, self.back[self.dropped :] - self.dropped)
 
     def is_dense(self, block: int) -> bool:
-        """Whether everything attends to everything in transformer block number ``block``."""
+        """Return whether everything attends to everything in transformer block ``block``."""
         return self.tiles is None or (block == 0 and self.tiles.dense_first_block)
 
     def attend(self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Attention of transformer block number ``block``.
+        """Compute attention of transformer block ``block``.
 
         Args:
             block: number of the block.
@@ -122,21 +122,21 @@ def token_layout(
     dropped_latents: int,
     attention: AttentionPlan,
     tile: tuple[int, int, int],
-    worlds: int,
+    batch: int,
     device: torch.device,
 ) -> TokenLayout:
-    """Layout of a clip; cached and shared, do not write to it.
+    """Make the layout of a clip; cached and shared, do not write to it.
 
     Args:
         shape: of the clip.
         dropped_latents: latents at the front whose result nobody reads: at most all given ones.
         attention: dense, or block sparse with its ``decode_ratio`` of all key tiles.
         tile: (frames, rows, columns) of a tile, at most 128 tokens.
-        worlds: batch size.
+        batch: batch size.
         device: where the tensors are kept.
 
     Raises:
-        ValueError: more latents dropped than given, or a plan that cannot be carried out.
+        ValueError: more latents dropped than given, or an impossible plan.
     """
     rows, columns = shape.grid
     if not 0 <= dropped_latents <= shape.memory + shape.given:
@@ -146,19 +146,19 @@ def token_layout(
     order = np.arange(size)
     tiles = None
     if attention.kind == "block_sparse":
-        order, starts, lengths, spots = _tiled(shape, tile)
-        near = np.abs(spots[:, None, 1:] - spots[None, :, 1:]).sum(axis=-1) <= 1
-        near &= spots[:, None, 0] == spots[None, :, 0]
-        keys = tile_table([starts] * worlds, [lengths] * worlds, device)
+        order, starts, lengths, tile_coords = _tiled(shape, tile)
+        near = np.abs(tile_coords[:, None, 1:] - tile_coords[None, :, 1:]).sum(axis=-1) <= 1
+        near &= tile_coords[:, None, 0] == tile_coords[None, :, 0]
+        keys = tile_table([starts] * batch, [lengths] * batch, device)
         plans = []
         for first in (0, dropped):
             own = starts >= first
-            queries = tile_table([starts[own] - first] * worlds, [lengths[own]] * worlds, device)
+            queries = tile_table([starts[own] - first] * batch, [lengths[own]] * batch, device)
             layout = tile_layout(queries, keys)
-            plans.append(selection_plan(layout, attention.decode_ratio, FEWEST_TILES, [near[own]] * worlds))
+            plans.append(selection_plan(layout, attention.decode_ratio, FEWEST_TILES, [near[own]] * batch))
         tiles = TileChoice(plans[0], plans[1], attention.dense_first_block)
     back = np.argsort(order)
-    frame, place = np.divmod(order, rows * columns)
+    frame, position = np.divmod(order, rows * columns)
     lines = back.reshape(shape.latents, rows * columns).T
 
     def tensor(array: np.ndarray) -> torch.Tensor:
@@ -169,7 +169,7 @@ def token_layout(
         dropped=dropped,
         order=None if tiles is None else tensor(order),
         back=None if tiles is None else tensor(back),
-        places=tensor(np.stack((frame, place // columns, place % columns), axis=-1)),
+        token_coords=tensor(np.stack((frame, position // columns, position % columns), axis=-1)),
         frames=tensor(frame),
         lines=tensor(lines),
         tiles=tiles,
@@ -177,7 +177,7 @@ def token_layout(
 
 
 def _tiled(shape: ClipShape, tile: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(order, starts, lengths, spots [tiles, 4]) of all tiles; spots are (space, slab, row, column) of a tile.
+    """Return (order, starts, lengths, coordinates [tiles, 4]) of all tiles; coordinates are (space, slab, row, column).
 
     Only tiles of one space can be neighbours: each memory latent is one, given and new latents together another.
     """
@@ -185,17 +185,17 @@ def _tiled(shape: ClipShape, tile: tuple[int, int, int]) -> tuple[np.ndarray, np
     memory = [(1, (1, frames * rows, columns), 1 + index, 0) for index in range(shape.memory)]
     later = -(-shape.given // frames)
     parts = [*memory, (shape.given, tile, 0, 0), (shape.new, tile, 0, later)]
-    orders, starts, lengths, spots, first = [], [], [], [], 0
+    orders, starts, lengths, tile_coords, first = [], [], [], [], 0
     for latents, extents, space, slab in parts:
         if latents:
             part = tile_order((latents, *shape.grid), extents, "serpentine")
             orders.append(part.permutation.numpy() + first)
             starts.append(part.starts + first)
             lengths.append(part.lengths)
-            spots.append(_spots(space, slab, part.coordinates))
+            tile_coords.append(_tile_coords(space, slab, part.coordinates))
             first += part.permutation.numel()
-    return tuple(np.concatenate(each) for each in (orders, starts, lengths, spots))  # type: ignore[return-value]
+    return tuple(np.concatenate(each) for each in (orders, starts, lengths, tile_coords))  # type: ignore[return-value]
 
 
-def _spots(space: int, slab: int, cells: np.ndarray) -> np.ndarray:
+def _tile_coords(space: int, slab: int, cells: np.ndarray) -> np.ndarray:
     return np.column_stack((np.full(len(cells), space), cells + np.array([slab, 0, 0])))

@@ -146,14 +146,14 @@ def check_variant(folder: Path) -> None:
 
 
 def light_name(name: str) -> str | None:
-    """The name of a tensor of a light checkpoint in the whole autoencoder; ``None`` for all but the decoder."""
+    """Return the name of a tensor of a light checkpoint in the whole autoencoder; ``None`` for all but the decoder."""
     if name.startswith("conv2."):
         return diffusers_name(name)
     return name if name.startswith(("decoder.", "post_quant_conv.")) else None
 
 
 def build_vae(file: TensorFile) -> Any:
-    """The autoencoder as diffusers has it; no file of the checkpoint has its sizes, so they are read off the tensors.
+    """Build the autoencoder as diffusers has it; its sizes are read off the tensors, because no file has them.
 
     Raises:
         ValueError: tensors that would tell are missing.

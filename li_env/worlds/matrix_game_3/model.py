@@ -66,14 +66,14 @@ class ClipCache:
     Attributes:
         layout: of the tokens.
         rotation: of all tokens in the self-attention.
-        camera_places: int32 [B, S], the camera scale and shift of every token.
+        camera_rows: int32 [B, S], the camera scale and shift of every token.
         slots, token_slots: rotation in the action modules, of the T slots and of all tokens.
         blocks: what each block needs.
     """
 
     layout: TokenLayout
     rotation: RotaryTables
-    camera_places: torch.Tensor
+    camera_rows: torch.Tensor
     slots: RotaryTables
     token_slots: RotaryTables
     blocks: tuple[BlockCache, ...]
@@ -101,16 +101,16 @@ class Attention(nn.Module):
         self.norm_k = RMSNorm(config.dim)
 
     def query(self, z: torch.Tensor, rotation: RotaryTables | None = None, interleaved: bool = True) -> torch.Tensor:
-        """[B, S, C] -> [B, H, S, D], ``interleaved`` as in `rms_rotary`."""
+        """Compute queries: [B, S, C] -> [B, H, S, D], ``interleaved`` as in `rms_rotary`."""
         return rms_rotary(self.q(z), self._heads, self.norm_q.weight, rotation, self._eps, interleaved=interleaved)
 
     def key_value(self, z: torch.Tensor, rotation: RotaryTables | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B, S, C] -> twice [B, H, S, D]; the values are a view."""
+        """Compute keys and values: [B, S, C] -> twice [B, H, S, D]; the values are a view."""
         value = self.v(z).unflatten(-1, (self._heads, -1)).transpose(1, 2)
         return rms_rotary(self.k(z), self._heads, self.norm_k.weight, rotation, self._eps), value
 
     def output(self, mixed: torch.Tensor) -> torch.Tensor:
-        """[B, H, S, D] -> [B, S, C]."""
+        """Project [B, H, S, D] to [B, S, C]."""
         out: torch.Tensor = self.o(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -137,16 +137,16 @@ class Block(nn.Module):
             self.action_model = ActionModule(config.action_config, config.dim)
 
     def vectors(self, time: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """shift, scale, gate of attention, then of the feed-forward network: six times [2, C] float32."""
+        """Return shift, scale, gate of attention, then of the feed-forward network: six times [2, C] float32."""
         return (self.modulation.float() + time).unbind(dim=1)
 
     def camera(self, p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scales and shifts [R, C] from camera embeddings ``p`` [R, C]."""
+        """Compute scales and shifts [R, C] from camera embeddings ``p`` [R, C]."""
         g = self.cam_injector_layer2(silu(self.cam_injector_layer1(p))) + p
         return self.cam_scale_layer(g), self.cam_shift_layer(g)
 
     def feed_forward(self, z: torch.Tensor) -> torch.Tensor:
-        """The feed-forward network on tokens [B, S, C]."""
+        """Run the feed-forward network on tokens [B, S, C]."""
         if z.device.type != "cuda":
             out: torch.Tensor = self.ffn(z)
             return out
@@ -159,7 +159,7 @@ class Block(nn.Module):
     def forward(
         self, x: torch.Tensor, z: torch.Tensor, gate: torch.Tensor, own: BlockCache, clip: ClipCache, kept: slice
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Everything between the first norm and the second one.
+        """Run everything between the first norm and the second one.
 
         An action module attends along time to what the text attention made of all tokens, so with one they are left
         out after its mouse attention only.
@@ -183,7 +183,7 @@ class Block(nn.Module):
         key, value = self.self_attn.key_value(z, clip.rotation)
         mixed = self.self_attn.output(layout.attend(self._number, query, key, value))
         x, z = add_camera_norm(
-            x[:, attending], mixed, gate, own.camera, clip.camera_places[:, attending],
+            x[:, attending], mixed, gate, own.camera, clip.camera_rows[:, attending],
             self.norm3.weight, self.norm3.bias, known, dtype, self._eps,
         )  # fmt: skip
         text = attend_joined(self.cross_attn.query(z), *own.text)
@@ -236,7 +236,7 @@ class MatrixGame3Model(nn.Module):
         return self.patch_embedding.weight.dtype
 
     def embed_text(self, states: torch.Tensor) -> TextCache:
-        """Keys and values of every block from text states [B, n, text_dim], n up to ``text_len``; zeros follow them."""
+        """Compute keys and values of every block from text states [B, n, text_dim], zero-padded to ``text_len``."""
         missing = self.config.text_len - states.shape[1]
         if missing < 0:
             raise ValueError(f"text: {states.shape[1]} states; allowed are up to {self.config.text_len}")
@@ -244,12 +244,12 @@ class MatrixGame3Model(nn.Module):
         return tuple(block.cross_attn.key_value(embedded) for block in self.transformer_blocks)
 
     def prepare(self, conditions: ClipConditions, layout: TokenLayout) -> ClipCache:
-        """What all steps of a clip share."""
+        """Compute what all steps of a clip share."""
         rotation = sequence_rotation(self.config, conditions.latents, layout)
         slots = slot_rotation(self.config, layout)
         p = self.embed_camera(conditions.camera.flatten(0, 1))
         rows, columns = layout.shape.grid
-        own = layout.places[:, 1] * columns + layout.places[:, 2]
+        own = layout.token_coords[:, 1] * columns + layout.token_coords[:, 2]
         views = conditions.views.to(own.device).index_select(1, layout.frames)
         blocks = []
         for block, text in zip(self.transformer_blocks, conditions.text, strict=True):
@@ -268,23 +268,23 @@ class MatrixGame3Model(nn.Module):
         )
 
     def embed_camera(self, camera: torch.Tensor) -> torch.Tensor:
-        """Camera map of tokens [..., 6144] -> their embedding [..., C], the same for all blocks."""
+        """Embed the camera map of tokens [..., 6144] to [..., C], the same for all blocks."""
         p = self.patch_embedding_wancamctrl(camera.to(self.dtype))
         return p + self.c2ws_hidden_states_layer2(silu(self.c2ws_hidden_states_layer1(p)))
 
     def embed_patches(self, x: torch.Tensor) -> torch.Tensor:
-        """Latents [B, T, C, h, w] -> tokens [B, T * n, C] in (frame, row, column) order."""
+        """Embed latents [B, T, C, h, w] as tokens [B, T * n, C] in (frame, row, column) order."""
         x = x.to(self.dtype).unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))  # [B, T, C, rows, 2, columns, 2]
         patches = x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(1, 3)
         return linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
 
     def unpatch(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        """What the head gives, [B, T * n, 4 * C] as (row, column, channel) -> [B, T, C, h, w]."""
+        """Shape the head's output [B, T * n, 4 * C] as (row, column, channel) to [B, T, C, h, w]."""
         x = tokens.unflatten(1, (-1, *grid)).unflatten(-1, (PATCH, PATCH, self.config.out_dim))
         return x.permute(0, 1, 6, 2, 4, 3, 5).flatten(-2).flatten(-3, -2)
 
     def embed_time(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Timesteps [n] -> vectors float32 [n, C] for the head and [n, 6, C] for the blocks."""
+        """Embed timesteps [n] as vectors float32 [n, C] for the head and [n, 6, C] for the blocks."""
         half = self.config.freq_dim // 2
         frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=timesteps.device) / half)
         angles = timesteps.double()[:, None] * frequencies
@@ -294,7 +294,7 @@ class MatrixGame3Model(nn.Module):
         return e, _linear32(silu(e), self.time_projection[1]).unflatten(-1, (6, -1))
 
     def forward(self, x: torch.Tensor, timestep: float, clip: ClipCache) -> torch.Tensor:
-        """One model call.
+        """Run one model call.
 
         Args:
             x: [B, T, C, h, w] latents: memory, given, new.
@@ -330,5 +330,5 @@ class MatrixGame3Model(nn.Module):
 
 
 def _linear32(x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
-    """A linear layer in float32, whatever the type of its weights: for two rows this costs nothing."""
+    """Apply a linear layer in float32 with weights of any type: for two rows this costs nothing."""
     return linear(x, layer.weight.float(), layer.bias.float())  # type: ignore[operator,union-attr,arg-type]

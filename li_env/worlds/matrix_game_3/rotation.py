@@ -12,20 +12,20 @@ BASE = 10000.0
 
 
 def head_bases(config: MatrixGame3Config) -> torch.Tensor:
-    """[heads] float64: every head has its own base, spread around 10000 by ``sigma_theta``."""
+    """Return the rotation base of every head, [heads] float64, spread around 10000 by ``sigma_theta``."""
     spread = torch.linspace(-1, 1, config.num_heads, dtype=torch.float64)
     return BASE * (1 + config.sigma_theta * spread)
 
 
 def axis_pairs(config: MatrixGame3Config) -> tuple[int, int, int]:
-    """Channel pairs per head that rotate with time, row and column."""
+    """Return the channel pairs per head that rotate with time, row and column."""
     pairs = config.head_dim // 2
     side = pairs // 3
     return pairs - 2 * side, side, side
 
 
 def sequence_rotation(config: MatrixGame3Config, latents: torch.Tensor, layout: TokenLayout) -> RotaryTables:
-    """Rotation of all tokens by absolute latent index, row and column.
+    """Make the rotation of all tokens by absolute latent index, row and column.
 
     Args:
         config: of the model.
@@ -34,16 +34,16 @@ def sequence_rotation(config: MatrixGame3Config, latents: torch.Tensor, layout: 
         layout: of the tokens.
     """
     rows, columns = layout.shape.grid
-    device = layout.places.device
+    device = layout.token_coords.device
     positions = [latents.to(device), torch.arange(rows, device=device), torch.arange(columns, device=device)]
-    return rotary_tables(positions, axis_pairs(config), head_bases(config).to(device), layout.places)
+    return rotary_tables(positions, axis_pairs(config), head_bases(config).to(device), layout.token_coords)
 
 
 def slot_rotation(config: MatrixGame3Config, layout: TokenLayout) -> RotaryTables:
-    """Rotation of the T slots in the action modules: both memory and clip count from 0."""
+    """Make the rotation of the T slots in the action modules: both memory and clip count from 0."""
     action, shape = config.action_config, layout.shape
-    device = layout.places.device
+    device = layout.token_coords.device
     slots = torch.cat((torch.arange(shape.memory), torch.arange(shape.given + shape.new))).to(device)
     base = torch.tensor([action.rope_theta], dtype=torch.float64, device=device)
-    places = torch.arange(shape.latents, device=device)[:, None]
-    return rotary_tables([slots], [action.rope_dim_list[0] // 2], base, places)
+    row_index = torch.arange(shape.latents, device=device)[:, None]
+    return rotary_tables([slots], [action.rope_dim_list[0] // 2], base, row_index)

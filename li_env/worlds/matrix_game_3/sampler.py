@@ -22,7 +22,7 @@ _MOST_NOISE = 0.9990000128746033  # 0.999 in float32
 
 
 def noise_levels(steps: int) -> tuple[float, ...]:
-    """The full schedule: ``steps`` levels evenly from 0.999 towards 0, shifted, then 0; float32 values.
+    """Return the full schedule: ``steps`` levels evenly from 0.999 towards 0, shifted, then 0; float32 values.
 
     Raises:
         ValueError: fewer than one step.
@@ -35,7 +35,7 @@ def noise_levels(steps: int) -> tuple[float, ...]:
 
 
 def timestep_of(sigma: float, dtype: torch.dtype) -> float:
-    """The timestep that the model sees: a whole number, rounded to the type of the latents as in the original."""
+    """Return the model's timestep: a whole number, rounded to the type of the latents as in the original."""
     return float(torch.tensor(float(int(1000 * sigma)), dtype=dtype))
 
 
@@ -67,7 +67,7 @@ def sample(
 def _step(
     begin: torch.Tensor, estimates: Sequence[torch.Tensor], reached: torch.Tensor | None, sigmas: Sequence[float]
 ) -> torch.Tensor:
-    """The latents at the last of ``sigmas``, from ``begin`` at the last but one.
+    """Return the latents at the last of ``sigmas``, from ``begin`` at the last but one.
 
     ``estimates`` are those at the beginning and before it (the newest last); ``reached`` is the one at the end, if it
     is known already: that is the corrector.
@@ -91,7 +91,7 @@ def _step(
 
 
 def _corrector_weights(step: float, ratio: float) -> tuple[float, float]:
-    """Weights of the slope from the step before and of the one just found, exact for quadratic curves."""
+    """Return the weights of the slope from the step before and of the new one, exact for quadratic curves."""
     phi = math.expm1(-step)
     one = -phi / step - 1
     two = -one / step - 0.5
@@ -101,5 +101,5 @@ def _corrector_weights(step: float, ratio: float) -> tuple[float, float]:
 
 
 def _log_ratio(sigma: float) -> float:
-    """Logarithm of the ratio of signal to noise, in which the sampler's steps are measured."""
+    """Return the logarithm of the ratio of signal to noise, in which the sampler's steps are measured."""
     return math.log(1 - sigma) - math.log(sigma)

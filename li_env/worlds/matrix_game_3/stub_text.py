@@ -1,4 +1,4 @@
-"""Stands in for the text encoder where only the transformer matters: speed, and tests without weights."""
+"""Stub of the text encoder for measuring speed, and for tests without weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class HashedStates:
         self._longest, self._width = longest, width
 
     def __call__(self, prompt: str) -> torch.Tensor:
-        """[n, width]."""
+        """Return text states [n, width] of a prompt."""
         seed = int.from_bytes(hashlib.blake2b(prompt.encode(), digest_size=7).digest(), "little")
         count = min(self._longest, 1 + len(prompt.split()))
         return torch.randn((count, self._width), generator=torch.Generator().manual_seed(seed))

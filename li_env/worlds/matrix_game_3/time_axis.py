@@ -18,12 +18,12 @@ CLIP_FRAMES = 40
 
 
 def latent_of(frame: int) -> int:
-    """The latent that covers a video frame."""
+    """Return the latent that covers a video frame."""
     return 0 if frame == 0 else (frame - 1) // LATENT_FRAMES + 1
 
 
 def pose_frame(latent: int) -> int:
-    """The frame whose pose a latent has."""
+    """Return the frame whose pose a latent has."""
     return LATENT_FRAMES * latent
 
 
@@ -92,7 +92,7 @@ class ClipSizes:
         return self.later // LATENT_FRAMES
 
     def clip(self, number: int) -> Clip:
-        """Clip ``number`` of an episode, from 0."""
+        """Return clip ``number`` of an episode, from 0."""
         if number == 0:
             return Clip(0, self.first, 0, self.first_latents, 1)
         end = self.first + self.later * number

@@ -26,7 +26,7 @@ from li_env.errors import check_choice
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
 from li_env.worlds.common.streaming_codec import (
-    MEMORY_FRAMES,
+    CACHED_FRAMES,
     ConvCache,
     StreamingDecoder,
     attend_within_frames,
@@ -37,7 +37,7 @@ from li_env.worlds.common.streaming_codec import (
 )
 
 FirstLatent = Literal["bypass", "double"]
-Memories = tuple[Tensor, ...]
+ConvCaches = tuple[Tensor, ...]
 
 LATENT_MEAN = (
     -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.1570,
@@ -81,58 +81,64 @@ class StreamingVAE(StreamingDecoder):
 
     @torch.no_grad()
     def encode_video(self, video: Tensor) -> Tensor:
-        """[B, 3, 4 n + 1, H, W] in [-1, 1] -> normalised latents [B, C, n + 1, h, w] float32 (mode, no sampling)."""
+        """Encode a video [B, 3, 4 n + 1, H, W] in [-1, 1] to normalised latents [B, C, n + 1, h, w] float32.
+
+        Latents are the mode of the distribution, without sampling.
+        """
         latents = self.vae.encode(video.to(self.device, self.dtype)).latent_dist.mode().float()
         return (latents - self.mean) / self.std
 
     def encode_image(self, image: np.ndarray) -> Tensor:
-        """uint8 [H, W, 3], sides multiples of 16 -> latent [C, h, w] float32."""
+        """Encode an image uint8 [H, W, 3], sides multiples of 16, to a latent [C, h, w] float32."""
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).float() / 127.5 - 1
         return self.encode_video(pixels.permute(2, 0, 1)[None, :, None])[0, :, 0]
 
-    def decode_video(self, latents: Tensor, memories: Memories | None) -> tuple[Tensor, Memories]:
-        """See `StreamingDecoder.decode_video`; the first latent of a video gives one frame, each other one four."""
+    def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
+        """Decode latents; the first latent of a video gives one frame, each other one four."""
         latents = (latents.float() * self.std + self.mean).to(self.dtype)
         videos = []
         for segment in latents.split(SEGMENT_LATENTS, dim=2):
-            video, memories = _decode(self.vae, segment, memories, self.first_latent)
+            video, caches = _decode(self.vae, segment, caches, self.first_latent)
             videos.append(video)
-        assert memories is not None  # split gives at least one segment
-        return torch.cat(videos, dim=2), memories
+        assert caches is not None  # split gives at least one segment
+        return torch.cat(videos, dim=2), caches
 
 
-def _decode(vae: Any, latents: Tensor, memories: Memories | None, rule: FirstLatent) -> tuple[Tensor, Memories]:
-    """Latents [B, C, T, h, w] -> (video [B, 3, F, H, W], new memories). Inside, channels come last: [B, T, H, W, C]."""
-    memory, decoder, first = ConvCache(memories), vae.decoder, memories is None
+def _decode(vae: Any, latents: Tensor, caches: ConvCaches | None, rule: FirstLatent) -> tuple[Tensor, ConvCaches]:
+    """Decode latents [B, C, T, h, w] to (video [B, 3, F, H, W], new caches).
+
+    Inside, channels come last: [B, T, H, W, C].
+    """
+    cache, decoder, first = ConvCache(caches), vae.decoder, caches is None
     x = pointwise(vae.post_quant_conv, latents.permute(0, 2, 3, 4, 1).contiguous())
-    x = _conv(decoder.conv_in, x, memory)
-    x = _residual(decoder.mid_block.resnets[0], x, memory)
+    x = _conv(decoder.conv_in, x, cache)
+    x = _residual(decoder.mid_block.resnets[0], x, cache)
     for attention, block in zip(decoder.mid_block.attentions, decoder.mid_block.resnets[1:], strict=True):
-        x = _residual(block, _attention(attention, x), memory)
+        x = _residual(block, _attention(attention, x), cache)
     for level in decoder.up_blocks:
         hidden = x
         for block in level.resnets:
-            hidden = _residual(block, hidden, memory)
+            hidden = _residual(block, hidden, cache)
         if level.upsampler is not None:
-            hidden = _upsample(level.upsampler, hidden, memory, rule if first else None)
+            hidden = _upsample(level.upsampler, hidden, cache, rule if first else None)
             hidden = hidden + _shortcut(level.avg_shortcut, x, first)
         x = hidden
-    x = _conv(decoder.conv_out, x, memory, decoder.norm_out)
+    x = _conv(decoder.conv_out, x, cache, decoder.norm_out)
     size = vae.config.patch_size
-    return rearrange(x, "b t h w (c pw ph) -> b c t (h ph) (w pw)", ph=size, pw=size), memory.collected()
+    return rearrange(x, "b t h w (c pw ph) -> b c t (h ph) (w pw)", ph=size, pw=size), cache.collected()
 
 
-def _conv(layer: Any, x: Tensor, memory: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
+def _conv(layer: Any, x: Tensor, cache: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
     """Causal 3x3x3 convolution of x, normed and activated if there is a norm; zeros around and before the frames."""
-    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), memory.past(), "zero")
-    memory.keep(extended[:, -MEMORY_FRAMES:])
+    extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), cache.past(), "zero")
+    cache.keep(extended[:, -CACHED_FRAMES:])
     return frame_conv(extended, layer.weight, layer.bias, residual)
 
 
-def _residual(block: Any, x: Tensor, memory: ConvCache) -> Tensor:
-    hidden = _conv(block.conv1, x, memory, block.norm1)
+def _residual(block: Any, x: Tensor, cache: ConvCache) -> Tensor:
+    hidden = _conv(block.conv1, x, cache, block.norm1)
     shortcut = pointwise(block.conv_shortcut, x) if isinstance(block.conv_shortcut, nn.Conv3d) else x
-    return _conv(block.conv2, hidden, memory, block.norm2, shortcut)
+    return _conv(block.conv2, hidden, cache, block.norm2, shortcut)
 
 
 def _attention(block: Any, x: Tensor) -> Tensor:
@@ -140,11 +146,11 @@ def _attention(block: Any, x: Tensor) -> Tensor:
     return x + pointwise(block.proj, attend_within_frames(query, key, value))
 
 
-def _upsample(layer: Any, x: Tensor, memory: ConvCache, rule: FirstLatent | None) -> Tensor:
+def _upsample(layer: Any, x: Tensor, cache: ConvCache, rule: FirstLatent | None) -> Tensor:
     """Twice the size, and twice the frames where the layer works in time; ``rule`` at the start of a video."""
     if layer.mode == "upsample3d":
         begin = x[:, :1] if rule == "bypass" else x[:, :0]
-        doubled = _time_conv(layer.time_conv, x[:, begin.shape[1] :], memory)
+        doubled = _time_conv(layer.time_conv, x[:, begin.shape[1] :], cache)
         doubled = rearrange(doubled, "b t h w (two c) -> b (t two) h w c", two=2)
         x = torch.cat([begin, doubled[:, 1:] if rule == "double" else doubled], dim=1)
     batch = len(x)
@@ -154,13 +160,13 @@ def _upsample(layer: Any, x: Tensor, memory: ConvCache, rule: FirstLatent | None
     return out.reshape(batch, -1, *out.shape[1:])
 
 
-def _time_conv(layer: Any, x: Tensor, memory: ConvCache) -> Tensor:
+def _time_conv(layer: Any, x: Tensor, cache: ConvCache) -> Tensor:
     """Causal convolution in time only, zeros before the first frame."""
-    past = memory.past()
+    past = cache.past()
     if past is None:
-        past = x.new_zeros(len(x), MEMORY_FRAMES, *x.shape[2:])
+        past = x.new_zeros(len(x), CACHED_FRAMES, *x.shape[2:])
     extended = torch.cat([past, x], dim=1)
-    memory.keep(extended[:, -MEMORY_FRAMES:])
+    cache.keep(extended[:, -CACHED_FRAMES:])
     if not x.shape[1]:
         return x.new_empty(*x.shape[:-1], len(layer.weight))
     return F.conv3d(extended.permute(0, 4, 1, 2, 3), layer.weight, layer.bias).permute(0, 2, 3, 4, 1)

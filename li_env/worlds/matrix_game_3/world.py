@@ -1,8 +1,7 @@
-"""The Matrix-Game-3.0 world behind the `WorldModel` contract."""
+"""The Matrix-Game-3.0 world behind the world contract."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import torch
 
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.geometry.frustum import FrustumSampler
+from li_env.accel.grouping import equal_groups
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.accel.world_spec import WorldSpec
@@ -32,7 +32,7 @@ MEMORY_LATENTS = 5
 STEPS = 3
 
 VIEW_THRESHOLD = 0.45
-"""The paper's, for this model."""
+"""View overlap of a revisit in the paper, for this model."""
 
 SPARSE_MIN_CONTEXT = PAST_LATENTS
 """A sequence of 14 latents is long enough: its dense attention takes more than a third of a clip (benchmarks)."""
@@ -45,7 +45,7 @@ PromptStates = Callable[[str], torch.Tensor]
 
 
 def world_spec(config: MatrixGame3Config, grid: tuple[int, int] = GRID, sizes: ClipSizes | None = None) -> WorldSpec:
-    """Constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
+    """Return the constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
     sizes = sizes or ClipSizes()
     return WorldSpec(
         name="matrix_game_3",
@@ -74,15 +74,15 @@ def world_spec(config: MatrixGame3Config, grid: tuple[int, int] = GRID, sizes: C
 
 @dataclass(frozen=True, eq=False)
 class MatrixGame3Scene:
-    """What lasts an episode: the text's keys and values, and the start image's latent [C, h, w]."""
+    """Constants of an episode: the text's keys and values, and the start image's latent [C, h, w]."""
 
     text: TextCache
     image: torch.Tensor
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What the clips of one batch have in common."""
+class _BatchKey:
+    """Batch key: clips with equal keys share a micro-batch."""
 
     shape: ClipShape
     sigmas: tuple[float, ...]
@@ -90,16 +90,16 @@ class _Kind:
 
 
 def clip_tokens(spec: WorldSpec) -> int:
-    """Tokens of the longest clip."""
+    """Count the tokens of the longest clip."""
     rows, columns = spec.token_grid
     return max(spec.first_chunk_latents, spec.context_latents + spec.chunk_latents) * rows * columns
 
 
 def working_bytes(config: MatrixGame3Config, spec: WorldSpec, element: int, worlds: int = 1) -> int:
-    """Memory that episodes take beside weights, latents and decoder.
+    """Return the memory that episodes take besides weights, latents and decoder.
 
-    The text of every episode, and for those of one model call the camera scales and shifts of all blocks and the
-    activations.
+    Every episode keeps its text. The episodes of one model call also take the camera scales and shifts of all blocks
+    and the activations.
 
     Args:
         config: of the model.
@@ -143,11 +143,11 @@ class MatrixGame3World:
         self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
 
     def working_bytes(self, worlds: int) -> int:
-        """Memory that so many episodes take to generate, see `working_bytes`."""
+        """Return the memory that generating chunks takes (`working_bytes`)."""
         return working_bytes(self.model.config, self.spec, self.model.dtype.itemsize, worlds)
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[MatrixGame3Scene]:
-        """See `WorldModel.start`; equal prompts share their text."""
+        """Encode images and prompts; equal prompts share their text."""
         texts: dict[str, TextCache] = {}
         for prompt in prompts:
             if prompt not in texts:
@@ -158,45 +158,43 @@ class MatrixGame3World:
         ]
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """What keys and mouse can do of the motions; this world knows no walls."""
+        """Return what keys and mouse can do of the motions; this world knows no walls."""
         return [tuple(possible_motion(motion) for motion in request.motions) for request in requests]
 
     def follow(self, pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
-        """How the camera moves: see `controls.follow_motions`."""
+        """Return poses after possible motions (`controls.follow_motions`)."""
         return follow_motions(pose, [possible_motion(motion) for motion in motions])
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        """See `WorldModel.generate`; clips of one shape, schedule and kind of attention share model calls."""
-        batches: dict[_Kind, list[int]] = defaultdict(list)
-        for index, request in enumerate(requests):
-            batches[self._kind(request)].append(index)
+        """Generate clips; clips of equal shape, schedule and attention share model calls."""
+        keys = [self._batch_key(request) for request in requests]
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        for kind, members in batches.items():
+        for members in equal_groups(keys):
+            key = keys[members[0]]
             rows, columns = self.spec.token_grid
-            size = max(1, BATCH_TOKENS // (kind.shape.latents * rows * columns))
+            size = max(1, BATCH_TOKENS // (key.shape.latents * rows * columns))
             for first in range(0, len(members), size):
                 part = members[first : first + size]
-                for index, latents in zip(part, self._generate(kind, [requests[i] for i in part]), strict=True):
+                for index, latents in zip(part, self._generate(key, [requests[i] for i in part]), strict=True):
                     out[index] = latents
         return out
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """See `WorldModel.decode`."""
         return self.codec.decode_batch(latents, streams)
 
-    def _kind(self, request: ChunkRequest) -> _Kind:
+    def _batch_key(self, request: ChunkRequest) -> _BatchKey:
         plan = request.plan
         given = max(1, len(plan.temporal))
         new = len(request.poses) - (0 if plan.temporal else 1)
         shape = ClipShape(self.spec.token_grid, len(plan.slots or plan.memory), given, new)
-        return _Kind(shape, plan.sigmas, plan.attention)
+        return _BatchKey(shape, plan.sigmas, plan.attention)
 
-    def _generate(self, kind: _Kind, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
-        first, shape = requests[0], kind.shape
+    def _generate(self, key: _BatchKey, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
+        first, shape = requests[0], key.shape
         layout = token_layout(
-            shape, shape.memory + shape.given, kind.attention, self.spec.tile_shape, len(requests), self.device
+            shape, shape.memory + shape.given, key.attention, self.spec.tile_shape, len(requests), self.device
         )  # fmt: skip
         clips = [_Clip.of(request, self._references(request)) for request in requests]
         rows = [_rows(request) for request in requests]
@@ -212,16 +210,16 @@ class MatrixGame3World:
         )
         known = torch.stack([clip.known for clip in clips])
         noise = torch.stack([request.noise[-shape.new :] for request in requests])
-        made = generate_clip(self.model, conditions, layout, known, noise, kind.sigmas)
+        made = generate_clip(self.model, conditions, layout, known, noise, key.sigmas)
         if first.plan.temporal:
             return list(made)
         return [torch.cat((clip.known, latents)) for clip, latents in zip(clips, made, strict=True)]
 
     def _references(self, request: ChunkRequest) -> list[tuple[int, int]]:
-        """Memory of the clip as (latent, the coming latent whose view it is related to), in order of the sequence.
+        """Return the clip's retrieved latents as (latent, coming latent whose view it relates to), in sequence order.
 
-        Where the plan names no slots, every memory latent belongs to the view that it shows most of; of equals, the
-        later one.
+        Where the plan names no memory slots, every retrieved latent belongs to the view that it shows most of. Ties go
+        to the later view.
         """
         plan, count = request.plan, len(request.poses)
         if plan.slots or not plan.memory:
@@ -251,9 +249,9 @@ class _Clip:
         plan, context = request.plan, list(request.plan.context)
         if not plan.temporal:
             return cls(list(range(len(request.poses))), clip_poses(request.poses), request.scene.image[None])
-        place = {latent: index for index, latent in enumerate(context)}
-        temporal = [place[latent] for latent in plan.temporal]
-        seen = [place[latent] for latent, _ in memory]
+        row = {latent: index for index, latent in enumerate(context)}
+        temporal = [row[latent] for latent in plan.temporal]
+        seen = [row[latent] for latent, _ in memory]
         related = [
             memory_pose(request.context_poses[index], request.poses[view])
             for index, (_, view) in zip(seen, memory, strict=True)
@@ -268,10 +266,10 @@ class _Clip:
 
 
 def _rows(request: ChunkRequest) -> tuple[np.ndarray, np.ndarray]:
-    """Mouse and keyboard rows of the clip's frames.
+    """Return mouse and keyboard rows of the clip's frames.
 
     A clip after the first begins with the second of its first latent's frames, and ends with the row that will lead on
-    to the next clip. That one is not known yet: the last motion is taken to go on.
+    to the next clip. That row is not known yet: the last motion is assumed to continue.
     """
     plan, motions = request.plan, list(request.motions)
     if plan.temporal:
@@ -284,7 +282,7 @@ def _rows(request: ChunkRequest) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(block: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Text of one block of several episodes as one batch; a single one is not copied."""
+    """Join the text of one block of several episodes to a batch; the text of a single episode is not copied."""
     if len(block) == 1:
         return block[0]
     return torch.cat([key for key, _ in block]), torch.cat([value for _, value in block])

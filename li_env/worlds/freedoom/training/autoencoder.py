@@ -27,7 +27,7 @@ class AutoencoderStage:
 
 
 def gradient_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of horizontal and vertical pixel differences."""
+    """Average the absolute difference of horizontal and vertical pixel differences."""
     horizontal = l1_loss(output.diff(dim=-1), target.diff(dim=-1))
     return horizontal + l1_loss(output.diff(dim=-2), target.diff(dim=-2))
 
@@ -80,14 +80,14 @@ def _reconstruct(model: Autoencoder, pixels: torch.Tensor, latent_noise: float) 
 
 @torch.no_grad()
 def measure(model: Autoencoder, frames: torch.Tensor) -> dict[str, float]:
-    """PSNR (dB) and gradient ratio of reconstructions of uint8 frames [m, H, W, 3]."""
+    """Measure PSNR (dB) and gradient ratio of reconstructions of uint8 frames [m, H, W, 3]."""
     decoded = torch.cat([model.decode(model.encode(part)) for part in frames.split(256)])
     return {"psnr": float(psnr(decoded, frames).mean()), "sharpness": sharpness(decoded, frames)}
 
 
 @torch.no_grad()
 def encode_all(model: Autoencoder, frames: torch.Tensor) -> torch.Tensor:
-    """uint8 frames [N, L, H, W, 3] -> latents [N, L, h * w, C] float16 on the same device."""
+    """Encode frames uint8 [N, L, H, W, 3] to latents [N, L, h * w, C] float16 on the same device."""
     device, length = frames.device, frames.shape[1]
     parts = []
     for block in frames.split(32):

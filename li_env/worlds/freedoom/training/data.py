@@ -35,7 +35,7 @@ class Trajectories:
     frames: torch.Tensor
     poses: torch.Tensor
     commanded: torch.Tensor
-    feasible: torch.Tensor
+    realised: torch.Tensor
     kinds: np.ndarray
 
 

@@ -30,7 +30,7 @@ class Discriminator(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
-        """Latents [B, T, n, C] -> verdicts [B, T, n]."""
+        """Judge latents [B, T, n, C]: verdicts [B, T, n]."""
         tokens = torch.cat((latents, cameras.features.to(latents.dtype)), dim=-1)
         time = torch.zeros(latents.shape[:2], device=latents.device)
         verdicts: torch.Tensor = self.transformer(tokens, time, cameras.tables)[..., 0]

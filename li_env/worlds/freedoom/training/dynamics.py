@@ -25,7 +25,7 @@ WINDOWS: tuple[tuple[float, Window], ...] = (
     (0.04, Window(16, 0)),
     (0.22, Window(12, 8)),
 )
-"""Kinds of batches with their shares: every context that a planner may choose, retrieved memory in most of them."""
+"""Context windows with their shares: every context that a planner may choose, most of them with retrieved latents."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def compile_blocks(model: DynamicsModel) -> None:
 def flow_loss(
     model: DynamicsModel, batch: Batch, stage: DynamicsStage, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted clean-latent error of one batch: (loss, plain mean squared error of the targets)."""
+    """Compute the weighted clean-latent error of one batch: (loss, plain mean squared error of the targets)."""
     device = batch.target.device
     size, frames = batch.target.shape[:2]
     contexts = batch.context.shape[1]

@@ -1,4 +1,4 @@
-"""Stage 3: the motion head, on commanded and feasible motions of the same trajectories."""
+"""Stage 3: the motion head, on commanded and realised motions of the same trajectories."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class MotionStage:
 
 @dataclass(frozen=True)
 class MotionBatch:
-    """Frames to look at, and what was commanded and what happened: motions are (yaw rad, right m, forward m)."""
+    """Frames to look at, and and commanded and realised motions: motions are (yaw rad, right m, forward m)."""
 
     latents: torch.Tensor
     poses: torch.Tensor
     commanded: torch.Tensor
-    feasible: torch.Tensor
+    realised: torch.Tensor
 
 
 def sample_motions(
-    store: LatentStore, commanded: torch.Tensor, feasible: torch.Tensor, size: int, generator: torch.Generator
+    store: LatentStore, commanded: torch.Tensor, realised: torch.Tensor, size: int, generator: torch.Generator
 ) -> MotionBatch:
     """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look that way."""
     device = store.device
@@ -49,10 +49,10 @@ def sample_motions(
     start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)
     rows = track[:, None]
     steps = start[:, None] - 1 + torch.arange(MOTIONS, device=device)
-    wanted, real = commanded[rows, steps], feasible[rows, steps]
-    now = store.poses[track, start - 1]
+    wanted, real = commanded[rows, steps], realised[rows, steps]
+    current = store.poses[track, start - 1]
     end = commanded_path(wanted)[:, -1]
-    look = now.clone()
+    look = current.clone()
     look[:, 2] += torch.atan2(end[:, 0], end[:, 1])
     poses = store.poses[track]
     score = view_overlap(look[:, None], poses)
@@ -60,7 +60,7 @@ def sample_motions(
     score = score.masked_fill(frames[None] >= (start - GROUP)[:, None].clamp(min=1), -1.0)
     indices = torch.cat((score.topk(4, dim=1).indices, start[:, None] - torch.arange(4, 0, -1, device=device)), dim=1)
     seen = store.poses[rows, indices]
-    return MotionBatch(store.latents[rows, indices], relative_planar(seen, now[:, None]), wanted, real)
+    return MotionBatch(store.latents[rows, indices], relative_planar(seen, current[:, None]), wanted, real)
 
 
 def train_motion(
@@ -72,7 +72,7 @@ def train_motion(
     log: Callable[[dict[str, float]], None],
     seed: int = 0,
 ) -> MotionHead:
-    """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, feasible)."""
+    """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, realised)."""
     generator = torch.Generator(store.device).manual_seed(seed)
     optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
@@ -92,7 +92,7 @@ def train_motion(
 
 
 def motion_loss(model: MotionHead, batch: MotionBatch, stage: MotionStage, generator: torch.Generator) -> torch.Tensor:
-    """Blocked or not (binary cross-entropy) plus the displacement of blocked motions (smooth L1, metres)."""
+    """Compute the loss of blocked or not (cross-entropy) and of blocked displacements (smooth L1, metres)."""
     latents = batch.latents.float()
     level = stage.latent_noise * torch.rand(len(latents), 1, 1, 1, device=latents.device, generator=generator)
     noise = torch.randn(latents.shape, device=latents.device, generator=generator)
@@ -100,9 +100,9 @@ def motion_loss(model: MotionHead, batch: MotionBatch, stage: MotionStage, gener
     keep = int(torch.randint(1, 9, (1,), device=latents.device, generator=generator))
     latents = (latents * (1 - level) + noise * level)[:, -keep:]
     logits, displacement = model(latents, batch.poses[:, -keep:], batch.commanded)
-    shortfall = (batch.feasible[..., 1:] - batch.commanded[..., 1:]).norm(dim=-1)
+    shortfall = (batch.realised[..., 1:] - batch.commanded[..., 1:]).norm(dim=-1)
     blocked = (shortfall > BLOCKED_METRES).float()
-    error = smooth_l1_loss(displacement, batch.feasible[..., 1:], reduction="none", beta=0.1).sum(-1)
+    error = smooth_l1_loss(displacement, batch.realised[..., 1:], reduction="none", beta=0.1).sum(-1)
     return binary_cross_entropy_with_logits(logits, blocked) + 4 * (error * blocked).mean()
 
 
@@ -111,15 +111,15 @@ def measure_motion(
     model: MotionHead,
     store: LatentStore,
     commanded: torch.Tensor,
-    feasible: torch.Tensor,
+    realised: torch.Tensor,
     generator: torch.Generator,
     samples: int,
 ) -> dict[str, float]:
-    """Accuracy on held-out maps: errors in metres, and how often blocked and free motions are told apart."""
-    batch = sample_motions(store, commanded, feasible, samples, generator)
-    predicted = model.feasible(batch.latents.float(), batch.poses, batch.commanded)
-    error = (predicted - batch.feasible)[..., 1:].norm(dim=-1)
-    shortfall = (batch.feasible - batch.commanded)[..., 1:].norm(dim=-1)
+    """Measure accuracy on held-out maps: errors in metres, and how often blocked and free motions are recognised."""
+    batch = sample_motions(store, commanded, realised, samples, generator)
+    predicted = model.realised(batch.latents.float(), batch.poses, batch.commanded)
+    error = (predicted - batch.realised)[..., 1:].norm(dim=-1)
+    shortfall = (batch.realised - batch.commanded)[..., 1:].norm(dim=-1)
     blocked = shortfall > BLOCKED_METRES
     said = (predicted - batch.commanded)[..., 1:].norm(dim=-1) > BLOCKED_METRES
     return {

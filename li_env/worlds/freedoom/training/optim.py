@@ -108,7 +108,7 @@ class Progress:
         return self.fraction >= 1.0
 
     def rate(self, warmup: int = 200, decay_from: float = 0.6) -> float:
-        """Linear warm-up, constant, then a cosine fall to 0 over the last part."""
+        """Return the rate factor: linear warm-up, constant, then a cosine fall to 0 over the last part."""
         factor = min(1.0, (self.done + 1) / warmup)
         if self.fraction > decay_from:
             tail = (self.fraction - decay_from) / (1 - decay_from)
@@ -118,7 +118,7 @@ class Progress:
 
 @torch.no_grad()
 def averaged(model: ModelT, ema: Ema, evaluate: Callable[[ModelT], dict[str, float]]) -> dict[str, float]:
-    """``evaluate`` with the averaged weights, the live ones put back afterwards."""
+    """Run ``evaluate`` with the averaged weights; the live ones are restored afterwards."""
     live = [parameter.clone() for parameter in model.parameters()]
     ema.copy_to(model)
     result = evaluate(model)

@@ -14,7 +14,7 @@ from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
 
 def decode(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Tensor:
-    """Latents [B, T, n, C] -> uint8 frames [B, T, H, W, 3]."""
+    """Decode latents [B, T, n, C] to frames uint8 [B, T, H, W, 3]."""
     batch, frames = latents.shape[:2]
     planes = latents.flatten(0, 1).transpose(1, 2).unflatten(2, (6, 8)).float()
     return torch.cat([autoencoder.decode(part) for part in planes.split(512)]).unflatten(0, (batch, frames))
@@ -30,7 +30,7 @@ def quick_measures(
     tracks: int = 64,
     budget: tuple[int, int] = (12, 8),
 ) -> dict[str, float]:
-    """PSNR (dB) and sharpness of the next chunk and of own rollouts, on the first ``tracks`` trajectories."""
+    """Measure PSNR (dB) and sharpness of the next chunk and of own rollouts on the first ``tracks`` trajectories."""
     device = store.device
     latents, poses, real = store.latents[:tracks], store.poses[:tracks], frames[:tracks]
     out: dict[str, float] = {}

@@ -2,10 +2,10 @@
 
 Three forces on one model. (1) Flow matching on real chunks keeps what stage 2 learned. (2) Flow matching towards the
 real chunk from a context that the model generated itself teaches it to recover from its own errors. (3) A discriminator
-looks at chunks sampled with few steps, gradients running through the whole sampler, so that unseen places are sampled
+looks at chunks sampled with few steps, gradients running through the whole sampler, so that unseen areas are sampled
 sharply instead of being averaged to fog.
 
-The result is a mean of the weights before and after: between the two, sharpness of unseen places trades smoothly
+The result is a mean of the weights before and after: between the two, sharpness of unseen areas trades smoothly
 against PSNR of seen ones.
 """
 
@@ -80,7 +80,7 @@ class OwnChunk:
         return chunk_cameras(self.poses, self.chunk)
 
     def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
-        """Keys and values of the generated past; None in the first chunk."""
+        """Compute keys and values of the generated past; None in the first chunk."""
         return chunk_context(model, self.history, self.poses, self.chunk, window_at(self.chunk, *self.budget), label)
 
 
@@ -121,7 +121,7 @@ def sample_last(
 def own_flow_loss(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
 ) -> torch.Tensor:
-    """Flow matching towards the real chunk from the generated context."""
+    """Compute the flow-matching loss towards the real chunk from the generated context."""
     return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), flow, generator)[0]
 
 
@@ -133,7 +133,7 @@ def judge_loss(
     stage: RefineStage,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Relativistic logistic loss, and a penalty that keeps the verdict smooth around real and generated latents."""
+    """Compute the relativistic logistic loss and a penalty on verdicts that change under small noise."""
     cameras = own.cameras
     real_verdict, fake_verdict = judge(real, cameras), judge(fake, cameras)
     loss = softplus(fake_verdict - real_verdict).mean()

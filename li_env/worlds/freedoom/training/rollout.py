@@ -14,7 +14,7 @@ from li_env.worlds.freedoom.training.store import GROUP, Window, retrieve
 
 
 def window_at(chunk: int, recent: int, memory: int) -> Window:
-    """The context of chunk ``chunk`` under a budget: everything while it fits, then ``recent`` plus ``memory``."""
+    """Return the context of chunk ``chunk`` under a budget: all while it fits, then ``recent`` plus ``memory``."""
     past = chunk * GROUP
     if past <= recent + memory:
         return Window(past if memory else min(past, recent), 0)
@@ -29,13 +29,13 @@ def chunk_context(
     window: Window,
     label: float,
 ) -> list[BlockCache] | None:
-    """Context pass for chunk ``chunk`` of episodes with finished ``latents`` [B, >= 4 chunk, n, C] and ``poses``."""
+    """Run the context pass of chunk ``chunk`` after finished ``latents`` [B, >= 4 chunk, n, C] at ``poses``."""
     if window.context == 0:
         return None
     size, device = len(latents), latents.device
     start = torch.full((size,), chunk * GROUP, device=device)
     indices = start[:, None] - torch.arange(window.recent, 0, -1, device=device)
-    if window.memory:
+    if window.retrieved:
         groups = retrieve(poses, start, window, None)
         memory = (groups[..., None] * GROUP + torch.arange(GROUP, device=device)).flatten(1)
         indices = torch.cat((memory, indices), dim=1).sort(dim=1).values
@@ -49,7 +49,7 @@ def chunk_context(
 
 
 def chunk_cameras(poses: torch.Tensor, chunk: int) -> Cameras:
-    """Cameras of the chunk's own latents, seen from the newest finished one (or the first, in chunk 0)."""
+    """Return cameras of the chunk's own latents, seen from the newest finished one (or the first, in chunk 0)."""
     begin = chunk * GROUP
     reference = poses[:, max(begin - 1, 0), None]
     return Cameras.of(

@@ -75,12 +75,12 @@ class TrainConfig:
         return from_mapping(cls, {} if data is None else data, "")
 
 
-def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+def from_mapping(config: type[Any], values: dict[str, Any], where: str) -> Any:
     """Build a (nested) config dataclass, naming unknown keys."""
     check_mapping(where.rstrip(".") or "training config", values)
-    check_keys(f"training config {where}".strip(), values, [item.name for item in dataclasses.fields(kind)])
+    check_keys(f"training config {where}".strip(), values, [item.name for item in dataclasses.fields(config)])
     arguments: dict[str, Any] = {}
-    defaults = kind()
+    defaults = config()
     for name, value in values.items():
         current = getattr(defaults, name)
         if dataclasses.is_dataclass(current):
@@ -88,11 +88,11 @@ def from_mapping(kind: type[Any], values: dict[str, Any], where: str) -> Any:
         else:
             value = checked_value(f"{where}{name}", value, current)
         arguments[name] = value
-    return kind(**arguments)
+    return config(**arguments)
 
 
 def checked_value(key: str, value: Any, default: Any) -> Any:
-    """``value`` if it is of the kind of ``default`` (lists become tuples, whole numbers may stand for fractions)."""
+    """Return ``value`` if it has the type of ``default``; lists become tuples, whole numbers may replace fractions."""
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     # A time limit is the only setting that defaults to None.
@@ -159,8 +159,8 @@ def train_world(
         write(model, out / "dynamics.safetensors")
         state.unlink(missing_ok=True)
     if "motion" in todo:
-        motions = (training.commanded, training.feasible)
-        held_out_motions = (held_out_store, validation.commanded, validation.feasible)
+        motions = (training.commanded, training.realised)
+        held_out_motions = (held_out_store, validation.commanded, validation.realised)
         head = MotionHead().to(device)
         train_motion(head, store, motions, held_out_motions, config.motion, tagged(log, "motion"), config.seed)
         write(head, out / "motion.safetensors")
@@ -174,7 +174,7 @@ def train_world(
 
 
 def _unfinished(config: TrainConfig, out: Path) -> list[str]:
-    """Stages to run, after a look at the files of those that are done.
+    """Return the stages to run, after a check of the files of finished stages.
 
     Raises:
         ValueError: such a file is damaged, or a stage starts from one that is neither done nor to be run.
@@ -230,7 +230,7 @@ def logger(path: Path, show: Log) -> Log:
 
 
 def tagged(log: Log, stage: str) -> Log:
-    """A logger that adds the stage's name."""
+    """Return a logger that adds the stage's name."""
     return lambda entry: log({"stage": stage} | entry)
 
 
@@ -250,5 +250,5 @@ def read(model: nn.Module, path: Path) -> None:
 
 
 def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a model's weights."""
+    """Return names and shapes of a model's weights."""
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -12,22 +12,22 @@ GROUP = 4
 """Latents per retrieved group and per chunk."""
 
 VIEW_METRES = 12.0
-MEMORY_FALLOFF_METRES = 6.25
+FALLOFF_METRES = 6.25
 
 
 @dataclass(frozen=True)
 class Window:
-    """One kind of batch: ``recent`` latents of the recent past and ``memory`` retrieved ones before the chunk.
+    """Sizes of a context: ``recent`` latents of the recent window and ``retrieved`` ones before the chunk.
 
     With neither, the batch is made of first chunks: the chunk's own first latent is given.
     """
 
     recent: int
-    memory: int
+    retrieved: int
 
     @property
     def context(self) -> int:
-        return self.recent + self.memory
+        return self.recent + self.retrieved
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LatentStore:
         self.device = latents.device
 
     def sample(self, window: Window, size: int, generator: torch.Generator) -> Batch:
-        """Draw ``size`` chunks at random places with their contexts."""
+        """Draw ``size`` chunks at random positions with their contexts."""
         earliest = max(window.context, 0)
         track = torch.randint(self.count, (size,), device=self.device, generator=generator)
         start = torch.randint(earliest, self.length - GROUP + 1, (size,), device=self.device, generator=generator)
@@ -60,7 +60,7 @@ class LatentStore:
     def gather(
         self, track: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
     ) -> Batch:
-        """The samples that begin at latent ``start`` of trajectories ``track`` (both [B])."""
+        """Return the samples that begin at latent ``start`` of trajectories ``track`` (both [B])."""
         current = start[:, None] + torch.arange(GROUP, device=self.device)
         context = self.context_indices(track, start, window, generator)
         reference = self.poses[track, (start - 1).clamp(min=0)][:, None]
@@ -77,9 +77,9 @@ class LatentStore:
     def context_indices(
         self, track: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
     ) -> torch.Tensor:
-        """Latent indices [B, m] of the contexts, increasing."""
+        """Return latent indices [B, m] of the contexts, increasing."""
         recent = start[:, None] - torch.arange(window.recent, 0, -1, device=self.device)
-        if not window.memory:
+        if not window.retrieved:
             return recent
         groups = retrieve(self.poses[track], start, window, generator)
         memory = (groups[..., None] * GROUP + torch.arange(GROUP, device=self.device)).flatten(1)
@@ -89,7 +89,7 @@ class LatentStore:
 def retrieve(
     poses: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
 ) -> torch.Tensor:
-    """Aligned groups [B, memory / GROUP] to retrieve for chunks at ``start`` [B] of trajectories ``poses`` [B, L, 3].
+    """Choose aligned groups [B, retrieved / GROUP] for chunks at ``start`` [B] of trajectories ``poses`` [B, L, 3].
 
     Groups are ranked by how much of the coming views they see, discounted by distance; a taken group lowers its
     neighbours' rank. With a generator, one sample in four takes random groups instead and half of the two-group samples
@@ -109,7 +109,7 @@ def retrieve(
         score = torch.where(random, noise, score)
     score = score.masked_fill(~allowed, -1.0)
     taken: list[torch.Tensor] = []
-    for turn in range(window.memory // GROUP):
+    for turn in range(window.retrieved // GROUP):
         best = score.argmax(dim=1)
         if turn == 1 and generator is not None:
             keep_first = (torch.rand(batch, device=device, generator=generator) < 0.5) & (taken[0] != 0)
@@ -122,7 +122,7 @@ def retrieve(
 
 
 def view_overlap(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
-    """Share of sample points in the query views that each candidate sees, discounted by distance.
+    """Return the share of sample points in the query views that each candidate sees, discounted by distance.
 
     Args:
         query: [B, q, 3] planar poses. candidates: [B, m, 3].
@@ -140,4 +140,4 @@ def view_overlap(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
     right, forward = cos * dx - sin * dz, sin * dx + cos * dz
     seen = (forward > 0) & (right.abs() < forward) & (dx.square() + dz.square() < VIEW_METRES**2)
     distance = (query[:, :1, :2] - candidates[..., :2]).norm(dim=-1)
-    return seen.float().mean(-1) * torch.exp(-distance / MEMORY_FALLOFF_METRES)
+    return seen.float().mean(-1) * torch.exp(-distance / FALLOFF_METRES)

@@ -90,9 +90,9 @@ def frame_by_frame(latents: Tensor) -> Tensor:
 @pytest.mark.parametrize("sizes", [[3], [1, 2], [2, 1]])
 def test_streamed_is_frame_by_frame(decoder: TinyDecoder, sizes: list[int]) -> None:
     latents = torch.randn(3, LATENT, 2, 3).double()
-    memories, videos = None, []
+    caches, videos = None, []
     for part in latents.split(sizes):
-        video, memories = decoder.decode_video(part.transpose(0, 1)[None], memories)
+        video, caches = decoder.decode_video(part.transpose(0, 1)[None], caches)
         videos.append(video)
     found = (torch.cat(videos, 2)[0].transpose(0, 1) + 1) / 2
     expected = frame_by_frame(latents)

@@ -148,10 +148,10 @@ def test_tile_order_and_back() -> None:
     assert not torch.equal(tiled.flatten(1, 2), x.flatten(1, 2))
     assert torch.equal(tiles.back(tiled), x)
     assert torch.equal(tiles.rows(x.flatten(1, 2), 1), tiled.flatten(1, 2))
-    # A run lies within one frame, the one that `runs` says.
+    # A span lies within one frame, the one that `spans` returns.
     frame = torch.arange(CONTEXT)[None, :, None].expand(1, CONTEXT, 30)
-    runs = tiles.runs(torch.arange(CONTEXT)[None])
-    assert torch.equal(tiles.tokens(frame[..., None])[..., 0], runs[..., None].expand(1, CONTEXT * 10, 3))
+    spans = tiles.spans(torch.arange(CONTEXT)[None])
+    assert torch.equal(tiles.tokens(frame[..., None])[..., 0], spans[..., None].expand(1, CONTEXT * 10, 3))
 
 
 def count(monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, int]:
@@ -193,7 +193,7 @@ def test_another_history_is_never_taken_for_the_old_one(model: VideoTransformer)
 def test_near_tiles_are_kept_in_the_context_pass_and_few_tiles_while_denoising() -> None:
     large = ChunkShape((12, 16), (4, 3, 4), 20, 4, 1, 6)
     sparse = SparseAttention(AttentionPlan("block_sparse", 0.175, 0.3), large)
-    context, denoising = sparse.context._places.selection, sparse.denoising._places.selection
+    context, denoising = sparse.context._layout.selection, sparse.denoising._layout.selection
     tiles = 5 * 4 * 4
     assert context.kept.unique().tolist() == [24] and denoising.kept.unique().tolist() == [14]
     assert context.protected is not None and denoising.protected is None
@@ -202,7 +202,7 @@ def test_near_tiles_are_kept_in_the_context_pass_and_few_tiles_while_denoising()
     assert context.layout.always.ranges[0] == ((0, 6),)
     assert denoising.layout.always.ranges[0] == ((0, 6), (6 + 20 * 192, 6 + 24 * 192))
     few = SparseAttention(AttentionPlan("block_sparse", 0.1, 0.1), large._replace(context=4)).context
-    assert few._places.selection.kept.unique().tolist() == [7]
+    assert few._layout.selection.kept.unique().tolist() == [7]
 
 
 @pytest.mark.parametrize(

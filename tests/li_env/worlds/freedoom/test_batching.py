@@ -1,4 +1,4 @@
-"""Which requests share a block."""
+"""Which requests share a micro-batch."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def asked(seed: int = 0, sigmas: tuple[float, ...] = LONG, context: int = 8, att
 
 
 def arranged(requests, size: int) -> list[list[int]]:
-    room = BatchScheduler(size)
-    full = [room.add(number, each) for number, each in enumerate(requests)]
-    blocks = [block for block in (*full, *room.rest()) if block is not None]
-    return [[number for number, _ in block] for block in blocks]
+    scheduler = BatchScheduler(size)
+    full = [scheduler.add(number, each) for number, each in enumerate(requests)]
+    batches = [batch for batch in (*full, *scheduler.rest()) if batch is not None]
+    return [[number for number, _ in batch] for batch in batches]
 
 
-def test_full_blocks_go_at_once_in_order():
-    room = BatchScheduler(2)
+def test_full_micro_batches_go_at_once_in_order():
+    scheduler = BatchScheduler(2)
     one, two = asked(0), asked(1)
-    assert room.add(0, one) is None
-    assert room.add(1, asked(2, context=4)) is None
-    assert room.add(2, two) == [(0, one), (2, two)]
-    assert [[number for number, _ in block] for block in room.rest()] == [[1]]
+    assert scheduler.add(0, one) is None
+    assert scheduler.add(1, asked(2, context=4)) is None
+    assert scheduler.add(2, two) == [(0, one), (2, two)]
+    assert [[number for number, _ in batch] for batch in scheduler.rest()] == [[1]]
 
 
-def test_shorter_schedules_fill_empty_places_if_they_all_fit():
+def test_shorter_schedules_join_longer_ones_if_they_all_fit():
     long, short = asked(), asked(sigmas=SHORT)
     assert arranged([short, long, long, short, long], 4) == [[1, 2, 4], [0, 3]]
     assert arranged([short, long, long, short], 4) == [[1, 2, 0, 3]]
@@ -56,7 +56,7 @@ def test_shorter_schedules_fill_empty_places_if_they_all_fit():
 
 
 @pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
-def test_a_mixed_block_gives_every_world_its_own_chunk(attention, monkeypatch):
+def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkeypatch):
     world = load("cpu", execution="fused")
     requests = [asked(seed, sigmas, 8, attention) for seed, sigmas in enumerate((LONG, SHORT, LONG))]
     alone = [world.generate([each])[0] for each in requests]
@@ -67,11 +67,11 @@ def test_a_mixed_block_gives_every_world_its_own_chunk(attention, monkeypatch):
         return sample_rows(*given)
 
     monkeypatch.setattr("li_env.worlds.freedoom.world.sample_rows", counted)
-    monkeypatch.setattr("li_env.worlds.freedoom.world.block_size", lambda count, device: 4)
+    monkeypatch.setattr("li_env.worlds.freedoom.world.micro_batch_size", lambda count, device: 4)
     together = world.generate_stream(iter(requests), 3)
     assert len(mixed) == 1
     for one, other in zip(together, alone, strict=True):
         assert relative(one, other) < 1e-4
-    again = world.generate([*requests[:2], asked(7)])  # another neighbour, the same block
+    again = world.generate([*requests[:2], asked(7)])  # another neighbour, the same micro-batch
     assert torch.equal(again[0], together[0]) and torch.equal(again[1], together[1])
     assert not np.array_equal(again[2], together[2])

@@ -1,4 +1,4 @@
-"""Blocks, and networks carried out in fused passes."""
+"""Micro-batches, and networks run in fused passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import MotionRequest
-from li_env.worlds.freedoom.batching import GPU_BLOCKS, block_size, blocks
+from li_env.worlds.freedoom.batching import GPU_MICRO_BATCHES, micro_batch_size, micro_batches
 from li_env.worlds.freedoom.dynamics_fused import is_fast
 from li_env.worlds.freedoom.world import CameraMotion, FreedoomWorld, load
 from tests.li_env.worlds.freedoom.test_world import relative, request
@@ -27,13 +27,13 @@ def fused() -> FreedoomWorld:
     return load("cpu", execution="fused")
 
 
-def test_blocks_have_one_size_and_the_last_is_filled_up() -> None:
-    assert list(blocks([1, 2, 3, 4, 5], 2)) == [(2, [1, 2]), (2, [3, 4]), (1, [5, 5])]
-    assert list(blocks([], 2)) == []
+def test_micro_batches_have_one_size_and_the_last_is_filled_up() -> None:
+    assert list(micro_batches([1, 2, 3, 4, 5], 2)) == [(2, [1, 2]), (2, [3, 4]), (1, [5, 5])]
+    assert list(micro_batches([], 2)) == []
     cuda = torch.device("cuda")
-    assert [block_size(count, cuda) for count in (1, 8, 9, 33, 512)] == [8, 8, 32, 64, 64]
-    assert block_size(512, torch.device("cpu")) == 1
-    assert list(GPU_BLOCKS) == sorted(GPU_BLOCKS)
+    assert [micro_batch_size(count, cuda) for count in (1, 8, 9, 33, 512)] == [8, 8, 32, 64, 64]
+    assert micro_batch_size(512, torch.device("cpu")) == 1
+    assert list(GPU_MICRO_BATCHES) == sorted(GPU_MICRO_BATCHES)
 
 
 def test_by_default_only_a_gpu_with_kernels_leaves_the_plain_model(plain, monkeypatch) -> None:
@@ -55,12 +55,12 @@ def test_fused_passes_give_the_chunk_of_the_plain_model(plain, fused, attention)
         assert relative(fused.generate([each])[0], plain.generate([each])[0]) < 1e-4
 
 
-def test_fused_passes_keep_worlds_of_a_block_apart(fused, monkeypatch) -> None:
-    """A block of three on a CPU, cameras and latents different."""
+def test_fused_passes_keep_episodes_of_a_micro_batch_apart(fused, monkeypatch) -> None:
+    """A micro-batch of three on a CPU, cameras and latents different."""
     asked = [request(DENSE, seed) for seed in range(4)]
     asked[1] = replace(asked[1], poses=asked[1].poses[::-1].copy(), context_poses=asked[1].context_poses[::-1].copy())
     alone = [fused.generate([each])[0] for each in asked]
-    monkeypatch.setattr("li_env.worlds.freedoom.world.block_size", lambda count, device: 3)
+    monkeypatch.setattr("li_env.worlds.freedoom.world.micro_batch_size", lambda count, device: 3)
     for together, each in zip(fused.generate(asked), alone, strict=True):
         assert relative(together, each) < 1e-4
     for together, each in zip(fused.decode(alone, [None] * 4)[0], alone, strict=True):
@@ -69,7 +69,7 @@ def test_fused_passes_keep_worlds_of_a_block_apart(fused, monkeypatch) -> None:
         assert difference.abs().max() <= 1
 
 
-def test_motions_of_a_block_are_those_of_single_worlds(plain, monkeypatch) -> None:
+def test_motions_of_a_micro_batch_are_those_of_single_episodes(plain, monkeypatch) -> None:
     ahead = (CameraMotion(forward=0.75),) * 4
     asked = [
         MotionRequest(each.scene, each.poses[-1], ahead, each.context, each.context_poses)
@@ -78,7 +78,7 @@ def test_motions_of_a_block_are_those_of_single_worlds(plain, monkeypatch) -> No
     asked.append(replace(asked[0], recent=asked[0].recent[:0], recent_poses=asked[0].recent_poses[:0]))
     asked.append(replace(asked[0], motions=()))
     alone = [plain.feasible_motions([each])[0] for each in asked]
-    monkeypatch.setattr("li_env.worlds.freedoom.world.block_size", lambda count, device: 2)
+    monkeypatch.setattr("li_env.worlds.freedoom.world.micro_batch_size", lambda count, device: 2)
     for together, each in zip(plain.feasible_motions(asked), alone, strict=True):
         assert len(together) == len(each)
         for one, two in zip(together, each, strict=True):

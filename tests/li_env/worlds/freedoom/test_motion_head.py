@@ -19,14 +19,14 @@ def test_commanded_path_is_the_cameras_path(moves: list[tuple[float, float, floa
     np.testing.assert_allclose(commanded_path(commands)[0].numpy(), planar_poses(poses, np.eye(4)), atol=1e-5)
 
 
-def test_feasible_motion_is_the_command_or_a_shorter_one() -> None:
+def test_realised_motion_is_the_command_or_a_shorter_one() -> None:
     torch.manual_seed(0)
     head = MotionHead().requires_grad_(False)
     torch.nn.init.normal_(head.out.weight, std=1.0)
     commands = torch.randn(64, 4, 3)
     latents, poses = torch.randn(64, 3, 48, 32), torch.randn(64, 3, 3)
     logits, _ = head(latents, poses, commands)
-    feasible = head.feasible(latents, poses, commands)
+    feasible = head.realised(latents, poses, commands)
     free = logits <= 0
     assert 0 < free.sum() < free.numel()
     assert torch.equal(feasible[free], commands[free])

@@ -1,4 +1,4 @@
-"""Rows of a block with schedules of their own."""
+"""Rows of a micro-batch with different schedules."""
 
 from __future__ import annotations
 

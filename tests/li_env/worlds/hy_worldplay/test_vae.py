@@ -54,9 +54,9 @@ def tiny() -> StreamingVAE:
 @pytest.mark.parametrize("sizes", [None, 1, 2, 3])
 def test_streamed_decode_matches_oracle(oracle: Any, sizes: int | None) -> None:
     vae, tensors, tolerance = oracle
-    latents, memories, videos = tensors["in/z"], None, []
+    latents, caches, videos = tensors["in/z"], None, []
     for part in latents.split(sizes or latents.shape[2], dim=2):
-        video, memories = vae.decode_video(part, memories)
+        video, caches = vae.decode_video(part, caches)
         videos.append(video)
     torch.testing.assert_close(torch.cat(videos, 2), tensors["out/decode_cached"], rtol=0, atol=tolerance)
 
@@ -98,11 +98,11 @@ def test_frames_and_forks(tiny: StreamingVAE) -> None:
     first, second, other = torch.randn(3, 4, 4, 2, 3)
     frames, stream = tiny.decode(first, None)
     assert frames.shape == (13, 32, 48, 3) and frames.dtype == np.uint8
-    kept = [memory.clone() for memory in stream.memories]
+    kept = [cache.clone() for cache in stream.caches]
     once, _ = tiny.decode(second, stream)
     assert once.shape == (16, 32, 48, 3)
     tiny.decode(other, stream)
-    assert all(torch.equal(memory, copy) for memory, copy in zip(stream.memories, kept, strict=True))
+    assert all(torch.equal(cache, copy) for cache, copy in zip(stream.caches, kept, strict=True))
     again, _ = tiny.decode(second, stream)
     np.testing.assert_array_equal(once, again)
 
@@ -115,7 +115,7 @@ def test_batched_episodes_do_not_mix(tiny: StreamingVAE) -> None:
     for chunk, stream, found, rest in zip(chunks, streams, frames, after, strict=True):
         alone, expected = tiny.decode(chunk, stream)
         assert np.abs(found.astype(int) - alone).max() <= 1
-        for ours, theirs in zip(rest.memories, expected.memories, strict=True):
+        for ours, theirs in zip(rest.caches, expected.caches, strict=True):
             assert ours.shape == theirs.shape and ours.untyped_storage().nbytes() == ours.numel() * 4
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 

@@ -43,7 +43,7 @@ def test_every_token_has_one_place(rows: int, columns: int, memory: int, parts: 
     assert sequence.sort().values.tolist() == list(range(size))
     place = sequence % (rows * columns)
     expected = torch.stack((sequence // (rows * columns), place // columns, place % columns), dim=-1)
-    assert torch.equal(layout.places, expected) and torch.equal(layout.frames, expected[:, 0])
+    assert torch.equal(layout.token_coords, expected) and torch.equal(layout.frames, expected[:, 0])
     # Given latents come first, and what is dropped are exactly they.
     assert layout.known == layout.dropped == (memory + parts[0]) * rows * columns
     assert bool((layout.frames[: layout.known] < memory + parts[0]).all())
@@ -75,7 +75,7 @@ def test_near_tiles_are_kept_and_memory_has_no_neighbours() -> None:
     assert near is not None
     near = near[0].numpy()
     starts = layout.tiles.every.layout.keys.starts[0].numpy()
-    frames, rows, columns = (layout.places[:, axis].numpy()[starts] for axis in range(3))
+    frames, rows, columns = (layout.token_coords[:, axis].numpy()[starts] for axis in range(3))
     assert near.diagonal().all() and (near == near.T).all()
     for tile in np.flatnonzero(frames < 5):
         assert set(frames[near[tile]].tolist()) == {frames[tile]}

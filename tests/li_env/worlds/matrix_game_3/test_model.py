@@ -167,7 +167,7 @@ def test_rotation_tables() -> None:
     tables = rotary_tables([positions] * 3, pairs, bases, places)
     for name, stored_table in expected.items():
         ours = getattr(tables, name)[0]
-        rows = tables.places.long()[:, tables.axes.long()]
+        rows = tables.row_index.long()[:, tables.axes.long()]
         picked = ours.permute(1, 0, 2).gather(1, rows.expand(len(bases), -1, -1))
         torch.testing.assert_close(picked, stored_table, atol=1e-6, rtol=0)
 

@@ -78,9 +78,9 @@ def stream_parts(tensors: dict[str, torch.Tensor], kind: str) -> list[torch.Tens
 @torch.no_grad()
 def test_streamed_decode_matches_oracle(oracle: Any) -> None:
     vae, tensors = oracle
-    memories = None
+    caches = None
     for latents, expected in zip(stream_parts(tensors, "z"), stream_parts(tensors, "out"), strict=True):
-        video, memories = vae.decode_video(latents, memories)
+        video, caches = vae.decode_video(latents, caches)
         torch.testing.assert_close(video.clamp(-1, 1), expected, rtol=0, atol=TOLERANCE)
 
 
@@ -107,9 +107,9 @@ def test_encode_matches_oracle(oracle: Any) -> None:
 def test_bypass_is_the_rule_of_diffusers(tiny: StreamingVAE, sizes: list[int]) -> None:
     latents = torch.randn(2, 6, 5, 2, 3)
     expected = tiny.vae.decode(latents * tiny.std + tiny.mean).sample
-    memories, videos = None, []
+    caches, videos = None, []
     for part in latents.split(sizes, dim=2):
-        video, memories = tiny.decode_video(part, memories)
+        video, caches = tiny.decode_video(part, caches)
         videos.append(video)
     torch.testing.assert_close(torch.cat(videos, 2).clamp(-1, 1), expected, rtol=0, atol=1e-5)
 
@@ -138,11 +138,11 @@ def test_frames_forks_and_batches(tiny: StreamingVAE) -> None:
     first, second, other = torch.randn(3, 3, 6, 2, 3)
     frames, stream = tiny.decode(first, None)
     assert frames.shape == (9, 32, 48, 3) and frames.dtype == np.uint8
-    kept = [memory.clone() for memory in stream.memories]
+    kept = [cache.clone() for cache in stream.caches]
     once, _ = tiny.decode(second, stream)
     assert once.shape == (12, 32, 48, 3)
     tiny.decode(other, stream)
-    assert all(torch.equal(memory, copy) for memory, copy in zip(stream.memories, kept, strict=True))
+    assert all(torch.equal(cache, copy) for cache, copy in zip(stream.caches, kept, strict=True))
     _, begun = tiny.decode(other, None)
     together, _ = tiny.decode_batch([second, first, second], [stream, None, begun])
     assert np.abs(together[0].astype(int) - once).max() <= 1

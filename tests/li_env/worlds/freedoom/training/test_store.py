@@ -35,7 +35,7 @@ def test_contexts_come_before_the_chunk_without_repeats(window: Window, seed: in
 
 def test_shares_sum_to_one() -> None:
     assert sum(share for share, _ in WINDOWS) == pytest.approx(1.0)
-    with_memory = sum(share for share, window in WINDOWS if window.memory)
+    with_memory = sum(share for share, window in WINDOWS if window.retrieved)
     assert with_memory >= 0.5
 
 
