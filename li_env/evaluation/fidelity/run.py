@@ -30,7 +30,7 @@ from li_env.evaluation.fidelity.targets import targets
 from li_env.evaluation.fidelity.visible_pixels import previously_visible
 from li_env.evaluation.fidelity.walks import LOOKS
 from li_env.files import atomic_folder, write_json
-from li_env.worlds.freedoom import load
+from li_env.worlds.registry import load_world
 
 REPORT, PLOT, PICTURE = "freedoom_fidelity.json", "freedoom_fidelity.png", "freedoom_fidelity_side_by_side.png"
 
@@ -61,7 +61,7 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
         ImportError: no ViZDoom.
     """
     AccelConfig.of(settings.preset)  # an unknown preset is refused before anything takes long
-    world = load(settings.device, settings.weights)
+    world = load_world("freedoom", settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
     with atomic_folder(out) as folder:

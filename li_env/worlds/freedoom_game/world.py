@@ -1,4 +1,4 @@
-"""The reference world: the real game behind the `WorldModel` contract, in the maps of the freedoom world.
+"""The reference world: the real game behind the world contract, in the maps of the freedoom world.
 
 Spaces, motion, tasks and start frames are those of the freedoom world, so that an agent moves from the learned world to
 the real one by the name of the world alone. Needs ViZDoom (extra ``doom``) and no weights.
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.grouping import equal_groups
 from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
 from li_env.doom.collision import Walls
 from li_env.doom.known_maps import known_tangents, known_walls
@@ -40,7 +41,7 @@ _ROUNDING = 1.0  # map units: views are shown from whole ones
 
 @dataclass(frozen=True)
 class GameScene:
-    """What lasts an episode: the map."""
+    """Constants of an episode: the map."""
 
     map_seed: int
 
@@ -93,9 +94,9 @@ class FreedoomGame:
         if not np.allclose(pose[1], (0, 1, 0, 0), atol=1e-6):
             height = np.round(pose[1], 3).tolist()
             raise ValueError(f"pose with second row {height} is not usable; allowed in the game: level, [0, 1, 0, 0]")
-        place = planar_poses(pose[None])
-        _check_inside(map_seed, pose, exact_doom_poses(place)[0])
-        return self.renderer.render([map_seed], [doom_poses(place)])[0][0]
+        planar = planar_poses(pose[None])
+        _check_inside(map_seed, pose, exact_doom_poses(planar)[0])
+        return self.renderer.render([map_seed], [doom_poses(planar)])[0][0]
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
         """Read the map from each prompt.
@@ -119,11 +120,12 @@ class FreedoomGame:
         """
         out = [tuple(request.motions) for request in requests]
         starts = exact_doom_poses(planar_poses(np.stack([request.pose for request in requests])))
-        for request, place in zip(requests, starts, strict=True):
+        for request, start in zip(requests, starts, strict=True):
             if not len(request.recent):
-                _check_inside(request.scene.map_seed, request.pose, place)
-        for count in {len(motions) for motions in out} - {0}:
-            group = [index for index, motions in enumerate(out) if len(motions) == count]
+                _check_inside(request.scene.map_seed, request.pose, start)
+        for group in equal_groups([len(motions) for motions in out]):
+            if not out[group[0]]:
+                continue
             walls, which = self._walls([requests[index].scene.map_seed for index in group])
             moved, _ = walk(walls, which, starts[group], [out[index] for index in group])
             for index, motions in zip(group, moved, strict=True):
@@ -155,16 +157,16 @@ class FreedoomGame:
         return walls, np.array([order[seed] for seed in map_seeds])
 
 
-def _check_inside(map_seed: int, pose: np.ndarray, place: np.ndarray) -> None:
-    if not _inside(map_seed, place[:2]):
+def _check_inside(map_seed: int, pose: np.ndarray, doom_pose: np.ndarray) -> None:
+    if not _inside(map_seed, doom_pose[:2]):
         metres = np.round(pose[[0, 2], 3], 3).tolist()
         raise ValueError(f"pose at {metres} is outside map {map_seed}: inside a wall or outside of the rooms")
 
 
 def _inside(map_seed: int, position: np.ndarray) -> bool:
-    ways = known_tangents(map_seed)
-    out = ways.push_out(position)
-    return ways.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
+    tangents = known_tangents(map_seed)
+    out = tangents.push_out(position)
+    return tangents.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
 
 
 def _camera(x: float, z: float, yaw: float) -> np.ndarray:

@@ -24,7 +24,7 @@ class CountingLoader:
 
 def test_built_in_worlds_are_described_without_loading_them():
     entry = world_entry("freedoom")
-    assert entry.loader == "li_env.worlds.freedoom:load"
+    assert entry.loader == "li_env.worlds.freedoom.world:load"
     assert entry.frame_size == (96, 128)
     assert entry.licence == "Apache-2.0"
 
