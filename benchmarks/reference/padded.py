@@ -1,6 +1,6 @@
-"""A model call as the original computes it: what ours is compared with in time, and the release in numbers.
+"""A model call as the original computes it: the baseline of our times and numbers.
 
-The sequence is filled up with zero tokens, time vectors are kept per token, and camera, actions and text are computed
+The sequence is padded with zero tokens, time vectors are kept per token, and camera, actions and text are computed
 again in every step. Given latents are denoised along with the new ones.
 """
 
@@ -19,7 +19,7 @@ from li_env.worlds.matrix_game_3.model import ClipConditions, MatrixGame3Model
 from li_env.worlds.matrix_game_3.rotation import sequence_rotation, slot_rotation
 
 PADDED_LATENTS = 20
-"""What the original fills every sequence up to, in latents: five of memory, the longest clip's fifteen."""
+"""Latents to which the original pads every sequence: five of memory, the longest clip's fifteen."""
 
 PaddedAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Attention of queries, keys and values [B, H, S, D], zero tokens included."""

@@ -1,4 +1,4 @@
-"""Which key tiles every query tile attends to: tile means, scores, protected tiles, the best of the rest."""
+"""Selection of key tiles for every query tile: tile means, scores, protected tiles, the best of the rest."""
 
 from __future__ import annotations
 

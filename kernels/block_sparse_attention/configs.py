@@ -1,4 +1,4 @@
-"""How the kernels are cut for a chip: named variants, and the one each chip gets."""
+"""Parameters of the kernels for a chip: named variants, and the one each chip gets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CONFIGS: dict[str, KernelConfig] = {
 """Named variants: what `default_config` chooses from and what the benchmark compares."""
 
 FALLBACK = "descriptor-128x64-pair"
-"""For Hopper where blocks are not of the size that the specialised kernel takes."""
+"""Variant for Hopper where blocks are not of the size that the specialised kernel takes."""
 
 
 def default_config(capability: tuple[int, int], width: int, dtype: torch.dtype) -> str:

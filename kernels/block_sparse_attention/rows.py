@@ -1,4 +1,4 @@
-"""What the launches of the Triton and the Gluon kernel share: tensors seen as one list of rows."""
+"""Helpers of the launches of the Triton and the Gluon kernel: tensors seen as one list of rows."""
 
 from __future__ import annotations
 

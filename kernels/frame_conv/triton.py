@@ -33,7 +33,7 @@ WIDE = ConvConfig(pixels=128, channels=256)
 NARROW = ConvConfig(pixels=256, channels=128)
 SLIM = ConvConfig(pixels=256, channels=64)
 PICTURE = ConvConfig(pixels=256, channels=16)
-"""For the few channels of a picture, filled up with zeros."""
+"""Block shape for the few channels of a picture, padded with zeros."""
 
 
 def default_config(out_channels: int) -> ConvConfig:

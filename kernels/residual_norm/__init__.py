@@ -1,4 +1,4 @@
-"""What happens to the residual stream between two large matrix products, in one pass over it.
+"""Update and norms of the residual stream between two large matrix products, in one pass over it.
 
 The stream is float32 [B, S, C]. Its first ``known`` tokens are given frames and the others are being denoised; gates,
 scales and shifts therefore come as two rows [2, C], float32. Every function may overwrite ``x``: use what it returns.

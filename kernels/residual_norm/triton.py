@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 CAST, MODULATED, CAMERA = 0, 1, 2
-"""What follows the addition."""
+"""Norm that follows the addition."""
 
 
 @triton.jit(do_not_specialize=["known", "x_stride_b", "delta_stride_b", "row_index_stride_b"])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 Cut = Literal["grid", "serpentine"]
-"""How a token grid is cut into tiles: boxes of the tile shape, or equal lengths of a winding walk."""
+"""Cut of a token grid into tiles: boxes of the tile shape, or equal lengths of a winding walk."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Where the tiles of a ragged batch lie: small int32 tables, checked on the CPU when they are made.
+"""Tiles of a ragged batch: small int32 tables, checked on the CPU when they are made.
 
 A kernel reads one int32 per tile, ``start * 256 + length``: one load instead of two in its innermost loop. The tables
 are made once per chunk and used by every layer and step, so nothing is checked or copied per call.

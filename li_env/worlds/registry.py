@@ -1,4 +1,4 @@
-"""Worlds by name: what exists, and loading it once.
+"""Registry of worlds: their names, and loading each once.
 
 Built-in worlds are described by ``configs/worlds/*.yaml``; `register_world` adds others. Code and weights of a world
 are loaded only when it is asked for. Loaded worlds are shared as long as someone holds them: two environments on the
@@ -28,7 +28,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class WorldEntry:
-    """What is known about a world before it is loaded.
+    """Description of a world before it is loaded.
 
     Attributes:
         name: the name for ``load_world`` and ``gymnasium.make(..., world=name)``.
@@ -47,13 +47,13 @@ class WorldEntry:
     weights: str | None = None
 
     def weight_files(self) -> list[Path]:
-        """The shipped weight files that are present."""
+        """Return the shipped weight files that are present."""
         if self.weights is None:
             return []
         return sorted(Path(str(resources.files("li_env"))).glob(self.weights))
 
     def resolve(self) -> Loader:
-        """The loader, imported if it was given by name."""
+        """Return the loader, imported if it was given by name."""
         if not isinstance(self.loader, str):
             return self.loader
         module, _, attribute = self.loader.partition(":")
@@ -79,12 +79,12 @@ def _entries() -> dict[str, WorldEntry]:
 
 
 def world_names() -> list[str]:
-    """Names that `load_world` accepts, sorted."""
+    """Return the names that `load_world` accepts, sorted."""
     return sorted(_entries())
 
 
 def world_entry(name: str) -> WorldEntry:
-    """The description of a world.
+    """Return the description of a world.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
@@ -105,7 +105,7 @@ def register_world(
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` -> ``cuda`` where PyTorch sees a GPU, else ``cpu``; the others unchanged.
+    """Resolve ``auto`` to ``cuda`` where PyTorch sees a GPU, else ``cpu``; return the others unchanged.
 
     Raises:
         ValueError: an unknown device, or ``cuda`` without a GPU.

@@ -190,7 +190,7 @@ def _torch_tensors(path: Path) -> Iterator[tuple[str, tuple[int, ...], str, Call
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file ends in whatever the library stumbles over: EOFError, KeyError, ...
+    except Exception as error:  # a damaged file ends in any error of the library: EOFError, KeyError, ...
         said = str(error).splitlines() or [type(error).__name__]
         raise ValueError(f"{shown_path(path)} cannot be read, it is damaged: {shortened(said[0])}") from None
     # Training wrappers keep the model's tensors one level down.
@@ -210,7 +210,7 @@ def _same(value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Misfit:
-    """How the tensors of a file differ from what a model expects; all empty if they fit.
+    """Differences between the tensors of a file and those that a model expects; all empty if they fit.
 
     Attributes:
         missing: names that the model has and the file has not.

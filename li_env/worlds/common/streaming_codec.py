@@ -33,7 +33,7 @@ class DecodeStream:
 
 @runtime_checkable
 class VideoCodec(Protocol):
-    """What a world needs of an autoencoder; anything with these methods can take the place of the published one.
+    """Autoencoder of a world; anything with these methods can replace the published one.
 
     A smaller decoder of your own (for faster, rougher frames) is a class whose ``encode_image`` calls the published
     encoder and whose ``decode_batch`` runs your network; its streams may be any immutable object.

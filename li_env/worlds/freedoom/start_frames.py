@@ -17,7 +17,7 @@ COLUMNS = 8
 
 @dataclass(frozen=True, eq=False)
 class StartFrames:
-    """Where episodes may begin.
+    """Frames and poses at which episodes may begin.
 
     Attributes:
         frames: uint8 [n, 96, 128, 3] RGB.

@@ -1,4 +1,4 @@
-"""What a prompt and a start image tell the model: outputs of the frozen encoders."""
+"""Conditioning of the model by a prompt and a start image: outputs of the frozen encoders."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _FIXED: dict[str, Any] = {
     "vision_projection": "linear",
     "use_cond_type_embedding": True,
 }
-"""What this implementation is made for; another value means another model."""
+"""Values that this implementation supports; another value means another model."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Loading the published HY-WorldPlay checkpoint.
+"""Loader of the published HY-WorldPlay checkpoint.
 
-The folder holds downloads from several places (`PARTS` names them, their size and their place below the folder):
+The folder holds downloads from several sources (`PARTS` names them, their sizes and their paths below the folder):
 
     ar_distilled_action_model/     the transformer
     vae/                           the video autoencoder
@@ -74,7 +74,7 @@ _WIDTHS = (
 
 @dataclass(frozen=True, eq=False)
 class HYWorldPlayParts:
-    """What the checkpoint gives: the transformer (text stream on the CPU), the autoencoder and the encoders."""
+    """Parts of the checkpoint: the transformer (text stream on the CPU), the autoencoder and the encoders."""
 
     model: HYWorldPlayModel
     vae: StreamingVAE | TinyDecoder

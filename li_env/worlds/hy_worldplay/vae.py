@@ -136,7 +136,7 @@ RENAMED = (
     (".attentions.0.v.", ".attentions.0.to_v."),
     (".nin_shortcut.", ".conv_shortcut."),
 )
-"""How parts of the checkpoint's own names are called in diffusers, replaced in this order."""
+"""Parts of the checkpoint's names and their names in diffusers, replaced in this order."""
 
 
 def diffusers_name(name: str) -> str:

@@ -28,7 +28,7 @@ MEMORY_MOUSE, MEMORY_KEY = 1.0, -1.0
 
 @dataclass(frozen=True, eq=False)
 class ActionCache:
-    """What one action module needs of the actions: the same in all denoising steps of a clip.
+    """Inputs of one action module that are the same in all denoising steps of a clip.
 
     Attributes:
         mouse: [B, T, hidden], the mouse windows after the first layer's share of them, bias included.

@@ -1,4 +1,4 @@
-"""Prompt to text states: UMT5-XXL, without padding (it changes nothing for the valid tokens).
+"""Prompt encoder: UMT5-XXL, without padding (it changes nothing for the valid tokens).
 
 Source: docs/spec/matrix_game_3.md, sections 8 and 10.
 """
@@ -131,7 +131,7 @@ RENAMED = (
     (".ffn.fc2.", ".layer.1.DenseReluDense.wo."),
     ("token_embedding.", "embed_tokens."),
 )
-"""How parts of the checkpoint's own names are called in transformers."""
+"""Parts of the checkpoint's names and their names in transformers."""
 
 
 def library_name(name: str) -> str:

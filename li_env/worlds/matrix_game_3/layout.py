@@ -44,7 +44,7 @@ class ClipShape(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TileChoice:
-    """Which key tiles query tiles may choose from: for all tokens, and for those after ``dropped`` alone."""
+    """Key tiles that query tiles may choose from: for all tokens, and for those after ``dropped`` alone."""
 
     every: SelectionPlan
     kept: SelectionPlan

@@ -1,4 +1,4 @@
-"""Loading the published Matrix-Game-3.0 checkpoint (docs/spec/matrix_game_3.md, sections 1.1 and 9).
+"""Loader of the published Matrix-Game-3.0 checkpoint (docs/spec/matrix_game_3.md, sections 1.1 and 9).
 
 The folder is the published one, `PARTS` names what is needed of it:
 
@@ -59,7 +59,7 @@ DECODERS = ("full", *LIGHT_VAES)
 
 @dataclass(frozen=True, eq=False)
 class MatrixGame3Parts:
-    """What the checkpoint gives."""
+    """Parts of the checkpoint."""
 
     model: MatrixGame3Model
     vae: StreamingVAE | TinyDecoder

@@ -32,7 +32,7 @@ TextCache = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 @dataclass(frozen=True, eq=False)
 class ClipConditions:
-    """What controls one clip of B episodes.
+    """Conditions of one clip of B episodes.
 
     Attributes:
         latents: integers [B, T], absolute latent indices in the order of the sequence: memory, given, new.
@@ -52,7 +52,7 @@ class ClipConditions:
 
 @dataclass(frozen=True, eq=False)
 class BlockCache:
-    """What one block needs in all steps of a clip: camera scales and shifts [K * n, C], actions and text."""
+    """Inputs of one block that all steps of a clip share: camera scales and shifts [K * n, C], actions and text."""
 
     camera: tuple[torch.Tensor, torch.Tensor]
     actions: ActionCache | None
@@ -61,7 +61,7 @@ class BlockCache:
 
 @dataclass(frozen=True, eq=False)
 class ClipCache:
-    """What `MatrixGame3Model.forward` needs in all steps of a clip; from `MatrixGame3Model.prepare`.
+    """Inputs of `MatrixGame3Model.forward` that all steps of a clip share; from `MatrixGame3Model.prepare`.
 
     Attributes:
         layout: of the tokens.

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 
 SHIFT = 5.0
-"""How far the noise levels are moved towards noise."""
+"""Shift of the noise levels towards noise."""
 
 _MOST_NOISE = 0.9990000128746033  # 0.999 in float32
 

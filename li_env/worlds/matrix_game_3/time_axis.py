@@ -29,7 +29,7 @@ def pose_frame(latent: int) -> int:
 
 @dataclass(frozen=True)
 class Clip:
-    """What one clip spans.
+    """Frames and latents of one clip.
 
     Attributes:
         first_frame, end_frame: the frames [first, end) that the model sees as one sequence.

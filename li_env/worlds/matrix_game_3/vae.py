@@ -129,7 +129,7 @@ def _decode(vae: Any, latents: Tensor, caches: ConvCaches | None, rule: FirstLat
 
 
 def _conv(layer: Any, x: Tensor, cache: ConvCache, norm: Any = None, residual: Tensor | None = None) -> Tensor:
-    """Causal 3x3x3 convolution of x, normed and activated if there is a norm; zeros around and before the frames."""
+    """Convolve x causally (3x3x3), normed and activated if there is a norm; zeros around and before the frames."""
     extended = extended_frames(x, None if norm is None else norm.gamma.flatten(), cache.past(), "zero")
     cache.keep(extended[:, -CACHED_FRAMES:])
     return frame_conv(extended, layer.weight, layer.bias, residual)
@@ -147,7 +147,7 @@ def _attention(block: Any, x: Tensor) -> Tensor:
 
 
 def _upsample(layer: Any, x: Tensor, cache: ConvCache, rule: FirstLatent | None) -> Tensor:
-    """Twice the size, and twice the frames where the layer works in time; ``rule`` at the start of a video."""
+    """Double the size, and the frames where the layer works in time; ``rule`` at the start of a video."""
     if layer.mode == "upsample3d":
         begin = x[:, :1] if rule == "bypass" else x[:, :0]
         doubled = _time_conv(layer.time_conv, x[:, begin.shape[1] :], cache)
@@ -161,7 +161,7 @@ def _upsample(layer: Any, x: Tensor, cache: ConvCache, rule: FirstLatent | None)
 
 
 def _time_conv(layer: Any, x: Tensor, cache: ConvCache) -> Tensor:
-    """Causal convolution in time only, zeros before the first frame."""
+    """Convolve causally in time only, zeros before the first frame."""
     past = cache.past()
     if past is None:
         past = x.new_zeros(len(x), CACHED_FRAMES, *x.shape[2:])
@@ -173,7 +173,7 @@ def _time_conv(layer: Any, x: Tensor, cache: ConvCache) -> Tensor:
 
 
 def _shortcut(layer: Any, x: Tensor, first: bool) -> Tensor:
-    """Larger frames without weights: repeated channels laid out over time and space; one frame of the first latent."""
+    """Enlarge frames without weights: lay repeated channels out over time and space; one frame of the first latent."""
     times, sides = layer.factor_t, layer.factor_s
     out = rearrange(
         repeat_channels(x, layer.repeats),
@@ -194,11 +194,11 @@ RENAMED = (
     ("head.0.", "norm_out."),
     ("head.2.", "conv_out."),
 )
-"""How parts of encoder and decoder are called in diffusers."""
+"""Parts of encoder and decoder names and their names in diffusers."""
 
 
 def diffusers_name(name: str) -> str:
-    """The name of a tensor of ``Wan2.2_VAE.pth`` in `diffusers.AutoencoderKLWan`."""
+    """Return the name of a tensor of ``Wan2.2_VAE.pth`` in `diffusers.AutoencoderKLWan`."""
     whole = {"conv1": "quant_conv", "conv2": "post_quant_conv"}
     head, _, rest = name.partition(".")
     if head in whole:

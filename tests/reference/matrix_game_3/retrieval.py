@@ -1,4 +1,4 @@
-"""Which earlier frames come back as memory, exactly as the original decides (docs/spec/matrix_game_3.md, section 5).
+"""Retrieval of earlier frames exactly as the original decides (docs/spec/matrix_game_3.md, section 5).
 
 For comparisons with the original only. Its sample points lie on the very border of the reference view, so that the
 score of a view seen before is rounding noise around 0.8; the planner's rule (`li_env.accel.retrieval.slots`) has no
@@ -26,7 +26,7 @@ _WIDTH, _HEIGHT = 1280, 720  # the original's numbers, although its pictures are
 
 @dataclass(frozen=True)
 class OriginalMemory:
-    """What the original's search gives for one clip.
+    """Result of the original's search for one clip.
 
     Attributes:
         found: the best frame for each reference, before the last one is replaced.

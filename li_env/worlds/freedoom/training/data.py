@@ -17,7 +17,7 @@ from li_env.doom.watchdog import temporary_folder
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How much to render. ``kinds`` are shares of the explorers."""
+    """Amount of data to render. ``kinds`` are shares of the explorers."""
 
     maps: int = 3264
     trajectories_per_map: int = 4

@@ -1,4 +1,4 @@
-"""What the settings of a training may be: every number has its limits, and the parts have to fit each other."""
+"""Limits of training settings: of every number, and of parts that must fit each other."""
 
 from __future__ import annotations
 
