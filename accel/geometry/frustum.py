@@ -68,7 +68,7 @@ class FrustumSampler:
         self._tolerance = np.float32(1e-5 * distance)
 
     def visible(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Which sample points of the current views each candidate sees: bool [..., q, m, points]."""
+        """Test which sample points of the current views each candidate sees: bool [..., q, m, points]."""
         to_candidate = inverse(candidates)[..., None, :, :, :] @ np.asarray(current)[..., :, None, :, :]
         planes = (self._planes @ to_candidate).astype(np.float32)  # [..., q, m, 5, 4]
         count = planes[..., 0, 0].size

@@ -159,7 +159,7 @@ def probe(name: str) -> dict[str, Any]:
 
 
 def probe_in_children(names: list[str], limit: float) -> dict[str, dict[str, Any]]:
-    """Which variants work on this chip: {"ok", and what went wrong}. Kernels of the same kind share a process."""
+    """Return the variants that work on this chip: {"ok" or the error}. Kernels of the same kind share a process."""
     alone = [[name] for name in names if CONFIGS[name].specialized]
     groups = [group for group in (*alone, [name for name in names if not CONFIGS[name].specialized]) if group]
     children = [
@@ -324,7 +324,7 @@ def measure(case: Case, variants: list[str], samples: int, flex: bool) -> dict[s
 
 
 def waits_for_nothing(case: Case, name: str) -> bool:
-    """Whether selection and attention run without a synchronisation with the host."""
+    """Return whether selection and attention run without a synchronisation with the host."""
     run_config(name, *case.tensors, case.layout, case.lists)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

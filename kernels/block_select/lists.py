@@ -90,7 +90,7 @@ def _check(indices: torch.Tensor, counts: torch.Tensor, inside: torch.Tensor, la
 
 @dataclass(frozen=True, eq=False)
 class SelectionPlan:
-    """Number of tiles that each query tile keeps, and its protected tiles. Make one with `selection_plan`, once per chunk.
+    """Number of tiles that each query tile keeps, and its protected tiles. Made by `selection_plan`, once per chunk.
 
     Attributes:
         layout: the tiles chosen from.

@@ -83,7 +83,7 @@ def _over_tiles(
     whole = bool(inside.all())
     gathered = []
     for x in (key, value):
-        # All heads as one list of rows: copying whole rows by number is the fast way to gather.
+        # All heads as one list of rows: copying whole rows by number gathers fastest.
         flat = x.as_strided((row_count(x[None]), width), (width, 1))
         first = torch.arange(heads, device=x.device).view(-1, 1, 1) * (x.stride(0) // width)
         part = flat.index_select(0, (tokens + first).flatten()).view(heads * tiles, -1, width).float()

@@ -69,7 +69,7 @@ def test_branches(normed: bool) -> None:
 
 @pytest.fixture(scope="module")
 def worlds() -> tuple[HYWorldPlayWorld, HYWorldPlayWorld]:
-    """The same random weights in bfloat16 on the GPU and in float32 on the CPU."""
+    """Make the same random weights in bfloat16 on the GPU and in float32 on the CPU."""
     fast = random_world(CONFIG, torch.device("cuda"), (6, 8))
     exact = random_world(CONFIG, torch.device("cpu"), (6, 8))
     for name, parameter in exact.parts.model.named_parameters():

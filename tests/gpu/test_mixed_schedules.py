@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 
 def request(world: FreedoomWorld, seed: int, context: int, sigmas: tuple[float, ...]) -> ChunkRequest:
-    """A chunk after a walk ahead, with random latents."""
+    """Make a request for a chunk after a walk ahead, with random latents."""
     spec = world.spec
     count = context + spec.chunk_latents
     numbers = torch.randn((count, *spec.latent_shape), generator=torch.Generator().manual_seed(seed)).to(world.device)

@@ -76,7 +76,7 @@ def test_many_freedoom_worlds(execution, dtype, device_obs):
 
 
 def test_many_chunks_stay_pictures():
-    """The history is what it was decoded from: after eight chunks a float32 world still shows what the CPU shows."""
+    """Compare a float32 world with the CPU after eight chunks: the history is what frames were decoded from."""
     shown = []
     for device in ("cpu", "cuda"):
         env = LightInteractionEnv(load_world("freedoom", device=device, dtype="float32"), preset="off")

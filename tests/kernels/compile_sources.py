@@ -94,7 +94,7 @@ def token_sources() -> Iterator[tuple[str, Any]]:
 
 
 def bidirectional_sources() -> Iterator[tuple[str, Any]]:
-    """The same for the bidirectional transformer with a float32 residual stream."""
+    """Yield sources for the bidirectional transformer with a float32 residual stream."""
     vectors = dict.fromkeys(("gate", "first", "second"), "*fp32")
     types = dict.fromkeys(("delta", "weight", "bias", "z"), "*bf16") | vectors
     types |= {"x": "*fp32", "row_index": "*i32", "eps": "fp32"}

@@ -1,4 +1,4 @@
-"""Tensors whose strides a kernel is not told are refused: read as raw memory they would give wrong numbers silently."""
+"""Kernels without stride arguments refuse strided tensors: read as raw memory they would give wrong numbers."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ B, S, C, F, H, D = 2, 6, 16, 3, 2, 8
 
 
 def spread(values: torch.Tensor) -> torch.Tensor:
-    """The same values, every second one in memory along the last dimension."""
+    """Return the same values, every second one in memory along the last dimension."""
     wide = torch.zeros(*values.shape[:-1], 2 * values.shape[-1], dtype=values.dtype)
     wide[..., ::2] = values
     return wide[..., ::2]

@@ -34,8 +34,8 @@ from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 SPARSE_MIN_CONTEXT = 21
 """One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.
 
-benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8 and with 20 context latents, whatever
-the tile shape; sparse only with 32, which is beyond the budget.
+benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8 and with 20 context latents at any
+tile shape; sparse only with 32, which is beyond the budget.
 """
 
 SPEC = WorldSpec(

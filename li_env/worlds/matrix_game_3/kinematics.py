@@ -77,7 +77,7 @@ def follow_rows(
     Args:
         first: [5], pose of frame 0.
         mouse, keyboard: [N, 2] and [N, 6].
-        original: round every pose to float32 on the way, and see `next_pose`.
+        original: round every pose to float32, and as in `next_pose`.
 
     Returns:
         ([N, 5], float32 values if ``original``; [5]).

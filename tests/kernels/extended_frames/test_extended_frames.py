@@ -10,7 +10,7 @@ from li_env.kernels.extended_frames import extended_frames, naive_extended_frame
 
 
 def frames(batch: int, count: int, height: int, width: int, channels: int, dtype, device: str) -> torch.Tensor:
-    """A view into larger frames, as convolutions return it."""
+    """Make a view into larger frames, as convolutions return it."""
     generator = torch.Generator().manual_seed(count)
     whole = torch.randn(batch, count, height + 2, width + 2, channels, generator=generator) * 3
     return whole.to(dtype).to(device)[:, :, :height, :width]

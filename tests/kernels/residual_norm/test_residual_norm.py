@@ -18,7 +18,7 @@ def problem(tokens: int, width: int, batch: int, dtype: torch.dtype, device: str
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator).to(device)
 
-    vectors = random(2, 6, width).unbind(dim=1)  # rows apart, as pieces of one projection
+    vectors = random(2, 6, width).unbind(dim=1)  # strided rows, as pieces of one projection
     return {
         "x": random(batch, tokens, width) + 2,
         "delta": random(batch, tokens, width).to(dtype),
@@ -95,7 +95,7 @@ def test_triton_against_float64(kind, tokens, width, batch, known, dtype, device
 
 
 def test_worlds_may_be_apart(dtype, device):
-    """The last tokens of each batch entry alone, as views: the others stay as they are."""
+    """Update the last tokens of each batch entry alone, as views: the others stay as they are."""
     pytest.importorskip("triton")
     given = problem(9, 32, 2, dtype, device)
     tail = {name: value[:, 4:] if name in ("x", "delta", "row_index") else value for name, value in given.items()}

@@ -115,7 +115,7 @@ class OriginalRollout:
         self._clips = 0
 
     def step(self, mouse: np.ndarray, keyboard: np.ndarray) -> OriginalClip:
-        """The next clip.
+        """Generate the next clip.
 
         Args:
             mouse, keyboard: rows of its new frames, [57 or 40, 2] and [57 or 40, 6].

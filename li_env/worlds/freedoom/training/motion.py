@@ -43,7 +43,7 @@ class MotionBatch:
 def sample_motions(
     store: LatentStore, commanded: torch.Tensor, realised: torch.Tensor, size: int, generator: torch.Generator
 ) -> MotionBatch:
-    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look that way."""
+    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look ahead."""
     device = store.device
     track = torch.randint(store.count, (size,), device=device, generator=generator)
     start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)

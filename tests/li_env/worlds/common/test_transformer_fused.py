@@ -1,4 +1,4 @@
-"""The transformer carried out for speed equals the readable one (small random weights, float32)."""
+"""The fused transformer equals the readable one (small random weights, float32)."""
 
 from __future__ import annotations
 

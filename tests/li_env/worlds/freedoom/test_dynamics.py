@@ -52,7 +52,7 @@ class LinearPrediction(torch.nn.Module):
 
 
 def test_steps_continue_the_prediction_linearly() -> None:
-    """For a prediction that falls linearly with sigma the last step uses its value halfway to 0, not at its start."""
+    """Use the value halfway to 0 in the last step if the prediction falls linearly with sigma."""
     noise = torch.randn(1, 4, TOKENS, LATENT_CHANNELS)
     out = sample_chunk(LinearPrediction(), noise, None, (1.0, 0.5, 0.0), cameras(4, 0), None)  # type: ignore[arg-type]
     torch.testing.assert_close(out, torch.full_like(noise, 0.25 * LinearPrediction.slope))

@@ -56,7 +56,7 @@ def test_fused_passes_give_the_chunk_of_the_plain_model(plain, fused, attention)
 
 
 def test_fused_passes_keep_episodes_of_a_micro_batch_apart(fused, monkeypatch) -> None:
-    """A micro-batch of three on a CPU, cameras and latents different."""
+    """Compute a micro-batch of three on a CPU with different cameras and latents."""
     asked = [request(DENSE, seed) for seed in range(4)]
     asked[1] = replace(asked[1], poses=asked[1].poses[::-1].copy(), context_poses=asked[1].context_poses[::-1].copy())
     alone = [fused.generate([each])[0] for each in asked]

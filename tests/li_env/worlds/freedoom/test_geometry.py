@@ -52,7 +52,7 @@ def test_tables_have_the_documented_shapes_and_inverses() -> None:
 
 
 def test_camera_matrices_depend_on_relative_pose_only() -> None:
-    """What a query of frame i and a key of frame j see of each other does not change when both are moved."""
+    """Check that the product of a query of frame i and a key of frame j does not change when both are moved."""
     planar = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 2.0, 0.4]]])
     moved = relative_planar(planar, torch.tensor([3.0, -2.0, 0.7]))
     pairs = []

@@ -12,7 +12,7 @@ LONG, SHORT, MIDDLE = (1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0), (1.0, 0.5, 
 
 
 def model(x, sigma, cameras, context, sparse):
-    """Any function that treats rows alike and apart."""
+    """Denoiser that treats rows alike and independently."""
     return torch.sin(3 * x) * (1 + sigma[..., None, None]).to(x.dtype)
 
 

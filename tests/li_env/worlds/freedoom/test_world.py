@@ -1,4 +1,4 @@
-"""The freedoom world carries out attention plans (packaged weights, CPU)."""
+"""The freedoom world follows attention plans (packaged weights, CPU)."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def world() -> Iterator[FreedoomWorld]:
 
 
 def request(attention: AttentionPlan, seed: int) -> ChunkRequest:
-    """A chunk after a walk along a bend, with random latents."""
+    """Make a request for a chunk after a walk along a bend, with random latents."""
     generator = torch.Generator().manual_seed(seed)
     latents = torch.randn(CONTEXT + 4, *SPEC.latent_shape, generator=generator)
     poses = np.tile(np.eye(4), (CONTEXT + 4, 1, 1))

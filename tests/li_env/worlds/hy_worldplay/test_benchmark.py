@@ -16,7 +16,7 @@ PATH = Path(__file__).parents[4] / "benchmarks" / "hy_worldplay_h200.py"
 
 @pytest.fixture(scope="module")
 def benchmark_module() -> Iterator[ModuleType]:
-    """The script, with its folder in front of the path as when it is run."""
+    """Load the script, with its folder in front of the path as when it is run."""
     spec = spec_from_file_location("hy_worldplay_h200", PATH)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

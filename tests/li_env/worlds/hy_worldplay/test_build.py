@@ -12,7 +12,7 @@ from tests.li_env.worlds.hy_worldplay.test_world import SMALL
 
 
 def test_working_memory_of_the_published_model() -> None:
-    """A context of 20 latents is 13.8 GB with its projections stored once (docs/spec/hy_worldplay.md, section 8.2)."""
+    """Compare with 13.8 GB for 20 context latents, projections stored once (docs/spec/hy_worldplay.md, section 8.2)."""
     needed = working_bytes(HYWorldPlayConfig(), GRID, itemsize=2)
     assert 13.8e9 + 0.4e9 < needed < 18e9
     assert working_bytes(HYWorldPlayConfig(), GRID, itemsize=4) == 2 * needed

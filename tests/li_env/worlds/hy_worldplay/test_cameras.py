@@ -70,7 +70,7 @@ def poses() -> np.ndarray:
 
 
 def test_poses_are_seen_from_the_start_of_the_episode() -> None:
-    """An episode that starts elsewhere has the same matrices, without the rounding of large numbers."""
+    """Give an episode that starts elsewhere the same matrices, without the rounding of large numbers."""
     start = follow(np.eye(4), [CameraMotion(yaw=50, right=4000.0, forward=7000.0)])[0]
     here, there = world_to_camera(poses(), np.eye(4)), world_to_camera(start @ poses(), start)
     torch.testing.assert_close(here, there, atol=1e-6, rtol=0)

@@ -16,7 +16,7 @@ from tests.reference.hy_worldplay.pose_labels import pose_labels
 
 
 def walked(text: str) -> tuple[CameraMotion, ...]:
-    """A pose string; the original cuts the fraction off a count (``right-2.9``), ours wants whole numbers."""
+    """Follow a pose string; the original cuts the fraction off a count (``right-2.9``), ours wants whole numbers."""
     commands = [part.strip().partition("-") for part in text.split(",") if part.strip()]
     return parse_trajectory(", ".join(f"{name.strip()}-{int(float(count))}" for name, _, count in commands), MOTION)
 

@@ -72,7 +72,7 @@ def test_whole_rollout() -> None:
 
 
 def test_the_original_s_cameras_give_about_the_same() -> None:
-    """The stored rollout ran in float32; what the bfloat16 matrices of the original change is small and not nothing."""
+    """Compare with the stored float32 rollout: the original's bfloat16 matrices change little, but not nothing."""
     inputs = stored_inputs()
     grid = tuple(inputs.noise.shape[-2:])
     exact, coarse = (roll_out(inputs, OFF, tiny_world(grid, flag))[0] for flag in (False, True))

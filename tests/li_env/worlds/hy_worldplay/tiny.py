@@ -34,7 +34,7 @@ def tiny_config() -> HYWorldPlayConfig:
 
 @cache
 def tiny_model() -> HYWorldPlayModel:
-    """With the oracle's weights; a key that is missing or not expected is an error."""
+    """Load the oracle's weights; a key that is missing or not expected is an error."""
     with torch.device("meta"):
         model = HYWorldPlayModel(tiny_config())
     weights = {key.removeprefix("weights/"): value for key, value in tensors().items() if key.startswith("weights/")}
@@ -43,7 +43,7 @@ def tiny_model() -> HYWorldPlayModel:
 
 
 def conditioning(glyphs: bool = True) -> Conditioning:
-    """The oracle's encoder states without their padding."""
+    """Return the oracle's encoder states without their padding."""
     given = tensors()
     text = given["in/text_states"][given["in/text_mask"].bool()]
     byt5 = given["in/byt5_states"][given["in/byt5_mask"].bool()]

@@ -119,7 +119,7 @@ def write_vae(folder: Path, sizes: TinySizes) -> Any:
 
 
 def published_vae_name(name: str) -> str:
-    """The inverse of `diffusers_name`."""
+    """Invert `diffusers_name`."""
     published = name
     for old, new in reversed(RENAMED):
         published = published.replace(new, old)

@@ -30,7 +30,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 @cache
 def tiny_model() -> MatrixGame3Model:
-    """The tiny model in float32."""
+    """Make the tiny model in float32."""
     facts, _ = stored()
     with torch.device("meta"):
         model = MatrixGame3Model(MatrixGame3Config.from_dict(facts["config"]))
@@ -45,6 +45,6 @@ def token_grid() -> tuple[int, int]:
 
 
 def camera_tokens(camera: torch.Tensor) -> torch.Tensor:
-    """A camera map [B, 1536, T, h, w] as values of tokens [B, T, n, 6144]."""
+    """Reorder a camera map [B, 1536, T, h, w] as values of tokens [B, T, n, 6144]."""
     x = camera.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # [B, 1536, T, rows, 2, columns, 2]
     return x.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(2, 3)

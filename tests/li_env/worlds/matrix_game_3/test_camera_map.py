@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def cameras() -> np.ndarray:
-    """Of the trajectory that the stored maps belong to."""
+    """Return the trajectory that the stored maps belong to."""
     name = next(name for name in ("mixed", "random") if f"kin.{name}.extrinsics" in stored()[1])
     return stored()[1][f"kin.{name}.extrinsics"].numpy()
 
@@ -46,7 +46,7 @@ def test_memory_view() -> None:
 
 
 def test_memory_view_of_an_agent_that_stood_still() -> None:
-    """The original blows rounding residue up to a step of length 1; by default there is no step."""
+    """Expect no step by default where the original blows rounding residue up to length 1."""
     tensors = stored()[1]
     pose = tensors["plucker.memory_still.block_c2w"][-1].numpy()
     reference = tensors["plucker.memory_still.ref_c2w"].numpy()

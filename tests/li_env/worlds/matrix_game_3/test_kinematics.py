@@ -26,7 +26,7 @@ def test_stored_poses(name: str) -> None:
 
 
 def test_the_step_across_180_degrees_goes_ahead() -> None:
-    """The original averages 180 and -178.5 degrees to 0.75 and walks backwards for one frame."""
+    """Mend a step of the original, which averages 180 and -178.5 degrees to 0.75 and walks backwards for one frame."""
     first = np.array([0.0, 0.0, 0.0, 0.0, 179.5])
     mouse, keyboard = np.array([[0.0, 0.1]], np.float32), np.zeros((1, 6), np.float32)
     keyboard[0, 0] = 1

@@ -173,7 +173,7 @@ def test_rotation_tables() -> None:
 
 
 def test_positions_never_end() -> None:
-    """The original holds a table of 2048 latents; angles made on the fly are right far behind it."""
+    """Make angles for latents far behind the end of the original's table, 2048."""
     config = tiny_model().config
     shape = ClipShape(token_grid(), 0, 1, 1)
     layout = token_layout(shape, 0, AttentionPlan(), TILE, 1, torch.device("cpu"))
@@ -198,7 +198,7 @@ def test_every_published_parameter_and_no_other() -> None:
 
 
 def test_bfloat16_is_as_near_as_the_original_in_bfloat16() -> None:
-    """The original's own bfloat16 flow, emulated, differs from its float32 by about 1 %; ours must not differ more."""
+    """Stay as near to float32 as the original's emulated bfloat16 flow, which differs by about 1 %."""
     facts, tensors = stored()
     model = MatrixGame3Model(MatrixGame3Config.from_dict(facts["config"]))
     model.load_state_dict(weights())

@@ -98,7 +98,7 @@ def test_attention_of_the_release(name: str) -> None:
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_filling_up_changes_nothing(wide: bool) -> None:
-    """The original's zero tokens are masked: leaving them out is exact."""
+    """Leave out the original's masked zero tokens, which is exact."""
     actions = stored()[0]["rollout"]["actions"][:2]
     text = stored()[1]["rollout.context"][None]
 

@@ -44,7 +44,7 @@ def test_stored_trajectory(name: str) -> None:
 
 
 def test_two_steps_are_eulers_and_the_reused_first_velocity() -> None:
-    """With v1 := v0, three steps are two Euler steps, first and last level (docs/spec/matrix_game_3.md, section 7)."""
+    """Compare three steps with v1 := v0 to two Euler steps, first and last (docs/spec/matrix_game_3.md, section 7)."""
     generator = torch.Generator().manual_seed(0)
     x, v0, v2 = (torch.randn((3, 4), generator=generator, dtype=torch.float64).float() for _ in range(3))
     s0, s1, s2, _ = noise_levels(3)

@@ -55,7 +55,7 @@ def walked(first: np.ndarray, mouse: np.ndarray, keyboard: np.ndarray) -> tuple[
 
 
 def at_frames(cameras: np.ndarray, frames: np.ndarray, wanted: np.ndarray) -> torch.Tensor:
-    """What SciPy's interpolation makes of cameras [n, 4, 4] at some of their own frames, float32."""
+    """Interpolate cameras [n, 4, 4] with SciPy at some of their own frames, float32."""
     interpolate, transform = pytest.importorskip("scipy.interpolate"), pytest.importorskip("scipy.spatial.transform")
     mirror = np.diag([1.0, 1.0, -1.0])  # SciPy knows no left-handed rotations
     turns = transform.Slerp(frames, transform.Rotation.from_matrix(cameras[:, :3, :3] @ mirror))

@@ -12,7 +12,7 @@ from li_env.worlds.matrix_game_3.vae import LATENT_MEAN, LATENT_STD, StreamingVA
 from tests.oracle import load_oracle, oracle_folder
 
 ORACLE = "matrix_game_3_vae_tiny"
-TOLERANCE = 1e-4  # the two ways to write the norm differ by up to 4e-5
+TOLERANCE = 1e-4  # the two formulas of the norm differ by up to 4e-5
 needs_oracle = pytest.mark.skipif(
     not (oracle_folder() / f"{ORACLE}.safetensors").is_file(), reason=f"{ORACLE} is not in LI_ENV_ORACLES"
 )
@@ -69,7 +69,7 @@ def tiny(request: pytest.FixtureRequest) -> StreamingVAE:
 
 
 def stream_parts(tensors: dict[str, torch.Tensor], kind: str) -> list[torch.Tensor]:
-    """What went into (``z``) or came out of (``out``) the streaming calls, in their order."""
+    """Return inputs (``z``) or outputs (``out``) of the streaming calls, in their order."""
     numbers = sorted(int(name[len(f"stream.{kind}") :]) for name in tensors if name.startswith(f"stream.{kind}"))
     return [tensors[f"stream.{kind}{number}"] for number in numbers]
 

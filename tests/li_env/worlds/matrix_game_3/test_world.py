@@ -75,7 +75,7 @@ class StoredImage(StubCodec):
 
 
 def motion_of(mouse: str, key: str) -> CameraMotion:
-    """The original's two keys as our motion."""
+    """Convert the original's two keys to our motion."""
     (up, right), column = MOUSE_TOKENS[mouse], KEY_TOKENS[key]
     steps = {0: (0, 1), 1: (0, -1), 2: (-1, 0), 3: (1, 0), None: (0, 0)}[column]
     turn, step = MOTION.rotation / MOUSE, MOTION.translation
@@ -180,7 +180,7 @@ def test_a_memory_latent_in_four_slots_weighs_more_than_once(world: MatrixGame3W
 
 
 def test_no_end_of_the_world(world: MatrixGame3World) -> None:
-    """The original stops at latent 2048."""
+    """Go on after latent 2048, where the original stops."""
     far = 5000
     plan = ChunkPlan(500, "explore", 0.0, tuple(range(far, far + 4)), (7,), world.spec.sigmas, AttentionPlan(), "")
     generator = torch.Generator().manual_seed(0)

@@ -105,7 +105,7 @@ def write_vae(path: Path, width: int) -> Any:
 
 
 def published_vae_name(name: str) -> str:
-    """The inverse of `diffusers_name`."""
+    """Invert `diffusers_name`."""
     head, _, rest = name.partition(".")
     if head in ("quant_conv", "post_quant_conv"):
         return f"{'conv1' if head == 'quant_conv' else 'conv2'}.{rest}"
@@ -147,7 +147,7 @@ def write_text_encoder(folder: Path, width: int) -> Any:
 
 
 def published_text_name(name: str) -> str:
-    """The inverse of `library_name`."""
+    """Invert `library_name`."""
     published = name
     for old, new in (
         ("embed_tokens.", "token_embedding."),

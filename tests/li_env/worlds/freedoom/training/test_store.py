@@ -49,7 +49,7 @@ def test_overlap_of_equal_opposite_and_far_views() -> None:
 
 
 def test_retrieval_finds_the_view_that_was_seen_before() -> None:
-    """A full turn on the spot: what comes after 360 degrees was seen at the start."""
+    """Turn once on the spot: views after 360 degrees were seen at the start."""
     length = 64
     yaw = torch.arange(length) * math.radians(15)
     poses = torch.zeros(1, length, 3)
