@@ -14,11 +14,12 @@ from tests.analytic_world import AnalyticWorld
 
 def test_planning_in_forks_reaches_goals_that_chance_does_not(room, macro_actions):
     options = [{"episode": index} for index in range(6)]
-    planner = CrossEntropyPlanner(room, macro_actions, horizon=3, candidates=64, elites=6, rounds=2)
+    planner = CrossEntropyPlanner(room, macro_actions, horizon=3, candidates=96, elites=5, rounds=2)
     planned = summarise(evaluate(room, planner, options, max_steps=8))
     drawn = summarise(evaluate(room, RandomAgent(macro_actions), options, max_steps=8))
-    assert planned["return"]["mean"] > drawn["return"]["mean"] + 1
-    assert planned["success"]["mean"] > 0.3 > drawn["success"]["mean"]
+    assert planned["return"]["mean"] > drawn["return"]["mean"] + 2
+    assert planned["success"]["mean"] >= 0.5
+    assert drawn["success"]["mean"] < 0.3
 
 
 def test_the_episode_itself_stays_where_it_was(room, macro_actions):
