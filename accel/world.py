@@ -10,14 +10,19 @@ own unit (`WorldSpec.length_unit`), angles are degrees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Generic, Protocol
 
 import numpy as np
 import torch
+from typing_extensions import TypeVar
 
-from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion, follow_many
+from li_env.accel.geometry.frustum import ViewOverlap
+from li_env.accel.ground_truth import GroundTruth
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.world_spec import WorldSpec
 
@@ -27,13 +32,16 @@ Scene = Any
 DecodeStream = Any
 """Opaque, immutable: what a streaming decoder needs from earlier chunks; ``None`` before the first chunk."""
 
+SceneT = TypeVar("SceneT", default=Any)
+StreamT = TypeVar("StreamT", default=Any)
+
 
 @dataclass(frozen=True)
 class ChunkRequest:
     """Everything a world needs to generate one chunk of one episode.
 
     Attributes:
-        scene: what `WorldModel.start` returned for this episode.
+        scene: what `BaseWorld.start` returned for this episode.
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, poses of the n latents to make.
         motions: the feasible motions that led to them, one per latent after the first of the episode.
@@ -71,27 +79,140 @@ class MotionRequest:
     recent_poses: np.ndarray
 
 
-@runtime_checkable
-class WorldModel(Protocol):
-    """An interactive video world model. Batches are sequences with one entry per episode; plans may differ."""
+@dataclass(frozen=True)
+class StartViews:
+    """What episodes of a world may begin with.
+
+    Attributes:
+        images: start frames uint8 [n, H, W, 3].
+        poses: [n, 4, 4] camera-to-world of the start frames; the identity where the world does not say.
+        prompts: one text per start frame; empty texts where the world does not say.
+    """
+
+    images: Sequence[np.ndarray] | np.ndarray = ()
+    poses: np.ndarray | None = None
+    prompts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class RequestStream(Protocol):
+    """Requests of a known number, some of which may still be in the making."""
+
+    def __iter__(self) -> Iterator[ChunkRequest]:
+        """Iterate over the requests, once."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of requests in all."""
+        ...
+
+
+class BaseWorld(ABC, Generic[SceneT, StreamT]):
+    """An interactive video world model.
+
+    A world of one's own inherits from this class, sets ``spec`` and ``device`` and writes `start`, `generate` and
+    `decode`; everything else has a default. Batches are sequences with one entry per episode; plans may differ.
+
+    Attributes:
+        spec: shapes and constants.
+        device: where the weights are.
+        view_overlap: the view overlap that the model was trained with; the frustum of ``spec`` if None.
+        start_views: what episodes begin with where no image is given.
+        ground_truth: what is true in the place that the world shows, where somebody knows it.
+        episodes_file: navigation episodes that the world ships.
+    """
 
     spec: WorldSpec
     device: torch.device
+    view_overlap: ViewOverlap | None = None
+    start_views: StartViews = StartViews()
+    ground_truth: GroundTruth | None = None
+    episodes_file: Path | None = None
 
-    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
+    @abstractmethod
+    def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[SceneT]:
         """Prepare episodes from start frames (uint8 [H, W, 3], RGB, size ``spec.frame_size``) and prompts."""
-        ...
 
-    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """The motions that really happen, one tuple per request (a world without obstacles returns them unchanged)."""
-        ...
-
+    @abstractmethod
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """Denoise one chunk per request: latents [n, C, h, w] on ``device``."""
-        ...
 
+    @abstractmethod
     def decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        """Latents of the next chunk of each episode -> (uint8 frames [T, H, W, 3], the streams to pass next time)."""
-        ...
+        self, latents: Sequence[torch.Tensor], streams: Sequence[StreamT | None]
+    ) -> tuple[list[np.ndarray], list[StreamT | None]]:
+        """Decode the next chunk of each episode.
+
+        Args:
+            latents: [n, C, h, w] per episode.
+            streams: what the last call returned for the episode, ``None`` before the first chunk.
+
+        Returns:
+            Frames uint8 [T, H, W, 3] and the stream to pass next time, per episode.
+        """
+
+    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
+        """Return the motions that obstacles allow, one tuple per request; all of them by default."""
+        return [tuple(request.motions) for request in requests]
+
+    def follow_many(self, poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
+        """Move cameras: poses [B, 4, 4] and a `motion_table` [B, n, 4] -> the poses after each motion [B, n, 4, 4]."""
+        return follow_many(poses, motions)
+
+    def generate_stream(self, requests: RequestStream) -> list[torch.Tensor]:
+        """Do what `generate` does for requests that may still be in the making, so that a GPU can begin early."""
+        return self.generate(list(requests))
+
+    def decode_on_device(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[StreamT | None]
+    ) -> tuple[list[torch.Tensor], list[StreamT | None]]:
+        """Do what `decode` does with frames as tensors on ``device``, without going to the host where possible."""
+        frames, following = self.decode(latents, streams)
+        # What is no frame goes on as it is: the engine says what was promised.
+        tensors: list[Any] = [
+            torch.from_numpy(np.require(each, requirements="W")).to(self.device)
+            if isinstance(each, np.ndarray) and each.dtype == np.uint8
+            else each
+            for each in frames
+        ]
+        return tensors, following
+
+    def encode(self, frames: np.ndarray) -> torch.Tensor:
+        """Encode frames uint8 [n, H, W, 3], each by itself, to latents [n, C, h, w].
+
+        Raises:
+            ValueError: the world has no encoder for single frames.
+        """
+        raise ValueError(f"world={self.spec.name!r} cannot encode frames")
+
+    def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray | None:
+        """Render the start frame uint8 [H, W, 3] of an episode that begins at ``pose``; None if the world cannot."""
+        return None
+
+    def working_bytes(self, num_envs: int) -> int:
+        """Return the bytes that generating for ``num_envs`` episodes takes, beside weights and what episodes keep."""
+        return 0
+
+    def close(self) -> None:
+        """Free what the world holds outside of this process; it may be used again."""
+        return
+
+
+WorldModel = BaseWorld
+"""The former name of `BaseWorld`; goes with the next release."""
+
+
+def check_world_type(world: object) -> None:
+    """Refuse what does not inherit from `BaseWorld`.
+
+    Raises:
+        ValueError: names the class.
+    """
+    if not isinstance(world, BaseWorld):
+        name = f"{type(world).__module__}.{type(world).__qualname__}"
+        raise ValueError(
+            f"world={name} is not usable; allowed: a world's name or an object whose class inherits from "
+            "li_env.BaseWorld"
+        )

@@ -32,7 +32,7 @@ class WorldSpec:
         tile_shape: (latents, rows, columns) of one attention tile.
         motion: motion per latent.
         length_unit: what a length of 1 means.
-        supports_block_sparse: whether `WorldModel.generate` carries out block-sparse attention plans.
+        supports_block_sparse: whether `BaseWorld.generate` carries out block-sparse attention plans.
         sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
             device that the world runs on.
         memory_rule: how the model was made to retrieve memory: ``groups`` of latents that look like the coming views

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, Scene, WorldModel
-
-_FASTER = {"generate_stream": "generate", "decode_on_device": "decode"}
-"""Optional methods of a world that do the same as one of the contract, by name."""
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, RequestStream, Scene
 
 
-class WorldWrapper:
-    """Hands everything on to the world inside, the optional parts included.
+class WorldWrapper(BaseWorld[Scene, DecodeStream]):
+    """Hands everything on to the world inside.
 
-    A subclass overrides what it changes. Whatever it does not define is the inner world's, such as ``follow``,
-    ``view_overlap``, ``start_frames`` or a part that is invented later. A faster form of a method that a subclass
-    overrides is hidden, so that nobody goes round the change.
+    A subclass overrides what it changes. If it overrides `generate` or `decode`, the streaming and the device form go
+    through that, so that nobody gets around the change.
 
     Args:
         world: the world inside.
     """
 
-    def __init__(self, world: WorldModel) -> None:
+    def __init__(self, world: BaseWorld) -> None:
         self.world, self.spec, self.device = world, world.spec, world.device
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "world":  # not yet there while a copy is made
-            raise AttributeError(name)
-        contract = _FASTER.get(name)
-        if contract is not None and getattr(type(self), contract) is not getattr(WorldWrapper, contract):
-            raise AttributeError(f"{type(self).__name__} has a {contract} of its own and no {name}")
-        return getattr(self.world, name)
+        self.view_overlap, self.start_views = world.view_overlap, world.start_views
+        self.ground_truth, self.episodes_file = world.ground_truth, world.episodes_file
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
         return self.world.start(images, prompts)
@@ -43,10 +32,37 @@ class WorldWrapper:
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         return self.world.feasible_motions(requests)
 
+    def follow_many(self, poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
+        return self.world.follow_many(poses, motions)
+
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         return self.world.generate(requests)
+
+    def generate_stream(self, requests: RequestStream) -> list[torch.Tensor]:
+        if type(self).generate is not WorldWrapper.generate:
+            return super().generate_stream(requests)
+        return self.world.generate_stream(requests)
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
         return self.world.decode(latents, streams)
+
+    def decode_on_device(
+        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
+    ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
+        if type(self).decode is not WorldWrapper.decode:
+            return super().decode_on_device(latents, streams)
+        return self.world.decode_on_device(latents, streams)
+
+    def encode(self, frames: np.ndarray) -> torch.Tensor:
+        return self.world.encode(frames)
+
+    def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray | None:
+        return self.world.render_start(prompt, pose)
+
+    def working_bytes(self, num_envs: int) -> int:
+        return self.world.working_bytes(num_envs)
+
+    def close(self) -> None:
+        self.world.close()

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.ppo.config import PPOConfig
-from li_env.errors import check_choice, check_keys
 from li_env.files import read_yaml
-from li_env.validation import check_mapping, shown_path
+from li_env.validation import check_choice, check_keys, check_mapping, shown_path
 
 Config = PPOConfig | MapperConfig
 

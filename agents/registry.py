@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.agents.base import Agent
 from li_env.agents.config import Config
 from li_env.agents.constants import ARRIVAL
@@ -22,9 +22,9 @@ from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
 from li_env.episodes import EpisodeRunner
-from li_env.errors import check_choice
 from li_env.tasks import EpisodeDataset, PointGoal
 from li_env.tasks.navigation import Navigation
+from li_env.validation import check_choice
 
 NAMES = ("random", "wanderer", "seeker", "expert", "planner")
 """Names of the scripted agents."""
@@ -70,7 +70,7 @@ def train(
     config: Config,
     out: str | Path,
     dataset: str | Path | EpisodeDataset | None = None,
-    world: WorldModel | None = None,
+    world: BaseWorld | None = None,
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:

@@ -9,9 +9,17 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from li_env.errors import check_folder, check_keys
-from li_env.files import append_json, atomic_folder, atomic_write, parse_json, read_json, read_text, write_json
-from li_env.validation import check_mapping, check_text, check_whole, shortened, shown, shown_path
+from li_env.files import (
+    append_json,
+    atomic_folder,
+    atomic_write,
+    check_folder,
+    parse_json,
+    read_json,
+    read_text,
+    write_json,
+)
+from li_env.validation import check_keys, check_mapping, check_text, check_whole, shortened, shown, shown_path
 
 STATE = "agent.json"
 """File that says how an agent was trained and how far: ``agent`` (its kind), ``steps`` and ``config``."""

@@ -38,7 +38,7 @@ import numpy as np
 import torch
 from provenance import provenance
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.agents.base import ACTION_SPACE, Agent
 from li_env.agents.config import Config
 from li_env.agents.constants import ARRIVAL
@@ -115,7 +115,7 @@ def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespac
     return {"agent": job.agent, "arm": arm, "config": asdict(config), "final": final, "curve": [], "log": []}
 
 
-def game_episodes(game: WorldModel, episodes: str) -> EpisodeRunner:
+def game_episodes(game: BaseWorld, episodes: str) -> EpisodeRunner:
     """PointGoal in the game."""
     return open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=episodes)
 

@@ -37,7 +37,7 @@ from provenance import provenance
 from reference.padded import padded_velocity
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
@@ -96,7 +96,7 @@ class Bench:
     def poses(self, trajectory: str) -> np.ndarray:
         """Poses of all latents."""
         motions = [motion for clip in self.clips(trajectory) for motion in clip]
-        return np.concatenate([np.eye(4)[None], self.world.follow(np.eye(4), motions)])
+        return np.concatenate([np.eye(4)[None], self.world.follow_many(np.eye(4)[None], motion_table([motions]))[0]])
 
     def plans(self, preset: str, trajectory: str) -> list[ChunkPlan]:
         """What the planner decides along a trajectory."""

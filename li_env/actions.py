@@ -38,7 +38,7 @@ import torch
 from gymnasium import spaces
 
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits
-from li_env.errors import check_choice
+from li_env.validation import check_choice
 
 ActionSpaceName = Literal["discrete", "continuous", "keyboard_mouse"]
 ACTION_SPACES: tuple[ActionSpaceName, ...] = ("discrete", "continuous", "keyboard_mouse")

@@ -15,12 +15,12 @@ from gymnasium.utils import EzPickle
 from gymnasium.wrappers import TimeLimit
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.episodes import Observation, Preset, new_generator, open_episodes, unmoved_on_failure
-from li_env.errors import check_choice
 from li_env.images import fit_note
 from li_env.state import EpisodeState
 from li_env.tasks import EpisodeDataset, Task
+from li_env.validation import check_choice
 from li_env.viewer import Window
 
 DEFAULT_PRESET = "all"
@@ -94,14 +94,14 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     **Pickling** stores the constructor's arguments and never weights or episodes: the copy starts afresh.
 
     Args:
-        world: a name from `li_env.worlds.world_names`, or a `WorldModel`.
+        world: a name from `li_env.worlds.world_names`, or a `BaseWorld`.
         preset: acceleration settings: the name of a preset, a mapping of keys to values, the path of a YAML file, or an
             `AccelConfig` (`AccelConfig.of`); the attribute `preset` changes them later.
         action_space: ``discrete``, ``continuous`` or ``keyboard_mouse``.
         observation: ``chunk`` or ``frame``.
         render_mode: ``rgb_array`` (the last frame; one per step, hence ``render_fps`` = fps / frames of a step),
             ``human`` (a window that plays all frames; extra ``[play]``) or ``None``.
-        device: ``auto``, ``cpu`` or ``cuda``; ignored when ``world`` is a `WorldModel`.
+        device: ``auto``, ``cpu`` or ``cuda``; ignored when ``world`` is a `BaseWorld`.
         weights: folder with weights instead of the shipped ones; only with a world's name.
         timings: put measured milliseconds into ``info``.
         task: ``explore``, ``pointgoal`` or ``imagegoal`` (the ids bring theirs), or a `li_env.tasks.Task`.
@@ -122,7 +122,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
 
     def __init__(
         self,
-        world: str | WorldModel = "freedoom",
+        world: str | BaseWorld = "freedoom",
         preset: Preset = DEFAULT_PRESET,
         action_space: str = "discrete",
         observation: str = "chunk",
@@ -254,7 +254,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         """Constructor arguments only (EzPickle).
 
         Raises:
-            TypeError: the environment was built on a `WorldModel`, whose weights must not be pickled.
+            TypeError: the environment was built on a `BaseWorld`, whose weights must not be pickled.
         """
         if not isinstance(self._ezpickle_args[0], str):
             raise TypeError(

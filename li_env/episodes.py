@@ -22,18 +22,17 @@ from gymnasium.utils import seeding
 from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld, check_world_type
 from li_env.actions import ActionMapper
-from li_env.errors import check_choice, check_keys, check_whole
 from li_env.frames import frame_poses, fresh_frames, on_host
 from li_env.images import fit_image
 from li_env.infos import describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
-from li_env.state import EpisodeState, StepRecord, check_pose, kind_of, latent_rows, read_only, slide
+from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
-from li_env.tasks.task import TaskState, needs_frames
-from li_env.validation import check_flag, shown
+from li_env.tasks.task import TaskState
+from li_env.validation import check_choice, check_flag, check_keys, check_pose, check_whole, shown
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -50,7 +49,7 @@ START_OPTIONS = ("image", "prompt", "pose", "start", "state", "preset")
 
 
 def open_episodes(
-    world: str | WorldModel = "freedoom",
+    world: str | BaseWorld = "freedoom",
     preset: Preset = "off",
     action_space: str = "discrete",
     observation: str = "chunk",
@@ -79,11 +78,10 @@ def open_episodes(
         model = load_world(world, device=device, weights=weights)
     elif weights is not None:
         # Silently ignoring the folder would run other weights than the user asked for.
-        raise ValueError(f"weights={str(weights)!r} goes with a world's name; a WorldModel brings its own")
-    elif isinstance(world, WorldModel):
-        model = world
+        raise ValueError(f"weights={str(weights)!r} goes with a world's name; a world object brings its own")
     else:
-        raise ValueError(f"world={type(world).__name__} is not usable; allowed: a world's name or a WorldModel")
+        check_world_type(world)
+        model = world
     chosen = load_task(task, model, dataset)
     held = ActionMapper(action_space, model.spec.motion, chosen.can_stop)
     each = check_flag("latent_actions", latent_actions)
@@ -210,25 +208,25 @@ class EpisodeRunner:
         following = [now if index in motions else self._stopped(now) for index, now in enumerate(moments)]
         if not motions:
             return following
-        ahead: list[tuple[TaskState, StepRecord]] = []
 
-        def advance(paths: Sequence[PlannedChunk]) -> None:
-            before = [moments[index].task for index in motions]
-            together = getattr(self.task, "advance_all", None)
-            tasks = map(self.task.advance, before, paths) if together is None else together(before, paths)
-            for index, task, path in zip(motions, tasks, paths, strict=True):
-                ahead.append((task, StepRecord.of(path, latent_rows(self.spec), kept[index])))
+        def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord]]:
+            tasks = self.task.advance_all([moments[index].task for index in motions], chunks)
+            records = [
+                StepRecord.of(chunk, latent_rows(self.spec), kept[index])
+                for index, chunk in zip(motions, chunks, strict=True)
+            ]
+            return list(zip(tasks, records, strict=True))
 
-        waiting = needs_frames(self.task)
-        episodes, results = self.engine.step(
+        waiting = self.task.needs_frames
+        episodes, results, ahead = self.engine.step_overlapped(
             [moments[index].episode for index in motions],
             list(motions.values()),
-            meanwhile=None if waiting else advance,
+            (lambda chunks: []) if waiting else advance,
         )
         fresh = [fresh_frames(result) for result in results]
         if waiting:
             shown = [read_only(on_host(frames)[:]) for frames in fresh]
-            advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
+            ahead = advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
         for index, episode, result, frames, (task, record) in zip(
             motions, episodes, results, fresh, ahead, strict=True
         ):
@@ -344,32 +342,31 @@ class EpisodeRunner:
     def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:
         """(start frame, pose, prompt, index of the start frame or -1); ``draw`` in [0, 1) picks one if none is asked.
 
-        A world may know the poses and prompts of its start frames (``start_poses``, ``start_prompts``). One that can
-        render has a method ``view(prompt, pose)``: it gives the start frame where another pose is asked for.
+        A world that can render (`BaseWorld.render_start`) gives the start frame where another pose is asked for.
         """
         if "image" in options:
             image, pose, prompt, index = fit_image(options["image"], self.spec.frame_size), np.eye(4), "", -1
         else:
             index = self._start_index(options, draw)
-            image = fit_image(np.asarray(self.world.start_frames[index]), self.spec.frame_size)  # type: ignore[attr-defined]
-            poses, prompts = (getattr(self.world, name, None) for name in ("start_poses", "start_prompts"))
-            pose = np.eye(4) if poses is None else np.array(poses[index], dtype=np.float64)
-            prompt = "" if prompts is None else prompts[index]
+            views = self.world.start_views
+            image = fit_image(np.asarray(views.images[index]), self.spec.frame_size)
+            pose = np.eye(4) if views.poses is None else np.array(views.poses[index], dtype=np.float64)
+            prompt = "" if views.prompts is None else views.prompts[index]
         own = pose, prompt
         if "pose" in options:
-            pose = check_pose(options["pose"])
+            pose = check_pose("pose", options["pose"])
         prompt = options.get("prompt", prompt)
         if not isinstance(prompt, str):
             raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
-        render = getattr(self.world, "view", None)
         elsewhere = prompt != own[1] or not np.allclose(pose, own[0], atol=_SAME_VIEW)
-        if render is not None and elsewhere and "image" not in options:
-            image = render(prompt, pose)
+        if elsewhere and "image" not in options:
+            rendered = self.world.render_start(prompt, pose)
+            image = image if rendered is None else rendered
         return image, pose, prompt, index
 
     def _start_index(self, options: Mapping[str, Any], draw: float) -> int:
-        frames = getattr(self.world, "start_frames", None)
-        if frames is None or len(frames) == 0:
+        frames = self.world.start_views
+        if len(frames) == 0:
             raise ValueError(f"world {self.spec.name!r} has no start frames: reset(options={{'image': ...}})")
         index = options.get("start", int(draw * len(frames)))
         whole = isinstance(index, int | np.integer) and not isinstance(index, bool)

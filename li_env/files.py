@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -250,3 +250,58 @@ def _remove_left(prefix: str, parent: Path) -> None:
                     shutil.rmtree(entry.path, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+def check_folder(key: str, folder: str | Path, names: Iterable[str] = ()) -> Path:
+    """Return a folder that files can be written to, existing or to be made.
+
+    Args:
+        key: name in the message.
+        folder: to write to.
+        names: of the files to be written there.
+
+    Raises:
+        ValueError: an empty name, a file where a folder has to be, a folder where a file has to be, or a place that
+            cannot be written to; nothing is made.
+    """
+    path = _present(key, folder)
+    shown_folder = f"{key}={shown(str(folder))}"
+    try:
+        there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            raise ValueError(f"{shown_folder}: {shown(str(there))} is a file; allowed: a folder, new or existing")
+        for name in names:
+            if (path / name).is_dir():
+                raise ValueError(f"{shown_folder}: {name!r} in it is a folder; allowed: a folder without one")
+        try:
+            with scratch_folder(WRITING, there):  # what may be written only shows when it is tried
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{shown_folder}: {shown(str(there))} cannot be written to ({error.strerror}); allowed: another folder"
+            ) from None
+    except OSError as error:
+        raise ValueError(f"{shown_folder} cannot be used ({error.strerror}); allowed: a folder") from None
+    return path
+
+
+def check_file(key: str, file: str | Path) -> Path:
+    """Return the path of a file that can be written, existing or to be made.
+
+    Raises:
+        ValueError: an empty name, a folder of that name, or as `check_folder` about where it lies; nothing is made.
+    """
+    path = _present(key, file)
+    try:
+        if path.is_dir():
+            raise ValueError(f"{key}={shown(str(file))} is a folder; allowed: the name of a file")
+        check_folder(key, path.parent)
+    except OSError as error:
+        raise ValueError(f"{key}={shown(str(file))} cannot be used ({error.strerror}); allowed: a file") from None
+    return path
+
+
+def _present(key: str, path: str | Path) -> Path:
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise ValueError(f"{key}={shown(path)} is not allowed; use the name of a folder or file")
+    return Path(path)

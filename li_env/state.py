@@ -16,7 +16,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import Frames, GenerationState, PlannedChunk
 from li_env.accel.world_spec import WorldSpec
 from li_env.frames import on_host
-from li_env.tasks.task import Task, TaskState
+from li_env.tasks.task import ForeignTask, Task, TaskState
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,8 @@ class EpisodeState:
 
 def kind_of(task: Task) -> str:
     """Name and class of a task: only tasks of one kind understand each other's states."""
-    return f"{task.name!r} ({type(task).__module__}.{type(task).__qualname__})"
+    own = type(task.task if isinstance(task, ForeignTask) else task)
+    return f"{task.name!r} ({own.__module__}.{own.__qualname__})"
 
 
 def latent_rows(spec: WorldSpec) -> int:
@@ -140,26 +141,6 @@ def slide(window: Frames, new: Frames) -> Frames:
 def on_device(frames: Frames, device: torch.device) -> torch.Tensor:
     """Frames as a tensor."""
     return frames.to(device) if isinstance(frames, torch.Tensor) else torch.tensor(frames, device=device)
-
-
-def check_pose(pose: Any) -> np.ndarray:
-    """A copy of a camera-to-world matrix as float64 [4, 4].
-
-    Raises:
-        ValueError: not 4x4, not finite, not a rotation and a position below 1e6, or another last row than 0 0 0 1.
-    """
-    allowed = "allowed: a finite 4x4 matrix [rotation | position], last row 0 0 0 1, position below 1e6"
-    try:
-        matrix = np.array(pose, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"pose={type(pose).__name__} is not usable; {allowed}") from None
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise ValueError(f"pose of shape {list(matrix.shape)} or with NaN is not usable; {allowed}")
-    rotation = matrix[:3, :3]
-    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
-    if not rigid or not np.allclose(matrix[3], [0, 0, 0, 1]) or np.abs(matrix[:3, 3]).max() >= 1e6:
-        raise ValueError(f"pose={matrix.round(4).tolist()} is not usable; {allowed}")
-    return matrix
 
 
 def read_only(frames: np.ndarray) -> np.ndarray:

@@ -5,11 +5,15 @@ Every message names the key, the value (at most 80 characters of it) and what is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from math import inf
 from pathlib import PurePath
 from reprlib import Repr
 from typing import Any
+
+import numpy as np
 
 SHOWN = 80
 """Most characters of a value in a message."""
@@ -65,13 +69,15 @@ def shortened(text: object, most: int = 2 * SHOWN) -> str:
 
 
 def check_whole(key: str, value: object, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number from ``least`` to ``most``; ``True`` is none.
+    """Return a whole number (of Python or NumPy) from ``least`` to ``most`` as an int; ``True`` is none.
 
     Raises:
-        ValueError: anything else.
+        ValueError: anything else, a number that would have to be rounded too.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least and (most is None or value <= most):
-        return value
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        number = int(value)
+        if number >= least and (most is None or number <= most):
+            return number
     allowed = f"from {least} up" if most is None else f"from {least} to {most}"
     raise ValueError(f"{key}={shown(value)} is not allowed; use a whole number {allowed}")
 
@@ -159,3 +165,45 @@ def check_mapping(key: str, value: object) -> Mapping[str, Any]:
         if not isinstance(name, str):
             raise ValueError(f"{key} key={shown(name)} is not allowed; use texts as keys")
     return value
+
+
+def check_choice(key: str, value: object, allowed: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``allowed``, else raise a ``ValueError`` that lists them and the closest."""
+    names = list(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    close = get_close_matches(value[:SHOWN], names, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise ValueError(f"{key}={shown(value)} is unknown{hint}; allowed: {', '.join(names)}")
+
+
+def check_keys(what: str, mapping: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Raise a ``ValueError`` naming the first key of ``mapping`` that is not in ``allowed``."""
+    names = list(allowed)
+    for key in mapping:
+        check_choice(f"{what} key", key, names)
+
+
+MOST_LENGTH = 1e6
+"""Length units of a position: more than that is a mistake."""
+
+
+def check_pose(key: str, value: Any) -> np.ndarray:
+    """Return a copy of a camera-to-world matrix as float64 [4, 4].
+
+    Raises:
+        ValueError: not 4x4, not finite, not a rotation and a position below `MOST_LENGTH`, or another last row than
+            0 0 0 1.
+    """
+    allowed = "allowed: a finite rigid 4x4 matrix [rotation | position], last row 0 0 0 1, position below 1e6"
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key}={type(value).__name__} is not usable; {allowed}") from None
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise ValueError(f"{key} of shape {list(matrix.shape)} or with NaN is not usable; {allowed}")
+    rotation = matrix[:3, :3]
+    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
+    if not rigid or not np.allclose(matrix[3], [0, 0, 0, 1]) or np.abs(matrix[:3, 3]).max() >= MOST_LENGTH:
+        raise ValueError(f"{key}={shown(matrix.round(4).tolist())} is not usable; {allowed}")
+    return matrix

@@ -16,10 +16,9 @@ from li_env.accel.config import AccelConfig
 from li_env.actions import from_tensor
 from li_env.env import DEFAULT_PRESET
 from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
-from li_env.errors import check_choice, check_whole
 from li_env.frames import on_host
 from li_env.state import EpisodeState
-from li_env.validation import shown
+from li_env.validation import check_choice, check_whole, shown
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
 from li_env.vector.infos import objects, stack_infos
 from li_env.vector.memory_check import check_memory
@@ -278,7 +277,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         """Constructor arguments only (EzPickle).
 
         Raises:
-            TypeError: the environment was built on a `WorldModel`, whose weights must not be pickled.
+            TypeError: the environment was built on a `BaseWorld`, whose weights must not be pickled.
         """
         if not isinstance(self._ezpickle_kwargs.get("world", ""), str):
             raise TypeError(

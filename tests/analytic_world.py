@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, move, relative_motion
-from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, StartViews
 from li_env.accel.world_spec import WorldSpec
 
 ROOM_HALF_SIZE = 4.0  # metres from the centre to a wall
@@ -45,13 +45,13 @@ class RoomScene:
     """[3, 6, 8]: the start frame at latent resolution."""
 
 
-class AnalyticWorld:
-    """Implements `WorldModel`. Faces of the room are coloured by the world axes of the point that a ray hits."""
+class AnalyticWorld(BaseWorld[RoomScene, int]):
+    """Faces of the room are coloured by the world axes of the point that a ray hits."""
 
     def __init__(self, device: str = "cpu", spec: WorldSpec = SPEC) -> None:
         self.device, self.spec = torch.device(device), spec
         starts = (np.eye(4), move(np.eye(4), CameraMotion(yaw=90.0)))
-        self.start_frames = np.stack([self._frame(self._picture(pose)) for pose in starts])
+        self.start_views = StartViews(np.stack([self._frame(self._picture(pose)) for pose in starts]))
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[RoomScene]:
         height, width = self.spec.frame_size

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from li_env.accel.world import StartViews
 from li_env.accel.world_spec import WorldSpec
 from tests.analytic_world import SPEC, AnalyticWorld
 
@@ -31,7 +32,7 @@ class FilmWorld(AnalyticWorld):
 
     def __init__(self, first: int, later: int, frames: int) -> None:
         super().__init__(spec=film_spec(first, later, frames))
-        self.start_frames = np.zeros((1, 12, 16, 3), np.uint8)
+        self.start_views = StartViews(np.zeros((1, 12, 16, 3), np.uint8))
 
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[int | None]

@@ -18,28 +18,27 @@ class StageClock:
         self._events: list[tuple[str, torch.cuda.Event]] = []
 
     def stop(self, stage: str) -> None:
-        """The end of a stage that ends with values on the host."""
+        """End a stage whose results are on the host."""
         now = time.perf_counter()
         self.milliseconds[stage] = 1000.0 * (now - self._last) / self._episodes
         self._last = now
         self._record(stage)
 
-    def add(self, stage: str, began: float) -> None:
-        """A part of a stage of the host that is cut into parts and lies in between others."""
-        spent = time.perf_counter() - began
+    def add(self, stage: str, seconds: float) -> None:
+        """Count ``seconds`` of the host's time for a stage and not for the one that is under way."""
         if stage not in self.milliseconds:
             self._record(stage)
-        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + 1000.0 * spent / self._episodes
-        self._last += spent
+        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + 1000.0 * seconds / self._episodes
+        self._last += seconds
 
     def mark(self, stage: str) -> None:
-        """The end of handing a stage to the device, which carries it out when it gets there."""
+        """End the part of a stage that hands work to the device, which runs it when it gets there."""
         if self._stream is None:
             self.stop(stage)
         self._record(stage)
 
     def finish(self) -> None:
-        """The device has done everything that was marked."""
+        """Wait until the device has run every marked stage, and read its times."""
         for (_, before), (stage, after) in pairwise(self._events):
             if stage not in self.milliseconds:
                 after.synchronize()

@@ -7,16 +7,15 @@ episode, keep a reference to its state.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.device import unbatch
-from li_env.accel.geometry.camera import STILL, CameraMotion, follow_many, motion_table, stop_at_poles
-from li_env.accel.geometry.frustum import ViewOverlap
+from li_env.accel.geometry.camera import STILL, CameraMotion, motion_table, stop_at_poles
 from li_env.accel.history import History
 from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
@@ -29,12 +28,13 @@ from li_env.accel.runtime.clock import StageClock
 from li_env.accel.runtime.forks import refuse_lost_gpu
 from li_env.accel.runtime.latent_change import examine, smoothed
 from li_env.accel.runtime.noise import standard_normal
-from li_env.accel.runtime.promises import check_device, check_frames, check_latents
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
+from li_env.accel.runtime.promises import check_all_read, check_device, check_frames, check_latents
+from li_env.accel.runtime.requests import PlannedRequests
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, check_world_type
 from li_env.accel.world_spec import WorldSpec
+from li_env.validation import check_pose, shown
 
-PLANNER_MICRO_BATCH = 128
-"""Episodes planned at a time: where a world takes them as they come, a GPU begins with the first ones meanwhile."""
+Outcome = TypeVar("Outcome")
 
 MOST_PLANNERS = 64
 """Settings whose planners are kept."""
@@ -44,26 +44,22 @@ class Engine:
     """Runs episodes of one world.
 
     Args:
-        world: the model. If it has an attribute ``view_overlap``, that is the view similarity it was trained with, and
-            the planner uses it instead of the frustum given by its spec. If it has a method ``follow(pose, motions)``
-            like `camera.follow`, that is how its camera moves. If it has a method ``generate_stream(requests, count)``,
-            like ``generate`` for an iterator of so many requests, it may begin while later ones are still planned.
+        world: the model.
         config: the acceleration settings of episodes that bring none of their own.
-        device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one. A world that
-            can decode without going to the host has a method ``decode_on_device``, like ``decode`` but for that.
+        device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one.
         batch: episodes that the environment holds. Worlds choose the size of their micro-batches by it, so that frames
             do not depend on how many episodes a call brings.
+
+    Raises:
+        ValueError: ``world`` does not inherit from `BaseWorld`, or its device is not a `torch.device`.
     """
 
-    def __init__(self, world: WorldModel, config: AccelConfig, device_frames: bool = False, batch: int = 1) -> None:
+    def __init__(self, world: BaseWorld, config: AccelConfig, device_frames: bool = False, batch: int = 1) -> None:
+        check_world_type(world)
         check_device(world)
         self.world, self.config, self.device_frames, self.batch = world, config, device_frames, batch
-        view_overlap: ViewOverlap | None = getattr(world, "view_overlap", None)
-        self._view_overlap = view_overlap
-        self.planner = Planner(world.spec, config, view_overlap)
+        self.planner = Planner(world.spec, config, world.view_overlap)
         self._planners = {config: self.planner}
-        self._own_follow: Callable[[np.ndarray, Sequence[CameraMotion]], np.ndarray] | None
-        self._own_follow = getattr(world, "follow", None)
 
     def start(
         self,
@@ -105,7 +101,6 @@ class Engine:
         states: Sequence[GenerationState],
         motions: Sequence[Sequence[CameraMotion]],
         plans: Sequence[ChunkPlan] | None = None,
-        meanwhile: Callable[[Sequence[PlannedChunk]], None] | None = None,
     ) -> tuple[list[GenerationState], list[ChunkResult]]:
         """Make the next chunk of every episode; the episodes may be at different chunks.
 
@@ -113,51 +108,63 @@ class Engine:
             states: episodes, left as they are.
             motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0,
                 whose first latent is the start frame.
-            plans: one per episode to carry out instead of the planner's own, for example from a stored report.
-            meanwhile: called once with what is known of the chunks while a GPU makes them, for work that needs no
-                frames.
+            plans: one per episode to run instead of the planner's own, for example from a stored report.
 
         Raises:
             ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
         """
+        following, results, _ = self.step_overlapped(states, motions, lambda chunks: None, plans)
+        return following, results
+
+    def step_overlapped(
+        self,
+        states: Sequence[GenerationState],
+        motions: Sequence[Sequence[CameraMotion]],
+        work: Callable[[Sequence[PlannedChunk]], Outcome],
+        plans: Sequence[ChunkPlan] | None = None,
+    ) -> tuple[list[GenerationState], list[ChunkResult], Outcome]:
+        """Do what `step` does, and call ``work`` with the planned chunks while a GPU makes their frames.
+
+        Returns:
+            states, results, and what ``work`` returned.
+        """
         refuse_lost_gpu(self.world.device)
+        spec = self.world.spec
         commanded = self._check_motions(states, motions)
         if plans is not None:
-            check_plans(plans, self.world.spec, [(state.chunk, len(state.history)) for state in states])
+            check_plans(plans, spec, [(state.chunk, len(state.history)) for state in states])
         clock = StageClock(len(states), self.world.device)
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             feasible, broken, poses = self._move(states, commanded)
             clock.stop("motion")
             # Asked for now: a GPU draws it while the host plans.
             noise = self._noise(states)
-            paths: list[PlannedChunk] = []
-            ahead = self._requests(states, zip(poses, feasible, commanded, strict=True), plans, noise, paths, clock)
-            made, latents = self._generate(ahead, [self.world.spec.latents_in_chunk(state.chunk) for state in states])
+            requests = self._requests(states, list(zip(poses, feasible, commanded, strict=True)), plans, noise)
+            planned = requests.seconds
+            clock.add("plan", planned)
+            made, latents = self._generate(requests, [spec.latents_in_chunk(state.chunk) for state in states])
+            clock.add("plan", requests.seconds - planned)
             clock.mark("generate")
-            frames, streams = self._decode(latents, [state.stream for state in states])
-            check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
-            if self.device_frames:
-                frames = unbatch(torch.cat(tuple(frames)), [len(each) for each in frames]) if frames else []
+            frames, streams = self._decode(states, latents)
             clock.mark("decode")
-            if meanwhile is not None:
-                meanwhile(paths)
+            outcome = work(requests.chunks)
             longer = [
                 state.history.append(chunk, path.poses, path.motions)
-                for state, chunk, path in zip(states, latents, paths, strict=True)
+                for state, chunk, path in zip(states, latents, requests.chunks, strict=True)
             ]
             # The first question to the device: until here a GPU has worked beside the host.
             finite, changes = examine(made, [state.history.last_chunk for state in states])
-            frames = frames if self.device_frames else _on_host(frames)
+            outside: Sequence[Frames] = frames if self.device_frames else _on_host(frames)
             clock.finish()
         results = [
             ChunkResult(
                 *(path.plan, path.poses, path.motions, path.commanded),
-                frames[index],
+                outside[index],
                 latents[index],
                 broken[index] or not finite[index],
                 dict(clock.milliseconds),
             )
-            for index, path in enumerate(paths)
+            for index, path in enumerate(requests.chunks)
         ]
         following = [
             GenerationState(
@@ -174,7 +181,7 @@ class Engine:
             )
             for state, stream, result, history, change in zip(states, streams, results, longer, changes, strict=True)
         ]
-        return following, results
+        return following, results, outcome
 
     def _move(
         self, states: Sequence[GenerationState], commanded: Sequence[tuple[CameraMotion, ...]]
@@ -193,8 +200,8 @@ class Engine:
             self.world.spec.view_distance,
         )
         recent = self._gather(states, places)
-        for state, moves, shown, latents in zip(states, commanded, places, recent, strict=True):
-            requests.append(MotionRequest(state.scene, state.pose, moves, latents, state.history.poses[list(shown)]))
+        for state, moves, indices, latents in zip(states, commanded, places, recent, strict=True):
+            requests.append(MotionRequest(state.scene, state.pose, moves, latents, state.history.poses[list(indices)]))
         feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
         broken = [not all(move.is_finite() for move in _distinct(moves)) for moves in feasible]
         feasible = [
@@ -203,8 +210,7 @@ class Engine:
         ]
         if self.world.spec.motion.pitch:
             feasible = [
-                stop_at_poles(state.pose, moves, self._own_follow)
-                for state, moves in zip(states, feasible, strict=True)
+                stop_at_poles(state.pose, moves, self._follow) for state, moves in zip(states, feasible, strict=True)
             ]
         # Chunk 0 begins with the start frame's pose.
         paths = self._paths(states, feasible)
@@ -214,56 +220,40 @@ class Engine:
     def _paths(self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]) -> list[np.ndarray]:
         """Poses [1 + n, 4, 4] of every episode: now, and after each of its n motions."""
         paths: list[np.ndarray] = [np.empty(0)] * len(states)
-        if self._own_follow is not None:
-            for index, (state, moves) in enumerate(zip(states, motions, strict=True)):
-                paths[index] = np.concatenate([state.pose[None], self._own_follow(state.pose, moves)])
-            return paths
         kinds: dict[int, list[int]] = {}
         for index, moves in enumerate(motions):
             kinds.setdefault(len(moves), []).append(index)
         for members in kinds.values():
             now = np.stack([states[index].pose for index in members])
-            reached = follow_many(now, motion_table([motions[index] for index in members]))
+            reached = self.world.follow_many(now, motion_table([motions[index] for index in members]))
             whole = np.concatenate([now[:, None], reached], axis=1)
             for index, path in zip(members, whole, strict=True):
                 paths[index] = path
         return paths
 
+    def _follow(self, pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
+        return self.world.follow_many(pose[None], motion_table([motions]))[0]
+
     def _requests(
         self,
         states: Sequence[GenerationState],
-        moves: Iterable[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
+        moves: Sequence[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
         plans: Sequence[ChunkPlan] | None,
         noises: Sequence[torch.Tensor],
-        paths: list[PlannedChunk],
-        clock: StageClock,
-    ) -> Iterator[ChunkRequest]:
-        """Plan part by part, so that a device can begin with the first one; what was decided goes into ``paths``.
+    ) -> PlannedRequests:
+        """Plan a step; ``moves`` are (poses, feasible motions, commanded motions) of every episode."""
 
-        ``moves`` are (poses, feasible motions, commanded motions) of every episode.
-        """
-        moves = list(moves)
-        for start in range(0, max(1, len(states)), PLANNER_MICRO_BATCH):
-            part = slice(start, start + PLANNER_MICRO_BATCH)
-            own, began = states[part], time.perf_counter()
-            decided = self._plan(own, [poses for poses, _, _ in moves[part]]) if plans is None else list(plans[part])
-            clock.add("plan", began)
-            new = [PlannedChunk(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
-            paths += new
-            contexts = [path.plan.context for path in new]
-            given = zip(own, new, contexts, self._gather(own, contexts), noises[part], strict=True)
-            for state, path, indices, context, noise in given:
-                yield ChunkRequest(
-                    scene=state.scene,
-                    plan=path.plan,
-                    poses=path.poses,
-                    motions=path.motions,
-                    context=context,
-                    context_poses=state.history.poses[list(indices)],
-                    noise=noise,
-                    context_motions=state.history.motions_to(indices),
-                    origin=state.history.poses[0] if len(state.history) else path.poses[0],
-                )
+        def decide(part: slice) -> list[ChunkPlan]:
+            return self._plan(states[part], [poses for poses, _, _ in moves[part]]) if plans is None else [*plans[part]]
+
+        def prepare(part: slice, decided: Sequence[ChunkPlan]) -> tuple[list[PlannedChunk], list[ChunkRequest]]:
+            own = states[part]
+            chunks = [PlannedChunk(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
+            contexts = self._gather(own, [chunk.plan.context for chunk in chunks])
+            given = zip(own, chunks, contexts, noises[part], strict=True)
+            return chunks, [_request(*each) for each in given]
+
+        return PlannedRequests(len(states), decide, prepare)
 
     def config_of(self, state: GenerationState) -> AccelConfig:
         """Return the settings that an episode is stepped with."""
@@ -284,32 +274,30 @@ class Engine:
         if config not in self._planners:
             if len(self._planners) > MOST_PLANNERS:  # a sweep over settings must not grow for ever
                 self._planners = {self.config: self.planner}
-            self._planners[config] = Planner(self.world.spec, config, self._view_overlap)
+            self._planners[config] = Planner(self.world.spec, config, self.world.view_overlap)
         return self._planners[config]
 
     def _generate(
-        self, requests: Iterator[ChunkRequest], counts: Sequence[int]
+        self, requests: PlannedRequests, counts: Sequence[int]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Latents per episode, as the world made them and repaired where they are not finite."""
-        stream = getattr(self.world, "generate_stream", None)
-        made = list(self.world.generate(list(requests)) if stream is None else stream(requests, len(counts)))
+        made = list(self.world.generate_stream(requests))
         check_latents(self.world, made, counts)
+        check_all_read(self.world, requests)
         if not made:
             return [], []
         finite = torch.nan_to_num(torch.cat(made), nan=0.0, posinf=0.0, neginf=0.0)
         return made, unbatch(finite, [chunk.shape[0] for chunk in made])
 
     def _decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[Sequence[Frames], list[DecodeStream]]:
-        on_device = getattr(self.world, "decode_on_device", None)
-        if on_device is not None:
-            tensors, following = on_device(latents, streams)
-            return tensors, following
-        frames, following = self.world.decode(latents, streams)
-        if not self.device_frames:
-            return frames, following
-        return [torch.from_numpy(each).to(self.world.device) for each in frames], following
+        self, states: Sequence[GenerationState], latents: Sequence[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
+        """Frames on the device: not parts of a larger tensor where they are to stay there."""
+        frames, following = self.world.decode_on_device(latents, [state.stream for state in states])
+        check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
+        if self.device_frames and frames:
+            frames = unbatch(torch.cat(tuple(frames)), [len(each) for each in frames])
+        return frames, following
 
     def _gather(self, states: Sequence[GenerationState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
         """Latents of every episode: views of one tensor, so that a batch costs one copy, not one per episode."""
@@ -352,17 +340,8 @@ class Engine:
             found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
             raise ValueError(f"images[{index}]: {found} is not allowed; use a uint8 array {list(shape)} (RGB)")
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"seeds[{index}]: {seed!r} is not allowed; use a whole number from 0 up")
-        matrix = np.asarray(pose, dtype=np.float64)
-        rigid = (
-            matrix.shape == (4, 4)
-            and np.isfinite(matrix).all()
-            and np.allclose(matrix[3], (0, 0, 0, 1))
-            and np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-6)
-            and np.linalg.det(matrix[:3, :3]) > 0
-        )
-        if not rigid:
-            raise ValueError(f"poses[{index}]: {matrix.tolist()} is not allowed; use a rigid 4x4 camera-to-world pose")
+            raise ValueError(f"seeds[{index}]: {shown(seed)} is not allowed; use a whole number from 0 up")
+        check_pose(f"poses[{index}]", pose)
 
 
 def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
@@ -370,18 +349,33 @@ def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
     return spec.new_frames(chunk) + (1 if chunk == 0 else 0)
 
 
+def _request(state: GenerationState, chunk: PlannedChunk, context: torch.Tensor, noise: torch.Tensor) -> ChunkRequest:
+    """What the world needs to generate a planned chunk."""
+    indices, history = chunk.plan.context, state.history
+    return ChunkRequest(
+        scene=state.scene,
+        plan=chunk.plan,
+        poses=chunk.poses,
+        motions=chunk.motions,
+        context=context,
+        context_poses=history.poses[list(indices)],
+        noise=noise,
+        context_motions=history.motions_to(indices),
+        origin=history.poses[0] if len(history) else chunk.poses[0],
+    )
+
+
 def _distinct(moves: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
     """The objects among ``moves``: an action that is held is one."""
     return {id(move): move for move in moves}.values()
 
 
-def _on_host(frames: Sequence[Frames]) -> Sequence[Frames]:
-    """Arrays of tensors, in one copy; from a GPU through pinned memory, at several times the speed of a plain copy."""
-    if not frames or not isinstance(frames[0], torch.Tensor):
-        return frames
+def _on_host(frames: Sequence[torch.Tensor]) -> Sequence[np.ndarray]:
+    """Arrays of tensors; from a GPU in one copy through pinned memory, at several times the speed of a plain copy."""
+    if not frames or not frames[0].is_cuda:
+        return [each.numpy() for each in frames]
     joined = torch.cat(tuple(frames))
-    host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=joined.is_cuda)
+    host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
     host.copy_(joined, non_blocking=True)
-    if joined.is_cuda:
-        torch.cuda.current_stream(joined.device).synchronize()
+    torch.cuda.current_stream(joined.device).synchronize()
     return np.split(host.numpy(), np.cumsum([each.shape[0] for each in frames])[:-1])

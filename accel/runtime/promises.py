@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.world import WorldModel
+from li_env.accel.runtime.requests import PlannedRequests
+from li_env.accel.world import BaseWorld
 
 
-def check_device(world: WorldModel) -> None:
+def check_device(world: BaseWorld) -> None:
     """Refuse a world whose ``device`` is not a `torch.device`.
 
     Raises:
@@ -25,7 +26,7 @@ def check_device(world: WorldModel) -> None:
         raise ValueError(f"world {world.spec.name!r}: device={given} is not allowed; allowed: a torch.device")
 
 
-def check_latents(world: WorldModel, made: Sequence[Any], counts: Sequence[int]) -> None:
+def check_latents(world: BaseWorld, made: Sequence[Any], counts: Sequence[int]) -> None:
     """Refuse latents that are not one tensor [counts[i], C, h, w] per episode on the world's device.
 
     Raises:
@@ -40,7 +41,18 @@ def check_latents(world: WorldModel, made: Sequence[Any], counts: Sequence[int])
             raise ValueError(f"world {world.spec.name!r}: generate() made {_say(chunk)}; promised: {promised}")
 
 
-def check_frames(world: WorldModel, frames: Sequence[Any], counts: Sequence[int]) -> None:
+def check_all_read(world: BaseWorld, requests: PlannedRequests) -> None:
+    """Refuse a world that answered before it had seen every request.
+
+    Raises:
+        ValueError: names the world and how many requests it left.
+    """
+    read = len(requests.chunks)
+    if read != len(requests):
+        raise ValueError(f"world {world.spec.name!r}: generate_stream() read {read} of {len(requests)} requests")
+
+
+def check_frames(world: BaseWorld, frames: Sequence[Any], counts: Sequence[int]) -> None:
     """Refuse frames that are not uint8 [counts[i], H, W, 3] per episode, an array or a tensor.
 
     Raises:
@@ -52,15 +64,19 @@ def check_frames(world: WorldModel, frames: Sequence[Any], counts: Sequence[int]
         kind = part.dtype if isinstance(part, np.ndarray | torch.Tensor) else None
         if kind not in (np.uint8, torch.uint8) or tuple(part.shape) != expected:
             promised = f"uint8 {list(expected)}"
-            raise ValueError(f"world {world.spec.name!r}: decode() made {_say(part)}; promised: {promised}")
+            raise ValueError(
+                f"world {world.spec.name!r}: decode() made {_say(part, frames=True)}; promised: {promised}"
+            )
 
 
-def _check_number(world: WorldModel, method: str, what: str, made: Sequence[Any], counts: Sequence[int]) -> None:
+def _check_number(world: BaseWorld, method: str, what: str, made: Sequence[Any], counts: Sequence[int]) -> None:
     if len(made) != len(counts):
         raise ValueError(f"world {world.spec.name!r}: {method}() made {len(made)} {what} for {len(counts)} episodes")
 
 
-def _say(value: Any) -> str:
+def _say(value: Any, frames: bool = False) -> str:
+    if isinstance(value, torch.Tensor) and frames:
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     if isinstance(value, torch.Tensor):
         return f"{value.dtype} {list(value.shape)} on {value.device}"
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from li_env.agents.config_checks import check_config
-from li_env.errors import check_choice
-from li_env.validation import check_number
+from li_env.validation import check_choice, check_number
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
@@ -40,7 +40,7 @@ def train(
     config: MapperConfig,
     out: str | Path,
     dataset: str | Path | EpisodeDataset | None = None,
-    world: WorldModel | None = None,
+    world: BaseWorld | None = None,
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from li_env.agents.config_checks import check_config, check_counts
-from li_env.errors import check_choice
-from li_env.validation import check_number
+from li_env.validation import check_choice, check_number
 
 TASKS = ("pointgoal", "imagegoal")
 """Tasks that can be trained: those with a goal sensor."""

@@ -22,7 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
@@ -55,7 +55,7 @@ def train(
     config: PPOConfig,
     out: str | Path,
     dataset: str | Path | EpisodeDataset | None = None,
-    world: WorldModel | None = None,
+    world: BaseWorld | None = None,
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:

@@ -26,7 +26,8 @@ from itertools import zip_longest
 from types import ModuleType
 
 from li_env.cli._output import any_text_can_be_printed, one_line
-from li_env.errors import MissingExtraError, check_choice
+from li_env.errors import MissingExtraError
+from li_env.validation import check_choice
 
 BAD_INPUT = 2
 INTERRUPTED = 130

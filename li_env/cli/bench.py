@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from li_env.accel.world import WorldModel
+    from li_env.accel.world import BaseWorld
     from li_env.evaluation.bench.settings import BenchSettings
 
 
@@ -48,10 +48,10 @@ def run(arguments: Arguments) -> None:
     """Measure, write, and print the tables."""
     from rich.console import Console
 
-    from li_env.errors import check_folder
     from li_env.evaluation.bench.run import REPORT, benchmark, write_report
     from li_env.evaluation.bench.settings import BenchSettings, parse_sweeps
     from li_env.evaluation.bench.tables import print_report
+    from li_env.files import check_folder
     from li_env.worlds.registry import load_world, world_entry
 
     settings = BenchSettings(
@@ -81,7 +81,7 @@ def run(arguments: Arguments) -> None:
     console.print(f"wrote {', '.join(names)} to {arguments.out}", soft_wrap=True)
 
 
-def _with_progress(world: WorldModel, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
+def _with_progress(world: BaseWorld, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
     from li_env.cli._output import bars_while_it_lasts
     from li_env.evaluation.bench.run import steps_needed
 

@@ -43,7 +43,7 @@ def run(arguments: Arguments) -> None:
     from li_env.cli._output import bars_while_it_lasts
     from li_env.cli.train_world import require_doom
     from li_env.doom import splits
-    from li_env.errors import check_file
+    from li_env.files import check_file
     from li_env.tasks import NavigationRules
     from li_env.tasks.build_episodes import build_episodes
     from li_env.validation import MOST_SEED, check_number, check_whole, shown

@@ -48,8 +48,7 @@ def run(arguments: Arguments) -> None:
     from li_env.agents.registry import make_agent
     from li_env.cli._output import bars_while_it_lasts
     from li_env.episodes import open_episodes
-    from li_env.errors import check_file
-    from li_env.files import write_json
+    from li_env.files import check_file, write_json
     from li_env.tasks.navigation import Navigation
     from li_env.validation import MOST_SEED, check_whole
     from li_env.worlds.registry import resolve_device

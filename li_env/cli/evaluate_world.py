@@ -38,10 +38,10 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
 
     from li_env.cli.train_world import require_doom
-    from li_env.errors import check_folder
     from li_env.evaluation.fidelity.run import PICTURE, PLOT, REPORT, evaluate_world
     from li_env.evaluation.fidelity.settings import FidelitySettings
     from li_env.evaluation.fidelity.tables import print_report
+    from li_env.files import check_folder
     from li_env.worlds.registry import resolve_device
 
     settings = FidelitySettings(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from li_env.accel.config import AccelConfig
     from li_env.accel.geometry.camera import CameraMotion
-    from li_env.accel.world import WorldModel
+    from li_env.accel.world import BaseWorld
     from li_env.evaluation.drive import Rollout
 
 
@@ -43,7 +43,7 @@ def run(arguments: Arguments) -> None:
     """Roll out, write, and print the summary."""
     from li_env.accel.config import AccelConfig
     from li_env.accel.geometry.trajectory import parse_trajectory
-    from li_env.errors import check_folder
+    from li_env.files import check_folder
     from li_env.validation import MOST_SEED, check_text, check_whole
     from li_env.worlds.registry import load_world
 
@@ -78,7 +78,7 @@ def _options(arguments: Arguments) -> dict[str, Any]:
 
 
 def _roll_out(
-    world: WorldModel, configs: list[AccelConfig], motions: tuple[CameraMotion, ...], arguments: Arguments
+    world: BaseWorld, configs: list[AccelConfig], motions: tuple[CameraMotion, ...], arguments: Arguments
 ) -> list[Rollout]:
     """Make the rollout, and the one to compare with along the path that the first one took."""
     from rich.console import Console

@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> None:
 
     from li_env.accel.config import AccelConfig, preset_names
     from li_env.agents.config import read_config
-    from li_env.errors import check_folder
+    from li_env.files import check_folder
     from li_env.worlds.registry import load_world, world_entry
 
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}

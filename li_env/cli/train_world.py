@@ -35,7 +35,7 @@ class Arguments:
 
 def run(arguments: Arguments) -> None:
     """Train, stage after stage."""
-    from li_env.errors import check_folder
+    from li_env.files import check_folder
     from li_env.validation import check_whole
 
     if arguments.workers is not None:

@@ -19,6 +19,12 @@ def planar_poses(poses: np.ndarray) -> np.ndarray:
     return np.stack([poses[:, 0, 3], poses[:, 2, 3], yaw], -1)
 
 
+def level_pose(x: float, z: float, yaw: float) -> np.ndarray:
+    """Return the camera-to-world pose [4, 4] of a level camera at (x right, z forward, yaw in degrees)."""
+    cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    return np.array([[cosine, 0, sine, x], [0, 1, 0, 0], [-sine, 0, cosine, z], [0, 0, 0, 1]])
+
+
 def exact_doom_poses(poses: np.ndarray) -> np.ndarray:
     """Convert planar poses [n, 3] to Doom poses (x, y, degrees) without rounding."""
     x, z, yaw = np.moveaxis(np.asarray(poses, dtype=np.float64), -1, 0)

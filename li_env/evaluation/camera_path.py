@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from li_env.accel.geometry.camera import STILL, CameraMotion
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.accel.world_spec import WorldSpec
 from li_env.state import EpisodeState
 
@@ -47,7 +47,7 @@ class CameraPath:
         """All motions in order."""
         return tuple(motion for chunk in self.motions for motion in chunk)
 
-    def along(self, motions: Sequence[CameraMotion], world: WorldModel, real: np.ndarray | None = None) -> CameraPath:
+    def along(self, motions: Sequence[CameraMotion], world: BaseWorld, real: np.ndarray | None = None) -> CameraPath:
         """Return this path with other motions, as many as before."""
         chunks, _ = fill_chunks(world.spec, motions)
         return replace(self, motions=tuple(chunks), real=real)

@@ -14,7 +14,7 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import RolloutReport
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.actions import ActionMapper
 from li_env.episodes import EpisodeRunner
 from li_env.evaluation.camera_path import CameraPath, fill_chunks
@@ -68,7 +68,7 @@ def begin(engine: Engine, seeds: Sequence[int], options: Sequence[Mapping[str, A
 
 
 def roll_out(
-    world: WorldModel,
+    world: BaseWorld,
     config: AccelConfig,
     begun: EpisodeState,
     motions: Sequence[CameraMotion],

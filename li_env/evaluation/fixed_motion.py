@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import MotionRequest, WorldModel
+from li_env.accel.world import BaseWorld, MotionRequest
 from li_env.accel.world_spec import WorldSpec
 from li_env.accel.world_wrapper import WorldWrapper
 
@@ -19,7 +19,7 @@ class FixedMotionWorld(WorldWrapper):
         timed: whether the world's motion limits are still computed, and then not used, so that their time is measured.
     """
 
-    def __init__(self, world: WorldModel, spec: WorldSpec | None = None, *, timed: bool = True) -> None:
+    def __init__(self, world: BaseWorld, spec: WorldSpec | None = None, *, timed: bool = True) -> None:
         super().__init__(world)
         self.spec = world.spec if spec is None else spec
         self._timed = timed

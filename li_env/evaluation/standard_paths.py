@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits
-from li_env.errors import check_choice
+from li_env.validation import check_choice
 
 TRAJECTORIES = ("left-right", "forward-backward", "square", "random")
 """Names that `commands` takes. The first two are the paper's (Light Interaction, protocol of its experiments)."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from li_env.accel.world import WorldModel
-from li_env.errors import check_choice
+from li_env.accel.world import BaseWorld
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord
 from li_env.tasks.explore import Explore
 from li_env.tasks.navigation import ImageGoal, NavigationRules, PointGoal
-from li_env.tasks.task import BaseTask, Opening, Task
-from li_env.worlds.freedoom.start_frames import StartFrames
+from li_env.tasks.task import BaseTask, ForeignTask, Opening, Task
+from li_env.validation import check_choice
 
 __all__ = [
     "TASKS",
@@ -32,11 +31,8 @@ __all__ = [
 
 TASKS = ("explore", "pointgoal", "imagegoal")
 
-SHIPPED_EPISODES = Path(__file__).parent / "data" / "freedoom.json"
-"""Episodes that begin at the start frames shipped with the freedoom world: one per start frame, on held-out maps."""
 
-
-def load_task(task: str | Task, world: WorldModel, dataset: str | Path | EpisodeDataset | None = None) -> Task:
+def load_task(task: str | Task, world: BaseWorld, dataset: str | Path | EpisodeDataset | None = None) -> Task:
     """A task by name, for a world.
 
     Args:
@@ -51,13 +47,13 @@ def load_task(task: str | Task, world: WorldModel, dataset: str | Path | Episode
     if not isinstance(task, str):
         if dataset is not None:
             raise ValueError("dataset goes with a task's name; a Task brings its own")
-        return task
+        return task if isinstance(task, Task) else ForeignTask(task)
     check_choice("task", task, TASKS)
     if task == "explore":
         if dataset is not None:
             raise ValueError("dataset is of no use to task 'explore'; allowed: none")
         return Explore(world.spec)
-    if dataset is None and isinstance(getattr(world, "start_states", None), StartFrames):
-        dataset = SHIPPED_EPISODES
+    dataset = world.episodes_file if dataset is None else dataset
     episodes = EpisodeDataset.read(dataset) if isinstance(dataset, str | Path) else dataset
-    return PointGoal(world.spec, episodes) if task == "pointgoal" else ImageGoal(world.spec, episodes)
+    kind = PointGoal if task == "pointgoal" else ImageGoal
+    return kind(world.spec, episodes, truth=world.ground_truth)

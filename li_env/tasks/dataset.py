@@ -26,10 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from li_env.errors import check_choice
 from li_env.files import MOST_JSON, MOST_YAML, atomic_folder, parse_json, read_text
 from li_env.tensor_files import open_tensors, write_tensors
-from li_env.validation import MOST_SEED, shown, shown_path
+from li_env.validation import MOST_SEED, check_choice, shown, shown_path
 from li_env.yaml_text import line_of, parse_yaml
 
 Pose2D = tuple[float, float, float]

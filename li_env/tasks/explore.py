@@ -11,7 +11,7 @@ import numpy as np
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
 from li_env.tasks.seen_area import SeenArea, ViewWedge
-from li_env.tasks.task import BaseTask, Opening
+from li_env.tasks.task import Opening, Task
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ExploreState:
     new_cells: int
 
 
-class Explore(BaseTask):
+class Explore(Task):
     """The reward is newly seen area in units of one full view; no goal, no end, no sensor beside the camera.
 
     Args:
@@ -45,7 +45,9 @@ class Explore(BaseTask):
         return ExploreState(*state.seen.look(result.poses))
 
     def advance_all(self, states: Sequence[ExploreState], results: Sequence[PlannedChunk]) -> list[ExploreState]:
-        """`advance` for many episodes, at a fraction of the time."""
+        """Do what `advance` does for many episodes, at a fraction of the time."""
+        if type(self).advance is not Explore.advance:  # a subclass advances otherwise
+            return super().advance_all(states, results)
         canvases = self.wedge.canvases_of([result.poses for result in results])
         return [ExploreState(*state.seen.add(each)) for state, each in zip(states, canvases, strict=True)]
 

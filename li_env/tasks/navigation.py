@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -19,13 +18,13 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.geometry.camera import CameraMotion, move
+from li_env.accel.ground_truth import GroundTruth
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
-from li_env.errors import check_keys
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
-from li_env.tasks.task import Opening
-from li_env.validation import check_number
+from li_env.tasks.task import Opening, Task
+from li_env.validation import check_keys, check_number
 from li_env.yaml_text import parse_yaml
 
 CONTACT = 1e-5
@@ -99,13 +98,17 @@ class NavigationState:
     stopped: bool = False
 
 
-class Navigation:
-    """Base of the goal tasks; lacks `sensor_spaces` and `sensors`.
+class Navigation(Task):
+    """Base of the goal tasks.
 
     Args:
         spec: of the world.
         dataset: episodes to draw from; without it goals are drawn around the start, with Euclidean distances.
         rules: `NavigationRules.default` if left out.
+        truth: what is known of the dataset's maps: distances to a goal are those of the shortest paths there.
+
+    Raises:
+        ValueError: the dataset names maps and nobody knows them.
     """
 
     name = "navigation"
@@ -114,10 +117,22 @@ class Navigation:
     options: tuple[str, ...] = ("episode", "goal")
 
     def __init__(
-        self, spec: WorldSpec, dataset: EpisodeDataset | None = None, rules: NavigationRules | None = None
+        self,
+        spec: WorldSpec,
+        dataset: EpisodeDataset | None = None,
+        rules: NavigationRules | None = None,
+        truth: GroundTruth | None = None,
     ) -> None:
-        self.spec, self.dataset = spec, dataset
+        self.spec, self.dataset, self.truth = spec, dataset, truth
         self.rules = NavigationRules.default() if rules is None else rules
+        named = (
+            [] if dataset is None else [record.map_seed for record in dataset.episodes if record.map_seed is not None]
+        )
+        if named and truth is None:
+            raise ValueError(
+                f"dataset: map_seed={named[0]} is of no use to world {spec.name!r}, which knows no maps; allowed: "
+                "episodes without map_seed"
+            )
 
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
         """An episode of the dataset, drawn unless ``episode`` names it; or the start that the options describe.
@@ -239,7 +254,18 @@ class Navigation:
         image = None
         if frames is not None and record.goal_frame is not None:
             image = fit_image(frames[record.goal_frame], self.spec.frame_size)
-        return Goal((x, z), _distance(index, record), image, index)
+        return Goal((x, z), self._distance(index, record), image, index)
+
+    def _distance(self, index: int, record: EpisodeRecord) -> Callable[[float, float], float]:
+        """Length of the shortest path to a goal where the map is known, else of the straight line."""
+        x, z, _ = record.goal
+        if record.map_seed is None or self.truth is None:
+            return straight_line(x, z)
+        try:
+            field = self.truth.distance(record.map_seed, (x, z))
+        except ValueError as error:
+            raise ValueError(f"episodes[{index}]: goal={[x, z]} is outside map {record.map_seed}: {error}") from None
+        return lambda here_x, here_z: float(field.at(np.array([[here_x, here_z]]))[0])
 
 
 class PointGoal(Navigation):
@@ -331,21 +357,3 @@ def straight_line(goal_x: float, goal_z: float) -> Callable[[float, float], floa
 def map_prompt(map_seed: int) -> str:
     """How an episode tells its world in which generated map it plays; worlds without maps ignore it."""
     return f"map {map_seed}"
-
-
-def _distance(index: int, record: EpisodeRecord) -> Callable[[float, float], float]:
-    """Geodesic where the map is known, else Euclidean.
-
-    Raises:
-        ValueError: the goal is outside the map.
-    """
-    x, z, _ = record.goal
-    if record.map_seed is None:
-        return straight_line(x, z)
-    from li_env.doom.geodesic import map_distance, metres_to_goal
-
-    try:
-        field = map_distance(record.map_seed, x, z)
-    except ValueError as error:
-        raise ValueError(f"episodes[{index}]: goal={[x, z]} is outside map {record.map_seed}: {error}") from None
-    return partial(metres_to_goal, field)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -34,26 +35,47 @@ class Opening:
     frame: np.ndarray | None = None
 
 
-@runtime_checkable
-class Task(Protocol):
+class Task(ABC):
     """Start, reward, end, sensors and metrics of an episode.
+
+    A task of one's own inherits from this class, sets ``name`` and writes `begin`, `advance` and `reward`; everything
+    else has a default: any start view will do, the task never ends, has no sensors and tells no metrics.
 
     Attributes:
         name: as in ``gymnasium.make(..., task=name)``.
         can_stop: whether the action space has ``stop``, which ends an episode without making a chunk.
         options: the reset options that `open` understands beside those of the start view.
-
-    A task is shown the frames of every chunk. One that does not look at them says ``needs_frames = False`` as an
-    attribute of its class: it then runs while a GPU still makes the frames.
+        needs_frames: whether `advance` looks at frames. A task that says ``False`` runs while a GPU still makes them.
     """
 
-    name: str
-    can_stop: bool
-    options: tuple[str, ...]
+    name: str = "task"
+    can_stop: bool = False
+    options: tuple[str, ...] = ()
+    needs_frames: bool = True
 
-    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
-        """Sensors beside the camera. Without any the observation is the frames, else a Dict with them as ``rgb``."""
-        ...
+    @abstractmethod
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> TaskState:
+        """Return the state at the start, with the camera at ``pose`` [4, 4].
+
+        Raises:
+            ValueError: the goal cannot be one.
+        """
+
+    @abstractmethod
+    def advance(self, state: TaskState, result: PlannedChunk | None) -> TaskState:
+        """Return the state after a chunk, or after ``stop`` (``None``).
+
+        ``result`` is a `ChunkResult` whose ``frames`` are the new ones, uint8 [n, H, W, 3], an array on the host that
+        may not be written to; with ``needs_frames = False`` it is a `PlannedChunk`, which has none.
+        """
+
+    @abstractmethod
+    def reward(self, state: TaskState) -> float:
+        """Return the reward of the step that led to ``state``."""
+
+    def advance_all(self, states: Sequence[TaskState], results: Sequence[PlannedChunk]) -> list[TaskState]:
+        """Call `advance` for the chunks of many episodes."""
+        return [self.advance(state, result) for state, result in zip(states, results, strict=True)]
 
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
         """Choose an episode.
@@ -61,77 +83,76 @@ class Task(Protocol):
         Raises:
             ValueError: an option that is not allowed.
         """
-        ...
-
-    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> TaskState:
-        """The state at the start, with the camera at ``pose`` [4, 4].
-
-        Raises:
-            ValueError: the goal cannot be one.
-        """
-        ...
-
-    def advance(self, state: TaskState, result: PlannedChunk | None) -> TaskState:
-        """The state after a chunk, or after ``stop`` (``None``).
-
-        ``result`` is a `ChunkResult` whose ``frames`` are the new ones, uint8 [n, H, W, 3], an array on the host that
-        may not be written to; with ``needs_frames = False`` it is a `PlannedChunk`, which has none.
-
-        A task may also have ``advance_all(states, results)``, the same for chunks of many episodes at once.
-        """
-        ...
-
-    def reward(self, state: TaskState) -> float:
-        """Of the step that led to ``state``."""
-        ...
-
-    def terminated(self, state: TaskState) -> bool:
-        """Whether the task has ended."""
-        ...
-
-    def sensors(self, state: TaskState) -> dict[str, np.ndarray]:
-        """Readings of the sensors in `sensor_spaces`: always new arrays."""
-        ...
-
-    def metrics(self, state: TaskState) -> dict[str, Any]:
-        """Numbers for ``info``; the same keys at every moment."""
-        ...
-
-
-class BaseTask:
-    """A task without a goal, to build one's own on: any start view will do, it never ends and tells nothing.
-
-    What is left to write is `Task.begin`, `Task.advance` and `Task.reward`, and whatever is to be otherwise.
-    """
-
-    name = "task"
-    can_stop = False
-    options: tuple[str, ...] = ()
-
-    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
-        """None."""
-        return {}
-
-    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
-        """Any start view."""
         return Opening(options)
 
     def terminated(self, state: TaskState) -> bool:
-        """Never."""
+        """Tell whether the task has ended."""
         return False
 
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        """Return the spaces of sensors beside the camera.
+
+        Without any the observation is the frames, else a Dict with the frames as ``rgb``.
+        """
+        return {}
+
     def sensors(self, state: TaskState) -> dict[str, np.ndarray]:
-        """None."""
+        """Read the sensors in `sensor_spaces`: always new arrays."""
         return {}
 
     def metrics(self, state: TaskState) -> dict[str, Any]:
-        """None."""
+        """Return numbers for ``info``, the same keys in every state."""
         return {}
 
 
-def needs_frames(task: Task) -> bool:
-    """Whether a task waits for the frames of a chunk: unless its own class says no.
+BaseTask = Task
+"""The former name of `Task`; goes with the next release."""
 
-    A task that passes the attributes of another one on does not thereby promise to be as blind as that one.
+
+class ForeignTask(Task):
+    """A task by somebody who did not inherit from `Task` but has all of its methods.
+
+    What it passes on of another task does not count: it is shown the frames unless its own class says otherwise, and
+    its episodes advance one by one.
+
+    Args:
+        task: the object.
+
+    Raises:
+        ValueError: it lacks a method.
     """
-    return bool(inspect.getattr_static(task, "needs_frames", True))
+
+    METHODS = ("sensor_spaces", "open", "begin", "advance", "reward", "terminated", "sensors", "metrics")
+
+    def __init__(self, task: Any) -> None:
+        missing = [name for name in (*self.METHODS, "name", "can_stop", "options") if not hasattr(task, name)]
+        if missing:
+            raise ValueError(f"task={type(task).__name__} has no {missing[0]}; allowed: what inherits from li_env.Task")
+        self.task = task
+        self.name, self.can_stop, self.options = task.name, task.can_stop, task.options
+        self.needs_frames = bool(inspect.getattr_static(task, "needs_frames", True))
+
+    def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> TaskState:
+        return self.task.begin(opening, pose, generator)
+
+    def advance(self, state: TaskState, result: PlannedChunk | None) -> TaskState:
+        return self.task.advance(state, result)
+
+    def reward(self, state: TaskState) -> float:
+        return float(self.task.reward(state))
+
+    def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
+        opening: Opening = self.task.open(options, generator)
+        return opening
+
+    def terminated(self, state: TaskState) -> bool:
+        return bool(self.task.terminated(state))
+
+    def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
+        return dict(self.task.sensor_spaces(spec))
+
+    def sensors(self, state: TaskState) -> dict[str, np.ndarray]:
+        return dict(self.task.sensors(state))
+
+    def metrics(self, state: TaskState) -> dict[str, Any]:
+        return dict(self.task.metrics(state))

@@ -10,12 +10,9 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld, check_world_type
 from li_env.accel.world_spec import WorldSpec
-from li_env.state import check_pose
-
-METHODS = ("start", "feasible_motions", "generate", "decode")
-"""The methods that every world has."""
+from li_env.validation import check_pose
 
 
 def refuse(world: Any, what: str) -> NoReturn:
@@ -34,17 +31,15 @@ def shown(value: Any) -> str:
 
 
 def check_parts(world: Any) -> None:
-    """Check that a world has a spec, a device and the four methods."""
+    """Check that a world inherits from `BaseWorld` and has a spec and a device."""
+    check_world_type(world)
     if not isinstance(getattr(world, "spec", None), WorldSpec):
         refuse(world, f"spec={shown(getattr(world, 'spec', None))}; allowed: a WorldSpec")
     if not isinstance(getattr(world, "device", None), torch.device):
         refuse(world, f"device={shown(getattr(world, 'device', None))}; allowed: a torch.device")
-    for name in METHODS:
-        if not callable(getattr(world, name, None)):
-            refuse(world, f"has no method {name}; needed: {', '.join(METHODS)}")
 
 
-def check_spec(world: WorldModel) -> None:
+def check_spec(world: BaseWorld) -> None:
     """Check the numbers of a world's spec."""
     spec = world.spec
     least = {
@@ -75,39 +70,36 @@ def check_spec(world: WorldModel) -> None:
         refuse(world, f"spec.sigmas={shown(sigmas)}; allowed: two or more numbers, decreasing, the last one 0")
 
 
-def check_starts(world: WorldModel) -> None:
-    """Check start frames, their poses and their prompts, where a world has them."""
-    frames = getattr(world, "start_frames", None)
-    if frames is None:
-        return
-    array = np.asarray(frames[0]) if len(frames) else None
+def check_starts(world: BaseWorld) -> None:
+    """Check start frames, their poses and their prompts."""
+    views = world.start_views
+    array = np.asarray(views.images[0]) if len(views) else None
     if array is not None and (array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3):
-        refuse(world, f"start_frames[0]: {shown(array)}; allowed: uint8 [height, width, 3]")
-    for key in ("start_poses", "start_prompts"):
-        values = getattr(world, key, None)
+        refuse(world, f"start_views.images[0]: {shown(array)}; allowed: uint8 [height, width, 3]")
+    for key, values in (("start_views.poses", views.poses), ("start_views.prompts", views.prompts)):
         if values is None:
             continue
-        if len(values) != len(frames):
-            refuse(world, f"{key}: {len(values)} for {len(frames)} start frames; allowed: one each")
+        if len(values) != len(views):
+            refuse(world, f"{key}: {len(values)} for {len(views)} start frames; allowed: one each")
         for index, value in enumerate(values):
-            if key == "start_prompts" and not isinstance(value, str):
+            if values is views.prompts and not isinstance(value, str):
                 refuse(world, f"{key}[{index}]={shown(value)}; allowed: a text")
-            if key == "start_poses":
+            if values is views.poses:
                 try:
-                    check_pose(value)
+                    check_pose(f"{key}[{index}]", value)
                 except ValueError as error:
-                    refuse(world, f"{key}[{index}]: {error}")
+                    refuse(world, str(error))
 
 
-def check_count(world: WorldModel, method: str, answers: Any, count: int) -> None:
+def check_count(world: BaseWorld, method: str, answers: Any, count: int) -> None:
     """Check that a method answered with one entry per request."""
     if not isinstance(answers, Sequence) or len(answers) != count:
         found = len(answers) if isinstance(answers, Sequence) else shown(answers)
         refuse(world, f"{method} returned {found} for {count} episodes; allowed: a list with one entry per episode")
 
 
-def check_motions(world: WorldModel, asked: Sequence[CameraMotion], answer: Any) -> None:
-    """Check what `WorldModel.feasible_motions` says about one episode."""
+def check_motions(world: BaseWorld, asked: Sequence[CameraMotion], answer: Any) -> None:
+    """Check what `BaseWorld.feasible_motions` says about one episode."""
     if not isinstance(answer, tuple) or not all(isinstance(motion, CameraMotion) for motion in answer):
         refuse(world, f"feasible_motions: {shown(answer)}; allowed: a tuple of CameraMotion per episode")
     if len(answer) != len(asked):
@@ -116,8 +108,8 @@ def check_motions(world: WorldModel, asked: Sequence[CameraMotion], answer: Any)
         refuse(world, f"feasible_motions: {shown(answer)}; allowed: finite numbers")
 
 
-def check_latents(world: WorldModel, count: int, answer: Any) -> None:
-    """Check what `WorldModel.generate` made for one episode: ``count`` latents."""
+def check_latents(world: BaseWorld, count: int, answer: Any) -> None:
+    """Check what `BaseWorld.generate` made for one episode: ``count`` latents."""
     shape = (count, *world.spec.latent_shape)
     allowed = f"allowed: a floating-point tensor {list(shape)} on {world.device}"
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point() or tuple(answer.shape) != shape:
@@ -128,7 +120,7 @@ def check_latents(world: WorldModel, count: int, answer: Any) -> None:
         refuse(world, "generate: latents with NaN or infinity; allowed: finite numbers")
 
 
-def check_frames(world: WorldModel, method: str, chunk: int, count: int, answer: Any) -> None:
+def check_frames(world: BaseWorld, method: str, chunk: int, count: int, answer: Any) -> None:
     """Check the frames of one episode's chunk of ``count`` latents: an array, or a tensor on the world's device."""
     spec = world.spec
     length = count * spec.latent_frames - (spec.latent_frames - 1 if chunk == 0 else 0)

@@ -10,19 +10,17 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.config import AccelConfig
+from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.actions import ActionMapper
 from li_env.episodes import EpisodeRunner
 from li_env.state import EpisodeState
-from li_env.tasks.task import Task
+from li_env.tasks.task import ForeignTask, Task
 from li_env.testing.answers import shown
 
-METHODS = ("sensor_spaces", "open", "begin", "advance", "reward", "terminated", "sensors", "metrics")
-"""The methods that every task has."""
 
-
-def check_task(task: Task, world: WorldModel, steps: int = 4, options: Mapping[str, Any] | None = None) -> None:
+def check_task(task: Task, world: BaseWorld, steps: int = 4, options: Mapping[str, Any] | None = None) -> None:
     """Check that a task keeps the contract of `li_env.tasks.task.Task` in a world.
 
     Two episodes of ``steps`` steps run side by side under the same actions as each of them alone, with ``stop`` at the
@@ -47,6 +45,7 @@ def check_task(task: Task, world: WorldModel, steps: int = 4, options: Mapping[s
     Raises:
         ValueError: the first fault, with the name of the task.
     """
+    task = task if isinstance(task, Task) else ForeignTask(task)
     _check_parts(task, world)
     checked = CheckedTask(task, world)
     actions = ActionMapper("discrete", world.spec.motion, task.can_stop)
@@ -76,39 +75,37 @@ def check_task(task: Task, world: WorldModel, steps: int = 4, options: Mapping[s
         checked.same(checked.reading(state), reading, "a state changed after later steps; allowed: states that do not")
 
 
-class CheckedTask:
+class CheckedTask(ForeignTask):
     """A task whose answers are checked on their way out.
 
     Attributes:
-        together: whether ``advance_all`` is there, if the task has it.
+        together: whether the task's own ``advance_all`` is called instead of ``advance``.
     """
 
-    def __init__(self, task: Task, world: WorldModel) -> None:
-        self.inner, self._world = task, world
-        self.name, self.can_stop, self.options = task.name, task.can_stop, task.options
+    def __init__(self, task: Task, world: BaseWorld) -> None:
+        super().__init__(task)
         self._spaces = task.sensor_spaces(world.spec)
         self._metrics: dict[str, Any] | None = None
         self.together = True
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "advance_all" and not self.together:
-            raise AttributeError(name)
-        return getattr(self.inner, name)
+    def advance_all(self, states: Sequence[Any], results: Sequence[PlannedChunk]) -> list[Any]:
+        """Advance many episodes by the task's own method, or one by one."""
+        return self.task.advance_all(states, results) if self.together else super().advance_all(states, results)
 
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Any:
         """Open an episode twice from equal generators; the options must stay as they were."""
         before, twin = dict(options), copy.deepcopy(generator)
-        opening = self.inner.open(options, generator)
+        opening = self.task.open(options, generator)
         if dict(options) != before:
             self.refuse(f"open changed the reset options to {shown(dict(options))}; allowed: reading them")
-        self.inner.open(before, twin)
+        self.task.open(before, twin)
         if twin.bit_generator.state != generator.bit_generator.state:
             self.refuse("open drew other numbers from an equal generator; allowed: a function of its arguments")
         return opening
 
     def reading(self, state: Any) -> dict[str, Any]:
         """Return all that the task says about a state, checked."""
-        reward, ended = self.inner.reward(state), self.inner.terminated(state)
+        reward, ended = self.task.reward(state), self.task.terminated(state)
         if isinstance(reward, bool) or not isinstance(reward, int | float | np.floating) or not np.isfinite(reward):
             self.refuse(f"reward={shown(reward)}; allowed: a finite number")
         if not isinstance(ended, bool | np.bool_):
@@ -139,7 +136,7 @@ class CheckedTask:
         raise ValueError(f"task {self.name!r}: {what}")
 
     def _checked_sensors(self, state: Any) -> dict[str, np.ndarray]:
-        sensors, twins = self.inner.sensors(state), self.inner.sensors(state)
+        sensors, twins = self.task.sensors(state), self.task.sensors(state)
         if sensors.keys() != self._spaces.keys():
             self.refuse(f"sensors have keys {shown(list(sensors))}; allowed: {shown(list(self._spaces))}")
         for key, space in self._spaces.items():
@@ -150,7 +147,7 @@ class CheckedTask:
         return {key: np.array(value) for key, value in sensors.items()}
 
     def _checked_metrics(self, state: Any) -> dict[str, Any]:
-        metrics = self.inner.metrics(state)
+        metrics = self.task.metrics(state)
         for key, value in metrics.items():
             array = np.asarray(value)
             if not isinstance(key, str) or key.startswith("_") or array.dtype.kind not in "biuf":
@@ -166,21 +163,18 @@ class CheckedTask:
         return {key: np.array(value) for key, value in metrics.items()}
 
 
-def _check_parts(task: Any, world: WorldModel) -> None:
+def _check_parts(task: Any, world: BaseWorld) -> None:
     """Check name, methods, options and sensor spaces."""
-    name = getattr(task, "name", None)
+    name = task.name
 
     def refuse(what: str) -> NoReturn:
         raise ValueError(f"task {name if isinstance(name, str) else type(task).__name__!r}: {what}")
 
     if not isinstance(name, str) or not name:
         refuse(f"name={shown(name)}; allowed: a text")
-    for method in METHODS:
-        if not callable(getattr(task, method, None)):
-            refuse(f"has no method {method}; needed: {', '.join(METHODS)}")
-    if not isinstance(getattr(task, "can_stop", None), bool):
-        refuse(f"can_stop={shown(getattr(task, 'can_stop', None))}; allowed: True or False")
-    options = getattr(task, "options", None)
+    if not isinstance(task.can_stop, bool):
+        refuse(f"can_stop={shown(task.can_stop)}; allowed: True or False")
+    options = task.options
     if not isinstance(options, tuple) or not all(isinstance(option, str) for option in options):
         refuse(f"options={shown(options)}; allowed: a tuple of names")
     sensors, again = task.sensor_spaces(world.spec), task.sensor_spaces(world.spec)
@@ -197,6 +191,6 @@ def _stopped(
     stop = rules.actions.space.n - 1  # type: ignore[attr-defined]
     ended = [moment.task for moment in rules.step(moments, [stop] * len(moments))]
     for state in ended:
-        if not checked.inner.terminated(state):
+        if not checked.task.terminated(state):
             checked.refuse("terminated is False after stop; allowed: True")
     return [(state, checked.reading(state)) for state in ended]

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.runtime.chunk import GenerationState
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest, WorldModel
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world_wrapper import WorldWrapper
 from li_env.images import fit_image
 from li_env.metrics import psnr
 from li_env.testing import answers
@@ -23,18 +24,18 @@ CONTRACT_PRESET = "all"
 """Preset of the suite: after its warm-up, chunks explore or revisit, with fewer steps and sparse attention."""
 
 
-def check_world(world: WorldModel, chunks: int = 5, least_psnr: float = 40.0) -> None:
-    """Check that a world keeps the contract of `li_env.accel.world.WorldModel`.
+def check_world(world: BaseWorld, chunks: int = 5, least_psnr: float = 40.0) -> None:
+    """Check that a world keeps the contract of `li_env.accel.world.BaseWorld`.
 
     Two episodes run ``chunks`` chunks side by side, one a chunk behind the other: first, warm-up, exploring and
     revisiting chunks meet in one batch. The suite checks
 
-    - the numbers of the spec, the device, start frames, start poses and start prompts;
+    - the numbers of the spec, the device, start views;
     - kind, number, shape, type, device and range of every answer;
     - that no argument is written to;
     - that the same call gives the same answer, at once and after all others: a world keeps nothing of an episode;
     - that an episode does not depend on its neighbours, nor on their order;
-    - the optional methods ``generate_stream``, ``decode_on_device``, ``follow`` and ``working_bytes``, where there.
+    - ``generate_stream``, ``decode_on_device``, ``follow_many`` and ``working_bytes``.
 
     Args:
         world: the world.
@@ -73,30 +74,20 @@ class _Calls:
     chunks: list[int] = field(default_factory=list)
 
 
-class CheckedWorld:
-    """A world that checks every answer of the one inside, and can ask it again.
+class CheckedWorld(WorldWrapper):
+    """A world that checks every answer of the one inside, and can ask it again."""
 
-    Optional methods that replace ``generate`` and ``decode`` are hidden from the engine and compared with those.
-    """
-
-    _HIDDEN = ("generate_stream", "decode_on_device")
-
-    def __init__(self, world: WorldModel, least_psnr: float) -> None:
-        self.inner, self.spec, self.device = world, world.spec, world.device
+    def __init__(self, world: BaseWorld, least_psnr: float) -> None:
+        super().__init__(world)
         self._least = least_psnr
         self._calls = _Calls()
         self._first: _Calls | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name in self._HIDDEN:
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Any]:
         """Start episodes and check their number."""
-        with _unwritten(self.inner, "start", images):
+        with _unwritten(self.world, "start", images):
             scenes = self._call("start", images, prompts)
-        answers.check_count(self.inner, "start", scenes, len(images))
+        answers.check_count(self.world, "start", scenes, len(images))
         return list(scenes)
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
@@ -128,7 +119,7 @@ class CheckedWorld:
         groups = [[row] for row in everyone] if len(everyone) > 1 else []
         for rows in [*groups, list(reversed(everyone))]:
             self._subset(calls, rows, "alone" if len(rows) == 1 else "in another order")
-        self._optional(calls)
+        self._other_forms(calls)
 
     def finish(self) -> None:
         """Ask for the first step of all again, after everything else, and push against the walls there are now."""
@@ -140,14 +131,14 @@ class CheckedWorld:
     def _again(self, calls: _Calls, when: str) -> None:
         assert calls.motions is not None and calls.made is not None and calls.decoded is not None
         if self._motions(calls.motions[0]) != calls.motions[1]:
-            answers.refuse(self.inner, f"feasible_motions gave other motions when {when}; allowed: the same")
+            answers.refuse(self.world, f"feasible_motions gave other motions when {when}; allowed: the same")
         for one, two in zip(self._generate(calls.made[0]), calls.made[1], strict=True):
             if not torch.equal(one, two):
-                answers.refuse(self.inner, f"generate gave other latents when {when}; allowed: the same bits")
+                answers.refuse(self.world, f"generate gave other latents when {when}; allowed: the same bits")
         latents, streams, frames = calls.decoded
         for again, before in zip(self._decode(latents, streams, calls.chunks)[0], frames, strict=True):
             if not np.array_equal(again, before):
-                answers.refuse(self.inner, f"decode gave other frames when {when}; allowed: the same bits")
+                answers.refuse(self.world, f"decode gave other frames when {when}; allowed: the same bits")
 
     def _subset(self, calls: _Calls, rows: Sequence[int], how: str) -> None:
         """Compare some episodes of a step with what they were in the whole batch."""
@@ -186,37 +177,33 @@ class CheckedWorld:
     def _compare_motions(self, how: str, one: Sequence[CameraMotion], two: Sequence[CameraMotion]) -> None:
         if not _near(one, two, 0.0 if math.isinf(self._least) else 1e-3):
             what = f"an episode's motions are others {how}: {answers.shown(one[-1])} was {answers.shown(two[-1])}"
-            answers.refuse(self.inner, f"feasible_motions: {what}; allowed: no influence of its neighbours")
+            answers.refuse(self.world, f"feasible_motions: {what}; allowed: no influence of its neighbours")
 
-    def _optional(self, calls: _Calls) -> None:
-        """Compare the optional methods with those that they stand for."""
+    def _other_forms(self, calls: _Calls) -> None:
+        """Compare the streaming and the device form with those that they stand for."""
         assert calls.made is not None and calls.decoded is not None
         requests, made = calls.made
-        stream = getattr(self.inner, "generate_stream", None)
-        if stream is not None:
-            streamed = list(stream(iter(requests), len(requests)))
-            answers.check_count(self.inner, "generate_stream", streamed, len(requests))
-            for one, two in zip(streamed, made, strict=True):
-                if not torch.equal(one, two):
-                    answers.refuse(self.inner, "generate_stream gave other latents than generate; allowed: the same")
-        on_device = getattr(self.inner, "decode_on_device", None)
-        if on_device is not None:
-            latents, streams, frames = calls.decoded
-            tensors, following = on_device(latents, streams)
-            answers.check_count(self.inner, "decode_on_device", tensors, len(latents))
-            answers.check_count(self.inner, "decode_on_device (streams)", following, len(latents))
-            for chunk, part, kept, shown in zip(calls.chunks, latents, tensors, frames, strict=True):
-                answers.check_frames(self.inner, "decode_on_device", chunk, len(part), kept)
-                if not np.array_equal(kept.cpu().numpy(), shown):
-                    answers.refuse(self.inner, "decode_on_device gave other frames than decode; allowed: the same")
+        streamed = list(self.world.generate_stream(requests))
+        answers.check_count(self.world, "generate_stream", streamed, len(requests))
+        for one, two in zip(streamed, made, strict=True):
+            if not torch.equal(one, two):
+                answers.refuse(self.world, "generate_stream gave other latents than generate; allowed: the same")
+        latents, streams, frames = calls.decoded
+        tensors, following = self.world.decode_on_device(latents, streams)
+        answers.check_count(self.world, "decode_on_device", tensors, len(latents))
+        answers.check_count(self.world, "decode_on_device (streams)", following, len(latents))
+        for chunk, part, kept, shown in zip(calls.chunks, latents, tensors, frames, strict=True):
+            answers.check_frames(self.world, "decode_on_device", chunk, len(part), kept)
+            if not np.array_equal(kept.cpu().numpy(), shown):
+                answers.refuse(self.world, "decode_on_device gave other frames than decode; allowed: the same")
 
     def _motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         given = [array for request in requests for array in (request.pose, request.recent, request.recent_poses)]
-        with _unwritten(self.inner, "feasible_motions", given):
+        with _unwritten(self.world, "feasible_motions", given):
             moved = self._call("feasible_motions", requests)
-        answers.check_count(self.inner, "feasible_motions", moved, len(requests))
+        answers.check_count(self.world, "feasible_motions", moved, len(requests))
         for request, motions in zip(requests, moved, strict=True):
-            answers.check_motions(self.inner, request.motions, motions)
+            answers.check_motions(self.world, request.motions, motions)
         return list(moved)
 
     def _generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
@@ -225,31 +212,31 @@ class CheckedWorld:
             for each in requests
             for array in (each.poses, each.context, each.context_poses, each.noise, each.origin)
         ]
-        with _unwritten(self.inner, "generate", given):
+        with _unwritten(self.world, "generate", given):
             made = self._call("generate", requests)
-        answers.check_count(self.inner, "generate", made, len(requests))
+        answers.check_count(self.world, "generate", made, len(requests))
         for request, latents in zip(requests, made, strict=True):
-            answers.check_latents(self.inner, len(request.poses), latents)
+            answers.check_latents(self.world, len(request.poses), latents)
         return list(made)
 
     def _decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream], chunks: Sequence[int]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
-        with _unwritten(self.inner, "decode", list(latents)):
+        with _unwritten(self.world, "decode", list(latents)):
             answer = self._call("decode", latents, streams)
         if not isinstance(answer, tuple) or len(answer) != 2:
-            answers.refuse(self.inner, f"decode returned {answers.shown(answer)}; allowed: (frames, streams)")
+            answers.refuse(self.world, f"decode returned {answers.shown(answer)}; allowed: (frames, streams)")
         frames, following = answer
-        answers.check_count(self.inner, "decode (frames)", frames, len(latents))
-        answers.check_count(self.inner, "decode (streams)", following, len(latents))
+        answers.check_count(self.world, "decode (frames)", frames, len(latents))
+        answers.check_count(self.world, "decode (streams)", following, len(latents))
         for chunk, part, each in zip(chunks, latents, frames, strict=True):
-            answers.check_frames(self.inner, "decode", chunk, len(part), each)
+            answers.check_frames(self.world, "decode", chunk, len(part), each)
         return list(frames), list(following)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
             with torch.inference_mode():
-                return getattr(self.inner, method)(*arguments)
+                return getattr(self.world, method)(*arguments)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
@@ -264,7 +251,7 @@ class CheckedWorld:
         if math.isinf(self._least) or decibels < self._least:
             allowed = "the same bits" if math.isinf(self._least) else f"{self._least:g} dB or more"
             answers.refuse(
-                self.inner,
+                self.world,
                 f"{method}: an episode's frames of chunk {chunk} are others {how}, {decibels:.1f} dB; "
                 f"allowed: {allowed}, no influence of its neighbours",
             )
@@ -273,7 +260,7 @@ class CheckedWorld:
 class _unwritten:  # noqa: N801  (used as a statement)
     """Refuse a world that writes to arrays or tensors that it was given."""
 
-    def __init__(self, world: WorldModel, method: str, given: Sequence[Any]) -> None:
+    def __init__(self, world: BaseWorld, method: str, given: Sequence[Any]) -> None:
         self._world, self._method, self._given = world, method, given
         self._before = [each.clone() if isinstance(each, torch.Tensor) else np.array(each) for each in given]
 
@@ -297,24 +284,23 @@ def _near(one: Sequence[CameraMotion], two: Sequence[CameraMotion], tolerance: f
     )
 
 
-def _begin(engine: Engine, world: WorldModel, index: int) -> GenerationState:
+def _begin(engine: Engine, world: BaseWorld, index: int) -> GenerationState:
     """Start an episode at a start frame of the world, or at a made-up picture where it has none."""
-    frames = getattr(world, "start_frames", None)
+    views = world.start_views
     height, width = world.spec.frame_size
     pose, prompt = np.eye(4), ""
-    if frames is None or len(frames) == 0:
+    if len(views) == 0:
         ramp = np.linspace(40 + 60 * index, 215, height * width).reshape(height, width, 1)
         image = np.ascontiguousarray(np.broadcast_to(ramp, (height, width, 3)), dtype=np.uint8)
     else:
-        row = index % len(frames)
-        image = fit_image(np.asarray(frames[row]), (height, width))
-        poses, prompts = getattr(world, "start_poses", None), getattr(world, "start_prompts", None)
-        pose = pose if poses is None else np.array(poses[row], dtype=np.float64)
-        prompt = prompt if prompts is None else prompts[row]
+        row = index % len(views)
+        image = fit_image(np.asarray(views.images[row]), (height, width))
+        pose = pose if views.poses is None else np.array(views.poses[row], dtype=np.float64)
+        prompt = prompt if views.prompts is None else views.prompts[row]
     return engine.start([image], [prompt], [index], [pose])[0]
 
 
-def _motions(world: WorldModel, chunk: int, row: int) -> tuple[CameraMotion, ...]:
+def _motions(world: BaseWorld, chunk: int, row: int) -> tuple[CameraMotion, ...]:
     """Motions of a chunk: out, back and round again, so that views come back; every episode in another order."""
     spec = world.spec
     step, angle = spec.motion.translation, spec.motion.rotation
@@ -329,20 +315,14 @@ def _motions(world: WorldModel, chunk: int, row: int) -> tuple[CameraMotion, ...
     return (path[(chunk + 2 * row) % len(path)],) * count
 
 
-def _check_follow(world: WorldModel, pose: np.ndarray, motions: Sequence[CameraMotion]) -> None:
-    follow = getattr(world, "follow", None)
-    if follow is None:
-        return
-    reached = np.asarray(follow(pose, motions))
-    if reached.shape != (len(motions), 4, 4) or not np.isfinite(reached).all():
-        shape = f"[{len(motions)}, 4, 4]"
-        answers.refuse(world, f"follow: {answers.shown(reached)}; allowed: finite poses {shape}, one per motion")
+def _check_follow(world: BaseWorld, pose: np.ndarray, motions: Sequence[CameraMotion]) -> None:
+    reached = np.asarray(world.follow_many(pose[None], motion_table([motions])))
+    if reached.shape != (1, len(motions), 4, 4) or not np.isfinite(reached).all():
+        shape = f"[1, {len(motions)}, 4, 4]"
+        answers.refuse(world, f"follow_many: {answers.shown(reached)}; allowed: finite poses {shape}, one per motion")
 
 
-def _check_working_bytes(world: WorldModel) -> None:
-    working = getattr(world, "working_bytes", None)
-    if working is None:
-        return
-    sizes = [working(count) for count in (1, 2, 8)]
+def _check_working_bytes(world: BaseWorld) -> None:
+    sizes = [world.working_bytes(count) for count in (1, 2, 8)]
     if not all(isinstance(size, int | float) and size >= 0 for size in sizes) or sizes != sorted(sizes):
         answers.refuse(world, f"working_bytes(1, 2, 8)={answers.shown(sizes)}; allowed: bytes, never fewer for more")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 
 UNLIMITED_STEPS = 64
 """Length of an episode that is assumed where there is no time limit."""
@@ -17,7 +17,7 @@ USABLE = 0.9
 """Share of the free memory that may be planned with: allocators keep some back."""
 
 
-def check_memory(world: WorldModel, num_envs: int, max_episode_steps: int | None) -> None:
+def check_memory(world: BaseWorld, num_envs: int, max_episode_steps: int | None) -> None:
     """Refuse more worlds than the memory of the world's device holds at the end of their episodes.
 
     Raises:
@@ -35,20 +35,18 @@ def check_memory(world: WorldModel, num_envs: int, max_episode_steps: int | None
     )
 
 
-def needed_bytes(world: WorldModel, num_envs: int, max_episode_steps: int | None) -> int:
+def needed_bytes(world: BaseWorld, num_envs: int, max_episode_steps: int | None) -> int:
     """Bytes for ``num_envs`` worlds at the end of their episodes.
 
     History in float32, four copies of the last frames (decoded, kept, observed, observed before), and what the world
-    says it needs to generate for so many at once (its attribute ``working_bytes``, a function of their number; 0 for a
-    world that does not say).
+    says it needs to generate for so many at once (`BaseWorld.working_bytes`).
     """
     spec = world.spec
     steps = UNLIMITED_STEPS if max_episode_steps is None else max_episode_steps
     latents = spec.first_chunk_latents + (steps - 1) * spec.chunk_latents
     history = 4 * latents * math.prod(spec.latent_shape)
     frames = 4 * spec.chunk_frames * math.prod(spec.frame_size) * 3
-    working = getattr(world, "working_bytes", None)
-    return num_envs * (history + frames) + (0 if working is None else int(working(num_envs)))
+    return num_envs * (history + frames) + int(world.working_bytes(num_envs))
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from li_env.errors import check_choice, check_keys
+from li_env.validation import check_choice, check_keys
 from li_env.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
-    from li_env.accel.world import WorldModel
+    from li_env.accel.world import BaseWorld
 
-Loader = Callable[..., "WorldModel"]
+Loader = Callable[..., "BaseWorld"]
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -62,7 +62,7 @@ class WorldEntry:
 
 
 _registered: dict[str, WorldEntry] = {}
-_loaded: WeakValueDictionary[tuple[Any, ...], WorldModel] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[Any, ...], BaseWorld] = WeakValueDictionary()
 
 
 def _entries() -> dict[str, WorldEntry]:
@@ -120,7 +120,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def load_world(name: str, device: str = "auto", weights: str | Path | None = None, **kwargs: Any) -> WorldModel:
+def load_world(name: str, device: str = "auto", weights: str | Path | None = None, **kwargs: Any) -> BaseWorld:
     """Load a world, or return the loaded one that somebody still holds.
 
     Args:

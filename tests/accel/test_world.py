@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from tests.analytic_world import SPEC, AnalyticWorld
 
 
@@ -32,4 +32,4 @@ def test_field_of_view() -> None:
 
 
 def test_analytic_world_follows_the_protocol() -> None:
-    assert isinstance(AnalyticWorld(), WorldModel)
+    assert isinstance(AnalyticWorld(), BaseWorld)

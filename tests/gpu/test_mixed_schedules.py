@@ -21,7 +21,7 @@ def request(world: FreedoomWorld, seed: int, context: int, sigmas: tuple[float, 
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, 2, 3] = spec.motion.translation * np.arange(count)
     plan = ChunkPlan(9, "explore", 0.0, tuple(range(context)), (), sigmas, AttentionPlan(), "test")
-    scene = world.start(world.start_frames[:1], [""])[0]
+    scene = world.start(world.start_views.images[:1], [""])[0]
     return ChunkRequest(scene, plan, poses[context:], (), numbers[:context], poses[:context], numbers[context:])
 
 

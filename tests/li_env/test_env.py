@@ -64,7 +64,7 @@ def test_spaces_and_metadata_follow_the_world(world_name):
 
 def test_reset_shows_the_start_frame_and_step_new_frames(world_name):
     env = make(world_name)
-    image = env.world.start_frames[1]
+    image = env.world.start_views.images[1]
     observation, info = env.reset(seed=0, options={"start": 1})
     assert info["start_index"] == 1
     np.testing.assert_array_equal(observation, np.repeat(image[None], len(observation), axis=0))

@@ -8,6 +8,7 @@ from gymnasium.error import ResetNeeded
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.engine import Engine
+from li_env.accel.world import StartViews
 from li_env.actions import ActionMapper
 from li_env.episodes import EpisodeRunner
 from tests.analytic_world import AnalyticWorld
@@ -65,14 +66,9 @@ def test_a_degenerated_episode_cannot_go_on():
 
 
 def test_a_world_without_start_frames_needs_an_image():
-    class Bare(AnalyticWorld):
-        start_frames = None
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.start_frames = None
-
-    rules = episodes(Bare())
+    world = AnalyticWorld()
+    world.start_views = StartViews()
+    rules = episodes(world)
     with pytest.raises(ValueError, match="has no start frames: reset"):
         rules.start(generators(0), [{}])
     (now,) = rules.start(generators(0), [{"image": np.zeros((9, 9, 3), np.uint8)}])

@@ -128,11 +128,11 @@ def test_an_engine_gives_the_frames_of_the_environment(world):
         moments.append(env.save_state())
     spec, engine = world.spec, Engine(world, AccelConfig.preset("all"))
     held = (CameraMotion(forward=spec.motion.translation), CameraMotion(yaw=spec.motion.rotation))
-    states, results = engine.start([world.start_frames[0]], [""], [info["episode_seed"]]), []
+    states, results = engine.start([world.start_views.images[0]], [""], [info["episode_seed"]]), []
     for chunk, motion in enumerate(held):
         states, made = engine.step(states, [(motion,) * spec.new_latents(chunk)])
         results += made
-    records = list(engine_frames(spec, world.start_frames[0], results))
+    records = list(engine_frames(spec, world.start_views.images[0], results))
     expected = list(episode_frames(moments))
     np.testing.assert_array_equal([one.frame for one in records], [one.frame for one in expected])
     np.testing.assert_array_equal([one.pose for one in records], [one.pose for one in expected])

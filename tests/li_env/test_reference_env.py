@@ -10,18 +10,21 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import li_env  # noqa: F401  (registers the ids)
 from li_env.accel.geometry.camera import CameraMotion, move
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.doom.known_maps import known_map
 from li_env.doom.maps import write_wad
 from li_env.doom.renderer import DoomRenderer
 from li_env.doom.walking import doom_poses
 from li_env.errors import MissingExtraError
 from li_env.tasks.navigation import pose_at
+from li_env.worlds.freedoom.start_frames import StartFrames
+from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom_game.world import FreedoomGame
 from li_env.worlds.registry import load_world
 
 pytest.importorskip("vizdoom")
 
+STARTS = StartFrames.load(packaged_folder())
 IDS = [f"LightInteraction/{name}-v0" for name in ("Explore", "PointGoal", "ImageGoal")]
 FORWARD, TURN_RIGHT, STOP = 1, 6, 9
 
@@ -62,9 +65,9 @@ def test_the_first_chunk_shows_the_start_frame_again_and_then_the_game(game, tmp
     env = gymnasium.make(IDS[1], world="freedoom_game")
     _, start = env.reset(seed=0, options={"episode": 11})
     shown, _, _, _, info = env.step(TURN_RIGHT)
-    np.testing.assert_array_equal(shown["rgb"][0], game.start_frames[11])
-    write_wad([known_map(int(game.start_states.map_seeds[11]))], tmp_path / "map.wad")
-    x, z, yaw = game.start_states.map_poses[11]
+    np.testing.assert_array_equal(shown["rgb"][0], game.start_views.images[11])
+    write_wad([known_map(STARTS.map_seeds[11].item())], tmp_path / "map.wad")
+    x, z, yaw = STARTS.map_poses[11]
     np.testing.assert_allclose(start["pose"], pose_at((x, z, yaw)), atol=1e-5)
     np.testing.assert_allclose(info["pose"], pose_at((x, z, yaw + 45)), atol=1e-5)
     with DoomRenderer(tmp_path / "map.wad") as renderer:
@@ -78,7 +81,7 @@ def test_walls_stop_the_agent_and_it_never_leaves_the_map(game):
     collisions = 0
     for episode in range(4):
         env.reset(seed=0, options={"episode": episode})
-        segments = known_map(int(game.start_states.map_seeds[episode])).segments
+        segments = known_map(STARTS.map_seeds[episode].item()).segments
         for _ in range(8):
             *_, info = env.step(int(rng.choice([FORWARD, FORWARD, TURN_RIGHT])))
             collisions += info["blocked"] > 0.1
@@ -117,15 +120,15 @@ def test_a_batch_gives_the_episodes_one_by_one(game):
 
 def test_another_pose_shows_the_view_from_there(game, tmp_path):
     env = gymnasium.make(IDS[0], world="freedoom_game").unwrapped
-    x, z, yaw = game.start_states.map_poses[3].astype(float)
-    write_wad([known_map(int(game.start_states.map_seeds[3]))], tmp_path / "map.wad")
+    x, z, yaw = STARTS.map_poses[3].astype(float)
+    write_wad([known_map(STARTS.map_seeds[3].item())], tmp_path / "map.wad")
     with DoomRenderer(tmp_path / "map.wad") as renderer:
         expected = renderer.render(0, doom_poses(np.array([[x, z, yaw + 90]])))[0]
     frames, info = env.reset(seed=0, options={"start": 3, "pose": pose_at((x, z, yaw + 90))})
     assert all(np.array_equal(frame, expected) for frame in frames)
     np.testing.assert_allclose(info["pose"], pose_at((x, z, yaw + 90)), atol=1e-9)
-    own, _ = env.reset(seed=0, options={"start": 3, "pose": game.start_poses[3]})
-    assert np.array_equal(own[-1], game.start_frames[3])
+    own, _ = env.reset(seed=0, options={"start": 3, "pose": game.start_views.poses[3]})
+    assert np.array_equal(own[-1], game.start_views.images[3])
     tilted = pose_at((x, z, yaw)) @ move(np.eye(4), CameraMotion(pitch=10.0))
     for pose, message in ((tilted, "allowed in the game: level"), (pose_at((1e4, 0, 0)), "is outside map")):
         with pytest.raises(ValueError, match=message):
@@ -137,8 +140,8 @@ def test_another_map_by_its_prompt_is_shown_from_the_pose(game):
     x, y = known_map(5).start
     pose = pose_at((-y / 32, x / 32, 30.0))
     frames, _ = env.reset(seed=0, options={"prompt": "map 5", "pose": pose})
-    assert np.array_equal(frames[-1], game.view("map 5", pose))
-    assert not any(np.array_equal(frames[-1], frame) for frame in game.start_frames)
+    assert np.array_equal(frames[-1], game.render_start("map 5", pose))
+    assert not any(np.array_equal(frames[-1], frame) for frame in game.start_views.images)
 
 
 def test_any_pose_of_any_map_can_be_a_start(game):
@@ -163,7 +166,7 @@ def test_a_prompt_that_names_no_map_is_refused(game, prompt):
 
 
 def test_it_is_a_world_and_needs_no_weights(game):
-    assert isinstance(game, WorldModel)
+    assert isinstance(game, BaseWorld)
     with pytest.raises(ValueError, match="weights='x' are of no use"):
         load_world("freedoom_game", weights="x")
     with pytest.raises(ValueError, match="workers=-1 is not allowed; use a whole number from 0 up"):

@@ -5,8 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from li_env.errors import check_choice
-from li_env.validation import check_flag, check_mapping, check_number, check_text, check_whole, shown, shown_path
+from li_env.validation import (
+    check_choice,
+    check_flag,
+    check_mapping,
+    check_number,
+    check_text,
+    check_whole,
+    shown,
+    shown_path,
+)
 
 DEEP: list = []
 DEEP.append(DEEP)

@@ -214,7 +214,7 @@ def test_options_may_differ_from_world_to_world():
     env = make()
     observations, infos = env.reset(seed=0, options={"start": 0, "each": [{}, {"start": 1}, {"prompt": "x"}]})
     assert infos["start_index"].tolist() == [0, 1, 0]
-    np.testing.assert_array_equal(observations[1][0], env.world.start_frames[1])
+    np.testing.assert_array_equal(observations[1][0], env.world.start_views.images[1])
 
 
 def test_device_observations_are_tensors_with_the_same_values(world_name):

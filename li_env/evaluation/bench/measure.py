@@ -10,7 +10,7 @@ import numpy as np
 from li_env.accel.plan import ChunkPlan, attention_density
 from li_env.accel.runtime.chunk import STAGES, ChunkResult
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.evaluation.bench.peak_memory import PeakMemory
 from li_env.evaluation.bench.quality import Quality, rate
 from li_env.evaluation.bench.settings import BenchSettings, Variant
@@ -56,7 +56,7 @@ class Measured:
 
 
 def measure(
-    world: WorldModel, paths: Sequence[CameraPath], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
+    world: BaseWorld, paths: Sequence[CameraPath], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
 ) -> list[Measured]:
     """Time and rate every variant; the first one is the reference.
 
@@ -114,7 +114,7 @@ class _Record:
 
     def rate(
         self,
-        world: WorldModel,
+        world: BaseWorld,
         paths: Sequence[CameraPath],
         made: Sequence[Sequence[ChunkResult]],
         reference: Sequence[Sequence[ChunkResult]] | None,

@@ -8,11 +8,11 @@ from typing import Any
 
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.machine import device_name, versions
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.evaluation.bench.measure import Measured, measure
 from li_env.evaluation.bench.paths import commanded_paths
 from li_env.evaluation.bench.plots import write_sweep
-from li_env.evaluation.bench.real_paths import has_game, played_paths
+from li_env.evaluation.bench.real_paths import played_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.bench.summary import row
 from li_env.evaluation.camera_path import CameraPath
@@ -27,9 +27,7 @@ EVERY = "all trajectories"
 """Value of ``trajectory`` in the rows over all trajectories."""
 
 
-def benchmark(
-    world: WorldModel, settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
-) -> dict[str, Any]:
+def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measure a world.
 
     Args:
@@ -41,7 +39,7 @@ def benchmark(
         ValueError: the world has no start frames.
         MissingExtraError: the world has a game and ViZDoom is not installed.
     """
-    game = settings.game and has_game(world)
+    game = settings.game and world.ground_truth is not None
     paths = paths_of(world, settings, game, on_chunk)
     measured = measure(world, paths, settings, on_chunk)
     return {
@@ -60,15 +58,15 @@ def benchmark(
     }
 
 
-def steps_needed(world: WorldModel, settings: BenchSettings) -> int:
+def steps_needed(world: BaseWorld, settings: BenchSettings) -> int:
     """Count how often `benchmark` calls ``on_chunk``."""
     groups, variants = len(batches(commanded_paths(world, settings), settings.batch)), len(settings.variants)
-    driven = 0 if settings.game and has_game(world) else groups
+    driven = 0 if settings.game and world.ground_truth is not None else groups
     return settings.chunks * (driven + variants + settings.repeats * variants * groups)
 
 
 def paths_of(
-    world: WorldModel, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
+    world: BaseWorld, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
 ) -> list[CameraPath]:
     """Make every path with its realised motions: those of the game, or of one rollout of the plain model."""
     paths = commanded_paths(world, settings)
@@ -94,7 +92,7 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
 
 
 def _rows(
-    world: WorldModel, settings: BenchSettings, paths: Sequence[CameraPath], measured: Sequence[Measured]
+    world: BaseWorld, settings: BenchSettings, paths: Sequence[CameraPath], measured: Sequence[Measured]
 ) -> list[dict[str, Any]]:
     groups = {EVERY: list(range(len(paths)))}
     for name in settings.trajectories:

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from li_env.accel.config import AccelConfig
-from li_env.errors import check_choice
 from li_env.evaluation.standard_paths import TRAJECTORIES
-from li_env.validation import shown
+from li_env.validation import check_choice, shown
 from li_env.yaml_text import parse_yaml
 
 REFERENCE = "off"

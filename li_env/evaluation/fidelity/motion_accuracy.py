@@ -10,7 +10,7 @@ import torch
 
 from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.retrieval.motion_context import motion_context
-from li_env.accel.world import MotionRequest, WorldModel
+from li_env.accel.world import BaseWorld, MotionRequest
 from li_env.evaluation.fidelity.real_past import RealPast
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK, FidelitySettings
@@ -20,7 +20,7 @@ BLOCKED_METRES = 0.05
 
 
 def motion_accuracy(
-    world: WorldModel,
+    world: BaseWorld,
     settings: FidelitySettings,
     videos: ReferenceVideos,
     latents: torch.Tensor,

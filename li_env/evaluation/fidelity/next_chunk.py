@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, decode, episode_seed
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.scores import grouped, score, summaries
@@ -19,7 +19,7 @@ SAME_VIEW_METRES, SAME_VIEW_DEGREES = 0.1, 2.0
 
 
 def next_chunk_rows(
-    world: WorldModel,
+    world: BaseWorld,
     settings: FidelitySettings,
     videos: ReferenceVideos,
     latents: torch.Tensor,

@@ -13,7 +13,7 @@ from li_env.accel.geometry.camera import CameraMotion, relative_motion
 from li_env.accel.history import History
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.accel.world_spec import WorldSpec
 from li_env.evaluation.fidelity.settings import BATCH, CHUNK
 from li_env.evaluation.fixed_motion import FixedMotionWorld
@@ -24,7 +24,7 @@ _ENCODED_AT_ONCE = 512
 class Player:
     """Driver of batches of episodes with a number of denoising steps, with or without retrieved latents."""
 
-    def __init__(self, world: WorldModel, preset: str, steps: int, memory: bool) -> None:
+    def __init__(self, world: BaseWorld, preset: str, steps: int, memory: bool) -> None:
         driven = FixedMotionWorld(world, variant_spec(world.spec, steps, memory), timed=False)
         self.engine = Engine(driven, AccelConfig.of(preset))
         self.steps, self.memory = steps, memory
@@ -66,7 +66,7 @@ def chunk_motions(poses: np.ndarray, chunk: int) -> tuple[CameraMotion, ...]:
     )  # fmt: skip
 
 
-def encode(world: WorldModel, frames: np.ndarray) -> torch.Tensor:
+def encode(world: BaseWorld, frames: np.ndarray) -> torch.Tensor:
     """Encode real frames uint8 [..., H, W, 3] to latents [..., C, h, w] on the world's device."""
     flat = frames.reshape(-1, *frames.shape[-3:])
     latents = []
@@ -78,7 +78,7 @@ def encode(world: WorldModel, frames: np.ndarray) -> torch.Tensor:
     return torch.cat(latents).reshape(*frames.shape[:-3], *latents[0].shape[1:])
 
 
-def decode(world: WorldModel, latents: torch.Tensor) -> np.ndarray:
+def decode(world: BaseWorld, latents: torch.Tensor) -> np.ndarray:
     """Decode latents [n, T, C, h, w] to frames uint8 [n, T, H, W, 3], to show what the autoencoder alone loses."""
     frames = []
     with torch.inference_mode():
@@ -90,7 +90,7 @@ def decode(world: WorldModel, latents: torch.Tensor) -> np.ndarray:
 class RealPast:
     """Episodes of one trajectory whose past is the real game's: latents [L, C, h, w] at ``poses`` [L, 4, 4]."""
 
-    def __init__(self, world: WorldModel, frames: np.ndarray, latents: torch.Tensor, poses: np.ndarray) -> None:
+    def __init__(self, world: BaseWorld, frames: np.ndarray, latents: torch.Tensor, poses: np.ndarray) -> None:
         (self._scene,) = world.start([frames[0]], [""])
         self._latents, self._poses = latents, poses
         self._histories = [History()]

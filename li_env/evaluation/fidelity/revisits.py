@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.evaluation.fidelity.real_past import Player, RealPast, chunk_motions, encode, episode_seed
 from li_env.evaluation.fidelity.reference_videos import HELD_OUT, ReferenceVideos
 from li_env.evaluation.fidelity.scores import score, summaries, summary
@@ -25,7 +25,7 @@ VARIANTS = 4
 
 
 def revisit_rows(
-    world: WorldModel,
+    world: BaseWorld,
     settings: FidelitySettings,
     videos: dict[tuple[str, str], ReferenceVideos],
     advance: Callable[[], None],
@@ -57,7 +57,7 @@ def revisit_rows(
 
 def _play(
     player: Player,
-    world: WorldModel,
+    world: BaseWorld,
     settings: FidelitySettings,
     chosen: ReferenceVideos,
     latents: torch.Tensor | None,
@@ -84,7 +84,7 @@ def _play(
 
 
 def _scores(
-    world: WorldModel, frames: np.ndarray, chosen: ReferenceVideos, half: int, same_pose: bool
+    world: BaseWorld, frames: np.ndarray, chosen: ReferenceVideos, half: int, same_pose: bool
 ) -> dict[str, Any]:
     first = chosen.first_look[half:]
     starts = np.arange(half, half + len(first)) // CHUNK * CHUNK

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.runtime.machine import device_name, versions
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld
 from li_env.evaluation.fidelity.motion_accuracy import motion_accuracy
 from li_env.evaluation.fidelity.next_chunk import VARIANTS as NEXT_VARIANTS
 from li_env.evaluation.fidelity.next_chunk import next_chunk_rows
@@ -92,7 +92,7 @@ class _Parts:
 
 
 def measure(
-    world: WorldModel, settings: FidelitySettings, parts: _Parts | None = None
+    world: BaseWorld, settings: FidelitySettings, parts: _Parts | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Measure without writing files: the report, and frames [3, L, H, W, 3] by the row's name for the picture."""
     parts = parts or _Parts()
@@ -122,7 +122,7 @@ def measure(
 
 
 def _next_chunks(
-    world: WorldModel, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
+    world: BaseWorld, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> list[dict[str, Any]]:
     rows = []
     with parts.part("next chunk", NEXT_VARIANTS * (len(_NEXT) + 1)) as advance:
@@ -137,7 +137,7 @@ def _next_chunks(
 
 
 def _own_rollouts(
-    world: WorldModel, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
+    world: BaseWorld, settings: FidelitySettings, videos: dict[tuple[str, str], ReferenceVideos], parts: _Parts
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     variants = [
         (maps, kind, steps, memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,9 @@ from li_env.accel.device import to_device
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.grouping import equal_groups
 from li_env.accel.micro_batch import reckoned
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.accel.world_spec import WorldSpec
-from li_env.errors import check_choice
+from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
@@ -26,6 +26,7 @@ from li_env.worlds.freedoom.batching import BatchScheduler, MicroBatch, micro_ba
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
+from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
 from li_env.worlds.freedoom.start_frames import StartFrames
@@ -75,7 +76,7 @@ class FreedoomScene:
     start: torch.Tensor
 
 
-class FreedoomWorld:
+class FreedoomWorld(BaseWorld[FreedoomScene, None]):
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
     Prompts are accepted and ignored: this world has no text input. Episodes are computed in micro-batches of a fixed
@@ -124,13 +125,14 @@ class FreedoomWorld:
             self.autoencoder.decoder if execution == "plain" else FusedDecoder(self.autoencoder.decoder)
         )
         self._graphs = Graphs(device) if execution == "graphs" else None
-        states = StartFrames.load(packaged_folder())
-        self.start_states = states
-        self.start_frames = states.frames
+        starts = StartFrames.load(packaged_folder())
+        self.start_views = StartViews(starts.frames)
+        self.ground_truth = FreedoomTruth(starts)
+        self.episodes_file = EPISODES_FILE
 
-    def working_bytes(self, worlds: int) -> int:
+    def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
-        return micro_batch_size(worlds, self.device) * WORKING_BYTES
+        return micro_batch_size(num_envs, self.device) * WORKING_BYTES
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
@@ -163,15 +165,15 @@ class FreedoomWorld:
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """Generate chunks; requests with equal context lengths and attention share micro-batches."""
-        return self.generate_stream(requests, len(requests))
+        return self.generate_stream(requests)
 
-    def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
-        """Generate the chunks of ``count`` requests that may still be planned meanwhile.
+    def generate_stream(self, requests: RequestStream) -> list[torch.Tensor]:
+        """Generate the chunks of requests that may still be planned meanwhile.
 
         A micro-batch starts as soon as it is full.
         """
-        out: list[torch.Tensor] = [torch.empty(0)] * count
-        size = micro_batch_size(reckoned(count), self.device)
+        out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
+        size = micro_batch_size(reckoned(len(requests)), self.device)
         scheduler = BatchScheduler(size)
 
         def run(batch: MicroBatch) -> None:
@@ -188,16 +190,18 @@ class FreedoomWorld:
             run(batch)
         return out
 
-    def decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
+    def encode(self, frames: np.ndarray) -> torch.Tensor:
+        """Encode frames, each by itself."""
+        return self.autoencoder.encode(torch.from_numpy(frames).to(self.device))
+
+    def decode(self, latents: Sequence[torch.Tensor], streams: Sequence[None]) -> tuple[list[np.ndarray], list[None]]:
         """Decode latents frame by frame: there is no stream to keep."""
         frames = self._decode(latents).cpu().numpy()
         return np.split(frames, np.cumsum([len(chunk) for chunk in latents])[:-1]), [None] * len(streams)
 
     def decode_on_device(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
+        self, latents: Sequence[torch.Tensor], streams: Sequence[None]
+    ) -> tuple[list[torch.Tensor], list[None]]:
         """Decode like `decode`, but leave the frames on the device: views of one tensor."""
         return list(self._decode(latents).split([chunk.shape[0] for chunk in latents])), [None] * len(streams)
 

@@ -19,14 +19,15 @@ import torch
 
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.grouping import equal_groups
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, StartViews
 from li_env.doom.collision import Walls
 from li_env.doom.known_maps import known_tangents, known_walls
 from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
-from li_env.doom.walking import doom_poses, exact_doom_poses, planar_poses, walk
+from li_env.doom.walking import doom_poses, exact_doom_poses, level_pose, planar_poses, walk
 from li_env.errors import MissingExtraError
 from li_env.validation import check_whole
+from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
@@ -46,7 +47,7 @@ class GameScene:
     map_seed: int
 
 
-class FreedoomGame:
+class FreedoomGame(BaseWorld[GameScene, None]):
     """The game. Episodes begin at any pose of any generated map, in the axes of `StartFrames.map_poses`.
 
     A prompt ``map N`` names the map by its seed; episodes of a dataset and the world's own start frames bring theirs.
@@ -72,15 +73,19 @@ class FreedoomGame:
         except ImportError as error:
             raise MissingExtraError("ViZDoom", "doom", "the world 'freedoom_game'") from error
         self.device = torch.device("cpu")
-        self.start_states = StartFrames.load(packaged_folder())
-        self.start_frames = self.start_states.frames
-        self.start_poses = np.stack([_camera(*pose) for pose in self.start_states.map_poses.tolist()])
-        self.start_prompts = [f"map {seed}" for seed in self.start_states.map_seeds.tolist()]
+        starts = StartFrames.load(packaged_folder())
+        self.start_views = StartViews(
+            starts.frames,
+            np.stack([level_pose(*pose) for pose in starts.map_poses.tolist()]),
+            [f"map {seed}" for seed in starts.map_seeds.tolist()],
+        )
+        self.episodes_file = EPISODES_FILE
         # A cache and no state: which maps were met last does not change what happens in them.
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
         self.renderer: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
+        self.ground_truth = FreedoomTruth(starts, self.renderer)
 
-    def view(self, prompt: str, pose: np.ndarray) -> np.ndarray:
+    def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray:
         """Render what a camera sees: uint8 [96, 128, 3].
 
         Args:
@@ -136,9 +141,7 @@ class FreedoomGame:
         """Return the cameras of the chunk as latents."""
         return [_latent(request.scene.map_seed, doom_poses(planar_poses(request.poses))) for request in requests]
 
-    def decode(
-        self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
-    ) -> tuple[list[np.ndarray], list[DecodeStream]]:
+    def decode(self, latents: Sequence[torch.Tensor], streams: Sequence[None]) -> tuple[list[np.ndarray], list[None]]:
         """Render what the game shows from the cameras."""
         seeds, poses = zip(*(_camera_of(chunk) for chunk in latents), strict=True)
         return self.renderer.render(seeds, poses), [None] * len(streams)
@@ -167,12 +170,6 @@ def _inside(map_seed: int, position: np.ndarray) -> bool:
     tangents = known_tangents(map_seed)
     out = tangents.push_out(position)
     return tangents.contains(out) and bool(np.hypot(*(out - position)) <= _ROUNDING)
-
-
-def _camera(x: float, z: float, yaw: float) -> np.ndarray:
-    """Convert (x, z, yaw in degrees) to camera-to-world [4, 4]."""
-    cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
-    return np.array([[cosine, 0, sine, x], [0, 1, 0, 0], [-sine, 0, cosine, z], [0, 0, 0, 1]])
 
 
 def _latent(map_seed: int, poses: np.ndarray) -> torch.Tensor:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from li_env.accel.geometry.camera import STILL, CameraMotion, MotionLimits
+from li_env.accel.geometry.camera import STILL, MotionLimits
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, StartViews
 from li_env.accel.world_spec import WorldSpec
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
 from li_env.worlds.common.stub_codec import PIXELS
@@ -75,7 +75,7 @@ class HYWorldPlayScene:
     image: torch.Tensor
 
 
-class HYWorldPlayWorld:
+class HYWorldPlayWorld(BaseWorld[HYWorldPlayScene, DecodeStream]):
     """The published 8B action model: any start image and prompt.
 
     Chunks are generated one episode after another: a single one keeps a GPU busy.
@@ -97,7 +97,7 @@ class HYWorldPlayWorld:
         start_frames: np.ndarray | None = None,
     ) -> None:
         self.device = device
-        self.start_frames = start_frames
+        self.start_views = StartViews(() if start_frames is None else start_frames)
         self.parts = parts
         self.spec = world_spec(parts.model.sizes, grid)
         self.view_overlap = BallOverlap(ball_points(OVERLAP_POINTS, seed=0))
@@ -129,10 +129,6 @@ class HYWorldPlayWorld:
         for _ in range(2):
             _, (stream,) = self.decode([latents], [stream])
         _log.info("world %s warmed up in %.1f s", self.spec.name, time.perf_counter() - began)
-
-    def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
-        """Return the motions as commanded: this world knows no walls."""
-        return [tuple(request.motions) for request in requests]
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         return [self._generate(request) for request in requests]

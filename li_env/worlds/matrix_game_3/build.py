@@ -7,7 +7,7 @@ from typing import get_args
 
 import torch
 
-from li_env.errors import check_choice
+from li_env.validation import check_choice
 from li_env.worlds.common.stub_codec import StubCodec, coloured_blocks
 from li_env.worlds.matrix_game_3.config import LATENT_PIXELS, PUBLISHED, MatrixGame3Config
 from li_env.worlds.matrix_game_3.model import PATCH, MatrixGame3Model

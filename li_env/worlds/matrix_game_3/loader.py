@@ -19,8 +19,7 @@ from typing import Any, Literal
 
 import torch
 
-from li_env.errors import check_choice
-from li_env.validation import MOST_WIDTH, check_whole, shown_path
+from li_env.validation import MOST_WIDTH, check_choice, check_whole, shown_path
 from li_env.worlds.common.checkpoints import (
     Part,
     TensorFile,

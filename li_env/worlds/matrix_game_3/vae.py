@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from li_env.errors import check_choice
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
+from li_env.validation import check_choice
 from li_env.worlds.common.streaming_codec import (
     CACHED_FRAMES,
     ConvCache,

@@ -12,7 +12,7 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.grouping import equal_groups
 from li_env.accel.plan import AttentionPlan
-from li_env.accel.world import ChunkRequest, DecodeStream, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, StartViews
 from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.common.streaming_codec import VideoCodec
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
@@ -114,7 +114,7 @@ def working_bytes(config: MatrixGame3Config, spec: WorldSpec, element: int, worl
     return element * (worlds * text + tokens * per_token)
 
 
-class MatrixGame3World:
+class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
     """The published distilled model: any start image and prompt, keyboard and mouse.
 
     Args:
@@ -137,14 +137,14 @@ class MatrixGame3World:
         sizes: ClipSizes | None = None,
         start_frames: np.ndarray | None = None,
     ) -> None:
-        self.start_frames = start_frames
+        self.start_views = StartViews(() if start_frames is None else start_frames)
         self.model, self.codec, self.prompt_states, self.device = model, codec, prompt_states, device
         self.spec = world_spec(model.config, grid, sizes)
         self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
 
-    def working_bytes(self, worlds: int) -> int:
+    def working_bytes(self, num_envs: int) -> int:
         """Return the memory that generating chunks takes (`working_bytes`)."""
-        return working_bytes(self.model.config, self.spec, self.model.dtype.itemsize, worlds)
+        return working_bytes(self.model.config, self.spec, self.model.dtype.itemsize, num_envs)
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[MatrixGame3Scene]:
         """Encode images and prompts; equal prompts share their text."""
@@ -161,9 +161,13 @@ class MatrixGame3World:
         """Return what keys and mouse can do of the motions; this world knows no walls."""
         return [tuple(possible_motion(motion) for motion in request.motions) for request in requests]
 
-    def follow(self, pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
-        """Return poses after possible motions (`controls.follow_motions`)."""
-        return follow_motions(pose, [possible_motion(motion) for motion in motions])
+    def follow_many(self, poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
+        """Move cameras as keys and mouse do (`controls.follow_motions`)."""
+        paths = [
+            follow_motions(pose, [possible_motion(CameraMotion(*row)) for row in rows])
+            for pose, rows in zip(poses, motions.tolist(), strict=True)
+        ]
+        return np.stack(paths) if paths else np.zeros((0, motions.shape[1], 4, 4))
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """Generate clips; clips of equal shape, schedule and attention share model calls."""

@@ -4,7 +4,7 @@ import gc
 import json
 import pickle
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import STAGES, ChunkResult, GenerationState, PlannedChunk
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.accel.world import ChunkRequest, MotionRequest, RequestStream
 from tests.analytic_world import BODY_RADIUS, ROOM_HALF_SIZE, SPEC, AnalyticWorld
 
 OFF = AccelConfig.preset("off")
@@ -30,7 +30,7 @@ def engine(world: AnalyticWorld | None = None) -> Engine:
 
 
 def begin(machine: Engine, *seeds: int) -> list[GenerationState]:
-    frames = machine.world.start_frames  # type: ignore[attr-defined]
+    frames = machine.world.start_views.images  # type: ignore[attr-defined]
     images = [frames[index % len(frames)] for index in range(len(seeds))]
     return machine.start(images, [""] * len(seeds), seeds)
 
@@ -83,7 +83,7 @@ def test_shapes_and_bookkeeping() -> None:
 
 def test_first_chunk_starts_at_the_given_pose_with_the_start_frame() -> None:
     machine = engine()
-    frame = machine.world.start_frames[1]  # type: ignore[attr-defined]
+    frame = machine.world.start_views.images[1]  # type: ignore[attr-defined]
     pose = follow(np.eye(4), [CameraMotion(yaw=90, forward=1)])[0]
     [state] = machine.start([frame], [""], [3], [pose])
     [state], [result] = machine.step([state], [part(0)])
@@ -200,7 +200,7 @@ def test_world_sees_the_context_that_the_plan_names() -> None:
     moved: list[CameraMotion] = []
     machine = engine(Checker())
     start = follow(np.eye(4), [CameraMotion(yaw=30, forward=0.5)])[0]
-    [state] = machine.start([machine.world.start_frames[0]], [""], [0], [start])  # type: ignore[attr-defined]
+    [state] = machine.start([machine.world.start_views.images[0]], [""], [0], [start])  # type: ignore[attr-defined]
     for _ in range(10):
         [state], [result] = machine.step([state], [part(state.chunk)])
         moved.extend(result.motions)
@@ -371,10 +371,22 @@ FRAME = np.zeros((96, 128, 3), dtype=np.uint8)
         (lambda e: e.start([FRAME], [""], [-1]), r"seeds\[0\]: -1 is not allowed"),
         (lambda e: e.start([FRAME], [""], [1.5]), r"seeds\[0\]: 1.5 is not allowed"),
         (lambda e: e.start([FRAME], [""], [True]), r"seeds\[0\]: True is not allowed"),
-        (lambda e: e.start([FRAME], [""], [0], [2 * np.eye(4)]), r"poses\[0\]: .* use a rigid 4x4"),
-        (lambda e: e.start([FRAME], [""], [0], [np.diag([-1.0, 1, 1, 1])]), r"poses\[0\]: .* use a rigid 4x4"),
-        (lambda e: e.start([FRAME], [""], [0], [np.eye(3)]), r"poses\[0\]: .* use a rigid 4x4"),
-        (lambda e: e.start([FRAME], [""], [0], [np.full((4, 4), np.nan)]), r"poses\[0\]: .* use a rigid 4x4"),
+        (
+            lambda e: e.start([FRAME], [""], [0], [2 * np.eye(4)]),
+            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+        ),
+        (
+            lambda e: e.start([FRAME], [""], [0], [np.diag([-1.0, 1, 1, 1])]),
+            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+        ),
+        (
+            lambda e: e.start([FRAME], [""], [0], [np.eye(3)]),
+            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+        ),
+        (
+            lambda e: e.start([FRAME], [""], [0], [np.full((4, 4), np.nan)]),
+            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+        ),
     ],
 )
 def test_bad_input_is_named(call: Callable[[Engine], Any], message: str) -> None:
@@ -394,12 +406,13 @@ def test_work_beside_the_device_sees_the_paths_before_the_frames() -> None:
     machine = engine(Watched())
     seen: list[PlannedChunk] = []
 
-    def meanwhile(paths: Sequence[PlannedChunk]) -> None:
-        order.append("meanwhile")
+    def work(paths: Sequence[PlannedChunk]) -> str:
+        order.append("work")
         seen.extend(paths)
+        return "done"
 
-    _, results = machine.step(begin(machine, 1, 2), [part(0)] * 2, meanwhile=meanwhile)
-    assert order == ["generate", "meanwhile"]
+    _, results, outcome = machine.step_overlapped(begin(machine, 1, 2), [part(0)] * 2, work)
+    assert (order, outcome) == (["generate", "work"], "done")
     for path, result in zip(seen, results, strict=True):
         assert (path.plan, path.motions, path.commanded) == (result.plan, result.motions, result.commanded)
         assert path.poses is result.poses
@@ -426,12 +439,12 @@ def test_planning_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     planned: list[int] = []
 
     class Streaming(AnalyticWorld):
-        def generate_stream(self, requests: Iterable[ChunkRequest], count: int) -> list[torch.Tensor]:
+        def generate_stream(self, requests: RequestStream) -> list[torch.Tensor]:
             made = []
             for request in requests:
                 taken.append(sum(planned))
                 made += self.generate([request])
-            assert len(made) == count
+            assert len(made) == len(requests)
             return made
 
     for preset in ("off", "all"):
@@ -440,7 +453,7 @@ def test_planning_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         moves = [part(state.chunk) for state in states]
         _, expected = whole.step(states, moves)
         with monkeypatch.context() as patched:
-            patched.setattr("li_env.accel.runtime.engine.PLANNER_MICRO_BATCH", 4)
+            patched.setattr("li_env.accel.runtime.requests.PLANNER_MICRO_BATCH", 4)
             plan = parts.planner.plan
 
             def counted(histories: Sequence[Any], poses: Sequence[Any]) -> list[ChunkPlan]:

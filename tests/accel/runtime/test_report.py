@@ -21,7 +21,7 @@ from tests.analytic_world import SPEC, AnalyticWorld
 def report() -> dict[str, Any]:
     world, config = AnalyticWorld(), AccelConfig.preset("off")
     engine = Engine(world, config)
-    states = engine.start([world.start_frames[0]], [""], [4])
+    states = engine.start([world.start_views.images[0]], [""], [4])
     collected = RolloutReport(SPEC, config, seed=4, note="completed by standing still: 1 latent")
     for chunk in range(7):
         states, [result] = engine.step(states, [[STILL] * (3 if chunk == 0 else 4)])

@@ -88,7 +88,7 @@ def test_the_game_is_driven_from_its_own_start(tmp_path):
     report, frames = json.loads((tmp_path / "report.json").read_text()), read_video(tmp_path / "video.mp4")
     game = load_world("freedoom_game")
     assert report["start_index"] == 3
-    assert np.abs(frames[0].astype(int) - game.start_frames[3]).mean() < 3
+    assert np.abs(frames[0].astype(int) - game.start_views.images[3]).mean() < 3
     assert len(frames) == 8
     game.close()
 

@@ -16,7 +16,8 @@ from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
 from li_env.doom.known_maps import known_map, known_tangents, known_walls
 from li_env.doom.splits import TEST
 from li_env.doom.tangents import SLACK, Tangents
-from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, NavigationRules
+from li_env.tasks import EpisodeDataset, NavigationRules
+from li_env.worlds.freedoom.ground_truth import EPISODES_FILE
 
 OUTER = [(0, 0, 1024, 0), (1024, 0, 1024, 1024), (1024, 1024, 0, 1024), (0, 1024, 0, 0)]
 
@@ -165,7 +166,7 @@ def test_metres_are_in_the_axes_of_the_world():
 
 def test_the_shipped_goals_are_as_far_away_as_the_rules_say():
     low, high = NavigationRules.default().goal_distance
-    records = EpisodeDataset.read(SHIPPED_EPISODES).episodes
+    records = EpisodeDataset.read(EPISODES_FILE).episodes
     assert len(records) == 72
     for record in records:
         assert record.map_seed is not None

@@ -7,6 +7,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL
 from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.runtime.engine import Engine
+from li_env.accel.world import StartViews
 from li_env.env import LightInteractionEnv
 from li_env.evaluation.drive import begin, roll_out
 from li_env.frames import episode_frames
@@ -31,7 +32,7 @@ def test_a_rollout_is_repeatable_and_its_report_complete():
     assert first.frames.shape == (12, 96, 128, 3)
     assert first.chunk_ends == (4, 8, 12)
     assert len(ticks) == 3
-    np.testing.assert_array_equal(first.frames[0], world.start_frames[0])
+    np.testing.assert_array_equal(first.frames[0], world.start_views.images[0])
     np.testing.assert_array_equal(first.frames, second.frames)
     assert not np.array_equal(first.frames, other.frames)
     assert first.report["note"] == "trajectory completed by standing still for 2 latents"
@@ -61,8 +62,8 @@ def test_a_degenerated_world_ends_the_rollout():
 
 def test_a_rollout_is_what_the_environment_shows():
     world = AnalyticWorld()
-    world.start_poses = np.stack([pose_at((0.5, -1.0, 30.0)), pose_at((-0.5, 0.5, -60.0))])
-    world.start_prompts = ["first", "second"]
+    poses = np.stack([pose_at((0.5, -1.0, 30.0)), pose_at((-0.5, 0.5, -60.0))])
+    world.start_views = StartViews(world.start_views.images, poses, ["first", "second"])
     env = LightInteractionEnv(world, "off")
     for seed in range(3):
         env.reset(seed=seed)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from li_env.accel.config import AccelConfig
-from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import CameraMotion, follow, follow_many
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import WorldModel
+from li_env.accel.world import BaseWorld, StartViews
 from li_env.evaluation.bench.paths import commanded_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.drive import drive
@@ -36,22 +36,21 @@ def test_the_followed_world_goes_through_walls_but_asks_its_own_limits():
 def test_a_followed_world_moves_and_works_as_the_world_inside():
     """Keep how the world follows motions, its faster methods and its start views."""
     world = AskedWorld()
-    world.follow = lambda pose, motions: follow(pose, [CameraMotion(forward=2 * m.forward) for m in motions])
-    world.start_poses, world.start_prompts = np.stack([np.eye(4)] * 2), ["one", "two"]
+    world.follow_many = lambda poses, motions: follow_many(poses, 2 * motions)
+    world.start_views = StartViews(world.start_views.images, np.stack([np.eye(4)] * 2), ["one", "two"])
     streamed = []
-    world.generate_stream = lambda requests, count: streamed.append(count) or world.generate(list(requests))
+    world.generate_stream = lambda requests: streamed.append(len(requests)) or world.generate(list(requests))
     (path,) = commanded_paths(world, BenchSettings(trajectories=("forward-backward",), seeds=(1,), chunks=4))
     (chunks,) = drive(Engine(FixedMotionWorld(world), AccelConfig.preset("off")), [path])
     assert chunks[0].poses[-1, 2, 3] == pytest.approx(2 * 3 * 0.75)
     assert streamed == [1] * 4
     assert path.begun.episode.scene is not None
-    assert not hasattr(FixedMotionWorld(world), "nothing")
 
 
 def test_limits_that_are_not_timed_are_not_computed():
     world = AskedWorld()
     (path,) = commanded_paths(world, BenchSettings(trajectories=("square",), seeds=(0,), chunks=4))
     fixed = FixedMotionWorld(world, timed=False)
-    assert isinstance(fixed, WorldModel)
+    assert isinstance(fixed, BaseWorld)
     drive(Engine(fixed, AccelConfig.preset("off")), [path])
     assert world.asked == 0

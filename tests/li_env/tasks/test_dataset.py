@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from li_env.doom.splits import split_of
-from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, EpisodeRecord
+from li_env.tasks import EpisodeDataset, EpisodeRecord
+from li_env.worlds.freedoom.ground_truth import EPISODES_FILE
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 
@@ -133,7 +134,7 @@ def test_frames_are_checked(tmp_path):
 
 
 def test_the_shipped_episodes_begin_at_the_shipped_start_frames():
-    data = EpisodeDataset.read(SHIPPED_EPISODES)
+    data = EpisodeDataset.read(EPISODES_FILE)
     states = StartFrames.load(packaged_folder())
     assert [episode.start for episode in data.episodes] == list(range(len(states.frames)))
     for episode in data.episodes:

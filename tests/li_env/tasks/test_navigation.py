@@ -17,6 +17,9 @@ from li_env.doom.geodesic import map_distance, metres_to_goal
 from li_env.doom.known_maps import known_map
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
 from li_env.tasks.navigation import NavigationState, pose_at
+from li_env.worlds.freedoom.ground_truth import FreedoomTruth
+from li_env.worlds.freedoom.start_frames import StartFrames
+from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import SPEC
 
 ID = "LightInteraction/PointGoal-v0"
@@ -26,6 +29,13 @@ PICTURE = np.full((96, 128, 3), 9, np.uint8)
 
 def make(task: str = "PointGoal", world: str = "analytic", **kwargs: object) -> gymnasium.Env:
     return gymnasium.make(f"LightInteraction/{task}-v0", world=world, **kwargs)
+
+
+def in_known_maps(*records: EpisodeRecord) -> gymnasium.Env:
+    """The test room, whose episodes are told to lie in generated maps."""
+    truth = FreedoomTruth(StartFrames.load(packaged_folder()))
+    task = PointGoal(SPEC, EpisodeDataset(records, {}), truth=truth)
+    return gymnasium.make("LightInteraction/PointGoal-v0", world="analytic", task=task)
 
 
 def ahead(distance: float, yaw: float = 0.0) -> dict[str, object]:
@@ -171,7 +181,7 @@ def corner() -> EpisodeRecord:
 
 
 def test_distances_follow_the_corridors_where_the_map_is_known(corner):
-    known = make(dataset=EpisodeDataset((corner,), {}))
+    known = in_known_maps(corner)
     _, info = known.reset(seed=0)
     np.testing.assert_allclose(info["pose"], pose_at(corner.pose))
     straight = np.hypot(corner.goal[0] - corner.pose[0], corner.goal[1] - corner.pose[1])
@@ -180,11 +190,16 @@ def test_distances_follow_the_corridors_where_the_map_is_known(corner):
     assert unknown.reset(seed=0)[1]["distance_to_goal"] == pytest.approx(straight)
 
 
+def test_a_map_that_the_world_does_not_know_is_refused(corner):
+    with pytest.raises(ValueError, match="map_seed=2 is of no use to world 'analytic', which knows no maps"):
+        make(dataset=EpisodeDataset((corner,), {}))
+
+
 def test_a_goal_outside_the_map_is_refused(corner):
     for goal in ((500.0, 500.0, 0.0), (-1e5, 3.0, 0.0)):
         outside = EpisodeRecord(start=0, pose=corner.pose, goal=goal, map_seed=2)
         with pytest.raises(ValueError, match=r"episodes\[0\]: goal=.* is outside map 2: it lies inside a wall"):
-            make(dataset=EpisodeDataset((outside,), {})).reset(seed=0)
+            in_known_maps(outside).reset(seed=0)
 
 
 def test_an_episode_can_be_named_and_is_drawn_otherwise():

@@ -13,7 +13,7 @@ import pytest
 from li_env.accel.runtime.chunk import ChunkResult, PlannedChunk
 from li_env.env import LightInteractionEnv
 from li_env.tasks import TASKS, Explore, load_task
-from li_env.tasks.task import Opening, needs_frames
+from li_env.tasks.task import Opening
 from li_env.testing import check_task
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.film_world import SHAPES, FilmWorld
@@ -35,8 +35,6 @@ class Looking(Explore):
         assert isinstance(result.frames, np.ndarray) and result.frames.dtype == np.uint8
         assert result.frames.ndim == 4 and not result.frames.flags.writeable
         return (*state, *result.frames[:, 0, 0, 0].tolist())
-
-    advance_all = None  # type: ignore[assignment]
 
     def reward(self, state: tuple[int, ...]) -> float:
         return float(state[-1])
@@ -102,7 +100,7 @@ def test_the_task_of_the_documentation():
 
 def test_who_waits_for_frames():
     world = FilmWorld(4, 4, 1)
-    assert not any(needs_frames(load_task(name, world)) for name in TASKS)
+    assert not any(load_task(name, world).needs_frames for name in TASKS)
 
     class Around:
         """Passes everything on to another task, and does not say whether it looks at frames."""
@@ -113,8 +111,8 @@ def test_who_waits_for_frames():
         def __getattr__(self, name: str) -> Any:
             return getattr(self.inner, name)
 
-    assert needs_frames(Around(Explore(world.spec)))
-    assert needs_frames(Looking(world.spec))
+    assert load_task(Around(Explore(world.spec)), world).needs_frames
+    assert Looking(world.spec).needs_frames
 
 
 def test_a_task_that_does_not_look_runs_before_the_frames_are_there():
@@ -124,8 +122,6 @@ def test_a_task_that_does_not_look_runs_before_the_frames_are_there():
         def advance(self, state: Any, result: PlannedChunk | None) -> Any:
             given.append(type(result))
             return super().advance(state, result)
-
-        advance_all = None  # type: ignore[assignment]
 
     world = FilmWorld(4, 4, 1)
     env = LightInteractionEnv(world, task=Blind(world.spec))

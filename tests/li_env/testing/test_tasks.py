@@ -80,7 +80,6 @@ class Changing(PointGoal):
 
 FAULTS = {
     "no name": (lambda: spoilt(name=""), "name=''; allowed: a text"),
-    "no method": (lambda: spoilt(sensors=None), "has no method sensors"),
     "stop as a number": (lambda: spoilt(can_stop=1), "can_stop=1; allowed: True or False"),
     "options as a list": (lambda: spoilt(options=["episode"]), "options=.* allowed: a tuple of names"),
     "spaces as a list": (lambda: spoilt(sensor_spaces=lambda self, spec: []), "allowed: a dictionary of Gym"),

@@ -111,7 +111,7 @@ class Failing(AnalyticWorld):
 class Drifting(AnalyticWorld):
     """Its streaming variants make something else than the plain ones."""
 
-    def generate_stream(self, requests, count):
+    def generate_stream(self, requests):
         return [each + 0.1 for each in self.generate(list(requests))]
 
 
@@ -133,19 +133,25 @@ def with_attributes(**attributes) -> AnalyticWorld:
     return world
 
 
+def with_views(**views) -> AnalyticWorld:
+    world = AnalyticWorld()
+    world.start_views = replace(world.start_views, **views)
+    return world
+
+
 FAULTS = {
     "device as a text": (lambda: with_attributes(device="cpu"), "device='cpu'; allowed: a torch.device"),
     "no spec": (lambda: with_attributes(spec=None), "spec=None; allowed: a WorldSpec"),
-    "no method": (lambda: with_attributes(decode=None), "has no method decode"),
+    "not a world": (object, "world=builtins.object is not usable; .* inherits from li_env.BaseWorld"),
     "no latents": (lambda: with_attributes(spec=replace(SPEC, chunk_latents=0)), "spec.chunk_latents=0"),
     "odd size": (lambda: with_attributes(spec=replace(SPEC, frame_size=(96.0, 128))), r"spec.frame_size=\(96.0, 128\)"),
     "no fps": (lambda: with_attributes(spec=replace(SPEC, fps=0.0)), "spec.fps=0.0"),
     "rising schedule": (lambda: with_attributes(spec=replace(SPEC, sigmas=(0.5, 1.0, 0.0))), "spec.sigmas="),
     "schedule without end": (lambda: with_attributes(spec=replace(SPEC, sigmas=(1.0, 0.5))), "spec.sigmas="),
-    "grey start frames": (lambda: with_attributes(start_frames=np.zeros((2, 96, 128), np.uint8)), r"start_frames\[0\]"),
-    "a pose too few": (lambda: with_attributes(start_poses=[np.eye(4)]), "start_poses: 1 for 2 start frames"),
-    "a pose that is none": (lambda: with_attributes(start_poses=[np.eye(4), np.eye(3)]), r"start_poses\[1\]: pose of"),
-    "a prompt that is none": (lambda: with_attributes(start_prompts=["a", 2]), r"start_prompts\[1\]=2"),
+    "grey start frames": (lambda: with_views(images=np.zeros((2, 96, 128), np.uint8)), r"start_views.images\[0\]"),
+    "a pose too few": (lambda: with_views(poses=[np.eye(4)]), "start_views.poses: 1 for 2 start frames"),
+    "a pose that is none": (lambda: with_views(poses=[np.eye(4), np.eye(3)]), r"start_views.poses\[1\] of shape"),
+    "a prompt that is none": (lambda: with_views(prompts=["a", 2]), r"start_views.prompts\[1\]=2"),
     "scenes missing": (lambda: with_attributes(start=lambda images, prompts: []), "start returned 0 for 1 episodes"),
     "float frames": (lambda: Spoilt("decode", lambda part: part / 255), "ndarray float64 .* allowed: a uint8 array"),
     "small frames": (lambda: Spoilt("decode", lambda part: part[:, ::2, ::2]), r"\[4, 48, 64, 3\]; allowed: a uint8"),
@@ -179,7 +185,9 @@ FAULTS = {
     "another stream": (Drifting, "generate_stream gave other latents than generate"),
     "other frames on the device": (OtherOnDevice, "decode_on_device gave other frames than decode"),
     "arrays on the device": (ArraysOnDevice, "decode_on_device: .* allowed: a uint8 tensor on cpu"),
-    "poses missing": (lambda: with_attributes(follow=lambda pose, motions: np.eye(4)), "follow: ndarray float64"),
+    "poses missing": (
+        lambda: with_attributes(follow_many=lambda poses, motions: np.eye(4)), "follow_many: ndarray float64"
+    ),
     "less for more": (lambda: with_attributes(working_bytes=lambda count: -count), "working_bytes"),
 }  # fmt: skip
 
@@ -191,6 +199,6 @@ def test_faults_are_named(fault):
     with pytest.raises(ValueError, match=message) as error:
         check_world(world)
     text = str(error.value)
-    assert text.startswith(("world 'analytic': ", f"world '{type(world).__name__}': "))
+    assert text.startswith(("world 'analytic': ", f"world '{type(world).__name__}': ", "world=builtins.object "))
     assert len(text) <= 500
     assert "\n" not in text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from li_env.accel.geometry.camera import STILL
+from li_env.accel.world import StartViews
 from li_env.evaluation.bench.paths import commanded_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.drive import batches
@@ -19,7 +20,7 @@ def test_paths_hold_every_trajectory_and_seed_with_its_start_frame():
         (name, seed) for name in SETTINGS.trajectories for seed in SETTINGS.seeds
     ]
     assert [path.start for path in paths[:3]] == [0, 1, 0], "modulo the number of start frames"
-    np.testing.assert_array_equal(paths[1].image, world.start_frames[1])
+    np.testing.assert_array_equal(paths[1].image, world.start_views.images[1])
     assert [len(chunk) for chunk in paths[0].motions] == [3, 4, 4, 4]
     assert STILL not in paths[0].flat
 
@@ -36,6 +37,6 @@ def test_a_batch_never_mixes_trajectories():
 
 def test_a_world_without_start_frames_is_refused():
     world = AnalyticWorld()
-    del world.start_frames
+    world.start_views = StartViews()
     with pytest.raises(ValueError, match="world='analytic' has no start frames"):
         commanded_paths(world, SETTINGS)

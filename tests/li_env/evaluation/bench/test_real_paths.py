@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.world import StartViews
 from li_env.doom.collision import Walls
 from li_env.doom.trajectories import world_poses
 from li_env.doom.walking import doom_poses, walk
 from li_env.errors import MissingExtraError
 from li_env.evaluation.bench.paths import commanded_paths
-from li_env.evaluation.bench.real_paths import has_game, played_paths
+from li_env.evaluation.bench.real_paths import played_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.camera_path import CameraPath
+from li_env.worlds.freedoom.ground_truth import FreedoomTruth
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import AnalyticWorld
@@ -26,8 +28,9 @@ class PlacedWorld(AnalyticWorld):
 
     def __init__(self) -> None:
         super().__init__()
-        self.start_states = StartFrames.load(packaged_folder())
-        self.start_frames = self.start_states.frames
+        starts = StartFrames.load(packaged_folder())
+        self.start_views = StartViews(starts.frames)
+        self.ground_truth = FreedoomTruth(starts)
 
 
 def test_poses_return_from_the_game():
@@ -45,9 +48,10 @@ def test_free_motions_stay_the_commanded_ones_and_walls_shorten_them():
     np.testing.assert_allclose(end[[0, 2], 3] * 32, [83, 24], atol=1e-6)
 
 
-def test_worlds_with_known_places_have_a_game():
-    assert has_game(PlacedWorld())
-    assert not has_game(AnalyticWorld())
+def test_a_world_without_ground_truth_has_no_game():
+    world = AnalyticWorld()
+    with pytest.raises(ValueError, match="has no ground truth"):
+        played_paths(world, commanded_paths(world, BenchSettings(seeds=(0,), chunks=4)))
 
 
 def test_the_game_shows_the_start_frame_first_and_what_lies_ahead_later():

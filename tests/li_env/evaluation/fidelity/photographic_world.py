@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from li_env.accel.geometry.camera import CameraMotion, follow
-from li_env.accel.world import ChunkRequest, MotionRequest
+from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.walks import world_matrices
 from li_env.worlds.freedoom.world import SPEC
@@ -25,7 +25,7 @@ class PhotographicScene:
     start: torch.Tensor
 
 
-class PhotographicWorld:
+class PhotographicWorld(BaseWorld[PhotographicScene, None]):
     """Latents are whole frames. Motions are halved (which replays must not do)."""
 
     def __init__(self, noise: float = NOISE) -> None:

@@ -31,7 +31,7 @@ def test_random_weights_are_equal_in_every_process_and_leave_the_text_stream_out
 @pytest.mark.parametrize("prompt", ["", "a", "b"])
 def test_text_is_a_function_of_the_prompt(prompt: str) -> None:
     world = random_world(SMALL, torch.device("cpu"), (2, 3))
-    frames = world.start_frames
+    frames = world.start_views.images
     assert frames is not None
     first, second, other = world.start([frames[0]] * 3, [prompt, prompt, "c"])
     assert torch.equal(first.text.keys, second.text.keys)

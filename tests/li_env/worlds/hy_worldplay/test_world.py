@@ -17,7 +17,7 @@ from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.runtime.chunk import GenerationState
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import ChunkRequest, WorldModel
+from li_env.accel.world import BaseWorld, ChunkRequest
 from li_env.worlds.hy_worldplay.build import load, random_world
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.world import GRID, HYWorldPlayWorld, world_spec
@@ -38,7 +38,7 @@ def world() -> Iterator[HYWorldPlayWorld]:
 
 
 def begin(engine: Engine, *seeds: int) -> list[GenerationState]:
-    frames = engine.world.start_frames  # type: ignore[attr-defined]
+    frames = engine.world.start_views.images  # type: ignore[attr-defined]
     return engine.start([frames[seed % 2] for seed in seeds], [f"place {seed}" for seed in seeds], seeds)
 
 
@@ -56,7 +56,7 @@ def test_constants_of_the_published_model() -> None:
 
 
 def test_follows_the_protocol(world: HYWorldPlayWorld) -> None:
-    assert isinstance(world, WorldModel)
+    assert isinstance(world, BaseWorld)
     assert world.feasible_motions([]) == []
 
 
@@ -96,7 +96,7 @@ def test_forks_do_not_mix(world: HYWorldPlayWorld) -> None:
 
 def test_prompt_and_image_reach_the_latents(world: HYWorldPlayWorld) -> None:
     engine = Engine(world, AccelConfig.preset("off"))
-    frames = world.start_frames
+    frames = world.start_views.images
     assert frames is not None
     states = engine.start([frames[0], frames[1], frames[0]], ["a", "a", "b"], [0, 0, 0])
     _, (plain, other_image, other_prompt) = engine.step(states, [steps(state, FORWARD) for state in states])
@@ -106,7 +106,7 @@ def test_prompt_and_image_reach_the_latents(world: HYWorldPlayWorld) -> None:
 
 def request(world: HYWorldPlayWorld, plan: ChunkPlan, start_pose: np.ndarray | None = None) -> ChunkRequest:
     generator = torch.Generator().manual_seed(0)
-    frames = world.start_frames
+    frames = world.start_views.images
     assert frames is not None
     [scene] = world.start([frames[0]], ["a"])
     poses = np.tile(np.eye(4), (24, 1, 1))

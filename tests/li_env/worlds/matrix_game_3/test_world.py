@@ -14,12 +14,12 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from li_env.accel.config import AccelConfig, preset_names
-from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.history import History
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.world import ChunkRequest, WorldModel
+from li_env.accel.world import BaseWorld, ChunkRequest
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world, register_world, registry, world_entry
 from li_env.worlds.common.stub_codec import StubCodec
@@ -107,7 +107,7 @@ def test_the_originals_clips_come_out_of_the_world() -> None:
             drawn = count if clip == 0 else count + world.spec.temporal_latents
             noise = torch.randn((1, image.shape[0], drawn, *grid), generator=generator)[0].transpose(0, 1)
             motions = (held,) * (count - (clip == 0))
-            poses = world.follow(pose, motions)
+            poses = world.follow_many(pose[None], motion_table([motions]))[0]
             poses = np.concatenate([pose[None], poses]) if clip == 0 else poses
             (plan,) = planner.plan([history], [poses])
             if [latent for latent, _ in plan.slots] != tensors[f"rollout.off.clip{clip}.memory_latent_idx"].tolist():
@@ -212,7 +212,7 @@ def test_environment() -> None:
         "LightInteraction/Explore-v0", world="matrix_game_3_small", device="cpu", action_space="keyboard_mouse"
     )
     check_env(env.unwrapped, skip_render_check=True)
-    assert isinstance(env.unwrapped.world, WorldModel)
+    assert isinstance(env.unwrapped.world, BaseWorld)
     first, _ = env.reset(seed=0, options={"prompt": "a harbour at dusk"})
     other, _ = env.reset(seed=0, options={"prompt": "a harbour at dusk"})
     assert np.array_equal(first, other)

@@ -1,0 +1,63 @@
+"""The requests of a step, planned in micro-batches while the world may already generate the first ones."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from li_env.accel.plan import ChunkPlan
+from li_env.accel.runtime.chunk import PlannedChunk
+from li_env.accel.world import ChunkRequest
+
+PLANNER_MICRO_BATCH = 128
+"""Episodes planned at a time. Streaming worlds start generating the first ones while later ones are being planned."""
+
+
+class PlannedRequests:
+    """A sized iterator over the requests of a step. The first micro-batch is planned at once, the others when asked.
+
+    Args:
+        count: episodes of the step.
+        decide: plans the episodes of a slice.
+        prepare: turns their plans into planned chunks and requests.
+
+    Attributes:
+        chunks: what has been planned so far, complete once the iterator is exhausted.
+        seconds: time that ``decide`` has taken.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        decide: Callable[[slice], list[ChunkPlan]],
+        prepare: Callable[[slice, Sequence[ChunkPlan]], tuple[list[PlannedChunk], list[ChunkRequest]]],
+    ) -> None:
+        self._count, self._decide, self._prepare = count, decide, prepare
+        self._planned, self._ready = 0, deque[ChunkRequest]()
+        self.chunks: list[PlannedChunk] = []
+        self.seconds = 0.0
+        self._plan_more()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[ChunkRequest]:
+        return self
+
+    def __next__(self) -> ChunkRequest:
+        if not self._ready:
+            if self._planned >= self._count:
+                raise StopIteration
+            self._plan_more()
+        return self._ready.popleft()
+
+    def _plan_more(self) -> None:
+        part = slice(self._planned, self._planned + PLANNER_MICRO_BATCH)
+        began = time.perf_counter()
+        plans = self._decide(part)
+        self.seconds += time.perf_counter() - began
+        chunks, requests = self._prepare(part, plans)
+        self.chunks += chunks
+        self._ready.extend(requests)
+        self._planned = part.stop

@@ -1,0 +1,95 @@
+"""Ground truth of the freedoom worlds: the generated maps, their walls, their shortest paths and their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from li_env.accel.geometry.camera import CameraMotion
+from li_env.doom import splits
+from li_env.doom.collision import Walls
+from li_env.doom.geodesic import MapDistance, map_distance
+from li_env.doom.known_maps import known_map, known_walls
+from li_env.doom.render_pool import FrameRenderer, LocalRenderer
+from li_env.doom.renderer import MAP_UNITS_PER_METRE, require_vizdoom
+from li_env.doom.walking import doom_poses, exact_doom_poses, level_pose, planar_poses, walk
+from li_env.errors import MissingExtraError
+from li_env.validation import check_choice
+from li_env.worlds.freedoom.start_frames import StartFrames
+
+EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
+"""Navigation episodes that begin at the shipped start frames: one per start frame, on held-out maps."""
+
+
+class PathField:
+    """Lengths in metres of the shortest paths to a goal (`li_env.accel.ground_truth.DistanceField`)."""
+
+    def __init__(self, field: MapDistance) -> None:
+        self._field = field
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        return np.array([self._field(tuple(place)) for place in _doom_points(points)]) / MAP_UNITS_PER_METRE
+
+    def near(self, points: np.ndarray) -> np.ndarray:
+        return self._field.of(_doom_points(points)) / MAP_UNITS_PER_METRE
+
+
+class FreedoomTruth:
+    """Maps by their seeds (`li_env.accel.ground_truth.GroundTruth`).
+
+    Args:
+        starts: the start frames of the world.
+        renderer: shows poses; engines in this process by default, started at the first picture.
+    """
+
+    def __init__(self, starts: StartFrames, renderer: FrameRenderer | None = None) -> None:
+        self._starts, self._renderer = starts, renderer
+
+    def maps(self, split: str) -> range:
+        found: dict[str, range] = {
+            "training": splits.TRAINING, "validation": splits.VALIDATION, "test": splits.TEST,
+        }  # fmt: skip
+        return found[check_choice("split", split, found)]
+
+    def start(self, index: int) -> tuple[int, np.ndarray]:
+        return int(self._starts.map_seeds[index]), level_pose(*self._starts.map_poses[index].tolist())
+
+    def sample_pose(self, map_id: int, rng: np.random.Generator) -> np.ndarray:
+        x, y = known_map(map_id).space.sample(rng)
+        return level_pose(-y / MAP_UNITS_PER_METRE, x / MAP_UNITS_PER_METRE, float(rng.uniform(-180, 180)))
+
+    def distance(self, map_id: int, goal: tuple[float, float]) -> PathField:
+        return PathField(map_distance(map_id, *goal))
+
+    def clearance(self, map_id: int, poses: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
+        space = known_map(map_id).space
+        lengths = [
+            space.clear_lengths((x, y), np.radians(heading - angles), reach * MAP_UNITS_PER_METRE)
+            for x, y, heading in exact_doom_poses(planar_poses(poses))
+        ]
+        return np.stack(lengths) / MAP_UNITS_PER_METRE
+
+    def walk(
+        self, map_ids: Sequence[int], poses: np.ndarray, motions: Sequence[Sequence[CameraMotion]]
+    ) -> list[tuple[CameraMotion, ...]]:
+        seeds = list(dict.fromkeys(map_ids))
+        which = np.array([seeds.index(seed) for seed in map_ids])
+        walls = Walls.join([known_walls(seed) for seed in seeds])
+        return walk(walls, which, exact_doom_poses(planar_poses(poses)), motions)[0]
+
+    def render(self, map_ids: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if self._renderer is None:
+            try:
+                require_vizdoom()
+            except ImportError as error:
+                raise MissingExtraError("ViZDoom", "doom", "rendering the game") from error
+            self._renderer = LocalRenderer()
+        return self._renderer.render(map_ids, [doom_poses(planar_poses(each)) for each in poses])
+
+
+def _doom_points(points: np.ndarray) -> np.ndarray:
+    """(x, z) in metres [n, 2] -> Doom (x, y) [n, 2]."""
+    points = np.asarray(points, dtype=np.float64)
+    return np.stack([points[:, 1] * MAP_UNITS_PER_METRE, -points[:, 0] * MAP_UNITS_PER_METRE], -1)
