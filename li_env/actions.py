@@ -31,6 +31,7 @@ With ``latent_actions=True`` a step takes one such action per latent of the chun
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +58,26 @@ DISCRETE_ACTIONS: dict[str, tuple[int, int, int, int]] = {
     "look_up": (0, 0, 0, 1),
     "look_down": (0, 0, 0, -1),
 }
+
+
+class Action(IntEnum):
+    """The fixed actions of the ``discrete`` space; the index of ``stop`` depends on world and task (`stop_action`).
+
+    ``LOOK_UP`` and ``LOOK_DOWN`` exist only where the world's camera can look up and down.
+    """
+
+    STILL = 0
+    FORWARD = 1
+    BACKWARD = 2
+    STRAFE_LEFT = 3
+    STRAFE_RIGHT = 4
+    TURN_LEFT = 5
+    TURN_RIGHT = 6
+    FORWARD_LEFT = 7
+    FORWARD_RIGHT = 8
+    LOOK_UP = 9
+    LOOK_DOWN = 10
+
 
 Commands = tuple[tuple[CameraMotion, ...], tuple[Any, ...]]
 """Motions, one per new latent of a chunk, and the actions that ask for them (`ActionMapper.kept`)."""
@@ -89,6 +110,18 @@ class ActionMapper:
         else:
             low = np.array([0, 0, 0, 0, -1, -1, *[0] * can_stop], np.float32)
             self.space = spaces.Box(low, np.ones_like(low), dtype=np.float32)
+
+    @property
+    def stop_action(self) -> int | np.ndarray | None:
+        """The action ``stop`` of this space; None where there is none."""
+        if not self.can_stop:
+            return None
+        if isinstance(self.space, spaces.Discrete):
+            return len(self._table)
+        assert isinstance(self.space, spaces.Box)
+        stop: np.ndarray = np.zeros_like(self.space.low)
+        stop[-1] = 1.0
+        return stop
 
     def to_motion(self, action: Any) -> CameraMotion | None:
         """The camera motion of one latent under ``action``, ``None`` for ``stop``.

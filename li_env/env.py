@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from types import FrameType
@@ -218,6 +219,22 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         last = self._current().last
         return None if last is None else last.plan.to_dict()
 
+    @property
+    def task(self) -> Task:
+        """What the agent is to do."""
+        return self.episodes.task
+
+    @property
+    def stop_action(self) -> int | np.ndarray | None:
+        """The action that ends an episode; None where the task has none."""
+        return self.episodes.stop_action
+
+    def simulate(
+        self, states: Sequence[EpisodeState], actions: Sequence[Any]
+    ) -> tuple[list[EpisodeState], np.ndarray, np.ndarray, np.ndarray]:
+        """Make what-if steps from saved states, see `EpisodeRunner.simulate`; the environment stays where it is."""
+        return self.episodes.simulate(states, actions)
+
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """``rgb_array``: the last frame, uint8 [H, W, 3]. ``human`` draws by itself in `reset` and `step`."""
         if self.render_mode != "rgb_array":
@@ -258,7 +275,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         """
         if not isinstance(self._ezpickle_args[0], str):
             raise TypeError(
-                "an environment on a WorldModel object cannot be pickled (it would carry the weights): "
+                "an environment on a world object cannot be pickled (it would carry the weights): "
                 "register_world() the world and pass its name"
             )
         state: dict[str, Any] = EzPickle.__getstate__(self)

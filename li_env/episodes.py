@@ -243,6 +243,35 @@ class EpisodeRunner:
             )
         return following
 
+    def simulate(
+        self, states: Sequence[EpisodeState], actions: Sequence[Any]
+    ) -> tuple[list[EpisodeState], np.ndarray, np.ndarray, np.ndarray]:
+        """Make one what-if step from each of any number of saved states.
+
+        Args:
+            states: B saved states, of one episode or of many; they stay as they are.
+            actions: one action per state.
+
+        Returns:
+            the B states after the step, rewards float64 [B], terminations and truncations bool [B].
+
+        Raises:
+            ValueError: another number of actions than of states, a state of another world or task, or an action
+                outside the space.
+            ResetNeeded: a state whose episode is over.
+        """
+        if len(states) != len(actions):
+            raise ValueError(f"actions: {len(actions)} given for {len(states)} states; allowed: one per state")
+        after = self.step([self.check_state(state) for state in states], actions)
+        rewards = np.array([self.reward(state) for state in after], dtype=np.float64)
+        ended = [[test(state) for state in after] for test in (self.terminated, self.truncated)]
+        return after, rewards, *np.array(ended, dtype=np.bool_).reshape(2, -1)
+
+    @property
+    def stop_action(self) -> int | np.ndarray | None:
+        """The action that ends an episode; None where the task has none."""
+        return self.actions.stop_action
+
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse unknown options and combinations that contradict each other.
 

@@ -39,6 +39,14 @@ class LatentActions:
             low, high = (np.tile(bound, (latents, 1)) for bound in (rows.space.low, rows.space.high))
             self.space = spaces.Box(low, high, dtype=np.float32)
 
+    @property
+    def stop_action(self) -> np.ndarray | None:
+        """The action ``stop``, in every row; None where there is none."""
+        stop = self.rows.stop_action
+        if stop is None:
+            return None
+        return np.stack([np.asarray(stop)] * self.latents)
+
     def commands(self, action: Any, count: int) -> Commands | None:
         """Give the motions of the ``count`` new latents of a chunk and the rows they come from; ``None`` for ``stop``.
 

@@ -18,6 +18,7 @@ from li_env.env import DEFAULT_PRESET
 from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
 from li_env.frames import on_host
 from li_env.state import EpisodeState
+from li_env.tasks import Task
 from li_env.validation import check_choice, check_whole, shown
 from li_env.vector.batches import batch_arrays, batch_tensors, on_device
 from li_env.vector.infos import objects, stack_infos
@@ -263,6 +264,26 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         rows = self._rows(dst if isinstance(dst, Iterable) else [dst])
         self.restore_state([state] * len(rows), rows)
 
+    @property
+    def task(self) -> Task:
+        """What the agents are to do."""
+        return self.episodes.task
+
+    @property
+    def stop_action(self) -> int | np.ndarray | None:
+        """The action that ends an episode; None where the task has none."""
+        return self.episodes.stop_action
+
+    def simulate(
+        self, states: Sequence[EpisodeState], actions: Sequence[Any]
+    ) -> tuple[list[EpisodeState], np.ndarray, np.ndarray, np.ndarray]:
+        """Make what-if steps from saved states, see `EpisodeRunner.simulate`; the environment stays where it is.
+
+        Time limits count here too: a state at the limit is truncated.
+        """
+        after, rewards, terminations, truncations = self.episodes.simulate(states, actions)
+        return after, rewards, terminations, truncations | np.array([self._out_of_steps(each) for each in after], bool)
+
     def render(self) -> tuple[np.ndarray, ...] | None:
         """``rgb_array``: the last frame of every world, uint8 [H, W, 3]."""
         if self.render_mode is None:
@@ -281,7 +302,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         """
         if not isinstance(self._ezpickle_kwargs.get("world", ""), str):
             raise TypeError(
-                "an environment on a WorldModel object cannot be pickled (it would carry the weights): "
+                "an environment on a world object cannot be pickled (it would carry the weights): "
                 "register_world() the world and pass its name"
             )
         state: dict[str, Any] = EzPickle.__getstate__(self)

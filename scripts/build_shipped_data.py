@@ -1,6 +1,6 @@
 """Start frames and navigation episodes that the wheel ships, made anew or compared with what is there.
 
-    python scripts/build_shipped_data.py            writes li_env/worlds/freedoom/data and li_env/tasks/data
+    python scripts/build_shipped_data.py            writes li_env/worlds/freedoom/data
     python scripts/build_shipped_data.py --check    exits with 1 if the files hold anything else
 
 Both take a minute and need ViZDoom (extra ``doom``). The weights come from training: docs/worlds/freedoom.md.
@@ -26,9 +26,10 @@ from li_env.doom.splits import TEST
 from li_env.doom.trajectories import world_poses
 from li_env.doom.watchdog import temporary_folder
 from li_env.files import atomic_folder
-from li_env.tasks import SHIPPED_EPISODES, EpisodeDataset, NavigationRules
+from li_env.tasks import EpisodeDataset, NavigationRules
 from li_env.tasks.build_episodes import open_view, pose_2d
 from li_env.tasks.dataset import EpisodeRecord
+from li_env.worlds.freedoom.ground_truth import EPISODES_FILE
 from li_env.worlds.freedoom.start_frames import COLUMNS, StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 
@@ -115,7 +116,7 @@ def write_starts(folder: Path, starts: StartFrames) -> None:
 
 def differences(starts: StartFrames, episodes: EpisodeDataset, maps: int = MAPS) -> list[str]:
     """Name what differs from the first ``maps`` start frames and their episodes as they are shipped."""
-    shipped, known = StartFrames.load(packaged_folder()), EpisodeDataset.read(SHIPPED_EPISODES)
+    shipped, known = StartFrames.load(packaged_folder()), EpisodeDataset.read(EPISODES_FILE)
     pairs = {
         "start frames": (starts.frames, shipped.frames[:maps]),
         "map seeds": (starts.map_seeds, shipped.map_seeds[:maps]),
@@ -140,7 +141,7 @@ def main() -> int:
         print(f"differs from what is shipped: {', '.join(found)}" if found else "all as shipped")
         return int(bool(found))
     write_starts(packaged_folder(), starts)
-    episodes.write(SHIPPED_EPISODES)
+    episodes.write(EPISODES_FILE)
     return 0
 
 

@@ -32,7 +32,7 @@ class WorldEntry:
 
     Attributes:
         name: the name for ``load_world`` and ``gymnasium.make(..., world=name)``.
-        loader: a callable ``load(device, weights, **kwargs) -> WorldModel``, or ``"module:callable"``.
+        loader: a callable ``load(device, weights, **kwargs) -> BaseWorld``, or ``"module:callable"``.
         description: one line.
         licence: licence of the weights.
         frame_size: (height, width) in pixels, if fixed.

@@ -185,8 +185,8 @@ def test_a_process_keeps_as_many_engines_as_asked_for_and_shows_the_same(game, w
     assert few is not game and few is load_world("freedoom_game", workers=workers, engines=1)
     try:
         for index in (0, 1, 0):
-            prompt, pose = game.start_prompts[index], game.start_poses[index]
-            np.testing.assert_array_equal(few.view(prompt, pose), game.view(prompt, pose))
+            prompt, pose = game.start_views.prompts[index], game.start_views.poses[index]
+            np.testing.assert_array_equal(few.render_start(prompt, pose), game.render_start(prompt, pose))
             assert workers or len(few.renderer._running) == 1
     finally:
         few.close()
