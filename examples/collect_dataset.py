@@ -9,10 +9,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-import li_env  # noqa: F401  (registers the environments)
-from li_env.rollouts import play_episodes
-
-FORWARD, TURN_LEFT, TURN_RIGHT = 1, 5, 6
+from li_env import Action, play_episodes
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
@@ -23,7 +20,6 @@ arguments = parser.parse_args()
 arguments.out.mkdir(parents=True, exist_ok=True)
 
 env = gymnasium.make("LightInteraction/PointGoal-v0", world=arguments.world, observation="frame")
-stop = env.action_space.n - 1  # the last action ends the episode
 
 
 def act(views):
@@ -32,13 +28,13 @@ def act(views):
     for view in views:
         distance, bearing = view.observation["pointgoal"]  # length units; radians, positive to the right
         if distance < 1.5:
-            actions.append(stop)
+            actions.append(env.unwrapped.stop_action)
         elif view.info["blocked"] > 0.3:
-            actions.append(int(view.generator.choice([TURN_LEFT, TURN_RIGHT])))
+            actions.append(int(view.generator.choice([Action.TURN_LEFT, Action.TURN_RIGHT])))
         elif abs(bearing) > 0.5:
-            actions.append(TURN_RIGHT if bearing > 0 else TURN_LEFT)
+            actions.append(Action.TURN_RIGHT if bearing > 0 else Action.TURN_LEFT)
         else:
-            actions.append(FORWARD)
+            actions.append(Action.FORWARD)
     return actions, None  # nothing to remember
 
 

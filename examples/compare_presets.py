@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-import li_env  # noqa: F401  (registers the environments)
+from li_env import Action
 from li_env.metrics import pooled_psnr, psnr
 from li_env.recording import write_video
 
-FORWARD, TURN_LEFT, TURN_RIGHT = 1, 5, 6
-ACTIONS = [FORWARD] * 2 + [TURN_RIGHT] * 7 + [TURN_LEFT] * 7  # the second half sees again what the first half saw
+# The second half sees again what the first half saw.
+ACTIONS = [Action.FORWARD] * 2 + [Action.TURN_RIGHT] * 7 + [Action.TURN_LEFT] * 7
 WINDOW, RETRIEVED, CURRENT, REST = "#7fb2d9", "#e8c98c", "#d4574e", "#e3e3e3"
 SIZE, PANEL = (512, 384), 150  # pixels of a shown frame, height of the plan below it
 

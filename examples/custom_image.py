@@ -7,7 +7,7 @@ import sys
 
 import gymnasium
 
-import li_env  # noqa: F401  (registers the environments)
+from li_env import Action
 from li_env.images import read_image
 from li_env.recording import contact_sheet, write_png
 
@@ -16,7 +16,7 @@ observation, info = env.reset(seed=0, options={"image": read_image(sys.argv[1])}
 
 frames = [observation]
 for _ in range(6):
-    observation, *_ = env.step(6)  # turn right
+    observation, *_ = env.step(Action.TURN_RIGHT)
     frames.append(observation)
 
 write_png("outputs/custom_image.png", contact_sheet(frames, columns=7))

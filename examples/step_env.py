@@ -5,7 +5,7 @@ Run: python examples/step_env.py
 
 import gymnasium
 
-import li_env  # noqa: F401  (registers the environments)
+from li_env import Action
 from li_env.wrappers import RecordAllFrames
 
 env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom")
@@ -14,13 +14,12 @@ env = RecordAllFrames(env, "outputs/step_env")
 observation, info = env.reset(seed=0)
 print(f"a step shows {observation.shape[0]} frames of {observation.shape[1]} x {observation.shape[2]} pixels")
 
-forward, turn_right = 1, 6
 total = 0.0
-for action in [forward, forward, turn_right, forward, turn_right, turn_right]:
+for action in [Action.FORWARD] * 2 + [Action.TURN_RIGHT, Action.FORWARD] + [Action.TURN_RIGHT] * 2:
     observation, reward, terminated, truncated, info = env.step(action)
     total += reward
     x, _, z = info["pose"][:3, 3]
-    print(f"at ({x:+.2f}, {z:+.2f}), {info['blocked']:.0%} of the way blocked, newly seen: {reward:.2f} of one view")
+    print(f"at ({x:+.2f}, {z:+.2f}), {info['blocked']:.0%} of the motion blocked, newly seen: {reward:.2f} of one view")
     if truncated:
         break
 

@@ -1,4 +1,4 @@
-"""Roll out many episodes in one batch, fork one of them into all environments, and keep frames on the device.
+"""Roll out many episodes in one batch, simulate actions, fork one episode, and keep frames on the device.
 
 Run: python examples/vector_rollouts.py
 """
@@ -6,10 +6,9 @@ Run: python examples/vector_rollouts.py
 import gymnasium
 import numpy as np
 
-import li_env  # noqa: F401  (registers the environments)
+from li_env import Action
 
 NUM_ENVS = 4
-FORWARD = 1
 
 envs = gymnasium.make_vec(
     "LightInteraction/Explore-v0",
@@ -31,18 +30,22 @@ for _ in range(3):
     returns += rewards
 print("newly seen in 3 random steps, in views:", returns.round(2))
 
-# Fork: all environments go on from where the best one is. Nothing is copied, the history is shared.
+# Simulate: what would every action give from where the best environment is? Nothing moves.
 best = int(returns.argmax())
+actions = [Action.FORWARD, Action.BACKWARD, Action.TURN_LEFT, Action.TURN_RIGHT]
+states, rewards, terminations, truncations = envs.simulate(list(envs.save_state([best])) * len(actions), actions)
+print(
+    f"from environment {best}:",
+    {each.name: round(float(reward), 2) for each, reward in zip(actions, rewards, strict=True)},
+)
+
+# Fork: all environments go on from there. Nothing is copied, the history is shared.
 envs.fork(src=best, dst=[i for i in range(NUM_ENVS) if i != best])
-saved = envs.save_state([best])
+frames, rewards, terminations, truncations, infos = envs.step(np.array(actions))
+print("the same by stepping:", rewards.round(2))
 
-# One action each from the same state: which one shows most?
-frames, rewards, terminations, truncations, infos = envs.step(np.arange(1, 1 + NUM_ENVS))
-print(f"from environment {best}, actions 1 to {NUM_ENVS} show:", rewards.round(2))
-
-# Go back, and reset a single environment while the others stay where they are.
-envs.restore_state(saved * NUM_ENVS)
+# Reset a single environment while the others stay where they are.
 envs.reset(seed=9, options={"reset_mask": np.arange(NUM_ENVS) == 3})
-frames, rewards, terminations, truncations, infos = envs.step(np.full(NUM_ENVS, FORWARD))
+frames, rewards, terminations, truncations, infos = envs.step(np.full(NUM_ENVS, Action.FORWARD))
 print("chunks made so far:", infos["chunk"])
 envs.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import gymnasium
@@ -12,7 +13,8 @@ from li_env.worlds import registry
 from tests.analytic_world import AnalyticWorld
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("acceleration", "quickstart")
+PAGES = ("acceleration", "extending", "quickstart")
+MOST_LINES = 40
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -35,8 +37,16 @@ def small_world(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("block", blocks())
 @pytest.mark.usefixtures("small_world")
-def test_block_runs(block, capsys):
-    exec(compile(block, "page", "exec"), {"__name__": "__main__"})
+def test_block_runs(block, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    path = tmp_path / "block.py"  # a file of its own: Triton reads the source of its kernels
+    path.write_text(block, encoding="utf-8")
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_blocks_are_short():
+    for block in blocks():
+        assert block.values[0].count("\n") <= MOST_LINES, block.id
 
 
 @pytest.mark.usefixtures("small_world")
@@ -45,4 +55,4 @@ def test_pages_name_keys_of_info_that_exist():
     _, info = env.reset(seed=0)
     for page in DOCS.rglob("*.md"):
         named = set(re.findall(r"info\[[\"'](\w+)[\"']\]", page.read_text(encoding="utf-8")))
-        assert named <= {*info, "plan", "seen_area"}, page.name
+        assert named <= {*info, "plan", "seen_area", "red"}, page.name
