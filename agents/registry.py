@@ -61,8 +61,8 @@ def make_agent(name: str, runner: EpisodeRunner, seed: int = 0, greedy: bool = F
         return CrossEntropyPlanner(runner, macro_actions, seed=seed)
     if name == "seeker" and isinstance(task, PointGoal):
         return GoalFollower(runner.spec, size, ARRIVAL * task.rules.success_radius, seed)
-    if name == "expert" and isinstance(task, Navigation) and task.dataset is not None:
-        return ShortestPathFollower(macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
+    if name == "expert" and isinstance(task, Navigation) and task.dataset and task.truth:
+        return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
 
 

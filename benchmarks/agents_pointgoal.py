@@ -55,7 +55,7 @@ from li_env.doom.splits import TEST, TRAINING
 from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.files import write_json
 from li_env.tasks import EpisodeDataset, NavigationRules
-from li_env.tasks.build_episodes import build_episodes
+from li_env.worlds.freedoom.build_episodes import build_episodes
 from li_env.worlds.registry import load_world, resolve_device
 
 ARMS = {"freedoom off": ("freedoom", "off"), "freedoom all": ("freedoom", "all"), "game": ("freedoom_game", "off")}

@@ -27,8 +27,8 @@ from li_env.doom.trajectories import world_poses
 from li_env.doom.watchdog import temporary_folder
 from li_env.files import atomic_folder
 from li_env.tasks import EpisodeDataset, NavigationRules
-from li_env.tasks.build_episodes import open_view, pose_2d
 from li_env.tasks.dataset import EpisodeRecord
+from li_env.worlds.freedoom.build_episodes import open_view, pose_2d
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE
 from li_env.worlds.freedoom.start_frames import COLUMNS, StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder

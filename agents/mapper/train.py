@@ -22,7 +22,7 @@ from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, FreeSpaceTrainer, ray_angles
 from li_env.agents.rounds import Rounds
 from li_env.agents.run_folder import RunFolder
-from li_env.agents.scripted.shortest_path import ShortestPathFollower, clearances
+from li_env.agents.scripted.shortest_path import ShortestPathFollower
 from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset
@@ -113,11 +113,13 @@ class _Walk:
 
     def __init__(self, runner: EpisodeRunner, config: MapperConfig) -> None:
         task = runner.task
-        if not isinstance(task, Navigation) or task.dataset is None:
+        if not isinstance(task, Navigation) or task.dataset is None or task.truth is None:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
         self._random = config.random
         self._macro_actions = MacroActions(runner.actions.space, task.can_stop)
-        self._teacher = ShortestPathFollower(self._macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
+        self._teacher = ShortestPathFollower(
+            self._macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius
+        )
         self._rounds = Rounds(runner, config.worlds, config.max_episode_steps, config.seed)
         self._angles = ray_angles(runner.spec.fov[0])
         self._frames: list[np.ndarray] = []
@@ -137,7 +139,7 @@ class _Walk:
         indices = []
         for view in views:
             self._frames.append(view.observation["rgb"].transpose(2, 0, 1))
-            self._labels.append(clearances(self._teacher.map_of(view), view.info["pose"], self._angles, REACH))
+            self._labels.append(self._teacher.clearances(view, self._angles, REACH))
             drawn = view.generator.random() < self._random
             indices.append(int(view.generator.integers(STOP)) if drawn else self._teacher.choose(view))
         return self._macro_actions.actions(indices), None

@@ -22,6 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
+from li_env.accel.runtime.machine import check_memory
 from li_env.accel.world import BaseWorld
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.constants import ARRIVAL
@@ -37,7 +38,6 @@ from li_env.tasks import EpisodeDataset
 from li_env.tasks.navigation import Navigation
 from li_env.validation import shortened, shown_path
 from li_env.vector_env import LightInteractionVectorEnv
-from li_env.worlds.common.checkpoints import check_memory
 
 _STOP_LOGIT = -3.0  # before any training, so that the agent stops in about one step of 160
 _TARGET_KL = 0.03  # divergence at which an update ends: a cloned policy has an untrained critic
@@ -140,9 +140,9 @@ def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: M
         ValueError: the episodes name no maps.
     """
     task = env.episodes.task
-    if not isinstance(task, Navigation) or task.dataset is None:
+    if not isinstance(task, Navigation) or task.dataset is None or task.truth is None:
         raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
-    return ShortestPathFollower(macro_actions, task.dataset, ARRIVAL * task.rules.success_radius)
+    return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
 
 
 def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:

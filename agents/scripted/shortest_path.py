@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from li_env.accel.geometry.camera import CameraMotion, follow_many, motion_table
+from li_env.accel.ground_truth import GroundTruth
 from li_env.agents.base import Label
 from li_env.agents.macro_actions import STOP, MacroActions, macro_action_towards
-from li_env.doom.geodesic import map_distance
-from li_env.doom.known_maps import known_map, known_walls
-from li_env.doom.renderer import MAP_UNITS_PER_METRE
-from li_env.doom.walking import exact_doom_poses, planar_poses
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord
 
@@ -21,20 +20,6 @@ _AHEAD = 3.0  # metres that are tried in every direction
 _STRIDES = 4  # parts in which they are walked
 _RAYS = np.linspace(-40.0, 40.0, 9)  # degrees, inside the view
 _REACH = 6.0  # metres of clearance that count as 1 in a label
-
-
-def clearances(map_seed: int, pose: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
-    """Return the clearance [k] ahead of a pose in metres, at most ``reach``.
-
-    Args:
-        map_seed: seed of the map.
-        pose: camera-to-world matrix [4, 4].
-        angles: degrees [k] to the right of the pose.
-        reach: largest clearance in metres.
-    """
-    ((x, y, heading),) = exact_doom_poses(planar_poses(pose[None]))
-    lengths = known_map(map_seed).space.clear_lengths((x, y), np.radians(heading - angles), reach * MAP_UNITS_PER_METRE)
-    return lengths / MAP_UNITS_PER_METRE
 
 
 class ShortestPathFollower:
@@ -46,11 +31,14 @@ class ShortestPathFollower:
     Args:
         macro_actions: choices, with ``stop``.
         dataset: dataset that the episodes come from.
+        truth: ground truth of the dataset's maps.
         arrival: distance to the goal, in metres, below which the agent stops.
     """
 
-    def __init__(self, macro_actions: MacroActions, dataset: EpisodeDataset, arrival: float) -> None:
-        self._macro_actions, self._dataset, self._arrival = macro_actions, dataset, arrival
+    def __init__(
+        self, macro_actions: MacroActions, dataset: EpisodeDataset, truth: GroundTruth, arrival: float
+    ) -> None:
+        self._macro_actions, self._dataset, self._truth, self._arrival = macro_actions, dataset, truth, arrival
 
     def label(self, view: View) -> Label:
         """Return the macro action to take and the clearances along nine rays of the view (1 is 6 m).
@@ -58,16 +46,17 @@ class ShortestPathFollower:
         Raises:
             ValueError: the map of the episode is not known.
         """
-        lengths = clearances(self.map_of(view), view.info["pose"], _RAYS, _REACH) / _REACH
+        lengths = self.clearances(view, _RAYS, _REACH) / _REACH
         return Label(self.choose(view), lengths.astype(np.float32))
 
-    def map_of(self, view: View) -> int:
-        """Return the seed of an episode's map.
+    def clearances(self, view: View, angles: np.ndarray, reach: float) -> np.ndarray:
+        """Return the clearances [k] ahead in length units, at most ``reach``, at ``angles`` [k] degrees to the right.
 
         Raises:
-            ValueError: it is not known.
+            ValueError: the map of the episode is not known.
         """
-        return int(self._record(view).map_seed or 0)
+        map_id = int(self._record(view).map_seed or 0)
+        return self._truth.clearance(map_id, view.info["pose"][None], angles, reach)[0]
 
     def choose(self, view: View) -> int:
         """Return the index of the macro action to take.
@@ -79,21 +68,18 @@ class ShortestPathFollower:
         assert record.map_seed is not None
         if view.info["distance_to_goal"] < self._arrival:
             return STOP
-        ((x, y, angle),) = exact_doom_poses(planar_poses(view.info["pose"][None]))
-        limit = min(_AHEAD, max(0.75, float(view.info["distance_to_goal"]))) * MAP_UNITS_PER_METRE
-        headings = np.radians(angle - _TURNS)
-        stride = limit / _STRIDES * np.stack([np.cos(headings), np.sin(headings)], -1)
-        which, ends = np.zeros(len(_TURNS), dtype=int), np.tile([x, y], (len(_TURNS), 1))
-        lost = np.zeros(len(_TURNS))
-        for _ in range(_STRIDES):
-            after = known_walls(record.map_seed).slide(which, ends, stride)
-            lost += limit / _STRIDES - np.hypot(*(after - ends).T)
-            ends = after
-        left = map_distance(record.map_seed, *record.goal[:2]).of(ends) / MAP_UNITS_PER_METRE
+        length = min(_AHEAD, max(0.75, float(view.info["distance_to_goal"]))) / _STRIDES
+        stride = CameraMotion(forward=length)
+        commanded = [(replace(stride, yaw=turn), *[stride] * (_STRIDES - 1)) for turn in _TURNS.tolist()]
+        poses = np.stack([view.info["pose"]] * len(_TURNS))
+        realised = self._truth.walk([record.map_seed] * len(_TURNS), poses, commanded)
+        walked = np.array([[np.hypot(each.right, each.forward) for each in motions] for motions in realised])
+        ends = follow_many(poses, motion_table(realised))[:, -1][:, [0, 2], 3]
+        left = self._truth.distance(record.map_seed, record.goal[:2]).near(ends)
         # A turn costs a step: prefer what lies ahead when it is nearly as good. Sliding along a wall is allowed, but
         # clear ground is better.
-        best = int(np.argmin(left + np.abs(_TURNS) / 90.0 + 0.25 * lost / MAP_UNITS_PER_METRE))
-        lengths = np.hypot(*(ends - [x, y]).T) / MAP_UNITS_PER_METRE
+        best = int(np.argmin(left + np.abs(_TURNS) / 90.0 + 0.25 * (length - walked).sum(1)))
+        lengths = np.hypot(*(ends - poses[0, [0, 2], 3]).T)
         return macro_action_towards(float(_TURNS[best]), float(lengths[best]))
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:

@@ -45,8 +45,8 @@ def run(arguments: Arguments) -> None:
     from li_env.doom import splits
     from li_env.files import check_file
     from li_env.tasks import NavigationRules
-    from li_env.tasks.build_episodes import build_episodes
     from li_env.validation import MOST_SEED, check_number, check_whole, shown
+    from li_env.worlds.freedoom.build_episodes import build_episodes
 
     if arguments.out.suffix != ".json":
         raise ValueError(f"out={shown(str(arguments.out))} is not allowed; use a name that ends in .json")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from pathlib import Path
 
-import torch
-
+from li_env.accel.runtime.machine import free_memory
 from li_env.accel.world import BaseWorld
 
 UNLIMITED_STEPS = 64
@@ -23,7 +21,7 @@ def check_memory(world: BaseWorld, num_envs: int, max_episode_steps: int | None)
     Raises:
         ValueError: names the number asked for, what it needs, what there is, and the largest number that fits.
     """
-    free = free_bytes(world.device)
+    free = free_memory(world.device)
     if free is None or needed_bytes(world, num_envs, max_episode_steps) <= USABLE * free:
         return
     sizes = range(num_envs + 1)
@@ -47,18 +45,3 @@ def needed_bytes(world: BaseWorld, num_envs: int, max_episode_steps: int | None)
     history = 4 * latents * math.prod(spec.latent_shape)
     frames = 4 * spec.chunk_frames * math.prod(spec.frame_size) * 3
     return num_envs * (history + frames) + int(world.working_bytes(num_envs))
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory that can still be taken: of a GPU, or of the host (Linux); None where nobody says."""
-    if device.type == "cuda":
-        # What torch's own allocator holds without using it is free as well.
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + idle
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return None
-    for line in table.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None

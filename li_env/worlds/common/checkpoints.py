@@ -294,26 +294,3 @@ def load_into(
 def bytes_of(models: Iterable[nn.Module], dtype: torch.dtype) -> int:
     """Return the bytes of the weights of ``models`` in ``dtype``."""
     return sum(parameter.numel() for model in models for parameter in model.parameters()) * dtype.itemsize
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Return free bytes of a GPU, available bytes of the machine for the CPU, or ``None`` where unknown."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file():
-        return None
-    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
-
-
-def check_memory(what: str, needed: int, device: torch.device) -> None:
-    """Stop before loading if the memory cannot hold it.
-
-    Raises:
-        ValueError: says how much is needed and how much is free.
-    """
-    free = free_memory(device)
-    if free is not None and free < needed:
-        where = "this GPU" if device.type == "cuda" else "this machine"
-        raise ValueError(f"{what} needs {needed / 1e9:.1f} GB, {where} has {free / 1e9:.1f} free")

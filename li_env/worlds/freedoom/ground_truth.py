@@ -76,7 +76,7 @@ class FreedoomTruth:
     ) -> list[tuple[CameraMotion, ...]]:
         seeds = list(dict.fromkeys(map_ids))
         which = np.array([seeds.index(seed) for seed in map_ids])
-        walls = Walls.join([known_walls(seed) for seed in seeds])
+        walls = known_walls(seeds[0]) if len(seeds) == 1 else Walls.join([known_walls(seed) for seed in seeds])
         return walk(walls, which, exact_doom_poses(planar_poses(poses)), motions)[0]
 
     def render(self, map_ids: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:

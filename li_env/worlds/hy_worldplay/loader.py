@@ -23,16 +23,15 @@ from typing import Any
 
 import torch
 
+from li_env.accel.runtime.machine import check_memory, free_memory
 from li_env.validation import MOST_WIDTH, check_whole, shown, shown_path
 from li_env.worlds.common.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
-    check_memory,
     described_by,
     find_folder,
     find_parts,
-    free_memory,
     load_into,
     read_config,
 )

@@ -19,16 +19,15 @@ from typing import Any, Literal
 
 import torch
 
+from li_env.accel.runtime.machine import check_memory, free_memory
 from li_env.validation import MOST_WIDTH, check_choice, check_whole, shown_path
 from li_env.worlds.common.checkpoints import (
     Part,
     TensorFile,
     bytes_of,
-    check_memory,
     described_by,
     find_folder,
     find_parts,
-    free_memory,
     read_config,
 )
 from li_env.worlds.common.pretrained import load_frozen, require_libraries, without_weights

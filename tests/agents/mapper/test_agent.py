@@ -15,12 +15,17 @@ from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, ray_angles
 from li_env.agents.mapper.train import WEIGHTS
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.registry import make_agent, train
-from li_env.agents.scripted.shortest_path import clearances
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, NavigationRules
+from li_env.worlds.freedoom.ground_truth import FreedoomTruth
+from li_env.worlds.freedoom.start_frames import StartFrames
+from li_env.worlds.freedoom.weights import packaged_folder
 
 CONFIG = MapperConfig(world="freedoom_game", steps=32, worlds=4, rounds=2, updates=4, batch_size=8)
+
+
+TRUTH = FreedoomTruth(StartFrames.load(packaged_folder()))
 
 
 class MapNet(FreeSpaceNet):
@@ -35,7 +40,9 @@ class MapNet(FreeSpaceNet):
         maps = [self.dataset.episodes[view.info["episode_index"]].map_seed for view in self.views]
         pairs = zip(maps, self.views, strict=True)
         return torch.tensor(
-            np.stack([clearances(seed, view.info["pose"], ray_angles(90.0), REACH) for seed, view in pairs]),
+            np.concatenate(
+                [TRUTH.clearance(seed, view.info["pose"][None], ray_angles(90.0), REACH) for seed, view in pairs]
+            ),
             dtype=torch.float32,
         )
 
@@ -44,7 +51,7 @@ class MapNet(FreeSpaceNet):
 def blocked() -> EpisodeDataset:
     """Episodes whose goals lie behind walls."""
     pytest.importorskip("vizdoom")
-    from li_env.tasks.build_episodes import build_episodes
+    from li_env.worlds.freedoom.build_episodes import build_episodes
 
     rules = replace(NavigationRules.default(), goal_distance=(6.0, 14.0))
     return build_episodes(range(10_000_100, 10_000_112), 1, 2, 0, rules, detour=1.3)

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from li_env.accel.runtime.machine import check_memory
 from li_env.doom.renderer import HEIGHT, WIDTH
 from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.files import append_json, check_folder, read_yaml
 from li_env.tensor_files import check_tensors, read_tensors, write_tensors
 from li_env.validation import check_keys, check_mapping, shown
-from li_env.worlds.common.checkpoints import check_memory
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.motion_head import MotionHead

@@ -13,17 +13,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from li_env.validation import shown_path
-from li_env.worlds.common import checkpoints
 from li_env.worlds.common.checkpoints import (
     CheckpointError,
     Part,
     TensorFile,
     bytes_of,
-    check_memory,
     compare,
     find_folder,
     find_parts,
-    free_memory,
     load_into,
 )
 
@@ -156,19 +153,8 @@ def test_damaged_and_unknown_files_are_named(tmp_path: Path) -> None:
         TensorFile(tmp_path / "model.ckpt")
 
 
-def test_memory_is_checked_before_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_counted_before_loading() -> None:
     assert bytes_of([model()], torch.bfloat16) == 2 * (6 + 2 + 2 + 2)
-    monkeypatch.setattr(checkpoints, "free_memory", lambda device: 15_000_000_000)
-    check_memory("the world", 15_000_000_000, CPU)
-    with pytest.raises(ValueError, match=r"^the world needs 22.0 GB, this GPU has 15.0 free$"):
-        check_memory("the world", 22_000_000_000, torch.device("cuda"))
-    with pytest.raises(ValueError, match=r"this machine has 15.0 free$"):
-        check_memory("the world", 22_000_000_000, CPU)
-
-
-def test_free_memory_of_this_machine() -> None:
-    free = free_memory(CPU)
-    assert free is None or 10**8 < free < 10**14
 
 
 @pytest.mark.parametrize("zipped", [True, False])

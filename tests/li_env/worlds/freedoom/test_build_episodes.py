@@ -9,7 +9,7 @@ import pytest
 import li_env  # noqa: F401  (registers the ids)
 from li_env.doom.geodesic import map_distance, metres_to_goal
 from li_env.tasks import EpisodeDataset, NavigationRules
-from li_env.tasks.build_episodes import build_episodes
+from li_env.worlds.freedoom.build_episodes import build_episodes
 
 pytest.importorskip("vizdoom")
 
