@@ -23,28 +23,29 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "denoising": ("full", "shortened"),
     "attention": ("dense", "block_sparse"),
 }
-"""Keys that take a word, with the words they take."""
+"""Allowed words of the keys that take a word."""
 
 
 @dataclass(frozen=True)
 class AccelConfig:
-    """How the engine spends its work. The default is the plain model.
+    """Settings of the acceleration. The default is the plain model.
 
     Attributes:
         name: preset name, for reports.
         warmup_chunks: the first chunks of an episode, computed in full (0 or more).
         memory: policy that retrieves old latents: ``nearest_view`` (the plain model's own rule), ``fov_gate`` (the
-            paper's release: only if similar enough) or ``coverage`` (only what adds to what the recent frames show).
-        revisit_similarity: similarity, in [0, 1], from which a chunk counts as a revisit; 0.7 in the paper for
-            HY-WorldPlay, 0.45 for Matrix-Game.
-        revisit: whose similarity that is: the ``memory`` policy's own, or that of ``coverage``.
-        window: how long the recent window is: ``fixed``, or ``adaptive`` (shorter while latents change a lot).
+            release of the paper: only similar views) or ``coverage`` (only views that add to the recent frames).
+        revisit_similarity: similarity, in [0, 1], from which a chunk counts as a revisit; None means the world's own.
+            The paper uses 0.7 for HY-WorldPlay and 0.45 for Matrix-Game.
+        revisit: policy that measures this similarity: the ``memory`` policy, or ``coverage``.
+        window: length of the recent window: ``fixed``, or ``adaptive`` (shorter while latents change a lot).
         window_chunks: most chunks in the recent window (1 or more); None means as many as the world was made for.
-        window_kappa: change of latents, as mean squared difference, that halves an adaptive window (above 0).
+        window_kappa: latent change (mean squared difference) that halves an adaptive window, above 0.
         window_smoothing: weight of the newest change in its moving average, above 0 and at most 1.
-        memory_groups: most retrieved groups (0 or more); None means as many as the world was made for.
-        memory_threshold: in [0, 1], below it memory is dropped. ``fov_gate``: the best similarity. ``coverage``: the
-            part of what the recent frames do not show that a group must add.
+        memory_groups: most retrieved keyframe groups (0 or more); None means as many as the world was made for.
+        memory_threshold: threshold in [0, 1] below which nothing is retrieved; None means the world's own. ``fov_gate``
+            compares the best similarity. ``coverage`` compares what a group adds, as a share of what the recent frames
+            do not show.
         denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits.
         attention: ``dense``, or ``block_sparse`` where that is faster.
         decode_ratio: share of history tiles kept while denoising, above 0 and at most 1.
@@ -96,20 +97,20 @@ class AccelConfig:
         """Load a preset that ships with the package.
 
         Raises:
-            ValueError: there is no preset of this name (the message lists those there are).
+            ValueError: there is no preset of this name; the message lists the presets.
         """
         _check_choice("preset", name, preset_names())
         return cls.from_dict(parse_yaml((_preset_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name))
 
     @classmethod
     def of(cls, preset: AccelConfig | str | Path | Mapping[str, Any]) -> AccelConfig:
-        """Take settings in whichever form they are given.
+        """Return settings given in any form.
 
         Args:
             preset: an `AccelConfig`; the name of a preset; the path of a YAML or JSON file (a text that ends in
                 ``.yaml``, ``.yml`` or ``.json``, or a `Path`); a mapping of keys to values, or such a mapping as text
-                in braces, as a command line has it: ``{memory: coverage, memory_groups: 2}``. A key that is missing has
-                the value of the plain model. Settings without a ``name`` get that of their file, or ``custom``.
+                in braces, as a command line has it: ``{memory: coverage, memory_groups: 2}``. A missing key takes
+                the value of the plain model. Settings without a ``name`` take the name of their file, or ``custom``.
 
         Raises:
             ValueError: no such preset, a file that cannot be read, unknown keys or values that are not allowed.
@@ -133,7 +134,7 @@ class AccelConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AccelConfig:
-        """Build from plain values; a missing key takes its default.
+        """Build settings from plain values; a missing key takes its default.
 
         Raises:
             ValueError: unknown key (with the closest known one) or a value that is not allowed.
@@ -149,22 +150,22 @@ class AccelConfig:
         return cls(**data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; ``from_dict`` restores an equal config."""
+        """Return plain values; ``from_dict`` restores equal settings."""
         return asdict(self)
 
     def replace(self, **changes: Any) -> AccelConfig:
-        """A copy with some values changed, validated like a new one."""
+        """Return a copy with some values changed, validated like new settings."""
         return self.from_dict({**self.to_dict(), **changes})
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of the presets that ship with the package, in alphabetical order."""
+    """List the presets that ship with the package, in alphabetical order."""
     names = (entry.name for entry in _preset_folder().iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def _mapping(data: Any, origin: str) -> Mapping[str, Any]:
-    """Return settings that were read from text; an empty text has none."""
+    """Return settings that were read from a text; an empty text gives none."""
     return {} if data is None else check_mapping(origin, data)
 
 

@@ -1,7 +1,7 @@
-"""Ground truth: what is really there in the place that a world shows, for tasks, teachers and measurements.
+"""Ground truth about the scene that a world shows, for tasks, teachers and measurements.
 
-Axes and lengths are those of the world: x right, y down, z forward, `WorldSpec.length_unit`. A place in the plane is
-(x, z) or (x, z, yaw in degrees).
+Axes and lengths are those of the world: x right, y down, z forward, `WorldSpec.length_unit`. A point of the plane is
+(x, z), a pose in the plane (x, z, yaw in degrees).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class DistanceField(Protocol):
         ...
 
     def near(self, points: np.ndarray) -> np.ndarray:
-        """Return the same at a lower price, for comparing nearby points with each other."""
+        """Return the same lengths, computed faster, for comparing nearby points with each other."""
         ...
 
 
 class GroundTruth(Protocol):
-    """What a simulator or a scan knows of the places that a world shows. Maps are named by whole numbers."""
+    """Knowledge of a simulator or a scan about the scene that a world shows. Maps are named by whole numbers."""
 
     def maps(self, split: str) -> range:
         """Return the maps of a split (``training``, ``validation``, ``test``).
@@ -54,13 +54,13 @@ class GroundTruth(Protocol):
         ...
 
     def clearance(self, map_id: int, poses: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
-        """Return how far the camera could go straight ahead.
+        """Return the clearance in given directions: how far the camera could go straight ahead.
 
         Args:
             map_id: the map.
             poses: [n, 4, 4].
             angles: [k] degrees, positive to the right of a pose.
-            reach: most that is looked at.
+            reach: longest clearance that is measured.
 
         Returns:
             lengths [n, k], at most ``reach``.

@@ -1,4 +1,4 @@
-"""What an episode has made so far: latents, poses and motions, shared between forks.
+"""History of an episode: latents, poses and motions so far, shared between forks.
 
 Both classes behave like immutable values. Appending works like a slice in Go: the newest value writes into spare room
 behind its end, in place; only when another fork has already used that room is the shared part copied.
@@ -37,7 +37,7 @@ class _SharedList(Generic[Item]):
 
     @property
     def items(self) -> list[Item]:
-        """The list behind it, which may go on beyond the end of this one. For reading only."""
+        """Shared list, which may go on beyond the end of this one; for reading only."""
         return self._items
 
     def extend(self, items: Iterable[Item]) -> _SharedList[Item]:
@@ -50,21 +50,21 @@ class _SharedList(Generic[Item]):
 class History:
     """Latents, poses and motions of one episode.
 
-    Chunk 0 may be of any length, all later ones of another, common length. Tensors put in must not be changed
+    Chunk 0 may be of any length; all later chunks have a common length. Tensors put in must not be changed
     afterwards.
 
     Attributes:
         track: poses of all latents.
-        dynamics: how much latents change from chunk to chunk, smoothed; None before there are two chunks.
+        latent_change: mean squared difference between successive chunks, smoothed; None before there are two chunks.
     """
 
     track: PoseTrack = field(default_factory=PoseTrack)
-    dynamics: float | None = None
+    latent_change: float | None = None
     _chunks: _SharedList[torch.Tensor] = field(default_factory=_SharedList)
     _motions: _SharedList[CameraMotion] = field(default_factory=_SharedList)
 
     def __len__(self) -> int:
-        """Number of latents."""
+        """Return the number of latents."""
         return len(self.track)
 
     @property
@@ -79,11 +79,11 @@ class History:
 
     @property
     def motions(self) -> tuple[CameraMotion, ...]:
-        """All motions that really happened, in order (one per latent after the first)."""
+        """All realised motions in order, one per latent after the first."""
         return tuple(self._motions[index] for index in range(len(self._motions)))
 
     def motions_to(self, indices: Sequence[int]) -> tuple[CameraMotion, ...]:
-        """The motions that led to the latents with these indices; standing still for the first latent.
+        """Return the motions that led to the latents with these indices; standing still for the first latent.
 
         Raises:
             IndexError: an index outside the history.
@@ -98,9 +98,9 @@ class History:
         """Latents [n, C, h, w] of the newest chunk; None at the start."""
         return self._chunks[self.chunks - 1] if self.chunks else None
 
-    def with_dynamics(self, dynamics: float | None) -> History:
-        """The same history with another value of ``dynamics``."""
-        return History(self.track, dynamics, self._chunks, self._motions)
+    def with_latent_change(self, latent_change: float | None) -> History:
+        """Return the same history with another ``latent_change``."""
+        return History(self.track, latent_change, self._chunks, self._motions)
 
     def append(
         self,
@@ -108,9 +108,9 @@ class History:
         poses: np.ndarray,
         motions: Sequence[CameraMotion],
     ) -> History:
-        """This history followed by one chunk: ``latents`` [n, C, h, w], ``poses`` [n, 4, 4]; amortised O(n).
+        """Return this history followed by one chunk: ``latents`` [n, C, h, w], ``poses`` [n, 4, 4]; amortised O(n).
 
-        ``dynamics`` stays as it is.
+        ``latent_change`` stays as it is.
 
         Raises:
             ValueError: lengths differ from each other or from the earlier chunks after the first.
@@ -123,11 +123,11 @@ class History:
         expected = count - (1 if self.chunks == 0 else 0)
         if len(motions) != expected:
             raise ValueError(f"motions: {len(motions)} given, {expected} lead to the poses of this chunk")
-        chunks, together = self._chunks.extend([latents]), self._motions.extend(motions)
-        return History(self.track.append(poses), self.dynamics, chunks, together)
+        chunks, longer = self._chunks.extend([latents]), self._motions.extend(motions)
+        return History(self.track.append(poses), self.latent_change, chunks, longer)
 
     def latents(self, indices: Sequence[int]) -> torch.Tensor:
-        """The latents [m, C, h, w] with these indices, in this order.
+        """Return the latents [m, C, h, w] with these indices, in this order.
 
         Raises:
             IndexError: an index outside the history, or no index at all.
@@ -138,7 +138,7 @@ class History:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def pieces(self, indices: Sequence[int]) -> list[torch.Tensor]:
-        """The same as the tensors to join: whole chunks where ``indices`` has whole chunks, no copies.
+        """Return the tensors that `latents` joins: whole chunks where ``indices`` has whole chunks, no copies.
 
         Raises:
             IndexError: an index outside the history.
@@ -147,22 +147,22 @@ class History:
         first = chunks[0].shape[0] if length else 0
         size = chunks[1].shape[0] if len(self._chunks) > 1 else 1
         parts: list[torch.Tensor] = []
-        wanted, place = tuple(indices), 0
-        while place < len(wanted):
-            index = wanted[place]
+        wanted, position = tuple(indices), 0
+        while position < len(wanted):
+            index = wanted[position]
             if not 0 <= index < length:
                 raise IndexError(f"indices: {index} is outside the history of {length} latents")
             chunk, start = (0, index) if index < first else divmod(index - first + size, size)
             latents = chunks[chunk]
             most, stop = latents.shape[0], start + 1
-            # Nearly always it is a whole chunk; else neighbours inside a chunk are taken as one slice.
-            if start == 0 and wanted[place : place + most] == tuple(range(index, index + most)):
+            # Nearly always a whole chunk is wanted; else neighbours inside a chunk are taken as one slice.
+            if start == 0 and wanted[position : position + most] == tuple(range(index, index + most)):
                 parts.append(latents)
-                place += most
+                position += most
                 continue
-            begin = place
-            place += 1
-            while place < len(wanted) and stop < most and wanted[place] == index + place - begin:
-                place, stop = place + 1, stop + 1
+            begin = position
+            position += 1
+            while position < len(wanted) and stop < most and wanted[position] == index + position - begin:
+                position, stop = position + 1, stop + 1
             parts.append(latents[start:stop])
         return parts

@@ -1,7 +1,8 @@
-"""How many episodes a world should reckon with when it chooses the size of its micro-batches.
+"""Number of episodes by which a world chooses the size of its micro-batches.
 
-Micro-batches of another size round differently. If a world chose their size by the episodes of one call, an episode's
-frames would change when another one stops or is reset. So the engine says how many its environment holds.
+Micro-batches of another size round differently. If a world chose their size by the episodes of one call, the frames of
+one episode would change when another episode stops or is reset. So the engine sets the number that its environment
+holds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _EPISODES: ContextVar[int] = ContextVar("_EPISODES", default=0)
 
 @contextmanager
 def episodes_together(count: int) -> Iterator[None]:
-    """Let worlds reckon with ``count`` episodes inside the block, however few a call brings."""
+    """Let worlds expect ``count`` episodes inside the ``with`` statement, however few a call brings."""
     token = _EPISODES.set(count)
     try:
         yield
@@ -23,6 +24,6 @@ def episodes_together(count: int) -> Iterator[None]:
         _EPISODES.reset(token)
 
 
-def reckoned(count: int) -> int:
-    """The number of episodes to reckon with in a call that brings ``count``."""
+def expected_episodes(count: int) -> int:
+    """Return the number of episodes to expect where a call brings ``count``."""
     return max(count, _EPISODES.get())

@@ -1,6 +1,6 @@
-"""What one chunk will cost and why: the decision record that the planner writes and a world executes.
+"""Decision record of a chunk: the planner writes a plan, a world executes the plan.
 
-A plan holds no tensors. It can be printed, stored as JSON and replayed.
+A plan holds no tensors. A plan can be printed, stored as JSON and replayed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from li_env.validation import check_flag, check_number, check_text, check_whole, shown
 
 MOST_ENTRIES = 100_000
-"""Latents or noise levels of one plan from outside."""
+"""Most latents or noise levels of a stored plan."""
 
 Regime = Literal["warmup", "explore", "revisit"]
 AttentionKind = Literal["dense", "block_sparse"]
@@ -20,11 +20,13 @@ AttentionKind = Literal["dense", "block_sparse"]
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """How much of the history every query tile may attend to.
+    """Share of the history that every query tile may attend to.
 
-    ``decode_ratio`` is the share of history tiles kept while denoising, ``context_ratio`` the share kept inside the
-    context pass; both are 1.0 when ``kind`` is ``"dense"``. With ``dense_first_block`` the first transformer block
-    attends to everything all the same.
+    Attributes:
+        kind: ``dense`` or ``block_sparse``.
+        decode_ratio: share of history tiles kept while denoising; 1.0 in dense attention.
+        context_ratio: share of tiles kept inside the context pass; 1.0 in dense attention.
+        dense_first_block: whether the first transformer block attends to everything in any case.
     """
 
     kind: AttentionKind = "dense"
@@ -35,7 +37,7 @@ class AttentionPlan:
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """One chunk of one world.
+    """Plan of one chunk of one episode.
 
     Attributes:
         chunk: index of the chunk in its episode, from 0.
@@ -46,8 +48,8 @@ class ChunkPlan:
         sigmas: noise levels to run, decreasing, the last one 0: ``len(sigmas) - 1`` model calls.
         attention: dense, or block sparse with its ratios.
         reason: one sentence in words.
-        slots: for worlds whose memory comes in slots, what fills them: (a latent of ``memory``, the coming latent whose
-            view it was chosen for, counted from 0); a latent may fill several slots.
+        slots: fillings of the memory slots, in worlds that have slots: (a latent of ``memory``, the coming latent, from
+            0, for whose view the policy chose that latent); a latent may fill several slots.
     """
 
     chunk: int
@@ -71,8 +73,8 @@ class ChunkPlan:
         return len(self.sigmas) - 1
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; ``from_dict`` restores an equal plan."""
-        # Not dataclasses.asdict: a batch of worlds asks for this in every step, and nothing inside can be changed.
+        """Return a JSON-ready dictionary; ``from_dict`` restores an equal plan."""
+        # Not dataclasses.asdict: a batch of episodes asks for this in every step, and nothing inside can be changed.
         return {**vars(self), "attention": dict(vars(self.attention))}
 
     @classmethod
@@ -127,11 +129,14 @@ def _checked(what: str, cls: type[ChunkPlan | AttentionPlan], data: Any) -> Mapp
 
 
 def attention_density(plan: ChunkPlan, latents: int) -> float:
-    """Pairs of latents that attend to each other in a chunk of ``latents``, as a share of those in dense attention.
+    """Return the pairs of latents that attend to each other, as a share of the pairs in dense attention.
 
-    Counts the context pass, in which the context attends to itself, and every denoising step, in which the chunk
-    attends to the context and to itself. Text and blocks that stay dense are left out; selected tiles count with their
-    nominal share.
+    The context attends to itself in the context pass. The chunk attends to the context and to itself in every denoising
+    step. Text and blocks that stay dense are left out; selected tiles count with their nominal share.
+
+    Args:
+        plan: plan of the chunk.
+        latents: latents of the chunk.
     """
     context, steps, attention = len(plan.temporal) + len(plan.memory), plan.steps, plan.attention
     current = steps * latents * latents

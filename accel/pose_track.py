@@ -6,11 +6,11 @@ import numpy as np
 
 
 class _PoseBuffer:
-    """Room for poses, and how much of it is taken by the longest track that lives here."""
+    """Storage of poses, and how much of it the longest track that shares it uses."""
 
     def __init__(self, capacity: int) -> None:
         self.poses = np.empty((capacity, 4, 4))
-        self.places = np.empty((2, 3, capacity), dtype=np.float32)
+        self.rays = np.empty((2, 3, capacity), dtype=np.float32)
         self.used = 0
 
 
@@ -36,14 +36,14 @@ class PoseTrack:
         return view
 
     @property
-    def places(self) -> np.ndarray:
-        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches through all."""
-        view = self._buffer.places[..., : self._length]
+    def rays(self) -> np.ndarray:
+        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches."""
+        view = self._buffer.rays[..., : self._length]
         view.flags.writeable = False
         return view
 
     def append(self, poses: np.ndarray) -> PoseTrack:
-        """This track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""
+        """Return this track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""
         poses = np.asarray(poses, dtype=np.float64)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise ValueError(f"poses: shape {poses.shape} is not [n, 4, 4]")
@@ -51,9 +51,9 @@ class PoseTrack:
         if buffer.used != self._length or length > len(buffer.poses):
             buffer = _PoseBuffer(max(2 * length, 16))
             buffer.poses[: self._length] = self._buffer.poses[: self._length]
-            buffer.places[..., : self._length] = self._buffer.places[..., : self._length]
+            buffer.rays[..., : self._length] = self._buffer.rays[..., : self._length]
         buffer.poses[self._length : length] = poses
-        buffer.places[..., self._length : length] = poses[:, :3, 2:].T
+        buffer.rays[..., self._length : length] = poses[:, :3, 2:].T
         buffer.used = length
         track = PoseTrack.__new__(PoseTrack)
         track._buffer, track._length = buffer, length

@@ -44,7 +44,7 @@ class ChunkRequest:
         scene: what `BaseWorld.start` returned for this episode.
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, poses of the n latents to make.
-        motions: the feasible motions that led to them, one per latent after the first of the episode.
+        motions: the realised motions that led to them, one per latent after the first of the episode.
         context: [m, C, h, w], the latents named by ``plan.context``, in that order.
         context_poses: [m, 4, 4] float64.
         noise: [n, C, h, w], standard normal.
@@ -66,10 +66,14 @@ class ChunkRequest:
 
 @dataclass(frozen=True)
 class MotionRequest:
-    """What a world may look at to say how far a commanded motion can really go.
+    """Commanded motions and the motion context by which a world says how far they can go.
 
-    ``recent`` [m, C, h, w] are the latents of the current place (newest last, a few of them at most, possibly with
-    retrieved ones in front), ``recent_poses`` their poses, ``pose`` the camera now.
+    Attributes:
+        scene: what `BaseWorld.start` returned for this episode.
+        pose: [4, 4] float64, the camera before the first motion.
+        motions: the commanded motions.
+        recent: [m, C, h, w], the motion context: a few retrieved latents, then the newest latents.
+        recent_poses: [m, 4, 4] float64, their poses.
     """
 
     scene: Scene
@@ -81,7 +85,7 @@ class MotionRequest:
 
 @dataclass(frozen=True)
 class StartViews:
-    """What episodes of a world may begin with.
+    """Start frames that episodes of a world may begin with.
 
     Attributes:
         images: start frames uint8 [n, H, W, 3].
@@ -98,7 +102,7 @@ class StartViews:
 
 
 class RequestStream(Protocol):
-    """Requests of a known number, some of which may still be in the making."""
+    """Requests of a known number, of which some may not be planned yet."""
 
     def __iter__(self) -> Iterator[ChunkRequest]:
         """Iterate over the requests, once."""
@@ -112,7 +116,7 @@ class RequestStream(Protocol):
 class BaseWorld(ABC, Generic[SceneT, StreamT]):
     """An interactive video world model.
 
-    A world of one's own inherits from this class, sets ``spec`` and ``device`` and writes `start`, `generate` and
+    A world inherits from this class, sets ``spec`` and ``device`` and writes `start`, `generate` and
     `decode`; everything else has a default. Batches are sequences with one entry per episode; plans may differ.
 
     Attributes:
@@ -120,7 +124,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         device: where the weights are.
         view_overlap: the view overlap that the model was trained with; the frustum of ``spec`` if None.
         start_views: what episodes begin with where no image is given.
-        ground_truth: what is true in the place that the world shows, where somebody knows it.
+        ground_truth: the true map and clearances, where a simulator or a scan knows them.
         episodes_file: navigation episodes that the world ships.
     """
 
@@ -162,7 +166,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         return follow_many(poses, motions)
 
     def generate_stream(self, requests: RequestStream) -> list[torch.Tensor]:
-        """Do what `generate` does for requests that may still be in the making, so that a GPU can begin early."""
+        """Do what `generate` does for requests of which some may not be planned yet, so that a GPU can begin early."""
         return self.generate(list(requests))
 
     def decode_on_device(
@@ -170,7 +174,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     ) -> tuple[list[torch.Tensor], list[StreamT | None]]:
         """Do what `decode` does with frames as tensors on ``device``, without going to the host where possible."""
         frames, following = self.decode(latents, streams)
-        # What is no frame goes on as it is: the engine says what was promised.
+        # Anything but frames is passed on unchanged: the engine checks it and names what was promised.
         tensors: list[Any] = [
             torch.from_numpy(np.require(each, requirements="W")).to(self.device)
             if isinstance(each, np.ndarray) and each.dtype == np.uint8

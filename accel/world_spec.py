@@ -16,7 +16,7 @@ class WorldSpec:
 
     Attributes:
         name: registry name.
-        chunk_latents: latents made per chunk (every chunk but, for some models, the first).
+        chunk_latents: latents made per chunk after the first.
         first_chunk_latents: latents of chunk 0, the start frame's latent included.
         latent_frames: video frames per latent (latent 0 always decodes to one frame).
         frame_size: (height, width) of a frame in pixels.
@@ -24,23 +24,23 @@ class WorldSpec:
         token_grid: (rows, columns) of tokens per latent.
         fps: frames per second of the video.
         focal: (fx / width, fy / height), principal point in the centre.
-        view_distance: how far a frame shows its surroundings, in length units; for view overlap.
+        view_distance: distance up to which a frame shows the scene, in length units; for view overlap.
         sigmas: full denoising schedule, decreasing, ending in 0.
         context_latents: most context latents in all.
-        temporal_latents: most of them taken from the recent past.
-        memory_group: latents per retrieved group (groups are aligned to multiples of it).
+        temporal_latents: most latents in the recent window.
+        memory_group: latents per keyframe group; groups begin at its multiples.
         tile_shape: (latents, rows, columns) of one attention tile.
         motion: motion per latent.
         length_unit: what a length of 1 means.
-        supports_block_sparse: whether `BaseWorld.generate` carries out block-sparse attention plans.
+        supports_block_sparse: whether `BaseWorld.generate` can run block-sparse attention.
         sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
             device that the world runs on.
-        memory_rule: how the model was made to retrieve memory: ``groups`` of latents that look like the coming views
-            (`memory.NearestView`), or ``slots``, each for one coming view (`slots.ViewSlots`).
-        view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings that leave it to
-            the world.
+        memory_rule: retrieval rule that the model was trained with: ``groups`` of latents that look like the coming
+            views (`NearestView`), or ``slots``, each for one coming view (`ViewSlots`).
+        view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings whose threshold
+            is None.
         fewest_memory_groups: groups that policy ``coverage`` always retrieves, the nearest views if none adds enough.
-            Small models lose the thread of what they invented with the recent window alone.
+            Small models forget what they invented if they attend to the recent window alone.
     """
 
     name: str
@@ -77,19 +77,19 @@ class WorldSpec:
         return self.new_frames(1)
 
     def new_frames(self, chunk: int) -> int:
-        """Frames that chunk ``chunk`` adds to the video; the start frame, which chunk 0 makes again, is not new."""
+        """Count the frames that chunk ``chunk`` adds; the start frame, which chunk 0 makes again, is not new."""
         return self.new_latents(chunk) * self.latent_frames
 
     def new_latents(self, chunk: int) -> int:
-        """Latents that chunk ``chunk`` holds beside the start frame's: one motion leads to each."""
+        """Count the latents of chunk ``chunk`` without the start frame's: one motion leads to each."""
         return self.latents_in_chunk(chunk) - (1 if chunk == 0 else 0)
 
     def frames_before(self, chunk: int) -> int:
-        """Frames of the video before chunk ``chunk``, the start frame not counted."""
+        """Count the frames of the video before chunk ``chunk``, without the start frame."""
         return 0 if chunk == 0 else self.new_frames(0) + (chunk - 1) * self.step_frames
 
     def latents_in_chunk(self, chunk: int) -> int:
-        """Number of latents that chunk ``chunk`` holds."""
+        """Count the latents of chunk ``chunk``."""
         return self.first_chunk_latents if chunk == 0 else self.chunk_latents
 
     @property

@@ -1,4 +1,4 @@
-"""A world around another one, for worlds that change a part of it."""
+"""Wrapper around a world, for worlds that change a part of another."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequ
 
 
 class WorldWrapper(BaseWorld[Scene, DecodeStream]):
-    """Hands everything on to the world inside.
+    """World that passes every call on to the world inside.
 
-    A subclass overrides what it changes. If it overrides `generate` or `decode`, the streaming and the device form go
-    through that, so that nobody gets around the change.
+    A subclass overrides what it changes. If a subclass overrides `generate` or `decode`, then `generate_stream` or
+    `decode_on_device` calls the override, so that no caller bypasses the change.
 
     Args:
         world: the world inside.

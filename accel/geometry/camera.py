@@ -14,7 +14,7 @@ from math import isfinite
 import numpy as np
 
 POLE = 89.0
-"""Degrees that a camera may look up or down: it stops short of the poles, beyond which it would be upside down."""
+"""Largest angle in degrees that a camera may look up or down: beyond 90 the camera would be upside down."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class CameraMotion:
     forward: float = 0.0
 
     def scaled(self, factor: float) -> CameraMotion:
-        """The same motion with every component multiplied by ``factor``."""
+        """Return the same motion with every component multiplied by ``factor``."""
         return CameraMotion(self.yaw * factor, self.pitch * factor, self.right * factor, self.forward * factor)
 
     def is_finite(self) -> bool:
-        """Whether no component is NaN or infinite."""
+        """Return whether no component is NaN or infinite."""
         return all(map(isfinite, (self.yaw, self.pitch, self.right, self.forward)))
 
 
@@ -52,29 +52,29 @@ class MotionLimits:
 
 
 STILL = CameraMotion()
-"""No motion at all."""
+"""Motion of a camera that stands still."""
 
 
 def move(pose: np.ndarray, motion: CameraMotion) -> np.ndarray:
-    """The pose [4, 4] that ``motion`` leads to from ``pose`` [4, 4]."""
+    """Return the pose [4, 4] that ``motion`` leads to from ``pose`` [4, 4]."""
     return follow(pose, [motion])[0]
 
 
 def follow(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
-    """The poses [n, 4, 4] after each of n motions, starting at ``pose`` [4, 4] (itself not included)."""
+    """Return the poses [n, 4, 4] after each of n motions from ``pose`` [4, 4], which is not included."""
     return follow_many(np.asarray(pose, dtype=np.float64)[None], motion_table([motions]))[0]
 
 
 def motion_table(motions: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
-    """(yaw, pitch, right, forward) of the motions of w worlds, n each: [w, n, 4] float64."""
-    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in world] for world in motions]
+    """Return (yaw, pitch, right, forward) of the motions of B episodes, n each: [B, n, 4] float64."""
+    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in episode] for episode in motions]
     return np.array(rows, dtype=np.float64).reshape(len(motions), -1, 4)
 
 
 def follow_many(poses: np.ndarray, motions: np.ndarray) -> np.ndarray:
-    """`follow` for many cameras: poses [w, 4, 4] and a `motion_table` [w, n, 4] -> [w, n, 4, 4].
+    """Call `follow` for many cameras: poses [B, 4, 4] and a `motion_table` [B, n, 4] -> [B, n, 4, 4].
 
-    What one camera does is the same number for number whatever the others are.
+    The poses of one camera do not depend on the other cameras, bit for bit.
     """
     yaw, pitch = np.radians(motions[..., 0]), np.radians(motions[..., 1])
     cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
@@ -98,17 +98,17 @@ def stop_at_poles(
 ) -> tuple[CameraMotion, ...]:
     """Shorten the pitch of motions so that the camera's down axis stays within `POLE` degrees of the world's.
 
-    A camera that is beyond that already may turn back, not further. Everything but pitch is left as it is; a motion
-    that needs no change is returned itself.
+    A camera that is already beyond that limit may only turn back. Only pitch changes; a motion that needs no change is
+    returned as the same object.
 
     Args:
         pose: [4, 4] camera-to-world before the first motion.
         motions: finite motions, pitch being their last rotation.
-        own_follow: how the camera moves, like `follow`.
+        own_follow: moves the camera; `follow` by default.
     """
     down = float(np.clip(pose[1, 1], -1.0, 1.0))
     if np.degrees(np.arccos(down)) + sum(abs(motion.pitch) for motion in motions) <= POLE:
-        return tuple(motions)  # out of reach, the usual case
+        return tuple(motions)  # the poles are out of reach, the usual case
     move_by, out = own_follow or follow, []
     for motion in motions:
         if motion.pitch:
@@ -125,7 +125,7 @@ def stop_at_poles(
 
 
 def inverse(pose: np.ndarray) -> np.ndarray:
-    """Inverse of rigid transforms [..., 4, 4]: camera-to-world to world-to-camera and back."""
+    """Invert rigid transforms [..., 4, 4]: camera-to-world to world-to-camera and back."""
     pose = np.asarray(pose, dtype=np.float64)
     rotation = np.swapaxes(pose[..., :3, :3], -1, -2)
     result = np.zeros_like(pose)
@@ -136,10 +136,10 @@ def inverse(pose: np.ndarray) -> np.ndarray:
 
 
 def relative_motion(pose_a: np.ndarray, pose_b: np.ndarray) -> CameraMotion:
-    """The motion that leads from ``pose_a`` to ``pose_b`` (both [4, 4]).
+    """Return the motion that leads from ``pose_a`` to ``pose_b`` (both [4, 4]).
 
-    Exact when such a motion exists (pitch within 90 degrees); otherwise roll and the shift along the camera's y axis
-    are left out.
+    The motion is exact where one exists (pitch within 90 degrees). Otherwise roll and the shift along the camera's y
+    axis are left out.
     """
     step = inverse(pose_a) @ pose_b
     rotation, shift = step[:3, :3], step[:3, 3]

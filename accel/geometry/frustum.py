@@ -1,7 +1,7 @@
-"""How much of one camera view another one shows.
+"""View overlap: share of one camera view that another view shows.
 
 `FrustumSampler` tests points of a true pinhole frustum, spread evenly and seeded. A world may bring another
-`ViewOverlap`, such as the one that its model was trained with. No measure here knows about walls.
+`ViewOverlap`, such as the measure that its model was trained with. No measure here knows about walls.
 """
 
 from __future__ import annotations
@@ -15,21 +15,25 @@ from li_env.accel.geometry.camera import inverse
 _GOLDEN = np.array([0.8191725134, 0.6710436067, 0.5497004779])
 """Steps of the additive recurrence that fills a cube evenly: powers of 1 / 1.2207440846, the root of x^4 = x + 1."""
 
-_BLOCK = 512
-"""View pairs tested at a time: what they need stays in the processor's cache, however many worlds there are."""
+_MICRO_BATCH = 512
+"""View pairs tested at a time: their tables stay in the processor's cache, however large the batch."""
 
 _ROWS = 64
-"""Rows of one matrix product. Their number must not depend on how many worlds there are: rounding does on it."""
+"""Rows of one matrix product. Rounding depends on their number, so it must not depend on the size of the batch."""
 
 
 class ViewOverlap(Protocol):
-    """A measure of view similarity."""
+    """Measure of view similarity."""
 
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Share in [0, 1] of each current view that each candidate sees.
+        """Return the share in [0, 1] of each current view that each candidate sees.
 
-        ``current`` [..., q, 4, 4] and ``candidates`` [..., m, 4, 4] are camera-to-world poses; leading dimensions are
-        worlds. Returns [..., q, m] float64.
+        Args:
+            current: [..., q, 4, 4] camera-to-world; leading dimensions are the batch.
+            candidates: [..., m, 4, 4].
+
+        Returns:
+            shares [..., q, m] float64.
         """
         ...
 
@@ -42,7 +46,7 @@ class FrustumSampler:
 
     Args:
         fov: (horizontal, vertical) field of view in degrees, each in (0, 180).
-        distance: how far a view reaches along its axis, in length units.
+        distance: reach of a view along its axis, in length units.
         points: number of sample points; the overlap is a multiple of 1 / points, with an error of about that size.
         seed: shifts the points; equal seeds give equal results.
     """
@@ -72,17 +76,16 @@ class FrustumSampler:
         to_candidate = inverse(candidates)[..., None, :, :, :] @ np.asarray(current)[..., :, None, :, :]
         planes = (self._planes @ to_candidate).astype(np.float32)  # [..., q, m, 5, 4]
         count = planes[..., 0, 0].size
-        sides = np.zeros((5, -(-count // _ROWS), _ROWS, 4), dtype=np.float32)  # filled up with rows nobody asks for
+        sides = np.zeros((5, -(-count // _ROWS), _ROWS, 4), dtype=np.float32)  # padded with rows of zeros
         sides.reshape(5, -1, 4)[:, :count] = planes.reshape(-1, 5, 4).swapaxes(0, 1)
         seen = np.empty((*sides.shape[1:3], self._points.shape[1]), dtype=bool)
-        for start in range(0, len(seen), _BLOCK // _ROWS):
-            block = slice(start, start + _BLOCK // _ROWS)
-            worst = sides[0, block] @ self._points
+        for start in range(0, len(seen), _MICRO_BATCH // _ROWS):
+            part = slice(start, start + _MICRO_BATCH // _ROWS)
+            worst = sides[0, part] @ self._points
             for side in sides[1:]:
-                np.minimum(worst, side[block] @ self._points, out=worst)
-            np.greater_equal(worst, -self._tolerance, out=seen[block])
+                np.minimum(worst, side[part] @ self._points, out=worst)
+            np.greater_equal(worst, -self._tolerance, out=seen[part])
         return seen.reshape(-1, seen.shape[-1])[:count].reshape(*planes.shape[:-2], -1)
 
     def overlap(self, current: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """See `ViewOverlap.overlap`."""
         return self.visible(current, candidates).mean(axis=-1)

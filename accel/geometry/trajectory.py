@@ -1,15 +1,11 @@
-"""The grammar of trajectories such as ``w-31, right-4``."""
+"""Grammar of trajectories such as ``w-31, right-4``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # world.py imports this module
-    from li_env.accel.geometry.camera import MotionLimits
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits
 
 MAX_TRAJECTORY_LATENTS = 1_000_000
-"""Longest trajectory that `parse_trajectory` accepts: a mistyped count must not fill the memory."""
+"""Longest trajectory that `parse_trajectory` accepts: a mistyped count must not fill the RAM."""
 
 
 def parse_trajectory(text: str, limits: MotionLimits) -> tuple[CameraMotion, ...]:
@@ -17,10 +13,10 @@ def parse_trajectory(text: str, limits: MotionLimits) -> tuple[CameraMotion, ...
 
     Grammar: ``name-count`` commands separated by commas; names ``w s a d`` (forward, backward, left, right), ``left
     right`` (turn) and, where the world has pitch, ``up down`` (look). The count is a whole number of latents. Blanks
-    around the parts are ignored and so is an empty command, as long as one is left.
+    around the parts and empty commands are ignored; at least one command must be left.
 
     Raises:
-        ValueError: with the position (1 is the first character), the text found there and what is allowed.
+        ValueError: names the position (1 is the first character), the text found there and what is allowed.
     """
     keys = {
         "w": CameraMotion(forward=limits.translation),

@@ -13,26 +13,25 @@ DENSE = AttentionPlan()
 
 
 class AttentionPolicy(Protocol):
-    """Chooses the kind of attention."""
+    """Policy that chooses the attention of a chunk."""
 
     def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
-        """(attention for ``context`` latents, why in words; empty if there is nothing to say)."""
+        """Return the attention for ``context`` latents, and the reason in words, empty without one."""
         ...
 
 
 class DenseAttention:
-    """Everything attends to everything, always."""
+    """Policy of dense attention in every chunk."""
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
         pass
 
     def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
-        """See `AttentionPolicy.choose`."""
         return DENSE, ""
 
 
 class BlockSparseAttention:
-    """Block sparse after the warm-up, where the world can do it and the context is long enough for it to pay."""
+    """Policy of block-sparse attention after the warmup, where the world supports it and the context is long enough."""
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
         self._able = spec.supports_block_sparse
@@ -45,7 +44,6 @@ class BlockSparseAttention:
         )
 
     def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
-        """See `AttentionPolicy.choose`."""
         if not self._able:
             return DENSE, "attention is dense because this world has no block-sparse attention"
         if regime == "warmup":

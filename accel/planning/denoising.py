@@ -1,4 +1,4 @@
-"""How much work a chunk gets: denoising schedules and kinds of attention."""
+"""Denoising policies: all denoising steps, or fewer in revisits."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from li_env.accel.world_spec import WorldSpec
 
 
 class DenoisingPolicy(Protocol):
-    """Chooses the noise levels to run."""
+    """Policy that chooses the noise levels to run."""
 
     def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
-        """(noise levels, why in words; empty if there is nothing to say)."""
+        """Return the noise levels, and the reason in words, empty without one."""
         ...
 
 
 class FullSchedule:
-    """All steps, always."""
+    """Policy of all denoising steps in every chunk."""
 
     def __init__(self, spec: WorldSpec) -> None:
         self._sigmas = tuple(spec.sigmas)
 
     def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
-        """See `DenoisingPolicy.choose`."""
         return self._sigmas, ""
 
 
 class ShortenedSchedule:
-    """In a revisit only the first and the last step.
+    """Policy of only the first and the last denoising step in revisits.
 
-    The paper keeps all steps and reuses the first velocity between the two (docs/spec/light_interaction.md, section 2).
-    Euler steps along one velocity add up to one step, so for worlds with an Euler sampler this is the same without any
-    stored tensor; a world with another sampler simply runs the shorter schedule. With two steps or fewer there is
-    nothing between.
+    The paper keeps all steps and reuses the first velocity between these two (docs/spec/light_interaction.md, section
+    2). Euler steps along one velocity add up to one step, so for worlds with an Euler sampler the result is the same
+    without a stored tensor. A world with another sampler runs the shorter schedule. A schedule of two steps or fewer
+    stays whole.
     """
 
     def __init__(self, spec: WorldSpec) -> None:
@@ -43,7 +42,6 @@ class ShortenedSchedule:
         self._reason = f"{len(self._short) - 1} of {len(full) - 1} denoising steps" if self._short != full else ""
 
     def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
-        """See `DenoisingPolicy.choose`."""
         return (self._short, self._reason) if regime == "revisit" else (self._full, "")
 
 

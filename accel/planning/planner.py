@@ -1,7 +1,7 @@
-"""Decisions about the next chunk of each world: which latents form its context, how many steps, which attention.
+"""Planner: decides the context, the denoising steps and the attention of the next chunk of each episode.
 
-Pure: the same histories and poses give the same plans. Poses only, no tensors. The cost of a plan does not grow with
-the episode, see `li_env.accel.retrieval.base`.
+The planner is pure: the same histories and poses give the same plans. Plans are made from poses, without tensors. The
+cost of a plan does not grow with the episode, see `li_env.accel.retrieval.base`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from li_env.accel.world_spec import WorldSpec
 RETRIEVAL_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], RetrievalPolicy]] = {
     "nearest_view": lambda spec, overlap, config: PLAIN_RULES[spec.memory_rule](spec, overlap, config),
     "fov_gate": lambda spec, overlap, config: GATED_RULES[spec.memory_rule](spec, overlap, config),
-    "coverage": lambda spec, overlap, config: Coverage(spec, config),  # it needs to know points, not shares
+    "coverage": lambda spec, overlap, config: Coverage(spec, config),  # coverage needs points, not shares
 }
 """Policies by the name that `AccelConfig.memory` uses."""
 
 PLAIN_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": NearestView, "slots": ViewSlots}
 GATED_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": FovGate, "slots": GatedSlots}
-"""The model's own rule and the release's gate on it, by `WorldSpec.memory_rule`."""
+"""Rules of the release, which gate the model's own rules `PLAIN_RULES`, by `WorldSpec.memory_rule`."""
 
 
 class Planner:
-    """Plans chunks for one kind of world.
+    """Planner of chunks for one world and its settings.
 
     Args:
         spec: the world's constants.
@@ -68,31 +68,30 @@ class Planner:
         self._attention = ATTENTION_POLICIES[config.attention](spec, config)
 
     def plan(self, histories: Sequence[PoseTrack | History], next_poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
-        """One plan per world.
+        """Plan one chunk per episode.
 
         Args:
-            histories: what each world has made so far; their lengths may differ. Without latents (a `PoseTrack`) their
-                change is unknown.
-            next_poses: [n, 4, 4] per world, the poses of the chunk to make.
+            histories: history of each episode; lengths may differ. The latent change of a `PoseTrack` is unknown.
+            next_poses: [n, 4, 4] per episode, the poses of the chunk to make.
         """
         plans: dict[int, ChunkPlan] = {}
         later: list[int] = []
         requests: list[RetrievalRequest] = []
-        dynamics: list[float | None] = []
+        changes: list[float | None] = []
         for index, (history, poses) in enumerate(zip(histories, next_poses, strict=True)):
-            track, change = (history.track, history.dynamics) if isinstance(history, History) else (history, None)
+            track, change = (history.track, history.latent_change) if isinstance(history, History) else (history, None)
             warm = self._chunk(len(track)) < self.config.warmup_chunks
             window = self.spec.temporal_latents if warm else self._window.latents(change)
             requests.append(RetrievalRequest(track, poses, before=max(0, len(track) - window)))
-            dynamics.append(change)
+            changes.append(change)
             if not warm:
                 later.append(index)
-        # The first chunks are computed in full, whatever the settings say.
-        warm_up = sorted(set(range(len(requests))) - set(later))
-        for index, choice in zip(warm_up, self._plain.choose([requests[i] for i in warm_up]), strict=True):
+        # All settings compute the first chunks in full.
+        warmup = sorted(set(range(len(requests))) - set(later))
+        for index, choice in zip(warmup, self._plain.choose([requests[i] for i in warmup]), strict=True):
             plans[index] = self._decide(requests[index], choice, None, warm=True)
         for index, choice in zip(later, self._choose([requests[i] for i in later]), strict=True):
-            plans[index] = self._decide(requests[index], choice, dynamics[index], warm=False)
+            plans[index] = self._decide(requests[index], choice, changes[index], warm=False)
         return [plans[index] for index in range(len(requests))]
 
     def _choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
@@ -106,14 +105,14 @@ class Planner:
         ]
 
     def _decide(
-        self, request: RetrievalRequest, choice: RetrievalChoice, dynamics: float | None, warm: bool
+        self, request: RetrievalRequest, choice: RetrievalChoice, latent_change: float | None, warm: bool
     ) -> ChunkPlan:
         length = len(request.track)
         regime: Regime = "warmup" if warm else "revisit" if choice.revisit else "explore"
         temporal = tuple(range(request.before, length))
         sigmas, steps = self._denoising.choose(regime)
         attention, sparse = self._attention.choose(regime, len(temporal) + len(choice.memory))
-        window = "" if warm else self._window.reason(dynamics)
+        window = "" if warm else self._window.reason(latent_change)
         reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse)
         return ChunkPlan(
             chunk=self._chunk(length),

@@ -1,4 +1,4 @@
-"""Checks on plans that come from outside: a stored plan must fit the world and the episode it is used on."""
+"""Checks of stored plans: a plan must fit the world and the episode that run it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from li_env.validation import check_mapping, shown
 
 
 def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[tuple[int, int]]) -> None:
-    """Raise unless plan i fits episode i, given as (index of the coming chunk, number of latents so far).
+    """Refuse plans unless plan i fits episode i, given as (index of the coming chunk, number of latents so far).
 
     Raises:
         ValueError: names the plan, the key, its value and what is allowed.
@@ -26,7 +26,7 @@ def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[
 
 
 def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[tuple[str, object, str]]:
-    """(key, value, what is allowed) of everything that does not fit."""
+    """List (key, value, what is allowed) of all values that do not fit."""
     window, attention = len(plan.temporal), plan.attention
     ratios = (attention.decode_ratio, attention.context_ratio)
     least = 1 if length else 0
@@ -82,7 +82,7 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[t
 
 
 def stored_plans(report: Mapping[str, Any]) -> list[ChunkPlan]:
-    """The plans of a rollout's report, in order, to be carried out again.
+    """Read the plans of a rollout's report, in order, to run them again.
 
     Raises:
         ValueError: the report has no chunks, or one of them is no plan.

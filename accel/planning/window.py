@@ -1,4 +1,4 @@
-"""How many of the most recent latents join the context: a fixed window, or one that follows the latents' change.
+"""Window policies: a recent window of fixed length, or a window that follows the latent change.
 
 Source: docs/spec/light_interaction.md, section 1 (equations 1 to 3).
 """
@@ -14,37 +14,35 @@ from li_env.accel.world_spec import WorldSpec
 
 
 class WindowPolicy(Protocol):
-    """Chooses the length of the recent window."""
+    """Policy that chooses the length of the recent window."""
 
-    def latents(self, dynamics: float | None) -> int:
-        """Most latents in the window; ``dynamics`` is the smoothed change of the latents, None if not known yet."""
+    def latents(self, latent_change: float | None) -> int:
+        """Return the most latents in the window; ``latent_change`` is smoothed, None if not known yet."""
         ...
 
-    def reason(self, dynamics: float | None) -> str:
-        """Why, in words; empty if there is nothing to say."""
+    def reason(self, latent_change: float | None) -> str:
+        """Return the reason in words, empty without one."""
         ...
 
 
 class FixedWindow:
-    """Always the same number of chunks, by default all latents that the world's window takes."""
+    """Window of a fixed number of chunks, by default all latents that the world's window takes."""
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
         self._latents = most_recent_latents(spec, config)
 
-    def latents(self, dynamics: float | None) -> int:
-        """See `WindowPolicy.latents`."""
+    def latents(self, latent_change: float | None) -> int:
         return self._latents
 
-    def reason(self, dynamics: float | None) -> str:
-        """See `WindowPolicy.reason`."""
+    def reason(self, latent_change: float | None) -> str:
         return ""
 
 
 class AdaptiveWindow:
-    """L = clip(round(L_m kappa / (D + kappa)), 1, L_m) chunks, D being the smoothed change between chunks.
+    """Window of L = clip(round(L_m kappa / (D + kappa)), 1, L_m) chunks, D being the smoothed latent change.
 
-    The paper prints the rounding around the quotient alone, which leaves only the whole window or a single chunk; the
-    window that shrinks step by step is what its text describes.
+    The paper prints the rounding around the quotient alone, which leaves only the whole window or a single chunk. Its
+    text describes a window that shrinks step by step, as here.
     """
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
@@ -52,21 +50,20 @@ class AdaptiveWindow:
         most = max(1, spec.temporal_latents // spec.chunk_latents)
         self._chunks = most if config.window_chunks is None else min(most, config.window_chunks)
 
-    def chunks(self, dynamics: float | None) -> int:
-        """Length of the window in chunks."""
-        if dynamics is None:
+    def chunks(self, latent_change: float | None) -> int:
+        """Return the length of the window in chunks."""
+        if latent_change is None:
             return self._chunks
-        return min(self._chunks, max(1, round(self._chunks * self._kappa / (dynamics + self._kappa))))
+        return min(self._chunks, max(1, round(self._chunks * self._kappa / (latent_change + self._kappa))))
 
-    def latents(self, dynamics: float | None) -> int:
-        """See `WindowPolicy.latents`."""
-        return min(self._spec.temporal_latents, self.chunks(dynamics) * self._spec.chunk_latents)
+    def latents(self, latent_change: float | None) -> int:
+        return min(self._spec.temporal_latents, self.chunks(latent_change) * self._spec.chunk_latents)
 
-    def reason(self, dynamics: float | None) -> str:
-        """See `WindowPolicy.reason`."""
-        if dynamics is None:
+    def reason(self, latent_change: float | None) -> str:
+        if latent_change is None:
             return "no change of latents is known yet, so the window is whole"
-        return f"latents change by {dynamics:.3g}, so the window is {self.chunks(dynamics)} of {self._chunks} chunks"
+        chunks = self.chunks(latent_change)
+        return f"latents change by {latent_change:.3g}, so the window is {chunks} of {self._chunks} chunks"
 
 
 WINDOW_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], WindowPolicy]] = {

@@ -1,4 +1,4 @@
-"""Which old latents come back into the context: candidate groups and the policies that choose among them."""
+"""Retrieval of old latents into the context: request, choice and policy, with limits of the search."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import numpy as np
 from li_env.accel.pose_track import PoseTrack
 
 MAX_CANDIDATES = 32
-"""Groups whose view overlap is computed per chunk (or twice as many as are retrieved); see `nearest_groups`."""
+"""Most groups whose view overlap is computed per chunk (or twice as many as are retrieved); see `nearest_groups`."""
 
 MAX_SEARCHED = 1024
-"""Groups (or latents) among which `nearest_groups` and the planner search: the most recent ones."""
+"""Most recent groups (or latents) among which a search looks, at most."""
 
-_BLOCK = 64
-"""Worlds searched together, so that what they need does not grow with their number."""
+MICRO_BATCH = 64
+"""Requests searched together, so that RAM does not grow with the batch."""
 
 MAX_QUERIES = 4
-"""Poses of the coming chunk that are compared; evenly spaced if it has more."""
+"""Most poses of the coming chunk that are compared; evenly spaced if the chunk has more."""
 
 
 @dataclass(frozen=True)
 class RetrievalRequest:
-    """One world's question: the ``track`` so far and ``next_poses`` [n, 4, 4], the poses to come.
+    """Request of one episode.
 
-    Only latents before index ``before``, where the recent window begins, may be retrieved.
+    Attributes:
+        track: poses so far.
+        next_poses: [n, 4, 4], poses of the chunk to make.
+        before: latent index at which the recent window begins; only latents before it may be retrieved.
     """
 
     track: PoseTrack
@@ -37,14 +40,14 @@ class RetrievalRequest:
 
 @dataclass(frozen=True)
 class RetrievalChoice:
-    """What a policy found.
+    """Choice of a policy for one request.
 
     Attributes:
         memory: latent indices to retrieve, increasing.
-        similarity: how well the history shows the coming views, in [0, 1]; each policy says how it measures that.
+        similarity: how well the history shows the coming views, in [0, 1]; each policy documents its measure.
         revisit: whether the coming views count as seen before.
         reason: why, as the beginning of a sentence.
-        complete: whether ``memory`` is simply everything before the recent window.
+        complete: whether ``memory`` is the whole history before the recent window.
         slots: see `ChunkPlan.slots`.
     """
 
@@ -57,20 +60,20 @@ class RetrievalChoice:
 
 
 class RetrievalPolicy(Protocol):
-    """Chooses old latents for a batch of worlds."""
+    """Policy that chooses old latents for a batch of episodes."""
 
     def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        """One choice per request: at most `memory_latents` latents, all before the window."""
+        """Choose at most `memory_latents` latents per request, all before its window."""
         ...
 
 
 def view_centres(poses: np.ndarray, view_distance: float) -> np.ndarray:
-    """Points [..., 3] half the view distance in front of cameras [..., 4, 4]."""
+    """Return the points [..., 3] half the view distance in front of cameras [..., 4, 4]."""
     return poses[..., :3, 3] + 0.5 * view_distance * poses[..., :3, 2]
 
 
 def queries_of(next_poses: np.ndarray) -> np.ndarray:
-    """At most `MAX_QUERIES` of the poses [n, 4, 4], evenly spaced."""
+    """Return at most `MAX_QUERIES` of the poses [n, 4, 4], evenly spaced."""
     if len(next_poses) <= MAX_QUERIES:
         return next_poses
     return next_poses[np.linspace(0, len(next_poses) - 1, MAX_QUERIES).round().astype(int)]

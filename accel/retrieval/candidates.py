@@ -1,4 +1,4 @@
-"""The few old groups that are worth a closer look, for a batch of worlds at once."""
+"""Candidates: the few old keyframe groups whose views are compared, for a batch of episodes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from li_env.accel.retrieval.base import _BLOCK, MAX_CANDIDATES, MAX_SEARCHED, RetrievalRequest, queries_of, view_centres
+from li_env.accel.grouping import equal_groups
+from li_env.accel.retrieval.base import (
+    MAX_CANDIDATES,
+    MAX_SEARCHED,
+    MICRO_BATCH,
+    RetrievalRequest,
+    queries_of,
+    view_centres,
+)
 from li_env.accel.world_spec import WorldSpec
 
 PER_QUERY = 4
-"""Groups nearest to the first, to the middle and to the last coming view, each."""
+"""Groups listed for the first, the middle and the last coming view, each."""
 
 MOST = 3 * PER_QUERY
-"""Groups in all; that many are listed without a search."""
+"""Most groups in all; that many are listed without a search."""
 
 _INDEX_BITS = 10
 _LEVELS = 1 << (31 - _INDEX_BITS)
-"""Distances are cut into so many steps; below them, an integer key carries the group's number."""
+"""Steps into which distances are rounded; the lower bits of an integer key hold the group's number."""
 
 _FAR = 1e9
 
@@ -25,12 +33,20 @@ assert MAX_SEARCHED <= 1 << _INDEX_BITS
 
 
 def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: WorldSpec) -> np.ndarray:
-    """Numbers of groups [worlds, `MOST`] to look at, increasing in each row, -1 in front where a world has fewer.
+    """List the groups of each episode that are nearest to its coming views.
 
-    Of the groups that lie wholly before a request's ``before`` (the latest `MAX_SEARCHED` of them), those whose centre
-    of view, half the view distance in front of the camera, is nearest to that of the first, the middle or the last of
-    the world's ``queries`` [worlds, q, 4, 4]. Of groups equally near (to a thousandth of the view distance) the oldest
-    come first. Near centres mean near positions and like directions, so what overlaps most is kept.
+    The search covers the latest `MAX_SEARCHED` groups that lie wholly before a request's ``before``. The centre of a
+    view lies half the view distance in front of the camera. Groups are listed if their centre is nearest to that of the
+    first, the middle or the last query. Ties (to a thousandth of the view distance) go to the oldest group. Near
+    centres mean near positions and similar directions, so the views that overlap most are kept.
+
+    Args:
+        requests: one per episode, B of them.
+        queries: [B, q, 4, 4], coming poses.
+        spec: the world's constants.
+
+    Returns:
+        numbers of groups [B, `MOST`], increasing in each row, -1 in front where an episode has fewer.
     """
     size, distance = spec.memory_group, spec.view_distance
     ends = np.array([request.before // size for request in requests])
@@ -39,11 +55,11 @@ def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: W
     result = np.maximum(-1, np.arange(MOST) + (counts - MOST)[:, None])
     many = np.flatnonzero(counts > MOST)
     if len(many):
-        # Direction of view and position of the middle frame of each group; places not filled are never chosen.
+        # Direction of view and position of the middle frame of each group; unfilled columns are never chosen.
         middle = np.full((2, 3, len(many), int(counts.max())), _FAR, dtype=np.float32)
         for row, index in enumerate(many.tolist()):
             first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
-            middle[:, :, row, : counts[index]] = requests[index].track.places[..., first:end:size]
+            middle[:, :, row, : counts[index]] = requests[index].track.rays[..., first:end:size]
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
         centres = middle[1] + np.float32(0.5 * distance) * middle[0]  # [3, m, n]
         near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
@@ -53,15 +69,15 @@ def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: W
     return result
 
 
-def _nearest(centres: np.ndarray, place: np.ndarray, distance: float) -> np.ndarray:
-    """Columns [w, `PER_QUERY`] of the centres [3, w, n] nearest to ``place`` [w, 3]; of equals the first."""
+def _nearest(centres: np.ndarray, point: np.ndarray, distance: float) -> np.ndarray:
+    """Return columns [B, `PER_QUERY`] of the centres [3, B, n] nearest to ``point`` [B, 3]; ties go to the first."""
     # Elementwise, not as a matrix product, whose rounding would depend on the size of the batch.
     squares = np.zeros_like(centres[0])
     for axis, centre in enumerate(centres):
-        away = centre - place[:, axis, None]
+        away = centre - point[:, axis, None]
         away *= away
         squares += away
-    # Everything further than twice the view distance is equally far.
+    # All distances beyond twice the view distance are equal.
     squares *= np.float32((_LEVELS - 1) / (2 * distance) ** 2)
     np.minimum(squares, np.float32(_LEVELS - 2), out=squares)
     keys = squares.astype(np.int32)
@@ -74,12 +90,12 @@ def _nearest(centres: np.ndarray, place: np.ndarray, distance: float) -> np.ndar
 def nearest_groups(
     request: RetrievalRequest, size: int, view_distance: float, count: int = MAX_CANDIDATES
 ) -> np.ndarray:
-    """Indices (increasing) of the groups that are worth comparing: at most ``count``.
+    """Return the indices, increasing, of the groups whose views are compared: at most ``count``.
 
-    Of the groups of ``size`` latents that lie wholly before ``request.before`` (the latest `MAX_SEARCHED` of them),
-    those whose centre of view, half the view distance in front of the camera, is nearest to the centre of view
-    of a coming pose. Near centres mean near positions and like directions, so this keeps what overlaps most at the
-    price of one subtraction per group.
+    The search covers the latest `MAX_SEARCHED` groups of ``size`` latents that lie wholly before ``request.before``.
+    The centre of a view lies half the view distance in front of the camera. Groups are chosen if their centre is
+    nearest to that of a coming pose. Near centres mean near positions and similar directions, so the views that overlap
+    most are kept at the cost of one subtraction per group.
     """
     return nearest_groups_of([request], size, view_distance, count)[0]
 
@@ -87,32 +103,29 @@ def nearest_groups(
 def nearest_groups_of(
     requests: Sequence[RetrievalRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
 ) -> list[np.ndarray]:
-    """`nearest_groups` for many worlds."""
-    found, kinds = [], dict[int, list[int]]()
-    for index, request in enumerate(requests):
-        end = request.before // size
-        found.append(np.arange(max(0, end - MAX_SEARCHED), end))
-        if len(found[-1]) > count:
-            kinds.setdefault(len(request.next_poses), []).append(index)
-    for members in kinds.values():
-        for start in range(0, len(members), _BLOCK):
-            block = members[start : start + _BLOCK]
-            near = _nearest_columns([requests[i] for i in block], [found[i] for i in block], size, view_distance, count)
-            for index, columns in zip(block, near, strict=True):
-                found[index] = found[index][columns]
+    """Call `nearest_groups` for many requests."""
+    ends = [request.before // size for request in requests]
+    found = [np.arange(max(0, end - MAX_SEARCHED), end) for end in ends]
+    many = [index for index, groups in enumerate(found) if len(groups) > count]
+    for members in equal_groups([len(requests[index].next_poses) for index in many]):
+        for start in range(0, len(members), MICRO_BATCH):
+            rows = [many[member] for member in members[start : start + MICRO_BATCH]]
+            near = _nearest_columns([requests[i] for i in rows], [found[i] for i in rows], size, view_distance, count)
+            for row, columns in zip(rows, near, strict=True):
+                found[row] = found[row][columns]
     return found
 
 
 def _nearest_columns(
     requests: Sequence[RetrievalRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
 ) -> np.ndarray:
-    """Columns [w, ``count``] of each world's ``groups``, increasing; every world has more than ``count``."""
+    """Return columns [B, ``count``] of each episode's ``groups``, increasing; every episode has more than ``count``."""
     views = np.full((len(requests), max(map(len, groups)), 3, 2), np.inf)  # direction, position
     for row, (request, own) in enumerate(zip(requests, groups, strict=True)):
         middle = slice(own[0] * size + size // 2, own[-1] * size + size, size)
         views[row, : len(own)] = request.track.poses[middle, :3, 2:]
     wanted = view_centres(np.stack([queries_of(request.next_poses) for request in requests]), view_distance)
     away = wanted[:, :, None] - (views[..., 1] + 0.5 * view_distance * views[..., 0])[:, None]
-    # Rounded: of equal places the oldest first.
-    distance = np.einsum("wqgi,wqgi->wqg", away, away).min(axis=1).round(9)
+    # Rounded so that ties go to the oldest group.
+    distance = np.einsum("bqgi,bqgi->bqg", away, away).min(axis=1).round(9)
     return np.sort(np.argsort(distance, axis=1, kind="stable")[:, :count], axis=1)

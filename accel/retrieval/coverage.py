@@ -1,8 +1,9 @@
-"""Memory by coverage: old latents that show of the coming views what the recent ones do not.
+"""Retrieval by coverage: old latents that show the parts of the coming views which recent frames do not show.
 
-The release asks how similar the best old view is. Walking ahead, the views just before the recent window are always
-similar, so that it takes plain walking for coming back (docs/spec/hy_worldplay.md, section 9.2). Here, sample points in
-the frusta of the coming views are crossed out if the recent frames show them; old frames count only for what is left.
+The release compares the similarity of the best old view with a threshold. When the camera walks ahead, the views just
+before the recent window are always similar, so the release mistakes plain walking for a revisit
+(docs/spec/hy_worldplay.md, section 9.2). Here, sample points fill the frusta of the coming views. Points that the
+recent frames show are crossed out; old frames count only for the remaining points.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.visibility import VisibilitySampler
-from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest, queries_of, view_centres
+from li_env.accel.grouping import equal_groups
+from li_env.accel.retrieval.base import MICRO_BATCH, RetrievalChoice, RetrievalRequest, queries_of, view_centres
 from li_env.accel.retrieval.candidates import shortlist
 from li_env.accel.world_spec import WorldSpec
 
@@ -23,22 +25,19 @@ POINTS = 128
 """Sample points in the coming views together."""
 
 SAME_SIDE = 30.0
-"""Degrees between two looks at a point, up to which one shows what the other does. Views know nothing about walls: a
-side corridor that old frames would have seen across the corner is not known."""
+"""Largest angle in degrees between two looks at a point that show the same. Views know nothing about walls: a side
+corridor that old frames would have seen across the corner is not known."""
 
 MIN_SHARE = 0.01
-"""Shares of the coming views below this are taken for nothing: a few sample points."""
+"""Smallest share of the coming views that counts: a few sample points."""
 
 MAX_RECENT = 12
-"""Frames of the recent window that are looked at; evenly spaced if it has more."""
-
-_BLOCK = 64
-"""Worlds computed together, so that what they need does not grow with their number."""
+"""Most frames of the recent window that are looked at; evenly spaced if the window has more."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Points [worlds, points] seen by the last chunk, by the older recent frames, and [worlds, groups, points]."""
+    """Masks of seen points: by the last chunk and by the older recent frames [B, p], by each group [B, g, p]."""
 
     newest: np.ndarray
     window: np.ndarray
@@ -46,17 +45,18 @@ class _Seen:
 
 
 class Coverage:
-    """Retrieves the groups that add most to what the recent frames show.
+    """Policy that retrieves the groups that add most to what the recent frames show.
 
     - *Uncovered*: the share of the coming views that no frame of the recent window shows.
-    - *Memory*: the group that adds most to it, then the next. A group must add at least ``memory_threshold`` of what is
-      uncovered, so that slow cameras, for which little is new in any chunk, are treated like fast ones. Near groups go
-      before far ones that show the same, since they show it in more detail. No group adds the same thing twice. A
-      world may ask for ``fewest_memory_groups``: where too few add enough, the nearest views fill up.
-    - *Similarity*: of what the last chunk does not show, the share that the rest of the context shows. A chunk is a
-      revisit if that reaches ``revisit_similarity``: walking ahead, what comes into view is new to all frames.
+    - *Retrieved groups*: the group that adds most to the covered share, then the next. A group must add at least
+      ``memory_threshold`` of the uncovered share, so that slow cameras, for which little is new in any chunk, are
+      treated like fast cameras. Near groups go before far groups that show the same, since near groups show more
+      detail. No point counts twice. A world may ask for ``fewest_memory_groups``: where too few groups add enough, the
+      nearest views fill up.
+    - *Similarity*: the share of points new to the last chunk that the rest of the context shows. A chunk is a revisit
+      if the similarity reaches ``revisit_similarity``. When the camera walks ahead, new points are new to all frames.
 
-    If nothing is new to the last chunk, the similarity is 0: the recent path alone shows what comes.
+    If nothing is new to the last chunk, the similarity is 0: the last chunk alone shows the coming views.
     """
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
@@ -66,26 +66,22 @@ class Coverage:
         self._groups = memory_latents(spec, config) // spec.memory_group
         self._sampler = VisibilitySampler(spec.fov, spec.view_distance, POINTS)
         self._looks = np.array(sorted({0, spec.memory_group - 1}))
-        """Frames of a group that are looked at: its ends see what the frames between them see."""
+        """Frames of a group that are looked at: both ends together see what the frames between them see."""
 
     def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        """See `RetrievalPolicy.choose`."""
         nothing = RetrievalChoice((), 0.0, False, "There is no history yet", complete=True)
         choices = [nothing] * len(requests)
-        kinds: dict[int, list[int]] = {}
-        for index, request in enumerate(requests):
-            if len(request.track):
-                kinds.setdefault(len(request.next_poses), []).append(index)
-        for members in kinds.values():
-            for start in range(0, len(members), _BLOCK):
-                block = members[start : start + _BLOCK]
-                for index, choice in zip(block, self._block([requests[i] for i in block]), strict=True):
-                    choices[index] = choice
+        begun = [index for index, request in enumerate(requests) if len(request.track)]
+        for members in equal_groups([len(requests[index].next_poses) for index in begun]):
+            for start in range(0, len(members), MICRO_BATCH):
+                rows = [begun[member] for member in members[start : start + MICRO_BATCH]]
+                for row, choice in zip(rows, self._choose_together([requests[i] for i in rows]), strict=True):
+                    choices[row] = choice
         return choices
 
-    def _block(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        queries = np.stack([queries_of(request.next_poses) for request in requests])  # [w, q, 4, 4]
-        groups = shortlist(requests, queries, self._spec)  # [w, g]
+    def _choose_together(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+        queries = np.stack([queries_of(request.next_poses) for request in requests])  # [B, q, 4, 4]
+        groups = shortlist(requests, queries, self._spec)  # [B, g]
         seen, closeness = self._look(requests, queries, groups)
         covered = seen.newest | seen.window
         points = covered.shape[1]
@@ -119,11 +115,11 @@ class Coverage:
     def _look(
         self, requests: Sequence[RetrievalRequest], queries: np.ndarray, groups: np.ndarray
     ) -> tuple[_Seen, np.ndarray]:
-        """Which points the recent frames and the groups see, and how close each group is: [w, g] in [0.5, 1]."""
+        """Return which points the recent frames and the groups see, and the closeness of groups, [B, g] in [0.5, 1]."""
         recent, older, old = self._frames(requests, groups)
         rows = np.concatenate([recent, older, old], axis=1)
         poses = np.stack([request.track.poses[row] for request, row in zip(requests, rows, strict=True)])
-        # Single precision will do once the first coming camera is the origin.
+        # Single precision suffices once the first coming camera is the origin.
         origin = queries[:, :1, :3, 3]
         poses[..., :3, 3] -= origin
         queries = queries.copy()
@@ -134,21 +130,21 @@ class Coverage:
         looks = len(self._looks)
         by_group = parts[2].reshape(*groups.shape, looks, points.shape[1])
 
-        # Of the middle one of the coming views to the nearer end of the group.
+        # Distance between the middle coming view and the nearer end of the group.
         distance = self._spec.view_distance
         centres = view_centres(poses[:, rows.shape[1] - old.shape[1] :], distance)
         away = centres - view_centres(queries[:, queries.shape[1] // 2, None], distance)
-        nearest = np.sqrt(np.einsum("wfi,wfi->wf", away, away)).reshape(*groups.shape, looks).min(axis=2)
+        nearest = np.sqrt(np.einsum("bfi,bfi->bf", away, away)).reshape(*groups.shape, looks).min(axis=2)
         closeness = 1.0 - 0.5 * np.minimum(1.0, nearest / distance)
         return _Seen(_any(parts[0], 1), _any(parts[1], 1), _any(by_group, 2)), closeness
 
     def _frames(
         self, requests: Sequence[RetrievalRequest], groups: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Latents to look at: of the last chunk, of the window before it and of the groups, each [w, frames].
+        """Return the latents of the last chunk, of the window before it and of the groups, each [B, frames].
 
-        Every world takes the same number of them, whatever it and the others have: short windows repeat latents,
-        missing groups the newest one. Matrix products of another size would round differently.
+        Every episode takes the same number of latents, because matrix products of another size would round differently.
+        Short windows repeat latents; missing groups repeat the newest latent.
         """
         most = min(self._spec.chunk_latents, MAX_RECENT)
         before = min(max(1, self._spec.temporal_latents - self._spec.chunk_latents), MAX_RECENT)
@@ -165,12 +161,12 @@ class Coverage:
     def _pick(
         self, groups: np.ndarray, closeness: np.ndarray, covered: np.ndarray, least: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of the greedily chosen groups, [w, picks], -1 for none, and all points then known, bool [w, p]."""
+        """Choose groups greedily: columns [B, picks], -1 for none, and the points then known, bool [B, p]."""
         picks: list[np.ndarray] = []
         rows = np.arange(len(groups))
         for number in range(min(self._groups, groups.shape[1])):
             gain = (groups & ~covered[:, None]).sum(axis=2)
-            # Rounded, so that of equals the first, the oldest, is taken whatever the rounding of distances.
+            # Rounded so that ties go to the oldest group.
             worth = np.where(gain >= least[:, None], gain * closeness, 0.0).round(6)
             if number < self._spec.fewest_memory_groups:
                 free = closeness.copy()
@@ -187,12 +183,12 @@ class Coverage:
 
 
 def _any(masks: np.ndarray, axis: int) -> np.ndarray:
-    """The union of masks along ``axis``; nothing of nothing."""
+    """Return the union of masks along ``axis``; the union of no masks is empty."""
     union: np.ndarray = np.logical_or.reduce(masks, axis=axis)
     return union
 
 
 def _spread(sizes: np.ndarray, count: int) -> np.ndarray:
-    """Numbers [w, count] from 0 to below ``sizes`` [w], evenly spaced; all of them, some repeated, if they are few."""
+    """Spread ``count`` numbers evenly from 0 to below ``sizes`` [B]: [B, count]; small sizes repeat numbers."""
     steps = np.linspace(0.0, 1.0, count) if count > 1 else np.zeros(count)
     return np.rint(steps * np.maximum(sizes[:, None] - 1, 0)).astype(int)

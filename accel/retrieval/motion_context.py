@@ -1,4 +1,4 @@
-"""Motion context: the latents that show a world where a motion goes, so that it can say how far the motion can go."""
+"""Motion context: latents that show where a motion goes, by which a world says how far the motion can go."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
 
 COUNT = 4
-"""Latents of the recent past, and retrieved ones at most."""
+"""Number of recent latents, and most retrieved latents."""
 
 
 def motion_context(track: PoseTrack, pose: np.ndarray, arrival: np.ndarray, view_distance: float) -> tuple[int, ...]:
-    """Choose the latents that show where a motion goes: older ones that look that way, then the most recent ones.
+    """Choose the latents that show where a motion goes: older latents that look there, then the most recent latents.
 
     Args:
         track: poses of the episode so far.
@@ -48,14 +48,14 @@ def _nearest(
     arrivals: np.ndarray,
     distance: float,
 ) -> list[list[int]]:
-    """Choose the `COUNT` latents of each track between start and end that look nearest to where it goes."""
+    """Choose `COUNT` latents of each track, between start and end, that look nearest to where the motion goes."""
     few = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
     many = [index for index, row in enumerate(few) if len(row) > COUNT]
     if not many:
         return few
     shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
-    # Walking backwards or sideways, what counts is what lies behind or beside the camera. If the motion ends where
-    # it began, up to rounding, it is what lies ahead.
+    # A camera that walks backwards or sideways needs views behind or beside it. If the motion ends where it began, up
+    # to rounding, the camera needs views ahead.
     walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
     turn = np.zeros((len(many), 1, 4))
     turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
@@ -64,9 +64,9 @@ def _nearest(
     for row, index in enumerate(many):
         views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
     away = views[..., 1] + 0.5 * distance * views[..., 0] - looks[:, None]
-    squares = np.einsum("wgi,wgi->wg", away, away)
+    squares = np.einsum("bgi,bgi->bg", away, away)
     picks = []
-    for _ in range(COUNT):  # of equals the oldest
+    for _ in range(COUNT):  # ties go to the oldest latent
         picks.append(squares.argmin(axis=1))
         squares[np.arange(len(many)), picks[-1]] = np.inf
     for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):

@@ -10,19 +10,20 @@ import numpy as np
 from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.frustum import ViewOverlap
+from li_env.accel.grouping import equal_groups
 from li_env.accel.retrieval.base import MAX_CANDIDATES, RetrievalChoice, RetrievalRequest, queries_of
 from li_env.accel.retrieval.candidates import nearest_groups_of
 from li_env.accel.world_spec import WorldSpec
 
 
 class NearestView:
-    """The plain model's rule: the start of the episode and the most similar groups.
+    """Rule of the plain model: retrieve the start of the episode and the most similar groups.
 
-    Groups are aligned to multiples of ``spec.memory_group``. If the memory holds two groups or more, the first of them
-    is always the start of the episode. The others are those with the highest similarity: the mean view overlap of the
-    coming poses with the first and the middle frame of the group; of equals, the older one. Only whole groups before
-    the recent window count. The reported similarity is the best of all candidates, the start of the episode included.
-    As long as everything fits, everything is kept.
+    Groups begin at multiples of ``spec.memory_group``. If the budget holds two groups or more, the start of the episode
+    is always retrieved. The other groups are those with the highest similarity: the mean view overlap of the coming
+    poses with the first and the middle frame of the group. Ties go to the older group. Only whole groups before the
+    recent window count. The reported similarity is the best of all candidates, the start of the episode included. As
+    long as the whole history fits into the budget, the whole history is kept.
 
     Source: docs/spec/hy_worldplay.md, section 5.3.
     """
@@ -36,7 +37,6 @@ class NearestView:
         self._keeps_start = self._groups >= 2
 
     def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        """See `RetrievalPolicy.choose`."""
         candidates = self._candidates(requests)
         similarities = self._similarities(requests, candidates)
         return [self._choice(*each) for each in zip(requests, candidates, similarities, strict=True)]
@@ -61,20 +61,20 @@ class NearestView:
         return tuple(group * size + offset for group in sorted(groups) for offset in range(size))
 
     def _similarities(self, requests: Sequence[RetrievalRequest], candidates: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Similarity of each candidate group, one array per request; worlds with equally many share one computation."""
+        """Return the similarity of each candidate group, one array per request."""
         size = self._spec.memory_group
         looked_at = np.array(sorted({0, size // 2}))
         results: list[np.ndarray] = [np.zeros(0)] * len(requests)
-        kinds: dict[tuple[int, int], list[int]] = {}
-        for index, groups in enumerate(candidates):
-            if len(groups):
-                kinds.setdefault((len(groups), len(queries_of(requests[index].next_poses))), []).append(index)
-        for (count, _), members in kinds.items():
+        asked = [index for index, groups in enumerate(candidates) if len(groups)]
+        batch_keys = [(len(candidates[index]), len(queries_of(requests[index].next_poses))) for index in asked]
+        for rows in equal_groups(batch_keys):
+            members = [asked[row] for row in rows]
+            count = len(candidates[members[0]])
             current = np.stack([queries_of(requests[index].next_poses) for index in members])
             frames = [(candidates[index][:, None] * size + looked_at).reshape(-1) for index in members]
             poses = np.stack([requests[index].track.poses[rows] for index, rows in zip(members, frames, strict=True)])
-            overlap = self._view_overlap.overlap(current, poses).mean(axis=-2)  # [worlds, groups * frames]
-            # Sums of equal shares in another order must stay equal, or ties would not go to the older group.
+            overlap = self._view_overlap.overlap(current, poses).mean(axis=-2)  # [B, groups * frames]
+            # Rounded so that ties go to the older group: equal shares added in another order differ in the last digit.
             similarity = overlap.reshape(len(members), count, len(looked_at)).mean(axis=-1).round(9)
             for index, row in zip(members, similarity, strict=True):
                 results[index] = row
@@ -82,12 +82,12 @@ class NearestView:
 
 
 class FovGate(NearestView):
-    """The release's rule: retrieved groups come back only if one is similar enough.
+    """Rule of the release: retrieve groups only if the best group is similar enough.
 
     Groups are ranked as by `NearestView`. The start of the episode is always kept and is no candidate. If the best
-    candidate stays below ``memory_threshold``, no other group joins. While the history is shorter than the budget,
-    everything is kept and nothing compared: the similarity is 0. The group just before the recent window is a
-    candidate, so that walking ahead counts as coming back; `coverage` does better.
+    candidate stays below ``memory_threshold``, no other group is retrieved. While the history is shorter than the
+    budget, the whole history is kept and nothing is compared: the similarity is 0. The group just before the recent
+    window is a candidate, so walking ahead counts as a revisit. `Coverage` avoids this.
 
     Source: docs/spec/hy_worldplay.md, section 9.2.
     """

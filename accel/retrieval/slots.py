@@ -1,9 +1,9 @@
-"""Memory by slots: each slot looks for the old latent that shows most of one coming view.
+"""Retrieval by memory slots: each slot takes the old latent that shows most of one coming view.
 
-The plain rule of Matrix-Game-3.0 and the release's gate on it (docs/spec/matrix_game_3.md, sections 5 and 12.1), with
-one difference: the original scores views by points on the border of the frustum, so that a view seen before scores
-0.6 to 0.9 at random and the decision can flip with the precision of the arithmetic. Points inside the frustum and a
-tolerance for rounding (`views.FrustumSampler`) give 1.
+Source: the plain rule of Matrix-Game-3.0 and the release's gate on it (docs/spec/matrix_game_3.md, sections 5 and
+12.1), with one difference. The original scores views by points on the border of the frustum. A view seen before then
+scores 0.6 to 0.9 at random, and the decision can flip with the precision of the arithmetic. Points inside the frustum
+and a tolerance for rounding (`FrustumSampler`) give 1.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ VIEW_STEP = 2
 """Coming latents between the views of two slots, counted back from the last one."""
 
 FIRST_MADE = 1
-"""The latent that always fills the last slot: the first one after the start image."""
+"""Latent that always fills the last slot: the first latent after the start image."""
 
 
 class ViewSlots:
-    """One latent per slot, the last slot always the episode's first; a latent may fill several slots.
+    """Policy that retrieves one latent per slot; a latent may fill several slots.
 
-    The slots are all that the context holds beside the recent window. Latent 0, the start image, is no candidate. The
-    similarity is that of the worst slot, the last one counted with what it found before it was filled.
+    The slots are the whole context beside the recent window. Latent `FIRST_MADE` always fills the last slot. Latent 0,
+    the start image, is no candidate. The similarity is that of the worst slot; the last slot counts with the best
+    candidate for its view.
     """
 
     def __init__(self, spec: WorldSpec, view_overlap: ViewOverlap, config: AccelConfig | None = None) -> None:
@@ -41,7 +42,6 @@ class ViewSlots:
         self._gate = threshold(config.memory_threshold, spec)
 
     def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        """See `RetrievalPolicy.choose`."""
         return [self._choose(request) for request in requests]
 
     def _choose(self, request: RetrievalRequest) -> RetrievalChoice:
@@ -68,7 +68,7 @@ class ViewSlots:
 
 
 class GatedSlots(ViewSlots):
-    """The release's gate: a slot stays empty if what it found is not similar enough; the last one is always filled."""
+    """Gate of the release: a slot stays empty if its latent is not similar enough; the last slot is always filled."""
 
     def _kept(self, scores: np.ndarray) -> list[int]:
         last = len(scores) - 1

@@ -1,1 +1,1 @@
-"""Runtime: the engine that carries plans out, its noise, its clock and its reports."""
+"""Runtime: the engine that runs plans, its noise, its clock and its reports."""

@@ -1,4 +1,4 @@
-"""What a user has set in torch for the sake of his own networks must not change what a world computes."""
+"""Isolation from settings of torch: what users set for their own networks must not change what a world computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True)
 class _Setting:
-    """A global setting of torch and the value that worlds compute with, which is torch's default."""
+    """Global setting of torch, with the value that worlds compute with: torch's default."""
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
@@ -28,7 +28,7 @@ _BACKENDS: Any = torch.backends
 
 _SETTINGS = (
     _Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
-    # The general precisions first: writing them overwrites those below them.
+    # General precisions come first: writing them overwrites the precisions listed below them.
     _attribute(_BACKENDS, "fp32_precision", "none"),
     _attribute(_BACKENDS.cudnn, "fp32_precision", "none"),
     _attribute(_BACKENDS.mkldnn, "fp32_precision", "none"),
@@ -52,14 +52,14 @@ _SETTINGS = (
 
 @contextmanager
 def own_torch_state() -> Iterator[None]:
-    """Compute with torch's defaults inside the block, whatever is set around it, and put everything back afterwards.
+    """Compute with torch's defaults inside the ``with`` statement, and restore the user's settings afterwards.
 
-    Covers autocast, default device, default type, precision of float32 products, deterministic algorithms, choice of
-    attention kernels, and gradients (which are not recorded inside). Tensors made inside are ordinary ones, also under
-    ``torch.inference_mode``. The number of CPU threads stays the user's:
-    another number gives other rounding. Costs some twenty microseconds.
+    The defaults cover autocast, default device, default type, precision of float32 products, deterministic algorithms,
+    choice of attention kernels, and gradients (which are not recorded inside). Tensors made inside are ordinary
+    tensors, also under ``torch.inference_mode``. The number of CPU threads stays the user's, and another number rounds
+    differently. The switch takes about twenty microseconds.
     """
-    changed = [(each, now) for each in _SETTINGS if (now := each.read()) != each.own]
+    changed = [(each, before) for each in _SETTINGS if (before := each.read()) != each.own]
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with ExitStack() as stack:
         for each, _ in changed:
@@ -68,9 +68,9 @@ def own_torch_state() -> Iterator[None]:
         # Entered only where needed: inside, a device context costs microseconds for every operation.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        for kind in ("cpu", "cuda"):
-            if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+        for device_type in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device_type):
+                stack.enter_context(torch.autocast(device_type, enabled=False))
         # Tensors made in inference mode could not be used in training, nor written to by a later step outside of it.
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())

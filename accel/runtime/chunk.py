@@ -1,4 +1,4 @@
-"""What the engine takes and gives: an episode between two steps, a planned chunk, a finished one."""
+"""Values that the engine takes and returns: state of an episode, planned chunk, finished chunk."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.world import DecodeStream, Scene
 
 Frames = Any
-"""uint8 [T, H, W, 3], RGB: an array, or a tensor on the world's device where the engine was asked for that."""
-
+"""Frames uint8 [T, H, W, 3], RGB: an array, or a tensor on the world's device with ``device_frames``."""
 
 STAGES = ("motion", "plan", "generate", "decode")
 """Keys of `ChunkResult.milliseconds`, in the order in which the stages run."""
@@ -24,13 +23,13 @@ STAGES = ("motion", "plan", "generate", "decode")
 
 @dataclass(frozen=True, eq=False)
 class GenerationState:
-    """Everything about one episode between two steps.
+    """State of one episode between two steps.
 
     Attributes:
-        scene: what the world prepared at the start.
+        scene: result of `BaseWorld.start`.
         history: latents, poses and motions so far.
         stream: state of the streaming decoder.
-        seed: of the noise.
+        seed: seed of the noise.
         pose: [4, 4] camera-to-world float64, of the last frame (of the start before chunk 0).
         chunk: index of the chunk to make next.
         degenerated: whether the world has produced a number that is not finite.
@@ -49,13 +48,13 @@ class GenerationState:
 
 @dataclass(frozen=True, eq=False)
 class PlannedChunk:
-    """What is known of a chunk before a frame of it exists.
+    """Chunk whose plan, poses and motions are known before its frames exist.
 
     Attributes:
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, one per latent.
-        motions: the motions that really happen (one per latent after the first of the episode).
-        commanded: the motions asked for.
+        motions: realised motions (one per latent after the first of the episode).
+        commanded: commanded motions, as many.
     """
 
     plan: ChunkPlan
@@ -66,15 +65,15 @@ class PlannedChunk:
 
 @dataclass(frozen=True, eq=False)
 class ChunkResult(PlannedChunk):
-    """One finished chunk of one episode.
+    """Finished chunk of one episode.
 
     Attributes:
         frames: uint8 [T, H, W, 3] RGB; an array, or a tensor if the engine keeps frames on the device.
         latents: [n, C, h, w], finite.
         degenerated: whether latents or motions had to be repaired because they were not finite.
-        milliseconds: time by stage (`STAGES`): this episode's equal share of the time of its batch. On a GPU the time
-            of ``generate`` and ``decode`` is the device's own, so that work of the host beside it does not count;
-            planning is the host's, most of it beside the device in a large batch.
+        milliseconds: time by stage (`STAGES`), an equal share of the time of the batch. On a GPU, ``generate`` and
+            ``decode`` count the time of the device, so that simultaneous work of the host does not count. ``plan``
+            counts the time of the host, which in a large batch mostly runs beside the device.
     """
 
     frames: Frames

@@ -9,7 +9,7 @@ import torch
 
 
 class StageClock:
-    """Time between stages, shared equally by the episodes of a batch."""
+    """Clock of the stages of a step; the episodes of a batch share the time equally."""
 
     def __init__(self, episodes: int, device: torch.device) -> None:
         self.milliseconds: dict[str, float] = {}
@@ -25,14 +25,14 @@ class StageClock:
         self._record(stage)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Count ``seconds`` of the host's time for a stage and not for the one that is under way."""
+        """Count ``seconds`` of the host's time for a stage instead of the stage that is running."""
         if stage not in self.milliseconds:
             self._record(stage)
         self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + 1000.0 * seconds / self._episodes
         self._last += seconds
 
     def mark(self, stage: str) -> None:
-        """End the part of a stage that hands work to the device, which runs it when it gets there."""
+        """End a stage that hands work to the device, which runs the work later."""
         if self._stream is None:
             self.stop(stage)
         self._record(stage)

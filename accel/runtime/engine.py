@@ -1,7 +1,7 @@
-"""The loop around a world: motion, plan, generation, decoding, for a batch of episodes.
+"""Engine: the loop around a world for a batch of episodes: motion, plan, generation, decoding.
 
-The engine is functional: states go in, new states come out, nothing of an episode stays inside. To save or fork an
-episode, keep a reference to its state.
+The engine is functional: states go in, new states come out, and the engine keeps nothing of an episode. To save or fork
+an episode, keep a reference to its state.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.device import unbatch
 from li_env.accel.geometry.camera import STILL, CameraMotion, motion_table, stop_at_poles
+from li_env.accel.grouping import equal_groups
 from li_env.accel.history import History
 from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
@@ -37,18 +38,18 @@ from li_env.validation import check_pose, shown
 Outcome = TypeVar("Outcome")
 
 MOST_PLANNERS = 64
-"""Settings whose planners are kept."""
+"""Most settings whose planners are kept."""
 
 
 class Engine:
-    """Runs episodes of one world.
+    """Engine that runs episodes of one world.
 
     Args:
-        world: the model.
-        config: the acceleration settings of episodes that bring none of their own.
-        device_frames: frames stay on the world's device, as tensors, none of them a view of a larger one.
-        batch: episodes that the environment holds. Worlds choose the size of their micro-batches by it, so that frames
-            do not depend on how many episodes a call brings.
+        world: the world.
+        config: the acceleration settings of episodes without their own.
+        device_frames: whether frames stay on the world's device, as tensors with their own storage.
+        batch: number of episodes that the environment holds. Worlds choose the size of their micro-batches by this
+            number, so that frames do not depend on how many episodes a call brings.
 
     Raises:
         ValueError: ``world`` does not inherit from `BaseWorld`, or its device is not a `torch.device`.
@@ -108,7 +109,7 @@ class Engine:
             states: episodes, left as they are.
             motions: per episode one motion per new latent: ``spec.latents_in_chunk(chunk)``, one fewer in chunk 0,
                 whose first latent is the start frame.
-            plans: one per episode to run instead of the planner's own, for example from a stored report.
+            plans: one plan per episode to run instead of the planner's, for example from a stored report.
 
         Raises:
             ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
@@ -135,11 +136,11 @@ class Engine:
             check_plans(plans, spec, [(state.chunk, len(state.history)) for state in states])
         clock = StageClock(len(states), self.world.device)
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
-            feasible, broken, poses = self._move(states, commanded)
+            realised, broken, poses = self._move(states, commanded)
             clock.stop("motion")
-            # Asked for now: a GPU draws it while the host plans.
+            # Queued now, so that a GPU draws the noise while the host plans.
             noise = self._noise(states)
-            requests = self._requests(states, list(zip(poses, feasible, commanded, strict=True)), plans, noise)
+            requests = self._requests(states, list(zip(poses, realised, commanded, strict=True)), plans, noise)
             planned = requests.seconds
             clock.add("plan", planned)
             made, latents = self._generate(requests, [spec.latents_in_chunk(state.chunk) for state in states])
@@ -149,28 +150,28 @@ class Engine:
             clock.mark("decode")
             outcome = work(requests.chunks)
             longer = [
-                state.history.append(chunk, path.poses, path.motions)
-                for state, chunk, path in zip(states, latents, requests.chunks, strict=True)
+                state.history.append(made_latents, chunk.poses, chunk.motions)
+                for state, made_latents, chunk in zip(states, latents, requests.chunks, strict=True)
             ]
-            # The first question to the device: until here a GPU has worked beside the host.
+            # First wait for the device: until here a GPU has worked beside the host.
             finite, changes = examine(made, [state.history.last_chunk for state in states])
             outside: Sequence[Frames] = frames if self.device_frames else _on_host(frames)
             clock.finish()
         results = [
             ChunkResult(
-                *(path.plan, path.poses, path.motions, path.commanded),
+                *(chunk.plan, chunk.poses, chunk.motions, chunk.commanded),
                 outside[index],
                 latents[index],
                 broken[index] or not finite[index],
                 dict(clock.milliseconds),
             )
-            for index, path in enumerate(requests.chunks)
+            for index, chunk in enumerate(requests.chunks)
         ]
         following = [
             GenerationState(
                 scene=state.scene,
-                history=history.with_dynamics(
-                    smoothed(state.history.dynamics, change, self.config_of(state).window_smoothing)
+                history=history.with_latent_change(
+                    smoothed(state.history.latent_change, change, self.config_of(state).window_smoothing)
                 ),
                 stream=stream,
                 seed=state.seed,
@@ -186,50 +187,51 @@ class Engine:
     def _move(
         self, states: Sequence[GenerationState], commanded: Sequence[tuple[CameraMotion, ...]]
     ) -> tuple[list[tuple[CameraMotion, ...]], list[bool], list[np.ndarray]]:
-        """What the world lets happen, whether it was broken, and the poses of the latents to make.
+        """Return the realised motions, whether they were broken, and the poses of the latents to make.
 
-        A motion that is not finite becomes standing still and marks its episode.
+        A motion that is not finite is replaced by standing still and marks its episode as broken.
         """
         requests = []
-        arrivals = [path[-1] for path in self._paths(states, commanded)]
-        now = np.stack([state.pose for state in states]) if states else np.zeros((0, 4, 4))
-        places = motion_contexts(
+        arrivals = [poses[-1] for poses in self._poses_along(states, commanded)]
+        before = np.stack([state.pose for state in states]) if states else np.zeros((0, 4, 4))
+        contexts = motion_contexts(
             [state.history.track for state in states],
-            now,
-            np.stack(arrivals) if states else now,
+            before,
+            np.stack(arrivals) if states else before,
             self.world.spec.view_distance,
         )
-        recent = self._gather(states, places)
-        for state, moves, indices, latents in zip(states, commanded, places, recent, strict=True):
-            requests.append(MotionRequest(state.scene, state.pose, moves, latents, state.history.poses[list(indices)]))
-        feasible = [tuple(moves) for moves in self.world.feasible_motions(requests)]
-        broken = [not all(move.is_finite() for move in _distinct(moves)) for moves in feasible]
-        feasible = [
-            tuple(move if move.is_finite() else STILL for move in moves) if bad else moves
-            for moves, bad in zip(feasible, broken, strict=True)
+        recent = self._gather(states, contexts)
+        for state, motions, indices, latents in zip(states, commanded, contexts, recent, strict=True):
+            recent_poses = state.history.poses[list(indices)]
+            requests.append(MotionRequest(state.scene, state.pose, motions, latents, recent_poses))
+        realised = [tuple(motions) for motions in self.world.feasible_motions(requests)]
+        broken = [not all(each.is_finite() for each in _distinct(motions)) for motions in realised]
+        realised = [
+            tuple(each if each.is_finite() else STILL for each in motions) if bad else motions
+            for motions, bad in zip(realised, broken, strict=True)
         ]
         if self.world.spec.motion.pitch:
-            feasible = [
-                stop_at_poles(state.pose, moves, self._follow) for state, moves in zip(states, feasible, strict=True)
+            realised = [
+                stop_at_poles(state.pose, motions, self._follow)
+                for state, motions in zip(states, realised, strict=True)
             ]
         # Chunk 0 begins with the start frame's pose.
-        paths = self._paths(states, feasible)
-        poses = [path if state.chunk == 0 else path[1:] for state, path in zip(states, paths, strict=True)]
-        return feasible, broken, poses
+        along = self._poses_along(states, realised)
+        poses = [each if state.chunk == 0 else each[1:] for state, each in zip(states, along, strict=True)]
+        return realised, broken, poses
 
-    def _paths(self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]) -> list[np.ndarray]:
-        """Poses [1 + n, 4, 4] of every episode: now, and after each of its n motions."""
-        paths: list[np.ndarray] = [np.empty(0)] * len(states)
-        kinds: dict[int, list[int]] = {}
-        for index, moves in enumerate(motions):
-            kinds.setdefault(len(moves), []).append(index)
-        for members in kinds.values():
-            now = np.stack([states[index].pose for index in members])
-            reached = self.world.follow_many(now, motion_table([motions[index] for index in members]))
-            whole = np.concatenate([now[:, None], reached], axis=1)
-            for index, path in zip(members, whole, strict=True):
-                paths[index] = path
-        return paths
+    def _poses_along(
+        self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]
+    ) -> list[np.ndarray]:
+        """Return the poses [1 + n, 4, 4] of every episode: before its n motions, and after each of them."""
+        along: list[np.ndarray] = [np.empty(0)] * len(states)
+        for members in equal_groups([len(each) for each in motions]):
+            before = np.stack([states[index].pose for index in members])
+            reached = self.world.follow_many(before, motion_table([motions[index] for index in members]))
+            whole = np.concatenate([before[:, None], reached], axis=1)
+            for index, poses in zip(members, whole, strict=True):
+                along[index] = poses
+        return along
 
     def _follow(self, pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
         return self.world.follow_many(pose[None], motion_table([motions]))[0]
@@ -237,18 +239,18 @@ class Engine:
     def _requests(
         self,
         states: Sequence[GenerationState],
-        moves: Sequence[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
+        moved: Sequence[tuple[np.ndarray, tuple[CameraMotion, ...], tuple[CameraMotion, ...]]],
         plans: Sequence[ChunkPlan] | None,
         noises: Sequence[torch.Tensor],
     ) -> PlannedRequests:
-        """Plan a step; ``moves`` are (poses, feasible motions, commanded motions) of every episode."""
+        """Plan a step; ``moved`` holds (poses, realised motions, commanded motions) of every episode."""
 
         def decide(part: slice) -> list[ChunkPlan]:
-            return self._plan(states[part], [poses for poses, _, _ in moves[part]]) if plans is None else [*plans[part]]
+            return self._plan(states[part], [poses for poses, _, _ in moved[part]]) if plans is None else [*plans[part]]
 
         def prepare(part: slice, decided: Sequence[ChunkPlan]) -> tuple[list[PlannedChunk], list[ChunkRequest]]:
             own = states[part]
-            chunks = [PlannedChunk(plan, *each) for plan, each in zip(decided, moves[part], strict=True)]
+            chunks = [PlannedChunk(plan, *each) for plan, each in zip(decided, moved[part], strict=True)]
             contexts = self._gather(own, [chunk.plan.context for chunk in chunks])
             given = zip(own, chunks, contexts, noises[part], strict=True)
             return chunks, [_request(*each) for each in given]
@@ -260,13 +262,11 @@ class Engine:
         return self.config if state.config is None else state.config
 
     def _plan(self, states: Sequence[GenerationState], poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
-        """Plan the next chunk of every episode, those of equal settings together."""
-        members: dict[AccelConfig, list[int]] = {}
-        for index, state in enumerate(states):
-            members.setdefault(self.config_of(state), []).append(index)
+        """Plan the next chunk of every episode; episodes with equal settings are planned together."""
         plans: dict[int, ChunkPlan] = {}
-        for config, rows in members.items():
-            decided = self._planner(config).plan([states[row].history for row in rows], [poses[row] for row in rows])
+        for rows in equal_groups([self.config_of(state) for state in states]):
+            planner = self._planner(self.config_of(states[rows[0]]))
+            decided = planner.plan([states[row].history for row in rows], [poses[row] for row in rows])
             plans.update(zip(rows, decided, strict=True))
         return [plans[index] for index in range(len(states))]
 
@@ -280,7 +280,7 @@ class Engine:
     def _generate(
         self, requests: PlannedRequests, counts: Sequence[int]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Latents per episode, as the world made them and repaired where they are not finite."""
+        """Return latents per episode: as the world made them, and repaired where not finite."""
         made = list(self.world.generate_stream(requests))
         check_latents(self.world, made, counts)
         check_all_read(self.world, requests)
@@ -292,7 +292,7 @@ class Engine:
     def _decode(
         self, states: Sequence[GenerationState], latents: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
-        """Frames on the device: not parts of a larger tensor where they are to stay there."""
+        """Decode frames on the device; with ``device_frames`` each tensor has its own storage."""
         frames, following = self.world.decode_on_device(latents, [state.stream for state in states])
         check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
         if self.device_frames and frames:
@@ -300,7 +300,7 @@ class Engine:
         return frames, following
 
     def _gather(self, states: Sequence[GenerationState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
-        """Latents of every episode: views of one tensor, so that a batch costs one copy, not one per episode."""
+        """Gather latents of every episode as views of one tensor: one copy per batch, not one per episode."""
         pieces = [
             piece for state, wanted in zip(states, indices, strict=True) for piece in state.history.pieces(wanted)
         ]
@@ -310,7 +310,7 @@ class Engine:
         return torch.cat(pieces).split([len(wanted) for wanted in indices])
 
     def _noise(self, states: Sequence[GenerationState]) -> Sequence[torch.Tensor]:
-        """Standard normal [n, C, h, w] per episode, a function of its seed and chunk alone."""
+        """Draw standard normal noise [n, C, h, w] per episode, a function of its seed and chunk alone."""
         spec = self.world.spec
         if not states:
             return []
@@ -325,14 +325,14 @@ class Engine:
     ) -> list[tuple[CameraMotion, ...]]:
         if len(states) != len(motions):
             raise ValueError(f"motions: {len(motions)} lists given for {len(states)} states; one per state is needed")
-        for index, (state, moves) in enumerate(zip(states, motions, strict=True)):
+        for index, (state, given) in enumerate(zip(states, motions, strict=True)):
             expected = self.world.spec.latents_in_chunk(state.chunk) - (1 if state.chunk == 0 else 0)
-            if len(moves) != expected:
-                raise ValueError(f"motions[{index}]: {len(moves)} given; chunk {state.chunk} needs {expected}")
-            for move in _distinct(moves):
-                if not move.is_finite():
-                    raise ValueError(f"motions[{index}]: {move} is not allowed; use finite numbers")
-        return [tuple(moves) for moves in motions]
+            if len(given) != expected:
+                raise ValueError(f"motions[{index}]: {len(given)} given; chunk {state.chunk} needs {expected}")
+            for motion in _distinct(given):
+                if not motion.is_finite():
+                    raise ValueError(f"motions[{index}]: {motion} is not allowed; use finite numbers")
+        return [tuple(given) for given in motions]
 
     def _check_start(self, index: int, image: np.ndarray, seed: int, pose: np.ndarray) -> None:
         shape = (*self.world.spec.frame_size, 3)
@@ -345,12 +345,12 @@ class Engine:
 
 
 def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
-    """Frames that chunk ``chunk`` decodes to: chunk 0 makes the start frame again."""
+    """Count the frames that chunk ``chunk`` decodes to: chunk 0 makes the start frame again."""
     return spec.new_frames(chunk) + (1 if chunk == 0 else 0)
 
 
 def _request(state: GenerationState, chunk: PlannedChunk, context: torch.Tensor, noise: torch.Tensor) -> ChunkRequest:
-    """What the world needs to generate a planned chunk."""
+    """Build the request to generate a planned chunk."""
     indices, history = chunk.plan.context, state.history
     return ChunkRequest(
         scene=state.scene,
@@ -365,13 +365,13 @@ def _request(state: GenerationState, chunk: PlannedChunk, context: torch.Tensor,
     )
 
 
-def _distinct(moves: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
-    """The objects among ``moves``: an action that is held is one."""
-    return {id(move): move for move in moves}.values()
+def _distinct(motions: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
+    """Return the distinct objects among ``motions``: an action that is held is one object."""
+    return {id(motion): motion for motion in motions}.values()
 
 
 def _on_host(frames: Sequence[torch.Tensor]) -> Sequence[np.ndarray]:
-    """Arrays of tensors; from a GPU in one copy through pinned memory, at several times the speed of a plain copy."""
+    """Copy tensors to arrays; from a GPU in one copy through pinned memory, several times faster than a plain copy."""
     if not frames or not frames[0].is_cuda:
         return [each.numpy() for each in frames]
     joined = torch.cat(tuple(frames))

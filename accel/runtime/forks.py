@@ -1,7 +1,8 @@
-"""What a process forked after a world has run can do: compute with one thread, and nothing on a GPU.
+"""Rules for a process that is forked after a world has run: one thread, and no GPU.
 
 The threads of PyTorch's pool (OpenMP) do not exist in a forked child, and the first parallel region there would wait
-for them for ever. With one thread it enters none; the workers of PyTorch's own DataLoader do the same.
+for them for ever. A child with one thread enters no parallel region; the workers of PyTorch's own DataLoader do the
+same.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import os
 import torch
 
 _users: set[int] = set()
-"""Processes, this one or those it was forked from, that had used CUDA when they forked."""
+"""Ids of processes, this one or its ancestors, that had used CUDA when they forked."""
 
 
 def refuse_lost_gpu(device: torch.device) -> None:
     """Refuse to compute on a GPU that was in use before this process was forked.
 
     Raises:
-        RuntimeError: names the ways to start processes that work.
+        RuntimeError: names the start methods that work.
     """
     if device.type == "cuda" and _users - {os.getpid()}:
         raise RuntimeError(

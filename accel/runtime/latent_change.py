@@ -1,6 +1,6 @@
-"""What the engine asks about finished latents: whether they are finite, and how much they changed.
+"""Checks of finished latents: whether latents are finite, and the latent change.
 
-The change drives the adaptive window: docs/spec/light_interaction.md, section 1 (equations 1 and 2).
+The latent change drives the adaptive window. Source: docs/spec/light_interaction.md, section 1 (equations 1 and 2).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import torch
 def examine(
     latents: Sequence[torch.Tensor], before: Sequence[torch.Tensor | None]
 ) -> tuple[list[bool], list[float | None]]:
-    """Whether chunks of latents [n, C, h, w] are finite, and their mean squared difference to the chunks ``before``.
+    """Return whether chunks [n, C, h, w] are finite, and their mean squared difference to the chunks ``before``.
 
-    Of chunks of different lengths the last latents are compared. No difference where there is no chunk before, or where
-    it is not finite. One question to the device for the whole batch, not one per episode.
+    If two chunks have different lengths, their last latents are compared. The difference is None without a chunk
+    before, or if the difference is not finite. The device is read once for the whole batch, not once per episode.
     """
     if not latents:
         return [], []
     pairs = [(new, old) for new, old in zip(latents, before, strict=True) if old is not None]
     shared = [min(new.shape[0], old.shape[0]) for new, old in pairs]
-    answers = [torch.cat(tuple(latents)).flatten(1).isfinite().all(dim=1).double()]
+    measured = [torch.cat(tuple(latents)).flatten(1).isfinite().all(dim=1).double()]
     if pairs:
         newest, oldest = (
             torch.cat([_last(pair[side], size) for pair, size in zip(pairs, shared, strict=True)]).float()
             for side in (0, 1)
         )
-        answers.append(_means((newest - oldest).square().flatten(1)).double())
-    numbers = torch.cat(answers).tolist()
+        measured.append(_means((newest - oldest).square().flatten(1)).double())
+    numbers = torch.cat(measured).tolist()
     finite, start = [], 0
     for chunk in latents:
         size = chunk.shape[0]
@@ -54,9 +54,9 @@ def _last(latents: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def _means(rows: torch.Tensor) -> torch.Tensor:
-    """Mean of each row [n, k], added up in an order that k alone decides.
+    """Return the mean of each row [n, k], added up in an order that k alone decides.
 
-    `torch.mean` chooses an order by the number of rows as well, and a world's number would depend on its neighbours.
+    `torch.mean` chooses an order by the number of rows as well, so an episode's mean would depend on its batch.
     """
     width = rows.shape[1]
     while rows.shape[1] > 1:
@@ -66,7 +66,7 @@ def _means(rows: torch.Tensor) -> torch.Tensor:
 
 
 def smoothed(previous: float | None, newest: float | None, weight: float) -> float | None:
-    """Exponential moving average that starts with its first value; None stands for no value."""
+    """Update an exponential moving average that starts with its first value; None stands for no value."""
     if previous is None or newest is None:
         return previous if newest is None else newest
     return weight * newest + (1.0 - weight) * previous

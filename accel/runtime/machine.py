@@ -1,4 +1,4 @@
-"""The machine that a report was made on."""
+"""Machine that a report was made on: names, versions, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """Most memory used so far, in MiB: ``process`` (where the system tells) and ``gpu`` (on CUDA: by torch tensors)."""
+    """Measure the peak memory in MiB: ``process`` (not on Windows) and ``gpu`` (on CUDA: torch tensors)."""
     peak: dict[str, float] = {}
     try:
         import resource  # not on Windows
@@ -27,14 +27,14 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def device_name(device: torch.device) -> str:
-    """A name for people, e.g. of the GPU, or of the processor with its number of threads."""
+    """Return a readable name: of the GPU, or of the processor with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.processor() or platform.machine()} ({torch.get_num_threads()} threads)"
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
+    """Return the versions of Python and of the packages that decide the numbers."""
     try:
         own = version("li-env")
     except PackageNotFoundError:  # a bare checkout

@@ -1,7 +1,7 @@
-"""The noise of an episode: a function of its seed, the chunk and the place in it, and of nothing else.
+"""Noise of an episode: a function of its seed, the chunk and the index in the chunk alone.
 
-Counter-based (Philox 4x32-10, Salmon et al. 2011), so that all worlds of a batch draw at once, on the device, and each
-gets what it would get alone. Devices agree up to the last digit of a logarithm.
+The generator is counter-based (Philox 4x32-10, Salmon et al. 2011). All episodes of a batch draw at once, on the
+device, and each gets the numbers that it would get alone. Devices agree up to the last digit of a logarithm.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _MASK = 0xFFFFFFFF
 
 
 def standard_normal(seeds: Sequence[int], chunks: Sequence[int], count: int, device: torch.device) -> torch.Tensor:
-    """Independent normal numbers [episodes, count] float32: chunk ``chunks[i]`` of an episode seeded ``seeds[i]``."""
+    """Draw normal numbers [B, count] float32, row i for chunk ``chunks[i]`` of an episode seeded ``seeds[i]``."""
     keys = torch.tensor([_key(*each) for each in zip(seeds, chunks, strict=True)], dtype=torch.int64)
     keys = to_device(keys, device)
     counters = torch.arange(-(-count // 4), dtype=torch.int64, device=device)[None]
-    words = torch.stack(philox(counters, keys[:, :1], keys[:, 1:]), dim=-1)  # [episodes, count / 4, 4]
+    words = torch.stack(philox(counters, keys[:, :1], keys[:, 1:]), dim=-1)  # [B, count / 4, 4]
     uniform = (words.double() + 0.5) / 2.0**32
-    # Box and Muller: two uniform numbers give two normal ones.
+    # Box and Muller: two uniform numbers give two normal numbers.
     radius = torch.sqrt(-2.0 * torch.log(uniform[..., :2]))
     angle = 2.0 * math.pi * uniform[..., 2:]
     return torch.cat((radius * angle.cos(), radius * angle.sin()), dim=-1).flatten(1)[:, :count].float()
 
 
 def philox(counter: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Four words of 32 bits each for every counter and key (broadcast), in int64 tensors.
+    """Return four words of 32 bits for every counter and key (broadcast), in int64 tensors.
 
-    The other three words of the counter are 0. Products wrap at 64 bits, so that their bits are right though int64 has
-    a sign.
+    The other three words of the counter are 0. Products wrap at 64 bits, so their bits are right although int64 has a
+    sign.
     """
     zero = torch.zeros_like(counter)
     c0, c1, c2, c3 = counter, zero, zero, zero
@@ -54,6 +54,6 @@ def philox(counter: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> tupl
 
 
 def _key(seed: int, chunk: int) -> tuple[int, int]:
-    """Hashed, so that neighbouring seeds and chunks share nothing."""
+    """Hash a seed and a chunk to a key, so that neighbouring seeds and chunks share nothing."""
     digest = hashlib.blake2b(f"{seed}:{chunk}".encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")

@@ -1,6 +1,6 @@
-"""What a world promises in `li_env.accel.world` and the engine looks at in every chunk: shapes, types, devices.
+"""Checks in every chunk of what a world promises in `li_env.accel.world`: shapes, types, devices.
 
-A world of somebody else that breaks its promise is told so at once, and not by numbers that look like frames.
+A world that breaks its promise is refused at once, before wrong numbers can look like frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def check_device(world: BaseWorld) -> None:
     """Refuse a world whose ``device`` is not a `torch.device`.
 
     Raises:
-        ValueError: names the world, what its device is and what is allowed.
+        ValueError: names the world, its device and what is allowed.
     """
     if not isinstance(world.device, torch.device):
         given = f"{repr(world.device)[:80]} ({type(world.device).__name__})"
@@ -61,8 +61,8 @@ def check_frames(world: BaseWorld, frames: Sequence[Any], counts: Sequence[int])
     _check_number(world, "decode", "arrays of frames", frames, counts)
     for part, count in zip(frames, counts, strict=True):
         expected = (count, *world.spec.frame_size, 3)
-        kind = part.dtype if isinstance(part, np.ndarray | torch.Tensor) else None
-        if kind not in (np.uint8, torch.uint8) or tuple(part.shape) != expected:
+        dtype = part.dtype if isinstance(part, np.ndarray | torch.Tensor) else None
+        if dtype not in (np.uint8, torch.uint8) or tuple(part.shape) != expected:
             promised = f"uint8 {list(expected)}"
             raise ValueError(
                 f"world {world.spec.name!r}: decode() made {_say(part, frames=True)}; promised: {promised}"

@@ -1,4 +1,4 @@
-"""What a rollout did and cost, as JSON-ready values, and writing such values to disk."""
+"""Report of a rollout: its plans, times and totals as JSON-ready values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from li_env.accel.world_spec import WorldSpec
 
 
 class RolloutReport:
-    """Collects the chunks of one episode.
+    """Report that collects the chunks of one episode.
 
     Args:
-        spec: of the world.
+        spec: the world's constants.
         config: the acceleration settings used.
-        seed: of the episode.
-        device: where the world ran.
-        note: anything a reader must know, e.g. that a trajectory was completed by standing still.
+        seed: seed of the episode.
+        device: device that the world ran on.
+        note: remark for the reader, e.g. that a trajectory was completed by standing still.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RolloutReport:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: totals, settings, machine and the list of chunks."""
+        """Return JSON-ready values: totals, settings, machine and the list of chunks."""
         stages = {stage: sum(chunk["milliseconds"][stage] for chunk in self._chunks) for stage in STAGES}
         milliseconds, frames = sum(stages.values()), sum(chunk["frames"] for chunk in self._chunks)
         return {

@@ -1,4 +1,4 @@
-"""The requests of a step, planned in micro-batches while the world may already generate the first ones."""
+"""Requests of a step, planned in micro-batches while a streaming world generates the first ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world import ChunkRequest
 
 PLANNER_MICRO_BATCH = 128
-"""Episodes planned at a time. Streaming worlds start generating the first ones while later ones are being planned."""
+"""Episodes planned at a time: a streaming world starts on the first micro-batch while later ones are being planned."""
 
 
 class PlannedRequests:
-    """A sized iterator over the requests of a step. The first micro-batch is planned at once, the others when asked.
+    """Sized iterator over the requests of a step; the first micro-batch is planned at once, later ones when asked for.
 
     Args:
         count: episodes of the step.
@@ -23,7 +23,7 @@ class PlannedRequests:
         prepare: turns their plans into planned chunks and requests.
 
     Attributes:
-        chunks: what has been planned so far, complete once the iterator is exhausted.
+        chunks: chunks planned so far, complete once the iterator is exhausted.
         seconds: time that ``decide`` has taken.
     """
 

@@ -41,12 +41,12 @@ def test_track_keeps_places_apart_for_searches() -> None:
     fork = track.append(poses[5:6])
     for start in range(3, 40, 4):
         track = track.append(poses[start : start + 4])
-    assert track.places.shape == (2, 3, 40)
-    np.testing.assert_array_equal(track.places[0].T, poses[:, :3, 2].astype(np.float32))
-    np.testing.assert_array_equal(track.places[1].T, poses[:, :3, 3].astype(np.float32))
-    np.testing.assert_array_equal(fork.places[1, :, 3], poses[5, :3, 3].astype(np.float32))
+    assert track.rays.shape == (2, 3, 40)
+    np.testing.assert_array_equal(track.rays[0].T, poses[:, :3, 2].astype(np.float32))
+    np.testing.assert_array_equal(track.rays[1].T, poses[:, :3, 3].astype(np.float32))
+    np.testing.assert_array_equal(fork.rays[1, :, 3], poses[5, :3, 3].astype(np.float32))
     with pytest.raises(ValueError, match=r"read-only"):
-        track.places[0] = 0
+        track.rays[0] = 0
 
 
 def test_track_views_cannot_be_written() -> None:
@@ -108,13 +108,13 @@ def test_motions_by_index() -> None:
 
 def test_last_chunk_and_dynamics() -> None:
     empty = History()
-    assert (empty.last_chunk, empty.dynamics) == (None, None)
+    assert (empty.last_chunk, empty.latent_change) == (None, None)
     first = extended(empty, 3)
-    second = first.append(chunk(3, 4), numbered(3, 4), [STILL] * 4).with_dynamics(0.25)
+    second = first.append(chunk(3, 4), numbered(3, 4), [STILL] * 4).with_latent_change(0.25)
     assert first.last_chunk is not None
     assert second.last_chunk is not None
-    assert (first.last_chunk[:, 0, 0, 0].tolist(), first.dynamics) == ([0, 1, 2], None)
-    assert (second.last_chunk[:, 0, 0, 0].tolist(), second.dynamics) == ([3, 4, 5, 6], 0.25)
+    assert (first.last_chunk[:, 0, 0, 0].tolist(), first.latent_change) == ([0, 1, 2], None)
+    assert (second.last_chunk[:, 0, 0, 0].tolist(), second.latent_change) == ([3, 4, 5, 6], 0.25)
 
 
 def test_append_checks_lengths() -> None:
@@ -155,7 +155,7 @@ def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int
 
 def test_another_value_of_dynamics_leaves_everything_else() -> None:
     before = History().append(torch.zeros(2, 1, 1, 1), np.stack([np.eye(4)] * 2), [CameraMotion()])
-    after = before.with_dynamics(0.25)
-    assert (before.dynamics, after.dynamics) == (None, 0.25)
+    after = before.with_latent_change(0.25)
+    assert (before.latent_change, after.latent_change) == (None, 0.25)
     assert len(after) == 2 and after.last_chunk is before.last_chunk and after.motions == before.motions
     assert np.shares_memory(after.poses, before.poses)

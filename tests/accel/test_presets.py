@@ -85,7 +85,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
     length = index = 0
     while length < len(poses):
         count = spec.latents_in_chunk(index)
-        history = History(PoseTrack(poses[:length]), dynamics=change)
+        history = History(PoseTrack(poses[:length]), latent_change=change)
         [plan] = planner.plan([history], [poses[length : length + count]])
         check_plans([plan], spec, [(index, length)])
         assert (plan.regime == "warmup") == (index < 3)
@@ -105,7 +105,7 @@ def test_batch_equals_single_worlds(name: str) -> None:
     lengths = (0, 4, 8, 12, 16, 20, 28, 64, 200, 400)
     walks = [wander(404, seed) for seed in range(3)]
     histories = [
-        History(PoseTrack(poses[:length]), dynamics=0.3 * seed)
+        History(PoseTrack(poses[:length]), latent_change=0.3 * seed)
         for seed, poses in enumerate(walks)
         for length in lengths
     ]
@@ -181,7 +181,7 @@ def test_adaptive_window_reads_the_change_of_latents() -> None:
     planner = Planner(FREEDOOM, PRESETS["adaptive"])
     poses = wander(44, 0)
     track = PoseTrack(poses[:40])
-    histories = [History(track, dynamics=change) for change in (None, 0.0, 1.0, 100.0)]
+    histories = [History(track, latent_change=change) for change in (None, 0.0, 1.0, 100.0)]
     plans = planner.plan([*histories, track], [poses[40:]] * 5)
     assert [len(plan.temporal) for plan in plans] == [12, 12, 8, 4, 12]
     assert "latents change by 100, so the window is 1 of 3 chunks" in plans[3].reason

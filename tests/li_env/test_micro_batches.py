@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from li_env.accel.micro_batch import episodes_together, reckoned
+from li_env.accel.micro_batch import episodes_together, expected_episodes
 from li_env.episodes import open_episodes
 from li_env.rollouts import play_episodes
 from li_env.vector_env import LightInteractionVectorEnv
@@ -18,7 +18,7 @@ from li_env.worlds.freedoom import world as module
 
 @pytest.fixture
 def asked(monkeypatch) -> list[int]:
-    """How many episodes the world reckoned with, call by call."""
+    """Numbers of episodes that the world expected, call by call."""
     counts: list[int] = []
 
     def size(count, device):
@@ -30,13 +30,13 @@ def asked(monkeypatch) -> list[int]:
 
 
 def test_the_number_is_that_of_the_environment_inside_and_of_the_call_outside():
-    assert reckoned(3) == 3
+    assert expected_episodes(3) == 3
     with episodes_together(9):
-        assert (reckoned(3), reckoned(12)) == (9, 12)
+        assert (expected_episodes(3), expected_episodes(12)) == (9, 12)
         with episodes_together(2):
-            assert reckoned(1) == 2
-        assert reckoned(1) == 9
-    assert reckoned(3) == 3
+            assert expected_episodes(1) == 2
+        assert expected_episodes(1) == 9
+    assert expected_episodes(3) == 3
 
 
 def test_neither_resets_nor_stops_change_it(asked):

@@ -14,7 +14,7 @@ import torch
 from li_env.accel.device import to_device
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.grouping import equal_groups
-from li_env.accel.micro_batch import reckoned
+from li_env.accel.micro_batch import expected_episodes
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_choice
@@ -136,7 +136,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
-        for count, batch in micro_batches(images, micro_batch_size(reckoned(len(images)), self.device)):
+        for count, batch in micro_batches(images, micro_batch_size(expected_episodes(len(images)), self.device)):
             latents = self.autoencoder.encode(torch.from_numpy(np.stack(batch)).to(self.device))
             # Copies: an episode must not keep its whole micro-batch alive.
             scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
@@ -149,7 +149,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         for group in equal_groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
             if not out[group[0]]:
                 continue
-            for count, batch in micro_batches(group, micro_batch_size(reckoned(len(requests)), self.device)):
+            for count, batch in micro_batches(group, micro_batch_size(expected_episodes(len(requests)), self.device)):
                 waiting.append((batch[:count], self._realised([requests[index] for index in batch])[:count]))
         if not waiting:
             return out
@@ -173,7 +173,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         A micro-batch starts as soon as it is full.
         """
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        size = micro_batch_size(reckoned(len(requests)), self.device)
+        size = micro_batch_size(expected_episodes(len(requests)), self.device)
         scheduler = BatchScheduler(size)
 
         def run(batch: MicroBatch) -> None:
@@ -207,7 +207,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
-        size = self.spec.chunk_latents * micro_batch_size(reckoned(len(latents)), self.device)
+        size = self.spec.chunk_latents * micro_batch_size(expected_episodes(len(latents)), self.device)
         frames = []
         for part in joined.split(size):
             missing = size - len(part)

@@ -304,7 +304,7 @@ def test_change_of_latents_is_smoothed_into_the_history() -> None:
             change = float((result.latents - before).square().mean())
             expected = change if expected is None else 0.25 * change + 0.75 * expected
         before = result.latents
-        assert state.history.dynamics == (None if expected is None else pytest.approx(expected, rel=1e-5))
+        assert state.history.latent_change == (None if expected is None else pytest.approx(expected, rel=1e-5))
 
 
 def test_adaptive_window_follows_the_latents() -> None:
