@@ -12,11 +12,42 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from gymnasium import spaces
 
-from li_env.rollouts import View
+from li_env import BaseWorld, EpisodeState, Task, View
 
 ACTION_SPACE = "continuous"
 """Action space of the environments that agents play in."""
+
+
+class PlayedEnv(Protocol):
+    """What an agent may know of the single environment that it plays, `li_env.LightInteractionEnv`."""
+
+    @property
+    def world(self) -> BaseWorld:
+        """The world."""
+        ...
+
+    @property
+    def observation_space(self) -> spaces.Space[Any]:
+        """The space of observations."""
+        ...
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """The space of actions."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """What the agent is to do."""
+        ...
+
+    def simulate(
+        self, states: Sequence[EpisodeState], actions: Sequence[Any]
+    ) -> tuple[list[EpisodeState], np.ndarray, np.ndarray, np.ndarray]:
+        """Make what-if steps: states after them, rewards, terminations, truncations."""
+        ...
 
 
 class Agent(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from li_env.accel.config import AccelConfig
+from li_env import AccelConfig
 from li_env.validation import check_text, check_whole
 
 LIMITS: dict[str, tuple[int, int]] = {

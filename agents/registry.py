@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from li_env.accel.world import BaseWorld
-from li_env.agents.base import Agent
+from li_env import BaseWorld, EpisodeDataset
+from li_env.agents.base import Agent, PlayedEnv
 from li_env.agents.config import Config
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import MacroActions
@@ -21,21 +21,19 @@ from li_env.agents.ppo.train import train as train_ppo
 from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.episodes import EpisodeRunner
-from li_env.tasks import EpisodeDataset, PointGoal
-from li_env.tasks.navigation import Navigation
+from li_env.tasks import ImageGoal, PointGoal
 from li_env.validation import check_choice
 
 NAMES = ("random", "wanderer", "seeker", "expert", "planner")
 """Names of the scripted agents."""
 
 
-def make_agent(name: str, runner: EpisodeRunner, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
+def make_agent(name: str, env: PlayedEnv, seed: int = 0, greedy: bool = False, device: str = "cpu") -> Agent:
     """Make an agent by name, or load a trained agent from its folder.
 
     Args:
         name: one of `NAMES`, or a folder that `train` wrote.
-        runner: world and task that the agent will play, with ``continuous`` actions.
+        env: single environment that the agent will play, with ``continuous`` actions.
         seed: seed of the agent's draws.
         greedy: whether a trained policy takes the most likely macro action instead of drawing.
         device: device of a trained agent.
@@ -43,25 +41,25 @@ def make_agent(name: str, runner: EpisodeRunner, seed: int = 0, greedy: bool = F
     Raises:
         ValueError: unknown name, or an agent that cannot play this task.
     """
-    macro_actions, task = MacroActions(runner.actions.space, runner.task.can_stop), runner.task
+    macro_actions, task = MacroActions(env.action_space, env.task.can_stop), env.task
     size = macro_actions.table.shape[1]
     if os.path.isfile(Path(name) / WEIGHTS):
         if not isinstance(task, PointGoal):
             raise ValueError(f"agent={name!r} is a mapper and plays PointGoal only, not {task.name!r}")
-        net = load_net(Path(name) / WEIGHTS, runner.observation_space, device)
-        return Mapper(net, macro_actions, runner.spec.fov[0], ARRIVAL * task.rules.success_radius)
+        net = load_net(Path(name) / WEIGHTS, env.observation_space, device)
+        return Mapper(net, macro_actions, env.world.spec.fov[0], ARRIVAL * task.rules.success_radius)
     if name and os.path.isdir(name):
-        return PolicyAgent.load(name, runner.observation_space, macro_actions, None if greedy else seed, device)
+        return PolicyAgent.load(name, env.observation_space, macro_actions, None if greedy else seed, device)
     check_choice("agent (no folder either)", name, NAMES)
     if name == "random":
         return RandomAgent(macro_actions, seed)
     if name == "wanderer":
         return RandomForwardAgent(size, seed)
     if name == "planner":
-        return CrossEntropyPlanner(runner, macro_actions, seed=seed)
+        return CrossEntropyPlanner(env, macro_actions, seed=seed)
     if name == "seeker" and isinstance(task, PointGoal):
-        return GoalFollower(runner.spec, size, ARRIVAL * task.rules.success_radius, seed)
-    if name == "expert" and isinstance(task, Navigation) and task.dataset and task.truth:
+        return GoalFollower(env.world.spec, size, ARRIVAL * task.rules.success_radius, seed)
+    if name == "expert" and isinstance(task, PointGoal | ImageGoal) and task.dataset and task.truth:
         return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from li_env.episodes import EpisodeRunner
-from li_env.rollouts import Act, View, play_episodes
+from li_env import View, play_episodes
+from li_env.rollouts import Act, Environment
 
 
 class Rounds:
@@ -16,7 +16,7 @@ class Rounds:
     Every episode of a training has its own number, so that no round repeats the draws of an earlier round.
 
     Args:
-        runner: steps the episodes; every episode draws its start.
+        env: environment that steps the episodes; every episode draws its start.
         num_envs: most episodes that step together.
         max_episode_steps: steps until an episode is cut.
         seed: seed of the episodes and of the policy's draws.
@@ -25,8 +25,8 @@ class Rounds:
         steps: environment steps so far, over all episodes.
     """
 
-    def __init__(self, runner: EpisodeRunner, num_envs: int, max_episode_steps: int, seed: int) -> None:
-        self._runner, self._num_envs, self._limit, self._seed = runner, num_envs, max_episode_steps, seed
+    def __init__(self, env: Environment, num_envs: int, max_episode_steps: int, seed: int) -> None:
+        self._env, self._num_envs, self._limit, self._seed = env, num_envs, max_episode_steps, seed
         self._episodes, self.steps = 0, 0
 
     def play(self, act: Act, steps: int) -> None:
@@ -45,7 +45,7 @@ class Rounds:
                 yield {}
 
         for _ in play_episodes(
-            self._runner,
+            self._env,
             counted,
             options(),
             max_steps=self._limit,

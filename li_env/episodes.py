@@ -133,6 +133,11 @@ class EpisodeRunner:
         self.observation_space = self._space(self.form)
         self.world_space = self._space(FrameFormat(self.spec.frame_size))
 
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """The action space of one episode."""
+        return self.actions.space
+
     def in_batches_of(self, count: int) -> EpisodeRunner:
         """Return these rules for an environment that holds ``count`` episodes (`Engine`, ``batch``)."""
         other = copy(self)

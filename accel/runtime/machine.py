@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,30 +39,3 @@ def versions() -> dict[str, str]:
     except PackageNotFoundError:  # a bare checkout
         own = "not installed"
     return {"li_env": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Return the bytes that can still be taken: of a GPU, or of the host (Linux); None where nobody says."""
-    if device.type == "cuda":
-        # What torch's own allocator holds without using it is free as well.
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + idle
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return None
-    for line in table.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def check_memory(what: str, needed: int, device: torch.device) -> None:
-    """Stop before loading if the memory cannot hold it.
-
-    Raises:
-        ValueError: says how much is needed and how much is free.
-    """
-    free = free_memory(device)
-    if free is not None and free < needed:
-        where = "this GPU" if device.type == "cuda" else "this machine"
-        raise ValueError(f"{what} needs {needed / 1e9:.1f} GB, {where} has {free / 1e9:.1f} free")

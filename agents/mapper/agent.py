@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from li_env import View
 from li_env.agents.constants import BUMP
 from li_env.agents.macro_actions import STOP, MacroActions, macro_action_towards
 from li_env.agents.mapper import occupancy
 from li_env.agents.mapper.free_space_net import FreeSpaceNet
 from li_env.agents.micro_batches import in_micro_batches
-from li_env.rollouts import View
 
 _TURNS = torch.arange(-180.0, 180.0, 15.0)  # degrees to the right, of the directions that are compared
 _AHEAD = 3.0  # length units of a whole step

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from li_env.accel.world import BaseWorld
+from li_env import BaseWorld, EpisodeDataset, LightInteractionEnv, View
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
@@ -23,12 +23,9 @@ from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, FreeSpaceTr
 from li_env.agents.rounds import Rounds
 from li_env.agents.run_folder import RunFolder
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.episodes import EpisodeRunner, open_episodes
-from li_env.rollouts import View
-from li_env.tasks import EpisodeDataset
-from li_env.tasks.navigation import Navigation
+from li_env.tasks import PointGoal
 from li_env.tensor_files import read_tensors, write_tensors
-from li_env.worlds.registry import resolve_device
+from li_env.worlds import resolve_device
 
 WEIGHTS = "eye.safetensors"
 """File name of the network in a mapper's folder."""
@@ -62,16 +59,16 @@ def train(
     run = RunFolder(out, "mapper", config, (WEIGHTS,))
     if run.steps_done():
         return run.path
-    runner = open_episodes(
-        config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device,
+    env = LightInteractionEnv(
+        config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device=device,
         task=config.task, dataset=dataset,
     )  # fmt: skip
     torch.manual_seed(config.seed)
     target = torch.device(resolve_device(device))
-    net = FreeSpaceNet(runner.spec.frame_size).to(target)
+    net = FreeSpaceNet(env.world.spec.frame_size).to(target)
     trainer = FreeSpaceTrainer(net, config.updates, config.batch_size, config.learning_rate, config.seed)
-    walk = _Walk(runner, config)
-    run.begin(0, runner.spec.step_frames)
+    walk = _Walk(env, config)
+    run.begin(0, env.world.spec.step_frames)
     frames, labels = torch.zeros(0, dtype=torch.uint8, device=target), torch.zeros(0, device=target)
     for index in range(config.rounds):
         new_frames, new_labels = walk.round(config.steps * (index + 1) // config.rounds)
@@ -111,17 +108,17 @@ def load_net(path: Path, observation_space: spaces.Space[Any], device: str) -> F
 class _Walk:
     """Walk of a teacher, now and then at random, that collects frames and the clearances in the map."""
 
-    def __init__(self, runner: EpisodeRunner, config: MapperConfig) -> None:
-        task = runner.task
-        if not isinstance(task, Navigation) or task.dataset is None or task.truth is None:
+    def __init__(self, env: LightInteractionEnv, config: MapperConfig) -> None:
+        task = env.task
+        if not isinstance(task, PointGoal) or task.dataset is None or task.truth is None:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
         self._random = config.random
-        self._macro_actions = MacroActions(runner.actions.space, task.can_stop)
+        self._macro_actions = MacroActions(env.action_space, task.can_stop)
         self._teacher = ShortestPathFollower(
             self._macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius
         )
-        self._rounds = Rounds(runner, config.worlds, config.max_episode_steps, config.seed)
-        self._angles = ray_angles(runner.spec.fov[0])
+        self._rounds = Rounds(env, config.worlds, config.max_episode_steps, config.seed)
+        self._angles = ray_angles(env.world.spec.fov[0])
         self._frames: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 

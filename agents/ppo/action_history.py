@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from li_env import View
 from li_env.agents.macro_actions import MacroActions
-from li_env.rollouts import View
 
 STEPS = 8
 """Length of a history."""

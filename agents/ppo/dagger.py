@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from li_env import View
 from li_env.agents.base import Label, Teacher
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, add_action, history_of, mirrored_history, with_history
 from li_env.agents.ppo.config import CloningConfig
 from li_env.agents.ppo.policy import PolicyAgent, stack_observations
 from li_env.agents.rounds import Rounds
-from li_env.episodes import EpisodeRunner
-from li_env.rollouts import View
+from li_env.rollouts import Environment
 
 _DECAY = 1e-3  # weight decay
 _GAINS = (0.6, 1.4)  # brightness of each colour
@@ -32,7 +32,7 @@ _MICRO_BATCH = 1024  # states whose agreement is computed in one call
 def clone(
     policy: ActorCriticPolicy,
     macro_actions: MacroActions,
-    runner: EpisodeRunner,
+    env: Environment,
     teacher: Teacher,
     config: CloningConfig,
     on_round: Callable[[dict[str, Any]], None] = lambda entry: None,
@@ -42,13 +42,13 @@ def clone(
     Args:
         policy: network of `li_env.agents.ppo.policy.build_policy`, on the device to train on.
         macro_actions: macro actions of the action space.
-        runner: steps the episodes.
+        env: environment that steps the episodes.
         teacher: labels every state.
         config: settings.
         on_round: called after every round with ``steps``, ``loss`` and ``agreement``: the share of the round's states
             in which the learner, before it learns from them, would most likely do what the teacher does.
     """
-    rounds = Rounds(runner, config.worlds, config.max_episode_steps, config.seed)
+    rounds = Rounds(env, config.worlds, config.max_episode_steps, config.seed)
     learner = _Learner(policy, macro_actions, config)
     observations: list[dict[str, np.ndarray]] = []
     indices: list[np.ndarray] = []

@@ -13,12 +13,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActor
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecTransposeImage
 
+from li_env import View
 from li_env.agents.base import DrawingAgent
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.micro_batches import in_micro_batches
 from li_env.agents.ppo.action_history import HISTORY, add_action, history_of, history_space, with_history
 from li_env.agents.ppo.networks import GoalFeatures
-from li_env.rollouts import View
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import shown
 

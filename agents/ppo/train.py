@@ -22,8 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from li_env.accel.runtime.machine import check_memory
-from li_env.accel.world import BaseWorld
+from li_env import BaseWorld, EpisodeDataset, LightInteractionVectorEnv, SB3VecEnv
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
@@ -33,11 +32,9 @@ from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import POLICY, load_policy, policy_arguments, store_policy
 from li_env.agents.run_folder import RunFolder
 from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.sb3 import SB3VecEnv
-from li_env.tasks import EpisodeDataset
-from li_env.tasks.navigation import Navigation
+from li_env.device_memory import check_memory
+from li_env.tasks import ImageGoal, PointGoal
 from li_env.validation import shortened, shown_path
-from li_env.vector_env import LightInteractionVectorEnv
 
 _STOP_LOGIT = -3.0  # before any training, so that the agent stops in about one step of 160
 _TARGET_KL = 0.03  # divergence at which an update ends: a cloned policy has an untrained critic
@@ -89,7 +86,7 @@ def train(
         task=config.task,
         dataset=dataset,
     )
-    macro_actions = MacroActions(inner.single_action_space, inner.episodes.task.can_stop)
+    macro_actions = MacroActions(inner.single_action_space, inner.task.can_stop)
     teacher = _teacher(config, inner, macro_actions) if config.cloning_steps and not done else None
     check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
     run.begin(done, inner.world.spec.step_frames)
@@ -139,8 +136,8 @@ def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: M
     Raises:
         ValueError: the episodes name no maps.
     """
-    task = env.episodes.task
-    if not isinstance(task, Navigation) or task.dataset is None or task.truth is None:
+    task = env.task
+    if not isinstance(task, PointGoal | ImageGoal) or task.dataset is None or task.truth is None:
         raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
     return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
 
@@ -176,7 +173,7 @@ def _imitate(
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
     )
-    clone(policy, macro_actions, env.episodes, teacher, settings, note)
+    clone(policy, macro_actions, env, teacher, settings, note)
     return steps
 
 

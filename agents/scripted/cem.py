@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from li_env.agents.base import DrawingAgent
+from li_env import EpisodeState, View
+from li_env.agents.base import DrawingAgent, PlayedEnv
 from li_env.agents.macro_actions import MacroActions
-from li_env.episodes import EpisodeRunner
-from li_env.rollouts import View
-from li_env.state import EpisodeState
 
 _UNIFORM = 0.1  # share of the uniform distribution in the next round: no macro action dies out
 
@@ -26,7 +24,7 @@ class CrossEntropyPlanner(DrawingAgent):
     The next search begins with the plan of the step before, moved on by one step.
 
     Args:
-        runner: steps the episodes and the planner's forks.
+        env: the environment; it stays where it is.
         macro_actions: choices per step of a plan.
         horizon: steps of a plan.
         candidates: plans tried per round.
@@ -40,7 +38,7 @@ class CrossEntropyPlanner(DrawingAgent):
 
     def __init__(
         self,
-        runner: EpisodeRunner,
+        env: PlayedEnv,
         macro_actions: MacroActions,
         horizon: int = 3,
         candidates: int = 16,
@@ -54,7 +52,7 @@ class CrossEntropyPlanner(DrawingAgent):
         if elites > candidates:
             raise ValueError(f"elites={elites} is not allowed; use at most candidates={candidates}")
         super().__init__(seed)
-        self._runner, self._macro_actions = runner, macro_actions
+        self._env, self._macro_actions = env, macro_actions
         self._horizon, self._candidates, self._elites, self._rounds = horizon, candidates, elites, rounds
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
@@ -91,14 +89,11 @@ class CrossEntropyPlanner(DrawingAgent):
         going = np.arange(len(forks))
         for step in range(horizon):
             actions = self._macro_actions.actions(flat[going, step])
-            after = self._runner.step([forks[index] for index in going], actions)
+            after, rewards, *ends = self._env.simulate([forks[index] for index in going], actions)
             for index, state in zip(going.tolist(), after, strict=True):
                 forks[index] = state
-                returns[index] += self._runner.reward(state)
-            going = np.array([index for index in going if not self._is_over(forks[index])], int)
+            returns[going] += rewards
+            going = going[~np.logical_or(*ends)]
             if not len(going):
                 break
         return returns.reshape(views, candidates)
-
-    def _is_over(self, state: EpisodeState) -> bool:
-        return self._runner.terminated(state) or self._runner.truncated(state)

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.world_spec import WorldSpec
+from li_env import View, WorldSpec
 from li_env.agents.base import DrawingAgent
 from li_env.agents.constants import BUMP
 from li_env.agents.macro_actions import MacroActions
-from li_env.rollouts import View
 
 
 class RandomAgent(DrawingAgent):

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from li_env.accel.geometry.camera import CameraMotion, follow_many, motion_table
-from li_env.accel.ground_truth import GroundTruth
+from li_env import CameraMotion, EpisodeDataset, GroundTruth, View
 from li_env.agents.base import Label
 from li_env.agents.macro_actions import STOP, MacroActions, macro_action_towards
-from li_env.rollouts import View
-from li_env.tasks import EpisodeDataset, EpisodeRecord
+from li_env.tasks import EpisodeRecord
 
 _TURNS = np.arange(-180.0, 180.0, 15.0)  # degrees to the right, of the directions that are tried
 _AHEAD = 3.0  # metres that are tried in every direction
@@ -74,12 +72,12 @@ class ShortestPathFollower:
         poses = np.stack([view.info["pose"]] * len(_TURNS))
         realised = self._truth.walk([record.map_seed] * len(_TURNS), poses, commanded)
         walked = np.array([[np.hypot(each.right, each.forward) for each in motions] for motions in realised])
-        ends = follow_many(poses, motion_table(realised))[:, -1][:, [0, 2], 3]
+        ends = _ends(view.info["pose"], realised)
         left = self._truth.distance(record.map_seed, record.goal[:2]).near(ends)
         # A turn costs a step: prefer what lies ahead when it is nearly as good. Sliding along a wall is allowed, but
         # clear ground is better.
         best = int(np.argmin(left + np.abs(_TURNS) / 90.0 + 0.25 * (length - walked).sum(1)))
-        lengths = np.hypot(*(ends - poses[0, [0, 2], 3]).T)
+        lengths = np.hypot(*(ends - view.info["pose"][[0, 2], 3]).T)
         return macro_action_towards(float(_TURNS[best]), float(lengths[best]))
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
@@ -90,3 +88,14 @@ class ShortestPathFollower:
         if record.map_seed is None:
             raise ValueError(f"episode {view.info['episode_index']} names no map; allowed: episodes with a map_seed")
         return record
+
+
+def _ends(pose: np.ndarray, paths: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
+    """Return the points (x, z) [n, 2] that paths lead to whose first motion alone turns the camera."""
+    turns = np.radians([path[0].yaw for path in paths])
+    right, ahead = (
+        np.array([sum(getattr(each, key) for each in path) for path in paths]) for key in ("right", "forward")
+    )
+    heading = np.arctan2(pose[0, 2], pose[2, 2]) + turns
+    sine, cosine = np.sin(heading), np.cos(heading)
+    return pose[[0, 2], 3] + np.stack([ahead * sine + right * cosine, ahead * cosine - right * sine], -1)

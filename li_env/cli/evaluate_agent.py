@@ -47,7 +47,7 @@ def run(arguments: Arguments) -> None:
     from li_env.agents.evaluate import evaluate, summarise
     from li_env.agents.registry import make_agent
     from li_env.cli._output import bars_while_it_lasts
-    from li_env.episodes import open_episodes
+    from li_env.env import LightInteractionEnv
     from li_env.files import check_file, write_json
     from li_env.tasks.navigation import Navigation
     from li_env.validation import MOST_SEED, check_whole
@@ -59,19 +59,20 @@ def run(arguments: Arguments) -> None:
     if arguments.out is not None:
         check_file("out", arguments.out)
     device = resolve_device(arguments.device)
-    runner = open_episodes(
-        arguments.world, arguments.preset, ACTION_SPACE, "frame", device, task=arguments.task, dataset=arguments.dataset
-    )
-    agent = make_agent(arguments.agent, runner, arguments.seed, arguments.greedy, device)
+    env = LightInteractionEnv(
+        arguments.world, arguments.preset, ACTION_SPACE, "frame", device=device, task=arguments.task,
+        dataset=arguments.dataset,
+    )  # fmt: skip
+    agent = make_agent(arguments.agent, env, arguments.seed, arguments.greedy, device)
     count = arguments.episodes
     options: list[dict[str, Any]] = [{}] * count
-    if isinstance(runner.task, Navigation) and runner.task.dataset is not None:
-        count = min(count, len(runner.task.dataset.episodes))
+    if isinstance(env.task, Navigation) and env.task.dataset is not None:
+        count = min(count, len(env.task.dataset.episodes))
         options = [{"episode": index} for index in range(count)]
     with bars_while_it_lasts() as bars:
         task = bars.add_task("episodes", total=count)
         rows = evaluate(
-            runner,
+            env,
             agent,
             options,
             arguments.max_steps,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 
-from li_env.accel.runtime.machine import free_memory
 from li_env.accel.world import BaseWorld
+from li_env.device_memory import free_memory
 
 UNLIMITED_STEPS = 64
 """Length of an episode that is assumed where there is no time limit."""

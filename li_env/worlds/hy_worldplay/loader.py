@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from li_env.accel.runtime.machine import check_memory, free_memory
+from li_env.device_memory import check_memory, free_memory
 from li_env.validation import MOST_WIDTH, check_whole, shown, shown_path
 from li_env.worlds.common.checkpoints import (
     Part,

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from li_env.accel.runtime.machine import check_memory
+from li_env.device_memory import check_memory
 from li_env.doom.renderer import HEIGHT, WIDTH
 from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.files import append_json, check_folder, read_yaml
