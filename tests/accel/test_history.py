@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import STILL, CameraMotion
 from li_env.accel.history import History
-from li_env.accel.pose_track import PoseTrack
-
-
-def numbered(start: int, count: int) -> np.ndarray:
-    """Stand-ins for poses that can be told apart."""
-    return np.arange(start, start + count, dtype=np.float64)[:, None, None] + np.zeros((4, 4))
+from tests.accel.test_pose_track import numbered
 
 
 def chunk(start: int, count: int) -> torch.Tensor:
@@ -24,58 +19,6 @@ def extended(history: History, count: int, value: int | None = None) -> History:
     start = len(history) if value is None else value
     motions = [CameraMotion(forward=start + offset) for offset in range(count)][1 if history.chunks == 0 else 0 :]
     return history.append(chunk(start, count), numbered(start, count), motions)
-
-
-def test_track_appends_without_touching_the_older_value() -> None:
-    empty = PoseTrack()
-    three = empty.append(numbered(0, 3))
-    five = three.append(numbered(3, 2))
-    assert (len(empty), len(three), len(five)) == (0, 3, 5)
-    np.testing.assert_array_equal(five.poses, numbered(0, 5))
-    np.testing.assert_array_equal(three.poses, numbered(0, 3))
-
-
-def test_track_keeps_places_apart_for_searches() -> None:
-    poses = np.random.default_rng(0).normal(size=(40, 4, 4))
-    track = PoseTrack(poses[:3])
-    fork = track.append(poses[5:6])
-    for start in range(3, 40, 4):
-        track = track.append(poses[start : start + 4])
-    assert track.rays.shape == (2, 3, 40)
-    np.testing.assert_array_equal(track.rays[0].T, poses[:, :3, 2].astype(np.float32))
-    np.testing.assert_array_equal(track.rays[1].T, poses[:, :3, 3].astype(np.float32))
-    np.testing.assert_array_equal(fork.rays[1, :, 3], poses[5, :3, 3].astype(np.float32))
-    with pytest.raises(ValueError, match=r"read-only"):
-        track.rays[0] = 0
-
-
-def test_track_views_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match=r"read-only"):
-        PoseTrack(numbered(0, 2)).poses[0] = 0
-
-
-def test_track_shares_until_forks_part() -> None:
-    base = PoseTrack(numbered(0, 3))
-    first, second = base.append(numbered(10, 1)), base.append(numbered(20, 1))
-    assert np.shares_memory(base.poses, first.poses)
-    assert not np.shares_memory(base.poses, second.poses)
-    np.testing.assert_array_equal(first.poses[3], numbered(10, 1)[0])
-    np.testing.assert_array_equal(second.poses[3], numbered(20, 1)[0])
-
-
-def test_track_growth_is_amortised() -> None:
-    track, buffers = PoseTrack(), set()
-    for index in range(1000):
-        track = track.append(numbered(4 * index, 4))
-        buffers.add(id(track._buffer))
-    assert len(track) == 4000
-    assert len(buffers) <= 12  # doublings, not one copy per append
-    np.testing.assert_array_equal(track.poses, numbered(0, 4000))
-
-
-def test_track_rejects_other_shapes() -> None:
-    with pytest.raises(ValueError, match=r"^poses: shape \(4, 4\)"):
-        PoseTrack().append(np.eye(4))
 
 
 def test_latents_by_index_across_chunks() -> None:
@@ -106,7 +49,7 @@ def test_motions_by_index() -> None:
         history.motions_to([8])
 
 
-def test_last_chunk_and_dynamics() -> None:
+def test_last_chunk_and_latent_change() -> None:
     empty = History()
     assert (empty.last_chunk, empty.latent_change) == (None, None)
     first = extended(empty, 3)
@@ -137,8 +80,8 @@ def test_append_copies_no_chunk() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(100, 10_000)), min_size=1, max_size=30))
-def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int]]) -> None:
-    """Append to arbitrary earlier histories; each must stay what a plain list would be."""
+def test_forks_of_any_tree_keep_their_own_values(appends: list[tuple[int, int]]) -> None:
+    """Append to arbitrary earlier histories; each must stay equal to a plain list."""
     histories: list[History] = [History()]
     models: list[list[int]] = [[]]
     for parent, value in appends:
@@ -153,7 +96,7 @@ def test_any_tree_of_forks_keeps_every_branch_apart(appends: list[tuple[int, int
                 assert [motion.forward for motion in history.motions] == model[1:]
 
 
-def test_another_value_of_dynamics_leaves_everything_else() -> None:
+def test_another_latent_change_leaves_everything_else() -> None:
     before = History().append(torch.zeros(2, 1, 1, 1), np.stack([np.eye(4)] * 2), [CameraMotion()])
     after = before.with_latent_change(0.25)
     assert (before.latent_change, after.latent_change) == (None, 0.25)

@@ -1,4 +1,4 @@
-"""The preset ``paper`` decides as the release does: its decisions and scores (docs/spec/hy_worldplay.md, section 9)."""
+"""Decisions and scores of the preset ``paper``, equal to the release's (docs/spec/hy_worldplay.md, section 9)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HY = replace(
 )
 PAPER = AccelConfig.preset("paper")
 LONG = {"window_chunks": None, "memory_groups": None, "memory_threshold": 0.0}
-"""The model's own budget, and no gate."""
+"""Budget of the model itself, without a gate."""
 
 RELEASE = {
     "off": AccelConfig.preset("off"),
@@ -37,7 +37,7 @@ RELEASE = {
     "sparse": PAPER.replace(**LONG, denoising="full"),
     "all": PAPER,
 }
-"""The release's presets (docs/spec/hy_worldplay.md, section 9.1)."""
+"""Presets of the release (docs/spec/hy_worldplay.md, section 9.1)."""
 
 
 @cache
@@ -54,7 +54,7 @@ def plans_along(text: str, config: AccelConfig, points: np.ndarray) -> list[Chun
 
 @pytest.mark.parametrize("name", RELEASE)
 def test_stored_decisions(name: str) -> None:
-    """Selections, scores and reuse, chunk by chunk. Sparse attention runs from chunk 3 on."""
+    """Compare selections, scores and reuse, chunk by chunk. Sparse attention runs from chunk 3 on."""
     spec = description()["spec"]
     plans = plans_along(spec["pose"], RELEASE[name], ball_points(spec["num_points"], spec["points_seed"]))
     by_start = {4 * plan.chunk: plan for plan in plans}
@@ -89,7 +89,7 @@ def test_scores_of_turning(points: np.ndarray) -> None:
 
 
 def test_scores_of_walking(points: np.ndarray) -> None:
-    """The flaw: the filter never fires, because the chunk just before the window looks like what comes."""
+    """Show the flaw: the gate never fires, because the chunk just before the window resembles the coming views."""
     plans = plans_along("w-31, s-32", PAPER, points)
     assert all(0.765 <= plan.similarity <= 0.795 for plan in plans[3:8])
     assert all(0.875 <= plan.similarity <= 0.975 for plan in plans[8:])
@@ -97,7 +97,7 @@ def test_scores_of_walking(points: np.ndarray) -> None:
     assert np.mean([plan.steps for plan in plans]) == pytest.approx(2.4, abs=0.05)
 
 
-def test_coverage_does_not_take_walking_for_coming_back() -> None:
+def test_coverage_does_not_take_walking_for_a_revisit() -> None:
     config = AccelConfig.preset("all")
     for text in ("w-31, s-32", "left-31, right-32"):
         plans = plans_along(text, config, ball_points(10, seed=0))

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.plan import AttentionPlan, ChunkPlan, attention_density
 
 PLAN = ChunkPlan(
     chunk=6,
@@ -69,3 +70,13 @@ def test_a_stored_plan_with_a_value_of_another_type_is_refused_in_one_line(key: 
     with pytest.raises(ValueError, match=key) as caught:
         ChunkPlan.from_dict({**PLAN.to_dict(), key: value})
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+def test_attention_density() -> None:
+    """Count by hand: 20 context latents, 4 new latents, 2 steps; dense 400 + 2 * (80 + 16) = 592 pairs."""
+    plan = ChunkPlan(
+        9, "explore", 0.0, tuple(range(20, 40)), (), (1.0, 0.5, 0.0), AttentionPlan("block_sparse", 0.25, 0.5), "Why."
+    )
+    assert attention_density(plan, 4) == pytest.approx((200 + 2 * (20 + 16)) / 592)
+    assert attention_density(replace(plan, attention=AttentionPlan()), 4) == 1.0
+    assert attention_density(replace(plan, temporal=()), 4) == 1.0

@@ -1,4 +1,4 @@
-"""What every preset decides: valid plans for any trajectory, and the regimes that a person would name."""
+"""Decisions of every preset: valid plans for any trajectory, and the regimes that a person would name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
 from li_env.accel.pose_track import PoseTrack
-from tests.accel.retrieval.test_base import wander
+from tests.accel.walks import wander
 from tests.analytic_world import SPEC
 
 FREEDOOM = replace(SPEC, view_distance=12.0, sigmas=(1.0, 0.75, 0.5, 0.25, 0.0), supports_block_sparse=True)
@@ -47,7 +47,7 @@ def test_shipped_presets() -> None:
 @settings(deadline=None, max_examples=25)
 @given(
     name=st.sampled_from(sorted(PRESETS)),
-    moves=st.lists(
+    motions=st.lists(
         st.tuples(st.sampled_from([-15.0, 0.0, 15.0, 90.0]), st.sampled_from([-0.75, 0.0, 0.75])),
         min_size=1,
         max_size=100,
@@ -62,7 +62,7 @@ def test_shipped_presets() -> None:
 )
 def test_plans_are_valid_for_any_trajectory_and_budget(
     name: str,
-    moves: list[tuple[float, float]],
+    motions: list[tuple[float, float]],
     first: int,
     chunk: int,
     temporal: int,
@@ -81,7 +81,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         supports_block_sparse=able,
     )
     planner, again = Planner(spec, PRESETS[name]), Planner(spec, PRESETS[name])
-    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in moves])
+    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in motions])
     length = index = 0
     while length < len(poses):
         count = spec.latents_in_chunk(index)
@@ -100,7 +100,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_batch_equals_single_worlds(name: str) -> None:
+def test_batch_equals_single_episodes(name: str) -> None:
     planner = Planner(FREEDOOM, PRESETS[name])
     lengths = (0, 4, 8, 12, 16, 20, 28, 64, 200, 400)
     walks = [wander(404, seed) for seed in range(3)]
@@ -126,8 +126,8 @@ def test_batch_equals_single_worlds(name: str) -> None:
         ("s-19, w-20", "www" + "ee" + "r" * 5),
         ("w-20, right-6, w-17", "www" + "e" * 8),  # into a side corridor
         ("w-16, d-7, a-8", "www" + "eee" + "rr"),  # step sideways and return
-        ("w-19, right-12, w-12, right-12, w-12", "www" + "e" * 10 + "r" * 4),  # to and fro, facing the way
-        ("w-23, d-1, a-1, d-1, a-1, d-1, a-1, d-1, a-1", "www" + "eeeee"),  # a step to and fro: nothing is old
+        ("w-19, right-12, w-12, right-12, w-12", "www" + "e" * 10 + "r" * 4),  # to and fro, facing the motion
+        ("w-23, d-1, a-1, d-1, a-1, d-1, a-1, d-1, a-1", "www" + "eeeee"),  # a step to and fro: all views are recent
     ],
 )
 def test_regimes_are_what_a_person_would_say(name: str, text: str, regimes: str) -> None:

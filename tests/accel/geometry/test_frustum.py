@@ -22,7 +22,7 @@ poses = st.builds(
 
 
 def brute_force(current: np.ndarray, candidate: np.ndarray, count: int = 200_000) -> float:
-    """Share of random points of the current frustum that lie in the candidate's, tested one condition at a time."""
+    """Return the share of random points of the current frustum that lie in the candidate's, one condition at a time."""
     generator = np.random.default_rng(1)
     slope_x, slope_y = np.tan(np.radians(np.array(FOV) / 2))
     depth = generator.uniform(0, DISTANCE, count)
@@ -68,11 +68,11 @@ def test_batch_equals_single_calls() -> None:
     )
     together = sampler.overlap(tracks[:, :4], tracks[:, 4:])
     assert together.shape == (3, 4, 5)
-    for world in range(3):
+    for row in range(3):
         for query in range(4):
             for candidate in range(5):
-                alone = one(sampler, tracks[world, query], tracks[world, 4 + candidate])
-                assert together[world, query, candidate] == alone
+                alone = one(sampler, tracks[row, query], tracks[row, 4 + candidate])
+                assert together[row, query, candidate] == alone
 
 
 def test_seed_decides_the_points() -> None:

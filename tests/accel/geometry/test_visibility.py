@@ -46,7 +46,7 @@ def test_dealt_points_belong_to_all_views_equally() -> None:
         assert own.sum() < 35
 
 
-def test_worlds_of_a_batch_do_not_mix() -> None:
+def test_episodes_of_a_batch_do_not_mix() -> None:
     sampler = VisibilitySampler(FOV, DISTANCE, points=40)
     generator = np.random.default_rng(0)
     tracks = np.stack(
@@ -59,10 +59,8 @@ def test_worlds_of_a_batch_do_not_mix() -> None:
     together = sampler.sees(tracks[:, 4:], points, rays, 45.0)
     assert together.shape == (7, 100, 40)
     assert 0.02 < together.mean() < 0.9
-    for world in range(7):
-        np.testing.assert_array_equal(
-            together[world], sampler.sees(tracks[world, 4:], points[world], rays[world], 45.0)
-        )
+    for row in range(7):
+        np.testing.assert_array_equal(together[row], sampler.sees(tracks[row, 4:], points[row], rays[row], 45.0))
 
 
 def test_the_plain_share_is_an_upper_bound() -> None:

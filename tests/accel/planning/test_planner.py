@@ -35,7 +35,7 @@ def plan_at(planner: Planner, poses: np.ndarray, length: int) -> ChunkPlan:
 
 
 def check(plan: ChunkPlan, spec: WorldSpec, length: int) -> None:
-    """What holds for every plan of the plain model."""
+    """Check what holds for every plan of the plain model."""
     context = plan.context
     assert len(set(context)) == len(context) <= spec.context_latents  # disjoint, within the budget
     assert all(0 <= index < length for index in context)
@@ -86,7 +86,7 @@ def test_selections_match_oracle(hy: tuple[dict[str, Any], BallOverlap]) -> None
 
 @settings(deadline=None, max_examples=60)
 @given(
-    moves=st.lists(
+    motions=st.lists(
         st.tuples(st.sampled_from([-15.0, 0.0, 15.0, 90.0]), st.sampled_from([-0.75, 0.0, 0.75])),
         min_size=1,
         max_size=120,
@@ -98,7 +98,7 @@ def test_selections_match_oracle(hy: tuple[dict[str, Any], BallOverlap]) -> None
     group=st.sampled_from([1, 2, 3, 4]),
 )
 def test_plans_are_valid_for_any_trajectory_and_budget(
-    moves: list[tuple[float, float]], first: int, chunk: int, temporal: int, memory: int, group: int
+    motions: list[tuple[float, float]], first: int, chunk: int, temporal: int, memory: int, group: int
 ) -> None:
     spec = replace(
         SPEC,
@@ -109,7 +109,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         memory_group=group,
     )
     planner, again = Planner(spec, OFF), Planner(spec, OFF)
-    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in moves])
+    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in motions])
     length = index = 0
     while length < len(poses):
         plan = plan_at(planner, poses, length)
@@ -120,7 +120,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         index += 1
 
 
-def test_batch_equals_single_worlds() -> None:
+def test_batch_equals_single_episodes() -> None:
     planner = Planner(SPEC, OFF)
     texts = ("w-59", "left-59", "w-20,s-39", "left-12,right-12,w-5,s-30")
     tracks = [track_of(text) for text in texts]
@@ -141,8 +141,8 @@ def test_regimes() -> None:
     assert plan_at(Planner(spec, OFF.replace(warmup_chunks=0)), out_and_back, 4).regime == "explore"
 
 
-def test_return_retrieves_the_place() -> None:
-    """Latents 24 to 27 stepped forward from the start just as the coming ones will."""
+def test_return_retrieves_the_same_views() -> None:
+    """Step forward from the start, just as latents 24 to 27 did."""
     plan = plan_at(Planner(SPEC, OFF), track_of("left-12, right-12, w-12, s-12, w-4"), 48)
     assert plan.regime == "revisit"
     assert plan.memory == (0, 1, 2, 3, 24, 25, 26, 27)
@@ -150,7 +150,7 @@ def test_return_retrieves_the_place() -> None:
 
 
 class CountingOverlap:
-    """Counts the view pairs that are compared."""
+    """View overlap that counts the compared pairs of views."""
 
     def __init__(self) -> None:
         self.pairs = 0

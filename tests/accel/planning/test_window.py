@@ -34,7 +34,7 @@ def test_fixed_window_need_not_be_whole_chunks() -> None:
 
 
 def test_adaptive_window_shrinks_step_by_step() -> None:
-    """By hand: round(5 * 0.5 / (D + 0.5))."""
+    """Compute by hand: round(5 * 0.5 / (D + 0.5))."""
     window = AdaptiveWindow(LONG, AccelConfig(window_kappa=0.5))
     changes = (None, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 1e9)
     assert [window.chunks(change) for change in changes] == [5, 5, 4, 4, 2, 2, 1, 1]

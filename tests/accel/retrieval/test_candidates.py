@@ -9,9 +9,9 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.geometry.frustum import FrustumSampler
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval import candidates
-from li_env.accel.retrieval.base import RetrievalRequest
-from li_env.accel.retrieval.candidates import MOST, PER_QUERY, shortlist
-from tests.accel.retrieval.test_base import request, wander
+from li_env.accel.retrieval.base import MAX_CANDIDATES, RetrievalRequest
+from li_env.accel.retrieval.candidates import MOST, PER_QUERY, nearest_groups, shortlist
+from tests.accel.walks import request, wander
 from tests.analytic_world import SPEC
 
 
@@ -29,7 +29,7 @@ def test_few_groups_are_all_listed() -> None:
     assert listed(request(poses, 60)) == [list(range(12))]
 
 
-def test_worlds_of_a_batch_do_not_mix() -> None:
+def test_episodes_of_a_batch_do_not_mix() -> None:
     requests = [request(wander(2004, seed), length) for seed, length in enumerate((0, 16, 60, 64, 300, 1200, 2000))]
     assert listed(*requests) == [listed(asked)[0] for asked in requests]
 
@@ -63,7 +63,7 @@ def test_the_best_group_of_a_long_history_is_listed() -> None:
     assert np.mean(shortfalls) < 0.02
 
 
-def test_of_equal_places_the_oldest_come_first() -> None:
+def test_ties_go_to_the_oldest_group() -> None:
     poses = follow(np.eye(4), [CameraMotion(yaw=15)] * 2000)  # six groups a revolution
     [found] = listed(request(poses, 24 * 60))
     assert found
@@ -89,3 +89,35 @@ def test_other_group_sizes() -> None:
     for size in (1, 3, 7):
         rows = shortlist([asked], asked.next_poses[None], replace(SPEC, memory_group=size))
         assert 200 < (rows.max() + 1) * size <= 395
+
+
+def test_nearest_groups_of_a_short_history_are_all_whole_groups() -> None:
+    poses = wander(60, 0)
+    assert nearest_groups(request(poses, 30), 4, 8.0).tolist() == [0, 1, 2, 3]  # latents 0..17: 16 is half a group
+    assert nearest_groups(request(poses, 12), 4, 8.0).tolist() == []
+    assert nearest_groups(request(poses, 0), 4, 8.0).tolist() == []
+
+
+def test_nearest_groups_are_bounded_and_overlap_most() -> None:
+    """Compare the bounded search with a search through all groups: both find nearly the same best group."""
+    sampler = FrustumSampler(SPEC.fov, SPEC.view_distance)
+    shortfalls = []
+    for seed in range(10):
+        poses = wander(1204, seed)
+        asked = request(poses, 1200)
+        found = nearest_groups(asked, 4, SPEC.view_distance)
+        assert len(found) == MAX_CANDIDATES
+        assert (np.diff(found) > 0).all()
+        everything = np.arange(297)
+        looked_at = poses[everything[:, None] * 4 + (0, 2)]
+        similarity = sampler.overlap(asked.next_poses, looked_at.reshape(-1, 4, 4)).mean(0).reshape(-1, 2).mean(1)
+        shortfalls.append(similarity.max() - similarity[found].max())
+    assert max(shortfalls) < 0.05
+    assert np.mean(shortfalls) < 0.01
+
+
+def test_nearest_groups_are_among_the_most_recent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "MAX_SEARCHED", 50)
+    found = nearest_groups(request(wander(1204, 3), 1200), 4, 8.0)
+    assert len(found) == MAX_CANDIDATES
+    assert found.min() >= 297 - 50

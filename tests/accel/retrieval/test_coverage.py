@@ -14,7 +14,7 @@ from li_env.accel.geometry.visibility import VisibilitySampler
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.coverage import MAX_RECENT, POINTS, SAME_SIDE, Coverage, _spread
-from tests.accel.retrieval.test_base import wander
+from tests.accel.walks import wander
 from tests.analytic_world import SPEC
 
 CONFIG = AccelConfig(memory="coverage", memory_groups=2, memory_threshold=0.2, revisit="coverage", window_chunks=1)
@@ -33,9 +33,9 @@ def walk(text: str) -> np.ndarray:
 
 
 def by_hand(poses: np.ndarray, length: int, memory: tuple[int, ...], window: int = 4) -> tuple[float, float, float]:
-    """(share the window shows, share memory adds, share of what is new to the last chunk that the rest shows).
+    """Return the share of the window, the share that ``memory`` adds, and the known share of new points.
 
-    Of each group of memory the first and the last latent count.
+    New points are new to the last chunk. The first and the last latent of each retrieved group count.
     """
     generator = np.random.default_rng(length)
     slopes = np.tan(np.radians(np.array(SPEC.fov) / 2))
@@ -83,7 +83,7 @@ def test_shares_are_those_of_a_fine_sample(window: int) -> None:
 
 
 def test_memory_is_what_adds_most() -> None:
-    """Coming back through the same place, to where these latents were made."""
+    """Walk back through the poses at which these latents were made."""
     choice = choose(walk("w-31, s-32"), 40)
     assert choice.memory == (16, 17, 18, 19)
     assert choice.similarity > 0.9
@@ -97,16 +97,16 @@ def test_walking_ahead_needs_no_memory() -> None:
 
 
 def test_no_group_twice_for_the_same_thing() -> None:
-    """Standing at two places in turn for long: every group of the other place shows the same; one is enough."""
+    """Stand at two poses in turn for long: every group of the other pose shows the same, so one is enough."""
     turn = [CameraMotion(yaw=90)] + [CameraMotion()] * 7 + [CameraMotion(yaw=-90)] + [CameraMotion()] * 7
     poses = follow(np.eye(4), turn * 6)
     choice = choose(poses, 80)
-    assert choice.memory == (0, 1, 2, 3)  # the oldest of equals
+    assert choice.memory == (0, 1, 2, 3)  # ties go to the oldest group
     assert choice.revisit
 
 
 def test_two_groups_where_two_are_needed() -> None:
-    """Views to the left and to the right were seen at different times; the coming chunk sweeps over both."""
+    """Turn over two views that were seen at different times."""
     poses = np.concatenate(
         [
             follow(np.eye(4), [CameraMotion(yaw=-45)] + [CameraMotion()] * 3),
@@ -127,14 +127,14 @@ def test_two_groups_where_two_are_needed() -> None:
 
 
 def test_near_groups_go_before_far_ones_that_show_the_same() -> None:
-    """Any place further back sees all of it too, but smaller."""
-    poses = walk("w-31, s-16")  # to go through 18, 17, 16, 15
+    """Compare with groups further back, which show the same, but smaller."""
+    poses = walk("w-31, s-16")  # the coming chunk passes latents 18, 17, 16, 15
     choice = Coverage(replace(SPEC, view_distance=80.0), CONFIG).choose([ask(poses, 44)])[0]
     assert choice.memory == (12, 13, 14, 15)
 
 
 def test_regime_does_not_depend_on_the_window() -> None:
-    """Turning back: a longer window already holds the way out, a shorter one needs memory for it."""
+    """Turn back: a longer window still holds the views, a shorter window needs retrieved latents."""
     poses = walk("w-31, s-32")
     for length in range(12, 60, 4):
         assert choose(poses, length, 4).revisit == choose(poses, length, 12).revisit
@@ -142,7 +142,7 @@ def test_regime_does_not_depend_on_the_window() -> None:
 
 
 def test_a_corner_seen_from_afar_is_not_known() -> None:
-    """Turning aside after a long walk: old frames had that place in view, but from another side."""
+    """Turn aside after a long walk: old frames show the corridor, but from another side."""
     poses = walk("w-19, right-6, w-9")
     assert [choose(poses, length).memory for length in (20, 24, 28)] == [(), (), ()]
 
@@ -158,11 +158,9 @@ def test_no_history() -> None:
     assert choose(walk("w-10"), 2).memory == ()
 
 
-def test_worlds_of_a_batch_do_not_mix() -> None:
+def test_episodes_of_a_batch_do_not_mix() -> None:
     lengths = (0, 2, 4, 8, 16, 40, 44, 200, 1000, 60, 1200, 28, 32, 96, 100, 104, 108, 700, 12)
-    requests = [
-        ask(wander(1204, seed), length, (4, 12, 8)[seed % 3]) for seed, length in enumerate(lengths)
-    ]  # more than a block
+    requests = [ask(wander(1204, seed), length, (4, 12, 8)[seed % 3]) for seed, length in enumerate(lengths)]
     policy = Coverage(SPEC, CONFIG)
     together = policy.choose(requests)
     assert together == [policy.choose([asked])[0] for asked in requests]
@@ -170,7 +168,7 @@ def test_worlds_of_a_batch_do_not_mix() -> None:
     assert sum(bool(choice.memory) for choice in together) > 5
 
 
-def test_place_in_the_world_does_not_matter() -> None:
+def test_position_in_the_world_does_not_matter() -> None:
     poses = wander(404, 1)
     moved = poses.copy()
     moved[:, :3, 3] += (1000.0, 50.0, -3000.0)
@@ -193,7 +191,7 @@ def test_work_per_chunk_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     poses = wander(4104, 9)
     for length, window in ((3, 4), (12, 8), (60, 4), (400, 12), (4100, 4)):
         choose(poses, length, window)
-    # The same for all: products of another size round differently, and a short history may share a batch with a long.
+    # All histories take the same work: products of another size round differently.
     assert work == [(4 + 8 + 2 * 12) * POINTS] * 5
 
 

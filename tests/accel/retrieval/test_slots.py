@@ -1,4 +1,7 @@
-"""Memory by slots on the trajectories of docs/spec/matrix_game_3.md, sections 5 and 12: what rounding cannot change."""
+"""Retrieval by memory slots on the trajectories of docs/spec/matrix_game_3.md, sections 5 and 12.
+
+Only results that rounding cannot change are compared.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +40,16 @@ PAPER = AccelConfig.preset("paper").replace(warmup_chunks=0)
 TURN, WALK = "left-right", "forward-backward"
 
 
-def track(kind: str, clips: int = 8) -> np.ndarray:
-    """Poses of every latent: half of the clips one way, half of them back (40 frames per clip, the first has 56)."""
-    first = 14 + 10 * (clips // 2 - 1)
-    steps = np.concatenate([np.ones(first), -np.ones(10 * clips + 4 - first)])
-    way = np.concatenate([[0.0], np.cumsum(steps)])
-    poses = np.tile(np.eye(4), (len(way), 1, 1))
+def track(kind: str, chunks: int = 8) -> np.ndarray:
+    """Return poses of all latents: half of the chunks out, half back (40 frames per chunk, the first has 56)."""
+    first = 14 + 10 * (chunks // 2 - 1)
+    steps = np.concatenate([np.ones(first), -np.ones(10 * chunks + 4 - first)])
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    poses = np.tile(np.eye(4), (len(distance), 1, 1))
     if kind == WALK:
-        poses[:, 2, 3] = MG3.motion.translation * way
+        poses[:, 2, 3] = MG3.motion.translation * distance
     else:
-        angle = -np.radians(MG3.motion.rotation * way)
+        angle = -np.radians(MG3.motion.rotation * distance)
         poses[:, 0, 0], poses[:, 0, 2] = np.cos(angle), np.sin(angle)
         poses[:, 2, 0], poses[:, 2, 2] = -np.sin(angle), np.cos(angle)
     return poses
@@ -60,7 +63,7 @@ def plans(poses: np.ndarray, config: AccelConfig, spec: WorldSpec = MG3) -> list
 
 @pytest.mark.parametrize("kind", [TURN, WALK])
 def test_exact_revisits_are_revisits_in_any_precision(kind: str) -> None:
-    """The original's scores flip between float32 and float64 in 2 of 14 clips of these trajectories."""
+    """Compare precisions: scores of the original flip between float32 and float64 in 2 of 14 chunks here."""
     poses = track(kind)
     moved = np.eye(4)
     moved[:3, 3] = 1234.5, -67.8, 910.1  # far from the origin rounding is larger
@@ -72,7 +75,10 @@ def test_exact_revisits_are_revisits_in_any_precision(kind: str) -> None:
 
 
 def test_the_gate_keeps_what_the_release_keeps() -> None:
-    """Turning away keeps the last slot, coming back and walking keep all (docs/spec/matrix_game_3.md, section 12.1)."""
+    """Keep the last slot when turning away, and all slots when turning back or walking.
+
+    Source: docs/spec/matrix_game_3.md, section 12.1.
+    """
     turning = plans(track(TURN), PAPER)
     assert [len(plan.slots) for plan in turning[:7]] == [1, 1, 1, 5, 5, 5, 5]
     assert [plan.steps for plan in turning[:7]] == [3, 3, 3, 2, 2, 2, 2]
@@ -83,7 +89,7 @@ def test_the_gate_keeps_what_the_release_keeps() -> None:
 
 
 def test_the_plain_rule_fills_every_slot() -> None:
-    """Pure rotation: four slots with the latent just before the window, the last one with the first latent made."""
+    """Turn: the latent just before the window fills four slots, the first latent made fills the last slot."""
     plain = plans(track(TURN), AccelConfig.preset("off"))
     assert [latent for latent, _ in plain[0].slots] == [10, 10, 10, 10, 1]
     assert [view for _, view in plain[0].slots] == [9, 7, 5, 3, 1]

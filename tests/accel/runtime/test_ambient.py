@@ -1,4 +1,4 @@
-"""A world computes the same whatever its user has set in torch, and leaves that as it was."""
+"""A world computes the same under all settings of torch, and leaves the settings as they were."""
 
 from __future__ import annotations
 

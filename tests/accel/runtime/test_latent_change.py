@@ -52,7 +52,7 @@ def test_nothing() -> None:
     assert examine([], []) == ([], [])
 
 
-def test_one_question_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     plain = torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: asked.append(1) or plain(tensor))

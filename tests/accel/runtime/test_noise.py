@@ -8,7 +8,7 @@ CPU = torch.device("cpu")
 
 
 def test_philox_gives_the_published_words() -> None:
-    """Known answers of Philox 4x32-10 (Random123, kat_vectors), for those with a counter of one word."""
+    """Compare with the known answers of Philox 4x32-10 (Random123, kat_vectors) whose counter has one word."""
     zero = torch.zeros(1, dtype=torch.int64)
     words = [int(word) for word in philox(zero, zero, zero)]
     assert words == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
@@ -31,8 +31,8 @@ def test_philox_equals_a_plain_implementation() -> None:
 def test_numbers_are_normal_and_independent() -> None:
     numbers = standard_normal([1, 2, 1], [0, 0, 1], 20_000, CPU)
     assert (numbers.shape, numbers.dtype) == ((3, 20_000), torch.float32)
-    for power, moment in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
-        torch.testing.assert_close(numbers.pow(power).mean(1), torch.full((3,), moment), atol=0.2, rtol=0)
+    for power, expected in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
+        torch.testing.assert_close(numbers.pow(power).mean(1), torch.full((3,), expected), atol=0.2, rtol=0)
     assert torch.corrcoef(numbers).fill_diagonal_(0).abs().max() < 0.03
     neighbours = torch.corrcoef(torch.stack((numbers[0, :-2], numbers[0, 1:-1], numbers[0, 2:])))
     assert neighbours.fill_diagonal_(0).abs().max() < 0.03

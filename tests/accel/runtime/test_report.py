@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +8,8 @@ import torch
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import STILL
-from li_env.accel.plan import AttentionPlan, ChunkPlan, attention_density
 from li_env.accel.runtime.chunk import STAGES
 from li_env.accel.runtime.engine import Engine
-from li_env.accel.runtime.machine import device_name, peak_memory
 from li_env.accel.runtime.report import RolloutReport
 from tests.analytic_world import SPEC, AnalyticWorld
 
@@ -63,23 +60,6 @@ def test_what_acceleration_did(report: dict[str, Any]) -> None:
     assert report["peak_memory_mib"]["process"] > 0
 
 
-def test_attention_density() -> None:
-    """By hand: 20 context latents, 4 new ones, 2 steps; dense 400 + 2 * (80 + 16) = 592 pairs."""
-    plan = ChunkPlan(
-        9, "explore", 0.0, tuple(range(20, 40)), (), (1.0, 0.5, 0.0), AttentionPlan("block_sparse", 0.25, 0.5), "Why."
-    )
-    assert attention_density(plan, 4) == pytest.approx((200 + 2 * (20 + 16)) / 592)
-    assert attention_density(replace(plan, attention=AttentionPlan()), 4) == 1.0
-    assert attention_density(replace(plan, temporal=()), 4) == 1.0
-
-
 def test_empty_report() -> None:
     totals = RolloutReport(SPEC, AccelConfig(), seed=0).to_dict()["totals"]
     assert (totals["frames"], totals["frames_per_second"]) == (0, 0.0)
-
-
-def test_machine() -> None:
-    cpu = torch.device("cpu")
-    assert 20 < peak_memory(cpu)["process"] < 1_000_000  # MiB
-    assert "gpu" not in peak_memory(cpu)
-    assert "threads" in device_name(cpu)
