@@ -1,4 +1,4 @@
-"""Whether an agent that learned PointGoal inside the freedoom world finds its way in the real game.
+"""PointGoal in the real game, by agents that learned inside the freedoom world.
 
     python benchmarks/agents_pointgoal.py --agents mapper --mapper-steps 32768 --maps 512 --device cuda
 
@@ -12,11 +12,11 @@ folder is evaluated beside the agents that learn nothing, without a curve.
 
 The task. A step is one chunk: 3 m or 60 degrees at most; agents choose among eight whole and half moves and ``stop``.
 Success is ``stop`` within 1.5 m of the goal, half a step (Habitat: 0.2 m at steps of 0.25 m). 32 steps per episode.
-Three sets: ``detour``, held-out maps, goals 8 to 20 m of shortest way off, at least 1.3 times the straight line, so
-that a wall is in the way; ``open``, held-out maps, goals 4 to 12 m off wherever they are; ``trained maps``, other
+Three sets: ``detour``, held-out maps, goals 8 to 20 m of shortest path away, at least 1.3 times the straight line, so
+that a wall stands between; ``open``, held-out maps, goals 4 to 12 m away wherever they are; ``trained maps``, other
 episodes like ``detour`` in the maps of the training. Training mixes easy and blocked goals of 5 to 20 m.
 
-The agents. ``mapper`` learns to see (`agents/mapper/train.py`) and follows its own map. ``ppo`` imitates shortest ways
+The agents. ``mapper`` learns to see (`agents/mapper/train.py`) and follows its own map. ``ppo`` imitates shortest paths
 in the first 70 % of the steps (dataset aggregation), then learns from the task's reward.
 """
 
@@ -104,7 +104,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `run_job` gives, and whose it is, of a mapper that is trained already."""
+    """Return what `run_job` returns, and its key, for a mapper that is trained already."""
     config = MapperConfig(**json.loads((folder / "agent.json").read_text())["config"])
     (arm,) = [name for name, where in ARMS.items() if where == (config.world, config.preset)]
     paths = {name: str(path) for name, path in files.items()}
@@ -208,7 +208,7 @@ def play(runner: EpisodeRunner, agent: Agent, count: int) -> dict[str, Any]:
 
 
 def trained(job: Job, runner: EpisodeRunner, snapshot: Path | None = None) -> Agent:
-    """The agent of a job, or one of its snapshots."""
+    """Load the agent of a job, or one of its snapshots."""
     if snapshot is None:
         return make_agent(job.folder, runner, device=job.device)
     macro_actions = MacroActions(runner.actions.space, runner.task.can_stop)
@@ -221,7 +221,7 @@ def trained(job: Job, runner: EpisodeRunner, snapshot: Path | None = None) -> Ag
 
 
 def baseline(name: str, runner: EpisodeRunner) -> Agent:
-    """An agent that learned nothing; ``untrained`` is a mapper whose network has never seen a frame."""
+    """Make an agent that learned nothing; ``untrained`` is a mapper whose network has never seen a frame."""
     if name != "untrained":
         return make_agent(name, runner)
     torch.manual_seed(0)

@@ -43,7 +43,7 @@ def library_convolution() -> Iterator[None]:
 
 
 def measure_layer(shape: Shape, device: torch.device, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
-    """One convolution: torch against the kernel with several block shapes."""
+    """Compare one convolution of torch with the kernel's block shapes."""
     x = torch.randn(1, shape.frames, shape.rows, shape.columns, shape.channels, device=device, dtype=dtype)
     gamma = torch.ones(shape.channels, device=device, dtype=dtype)
     weight = torch.randn(shape.outputs, shape.channels, 3, 3, 3, device=device, dtype=dtype)
@@ -65,7 +65,7 @@ def measure_layer(shape: Shape, device: torch.device, dtype: torch.dtype, repeat
 def measure_kernel(
     extended: Tensor, weight: Tensor, bias: Tensor, device: torch.device, repeats: int
 ) -> dict[str, float]:
-    """Milliseconds of the kernel by block shape, and how far it is from torch."""
+    """Measure milliseconds of the kernel by block shape, and its distance from torch."""
     from li_env.kernels.frame_conv.triton import NARROW, PICTURE, SLIM, WIDE, triton_frame_conv
 
     configs = {
@@ -92,7 +92,7 @@ def measure_kernel(
 
 
 def measure_decode(codec: StreamingDecoder, latents: Sequence[Tensor], first: int, repeats: int) -> dict[str, Any]:
-    """First call (``first`` latents), later calls and memory of whole decodes; per call, for all episodes together."""
+    """Measure the first call (``first`` latents), later calls and memory of whole decodes, all episodes together."""
     device, begin = codec.device, [part[:1].expand(first, -1, -1, -1) for part in latents]
     new: list[None] = [None] * len(latents)
     out: dict[str, Any] = {"episodes": len(latents), "latents": len(latents[0])}

@@ -38,7 +38,7 @@ def status() -> dict[str, float]:
 
 
 def disturb(env: Any, rng: np.random.Generator, saved: list[Any]) -> None:
-    """Reset, fork, save or put back some worlds."""
+    """Reset, fork, save or restore some envs."""
     worlds = env.num_envs
     if rng.random() < 0.3:
         mask = rng.random(worlds) < 0.5
@@ -53,7 +53,7 @@ def disturb(env: Any, rng: np.random.Generator, saved: list[Any]) -> None:
 
 
 def judged(samples: list[dict[str, float]]) -> tuple[float, bool]:
-    """Growth of memory in MiB after the first fifth of the samples; whether descriptors and threads are constant."""
+    """Return the growth of memory [MiB] after a fifth of the samples, and if descriptors and threads are constant."""
     settled = samples[len(samples) // 5 :]
     growth = max(each["resident_mib"] for each in settled) - settled[0]["resident_mib"]
     return growth, all(len({each[key] for each in settled}) == 1 for key in ("descriptors", "threads"))

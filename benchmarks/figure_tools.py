@@ -24,7 +24,7 @@ class Recorded:
         self._load = cache(self._read)
 
     def get(self, file: str, *keys: str | int) -> Any:
-        """A value inside a file.
+        """Return a value inside a file.
 
         Raises:
             FigureError: no such file, not JSON, or no such key (the message says which).
@@ -39,7 +39,7 @@ class Recorded:
         return value
 
     def pick(self, file: str, *keys: str | int, **wanted: Any) -> dict[str, Any]:
-        """The one row of a list whose entries have these values.
+        """Return the only row of a list whose entries have these values.
 
         Raises:
             FigureError: none, or more than one.
@@ -85,7 +85,7 @@ def figure(name: str) -> Callable[[Make], Make]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [list(header), ["---"] * len(header), *map(list, rows)]
     return "\n".join("|" + "|".join(f" {cell} " if cell != "---" else cell for cell in line) + "|" for line in lines)
 
@@ -101,12 +101,12 @@ def whole(value: float) -> str:
 
 
 def fixed(value: float | None, digits: int = 1) -> str:
-    """A number with so many digits after the point; empty for None."""
+    """Format a number with ``digits`` digits after the point; empty for None."""
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """The same with its sign; ``-`` for None. What rounds to nothing has none."""
+    """Format a number with its sign, zero without; ``-`` for None."""
     if value is None:
         return "-"
     text = f"{value:+.{digits}f}"
@@ -120,6 +120,6 @@ def span(values: Iterable[float], write: Callable[[float], str] = whole) -> str:
 
 
 def median(row: Mapping[str, Any], key: str) -> float:
-    """Of a measure that holds median, low and high."""
+    """Return the median of a measure that holds median, low and high."""
     value: float = row[key]["median"]
     return value

@@ -38,7 +38,7 @@ ANY_MARKER = re.compile(r"<!--\s*/?figure\b[^>]*-->")
 
 
 def texts(root: Path) -> list[Path]:
-    """The files that hold figures."""
+    """List the files that hold figures."""
     pages = (page for folder in PAGES for page in sorted((root / folder).glob("*.md")))
     return [path for path in (root / "README.md", *pages, root / "benchmarks/README.md") if path.exists()]
 

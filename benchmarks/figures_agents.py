@@ -34,7 +34,7 @@ def spl(recorded: Recorded, held_out: str, arm: str) -> float:
 
 
 def runs(recorded: Recorded) -> list[dict[str, Any]]:
-    """The mapper's trainings."""
+    """Return the mapper's training runs."""
     found = [run for run in recorded.get(FILE, "runs") if run["agent"] == "mapper"]
     if not found:
         raise FigureError(f"benchmarks/{FILE}: runs has none of the mapper")
@@ -86,7 +86,7 @@ def agents_short(recorded: Recorded) -> str:
 
 @figure("agents.training")
 def agents_training(recorded: Recorded) -> str:
-    """How long and on what they trained, and how many episodes they played."""
+    """Say how long and on what the mappers trained, and how many episodes they played."""
     found = runs(recorded)
     config, seeds = found[0]["config"], len({run["config"]["seed"] for run in found})
     maps = recorded.get(FILE, "settings", "maps")
@@ -105,7 +105,7 @@ def agents_training(recorded: Recorded) -> str:
 
 @figure("agents.ratios")
 def agents_ratios(recorded: Recorded) -> str:
-    """SPL of agents from the learned world over that of agents from the game."""
+    """Compare the SPL of agents from the learned world with that of agents from the game."""
 
     def ratio(held_out: str, arm: str) -> float:
         return spl(recorded, held_out, arm) / spl(recorded, held_out, "game")
@@ -114,8 +114,8 @@ def agents_ratios(recorded: Recorded) -> str:
     trained = span((ratio("trained maps", arm) for arm in ("freedoom off", "freedoom all")), lambda one: f"{one:.2f}")
     return paragraph(
         f"""Trained in the learned world the mapper has {off:.2f} (`off`) and {full:.2f} (`all`) of the SPL of the same
-        agent trained in the game on `detour`, {trained} on the maps of the training. Where the goal is in sight,
-        walking straight at it is best and nothing needs to be learned."""
+        agent trained in the game on `detour`, {trained} on the maps of the training. Where the goal is visible from
+        the start, walking straight at it is best and nothing needs to be learned."""
     )
 
 
@@ -124,7 +124,7 @@ def agents_readme(recorded: Recorded) -> str:
     """SPL of the README."""
     inside, outside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "game", "seeker"))
     return paragraph(
-        f"""Agents that learned inside `freedoom` alone find their way in the real game, on maps that neither they nor
-        the world have seen, with goals behind walls: SPL {inside:.2f}. The same agents trained in the game:
+        f"""Agents that learned inside `freedoom` alone find goals behind walls in the real game, on maps that neither
+        they nor the world have seen: SPL {inside:.2f}. The same agents trained in the game:
         {outside:.2f}; a scripted agent: {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
     )

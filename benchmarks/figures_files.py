@@ -7,7 +7,7 @@ from typing import Any
 from figure_tools import FigureError, Recorded, figure, table
 
 LANDED = "landed.json"
-"""Of files from before provenance was recorded: the commit they landed with, which need not be the code that ran."""
+"""Commits of files from before provenance was recorded: they landed with these, which need not be the code that ran."""
 
 
 def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | None]]:
@@ -60,7 +60,7 @@ def files(recorded: Recorded) -> str:
 
 
 def code(facts: dict[str, Any]) -> str:
-    """The commit that ran, or the one that a file landed with."""
+    """Name the commit that ran, or the one that a file landed with."""
     if "clean" not in facts:
         return f"landed with {facts['commit']}"
     if facts["commit"] is None:

@@ -19,7 +19,7 @@ def cell(recorded: Recorded, file: str, worlds: int, preset: str, observations: 
 
 
 def every_host(recorded: Recorded) -> dict[str, list[float]]:
-    """Frames per second of 512 worlds on every host, by preset."""
+    """Return frames per second of 512 envs on every host, by preset."""
     lists = [recorded.get(GPU, "cells"), *(run["cells"] for run in recorded.get(GPU).get("earlier", []))]
     runs = [
         {
@@ -40,13 +40,13 @@ def one_world_cpu(recorded: Recorded) -> dict[str, float]:
 
 
 def bench_row(recorded: Recorded, preset: str, trajectory: str = EVERY, file: str = PRESETS_CPU) -> dict[str, Any]:
-    """A row of `li-env bench`."""
+    """Return a row of `li-env bench`."""
     return recorded.pick(file, "worlds", 0, "rows", preset=preset, trajectory=trajectory)
 
 
 @figure("throughput.gpu")
 def throughput_gpu(recorded: Recorded) -> str:
-    """By number of worlds."""
+    """Tabulate throughput by number of envs."""
     numbers = sorted({one["worlds"] for one in recorded.get(GPU, "cells")})
     rows = [(whole(worlds), *(whole(cell(recorded, GPU, worlds, preset, "device")["frames_per_second"])
                               for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
@@ -56,7 +56,7 @@ def throughput_gpu(recorded: Recorded) -> str:
 
 @figure("throughput.hosts")
 def throughput_hosts(recorded: Recorded) -> str:
-    """How far hosts differ, and what a step is made of."""
+    """Say how far hosts differ, and what a step is made of."""
     hosts, one = every_host(recorded), cell(recorded, GPU, MANY, "all", "device")
     parts, stages = recorded.get(GPU, "parts"), one["stages"]
     gain = span((full / off for off, full in zip(hosts["off"], hosts["all"], strict=True)), lambda one: f"{one:.2f}")
@@ -74,7 +74,7 @@ def throughput_hosts(recorded: Recorded) -> str:
 
 @figure("throughput.pictures")
 def throughput_pictures(recorded: Recorded) -> str:
-    """Whether the timed run made the right pictures."""
+    """Say whether the timed run made the right frames."""
     found = recorded.get(GPU).get("pictures")
     if found is None:
         return "That run did not look at its pictures."
@@ -87,7 +87,7 @@ def throughput_pictures(recorded: Recorded) -> str:
 
 @figure("throughput.cpu")
 def throughput_cpu(recorded: Recorded) -> str:
-    """By number of worlds on a CPU."""
+    """Tabulate throughput on a CPU by number of envs."""
     numbers = sorted({one["worlds"] for one in recorded.get(CPU, "cells")})
     rows = [(str(worlds), *(fixed(cell(recorded, CPU, worlds, preset, "host")["frames_per_second"])
                             for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
@@ -96,30 +96,30 @@ def throughput_cpu(recorded: Recorded) -> str:
 
 @figure("throughput.one")
 def throughput_one(recorded: Recorded) -> str:
-    """Frames per second of one world on a GPU under ``all``."""
+    """Return frames per second of one env on a GPU under ``all``."""
     return whole(cell(recorded, GPU, 1, "all", "device")["frames_per_second"])
 
 
 @figure("throughput.all")
 def throughput_all(recorded: Recorded) -> str:
-    """Frames per second of 512 worlds under ``all``, over hosts."""
+    """Return the range of frames per second of 512 envs under ``all``, over hosts."""
     return span(every_host(recorded)["all"])
 
 
 @figure("blocks.bfloat16")
 def blocks_bfloat16(recorded: Recorded) -> str:
-    """Equal worlds in blocks of different size, in the default dtype: pooled PSNR / that of the least equal frame."""
+    """Compare equal envs in micro-batches of two sizes, default dtype: PSNR pooled / of the least equal frame."""
     return blocks(recorded, "")
 
 
 @figure("blocks.float32")
 def blocks_float32(recorded: Recorded) -> str:
-    """The same in float32."""
+    """Return `blocks` in float32."""
     return blocks(recorded, "_float32")
 
 
 def blocks(recorded: Recorded, suffix: str) -> str:
-    """Equal worlds in blocks of different size."""
+    """Compare equal envs in micro-batches of two sizes."""
     pooled, lowest = (recorded.get(GPU, "checks", f"{kind}_psnr_8_against_16_worlds{suffix}")
                       for kind in ("pooled", "lowest"))  # fmt: skip
     return f"{pooled:.1f} / {lowest:.1f} dB"
@@ -165,14 +165,14 @@ def presets_cpu(recorded: Recorded) -> str:
 
 @figure("presets.pooling")
 def presets_pooling(recorded: Recorded) -> str:
-    """What the file's pooled PSNR is."""
+    """Say how the file's PSNR was pooled."""
     if "pooled_psnr" in recorded.get(PRESETS_CPU, "worlds", 0, "note"):
         return "of the mean squared error over all frames of a row"
     return "of the mean squared error over the frames of a rollout, then the mean over rollouts"
 
 
 def policy(recorded: Recorded, *names: str) -> dict[str, Any]:
-    """A policy's row; names changed between recordings."""
+    """Return the row of a policy; its name changed between recordings."""
     for name in names[:-1]:
         try:
             return recorded.pick(POLICIES, "rows", preset=name, trajectory=EVERY)
@@ -183,7 +183,7 @@ def policy(recorded: Recorded, *names: str) -> dict[str, Any]:
 
 @figure("policies")
 def policies(recorded: Recorded) -> str:
-    """What less and more memory cost."""
+    """Say what fewer and more retrieved latents cost."""
     off, rollouts = policy(recorded, "off")["game"]["psnr"], policy(recorded, "off")["rollouts"]
     named = "policies" in recorded.get(POLICIES)
     alone = policy(recorded, "coverage alone" if named else "all")
@@ -210,7 +210,7 @@ def policies(recorded: Recorded) -> str:
 
 @figure("presets.gpu")
 def presets_gpu(recorded: Recorded) -> str:
-    """How little presets gain where launches decide."""
+    """Say how little presets gain where launches decide."""
     rows = [row for row in recorded.get(PRESETS_GPU, "worlds", 0, "rows") if row["preset"] == "all"]
     every = bench_row(recorded, "all", file=PRESETS_GPU)
     single = {row["trajectory"]: median(row, "speed_up") for row in rows if row["trajectory"] != EVERY}
@@ -225,7 +225,7 @@ def presets_gpu(recorded: Recorded) -> str:
 
 @figure("fidelity")
 def fidelity(recorded: Recorded) -> str:
-    """The bars of the fidelity report."""
+    """Tabulate the targets of the fidelity report."""
     bars = {bar["bar"]: bar for bar in recorded.get(FIDELITY, "bars")}
 
     def row(label: str, bar: str) -> tuple[str, str, str, str]:
@@ -237,7 +237,7 @@ def fidelity(recorded: Recorded) -> str:
     lost, of = collapsed(recorded)
     rows = [
         row("next chunk after a real past, walk, 4 steps", "next chunk, walk"),
-        row("next chunk, way back of out-and-back", "next chunk, way back"),
+        row("next chunk, return of out-and-back", "next chunk, way back"),
         row("chunk 16 of an own walk", "chunk 16 of an own walk"),
         row(
             "real first look, generated second look (lower of out-and-back and 360 degrees)",
@@ -281,7 +281,7 @@ def collapsed(recorded: Recorded) -> tuple[float, int]:
 
 @figure("fidelity.collapsed")
 def fidelity_collapsed(recorded: Recorded) -> str:
-    """What the collapsed frames are, and how many more there are elsewhere."""
+    """Say what the collapsed frames show, and how many more there are elsewhere."""
     lost, _ = collapsed(recorded)
     walk = next(row for row in own_rollouts(recorded) if row["kind"] == "walk")
     chunks = len(walk["psnr"]["mean"])
@@ -306,7 +306,7 @@ def fidelity_long(recorded: Recorded) -> str:
 
 @figure("fidelity.bounds")
 def fidelity_bounds(recorded: Recorded) -> str:
-    """The autoencoder and the motion head."""
+    """Say how exact the autoencoder and the motion head are."""
     best = next(row for row in recorded.get(FIDELITY, "next_chunk") if row["method"] == "autoencoder"
                 and row["place"] == "held-out maps" and row["kind"] == "walk")  # fmt: skip
     motion = recorded.get(FIDELITY, "motion")
@@ -320,7 +320,7 @@ def fidelity_bounds(recorded: Recorded) -> str:
 
 @figure("cost")
 def cost(recorded: Recorded) -> str:
-    """What the world costs on a CPU and on a GPU."""
+    """Say what the world costs on a CPU and on a GPU."""
     single, memory = (
         recorded.get("freedoom_cpu.json"),
         recorded.get("freedoom_cpu.json", "resident_mib_every_25_chunks"),

@@ -47,7 +47,7 @@ def attention_table(recorded: Recorded) -> str:
 
 @figure("kernels.text")
 def attention_text(recorded: Recorded) -> str:
-    """The release's kernel, other tiles, errors."""
+    """Compare with the release's kernel, other tiles and float32."""
     cases = recorded.get(SPEED, "cases")
     walks = [case["runs"][OURS]["tflops"] for case in cases if case["case"].endswith("serpentine")]
     ours = [1000 * case["runs"][OURS]["error"] for case in cases]

@@ -27,13 +27,13 @@ def hy_chunk(recorded: Recorded, preset: str, regime: str) -> float:
 
 
 def matrix_clip(recorded: Recorded, preset: str, regime: str) -> dict[str, Any]:
-    """A steady clip."""
+    """Return the row of a steady chunk."""
     return recorded.pick(MATRIX, "steady", preset=preset, regime=regime)
 
 
 @figure("hy.table")
 def hy_table(recorded: Recorded) -> str:
-    """The original, the release, and every preset."""
+    """Tabulate the original, the release, and every preset."""
     rows = [
         (row["what"], *hy_cells({"floor_ms": None, "context_ms": None, "step_ms": None, **row}))
         for row in recorded.get("published.json", "hy_worldplay", "rows")
@@ -56,7 +56,7 @@ def hy_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 @figure("ceilings")
 def ceilings(recorded: Recorded) -> str:
-    """What floors are computed with."""
+    """Say which ceilings the floors are computed with."""
     found = recorded.get(HY, "ceilings_tflops")
     return f"{found['matrix products']:.0f} (products) and {found['attention']:.0f} TFLOP/s (attention)"
 
@@ -81,7 +81,7 @@ def hy_rollouts(recorded: Recorded) -> str:
 
 @figure("hy.kernels")
 def hy_kernels(recorded: Recorded) -> str:
-    """What a chunk is made of, and the first start."""
+    """Say what a chunk is made of, and how long the first start takes."""
 
     def parts(preset: str) -> str:
         times = recorded.get(HY, "kernels", preset)
@@ -97,7 +97,7 @@ def hy_kernels(recorded: Recorded) -> str:
 
 @figure("hy.decoding")
 def hy_decoding(recorded: Recorded) -> str:
-    """The decoder."""
+    """Say how long the decoder takes."""
     row = recorded.pick(HY_VAE, "decode", episodes=1)
     tflop = sum(layer["tflop"] * layer["times"] for layer in recorded.get(HY_VAE, "layers"))
     kernels = recorded.get(HY_VAE, "kernels_ms")
@@ -118,7 +118,7 @@ def hy_weights(recorded: Recorded) -> str:
 
 @figure("matrix.table")
 def matrix_table(recorded: Recorded) -> str:
-    """The original and every preset."""
+    """Tabulate the original and every preset."""
     names = ("as the original computes it, all in bfloat16", "the same with float32 where it has it")
     frames, rows = 40, []
     for name, row in zip(names, recorded.get(MATRIX, "original"), strict=True):
@@ -160,7 +160,7 @@ def matrix_text(recorded: Recorded) -> str:
 
 @figure("speed")
 def speed(recorded: Recorded) -> str:
-    """The README's table."""
+    """Format the README's table."""
     from figures_freedoom import every_host, one_world_cpu
 
     hy = [hy_chunk(recorded, *kind) / 1000 for kind in (("off", "explore"), ("all", "explore"), ("all", "revisit"))]

@@ -52,7 +52,7 @@ for _name in PRESETS[1:]:
 
 @figure("preset.times")
 def preset_times(recorded: Recorded) -> str:
-    """Time of a chunk in every world, exploring and in a revisit."""
+    """Tabulate the time of a chunk in every world, exploring and in a revisit."""
     rows = []
     for preset in PRESETS:
         cells = [
@@ -84,7 +84,7 @@ def preset_quality(recorded: Recorded) -> str:
 
 @figure("preset.cpu")
 def preset_cpu(recorded: Recorded) -> str:
-    """The default preset on a laptop's processor."""
+    """Say what the default preset gains on a laptop's processor."""
     row = bench_row(recorded, "all", file=PRESETS_CPU)
     plain, own = (bench_row(recorded, name, file=PRESETS_CPU)["frames_per_second"]["median"] for name in ("off", "all"))
     return paragraph(

@@ -29,7 +29,7 @@ from li_env.files import write_json
 
 
 def measure(preset: str, device: str, chunks: int) -> dict[str, Any]:
-    """Milliseconds by stage and chunk, and memory every 50 chunks."""
+    """Measure milliseconds by stage and chunk, and memory every 50 chunks."""
     env = gymnasium.make(
         "LightInteraction/Explore-v0",
         world="freedoom", preset=preset, device=device, max_episode_steps=chunks, timings=True,
@@ -58,7 +58,7 @@ def measure(preset: str, device: str, chunks: int) -> dict[str, Any]:
 
 
 def smooth(values: list[float], width: int = 25) -> list[float]:
-    """Running median."""
+    """Return the running median."""
     return [statistics.median(values[max(0, i - width) : i + width + 1]) for i in range(len(values))]
 
 

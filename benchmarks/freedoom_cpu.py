@@ -3,7 +3,7 @@
     python benchmarks/freedoom_cpu.py --chunks 500 --out benchmarks/freedoom_cpu.json
 
 Writes frames per second, the same as a ratio to one matrix-multiply calibration (so that machines can be compared), and
-the resident memory along the way.
+the resident memory during the run.
 """
 
 from __future__ import annotations

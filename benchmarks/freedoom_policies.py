@@ -1,4 +1,4 @@
-"""How much memory is worth keeping in the freedoom world: retrieval policies side by side, against the real game.
+"""Retrieval policies of the freedoom world side by side, against the real game: how many latents are worth retrieving.
 
     python benchmarks/freedoom_policies.py --device cuda --out benchmarks/freedoom_memory_policies_h200.json
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     report = benchmark(world, settings)
     world.spec = replace(world.spec, fewest_memory_groups=0)  # type: ignore[misc]
     alone = benchmark(world, replace(settings, names=(ALONE,)))
-    # The plain model looks back at the same latents either way; its second run is only what the speed-up is of.
+    # Both benchmarks run `off` on the same latents; its second run only serves as the base of the speed-up.
     rows = report["rows"] + [row for row in alone["rows"] if row["preset"] == ALONE]
     report = {"provenance": facts, "settings": settings.to_dict(), "policies": POLICIES, **report, "rows": rows}
     write_json(given.out, report)

@@ -1,4 +1,4 @@
-"""From how many context latents on block-sparse attention is faster than dense in the freedoom world, on this device.
+"""Least context latents for which block-sparse attention is faster than dense in the freedoom world, on this device.
 
     python benchmarks/freedoom_sparse_crossover.py --threads 2 --out benchmarks/freedoom_sparse_crossover.json
 
@@ -31,7 +31,7 @@ TILES = ((4, 6, 4), (4, 3, 4), (2, 6, 4))
 
 
 def request(context: int, attention: AttentionPlan, device: torch.device) -> ChunkRequest:
-    """A chunk after a straight walk, with random latents."""
+    """Make the request of a chunk after a straight walk, with random latents."""
     generator = torch.Generator().manual_seed(context)
     poses = np.tile(np.eye(4), (context + 4, 1, 1))
     poses[:, 2, 3] = 0.75 * np.arange(context + 4)

@@ -1,16 +1,16 @@
-"""Frames per second of the freedoom world by number of worlds, through the native vector environment.
+"""Frames per second of the freedoom world by number of envs, through the native vector environment.
 
     python benchmarks/freedoom_throughput.py --device cuda --out benchmarks/freedoom_throughput_h200.json
     python benchmarks/freedoom_throughput.py --device cpu --worlds 1 8 32 --out benchmarks/freedoom_throughput_cpu.json
 
-Every cell: warm-up until the context is full (timed apart: kernels are compiled and graphs captured there), then steps
-with seeded random actions in the discrete space. ``stages`` are milliseconds per step as the engine measures them;
-``environment`` is the rest of the step: rewards, infos and observations, as far as no GPU works beside them. On a GPU
-``plan`` is mostly beside it too: only the part before the first block is taken off that rest. ``parts`` times the
-device work of the largest number of worlds piece by piece. ``checks`` compares what the chosen execution makes with the
-plain model in float32, batches with single worlds, and batches of different sizes: the lowest PSNR of any frame and the
+Every cell: warm-up until the context is full (timed separately: kernels are compiled and graphs captured there), then
+steps with seeded random actions in the discrete space. ``stages`` are milliseconds per step as the engine measures
+them; ``environment`` is the rest of the step: rewards, infos and observations, as far as no GPU works meanwhile. On a
+GPU ``plan`` mostly overlaps too: only the part before the first micro-batch is subtracted from that rest. ``parts``
+times the device work of the largest number of envs part by part. ``checks`` compares the chosen execution with the
+plain model in float32, batches with single envs, and batches of different sizes: the lowest PSNR of any frame and the
 PSNR of all frames together. ``pictures``, made before anything is timed, compares frames of this device, alone and
-among the largest number of worlds, with those of the plain model in float32 on the CPU; if any differs by more than
+among the largest number of envs, with those of the plain model in float32 on the CPU; if the PSNR of any is below
 30 dB the run ends there with exit status 1. The file is written after every cell.
 
 Speeds depend on the host as much as on the GPU. What OUT held for the largest number of worlds before stays in it under
@@ -57,7 +57,7 @@ SAME = 30.0
 
 
 def make(world: FreedoomWorld, worlds: int, **kwargs: Any) -> LightInteractionVectorEnv:
-    """An environment without a time limit."""
+    """Make an environment without a time limit."""
     env = gymnasium.make_vec(
         ID, worlds, vectorization_mode="vector_entry_point", world=world, max_episode_steps=None, **kwargs
     )
@@ -66,7 +66,7 @@ def make(world: FreedoomWorld, worlds: int, **kwargs: Any) -> LightInteractionVe
 
 
 def actions(worlds: int, steps: int, seed: int = 0) -> np.ndarray:
-    """Mostly ahead, sometimes turning: [steps, worlds]."""
+    """Draw actions, mostly ahead, sometimes turning: [steps, num_envs]."""
     return np.random.default_rng(seed).choice([1, 1, 1, 5, 6, 7, 8], (steps, worlds))
 
 
@@ -77,7 +77,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def pictures(world: FreedoomWorld, sizes: Sequence[int], presets: Sequence[str], chunks: int = 2) -> dict[str, Any]:
-    """Compare frames of up to four worlds of every batch with the plain model in float32 on the CPU: PSNR in dB."""
+    """Compare frames of up to four envs of every batch with the plain model in float32 on the CPU: PSNR in dB."""
     plain, found = load("cpu", dtype="float32", execution="plain"), []
     for preset in presets:
         for worlds in sizes:
@@ -108,7 +108,7 @@ def pictures(world: FreedoomWorld, sizes: Sequence[int], presets: Sequence[str],
 
 
 def earlier_runs(out: Path) -> list[dict[str, Any]]:
-    """What ``out`` holds of earlier runs, with the largest batches of its last one added."""
+    """Return the earlier runs in ``out``, with the largest batches of its last one added."""
     if not out.exists():
         return []
     old = json.loads(out.read_text(encoding="utf-8"))
@@ -175,7 +175,7 @@ def measure(world: FreedoomWorld, worlds: int, preset: str, on_device: bool, sec
 
 
 def request(world: FreedoomWorld, seed: int, context: int, sigmas: tuple[float, ...]) -> ChunkRequest:
-    """A chunk after a walk ahead, with random latents."""
+    """Make the request of a chunk after a walk ahead, with random latents."""
     spec = world.spec
     count = context + spec.chunk_latents
     numbers = torch.randn((count, *spec.latent_shape), generator=torch.Generator().manual_seed(seed)).to(world.device)
@@ -200,7 +200,7 @@ def median_ms(world: FreedoomWorld, work: Callable[[], Any], repeats: int) -> fl
 
 @torch.inference_mode()
 def parts(world: FreedoomWorld, worlds: int, repeats: int) -> dict[str, float]:
-    """Milliseconds of device work for one step of so many worlds with the full context."""
+    """Measure milliseconds of device work for one step of ``worlds`` envs with the full context."""
     spec = world.spec
     full = [request(world, seed, spec.context_latents, spec.sigmas) for seed in range(min(worlds, 4))]
     full = [full[index % len(full)] for index in range(worlds)]
@@ -227,7 +227,7 @@ def parts(world: FreedoomWorld, worlds: int, repeats: int) -> dict[str, float]:
 
 @torch.inference_mode()
 def checks(world: FreedoomWorld, worlds: int, steps: int) -> dict[str, Any]:
-    """Whether this execution is the plain model, and whether worlds are independent of their neighbours."""
+    """Compare this execution with the plain model, and envs with and without neighbours in the batch."""
     exact = load(str(world.device), dtype="float32", execution="plain")
     plain = load(str(world.device), dtype=str(world.dtype).removeprefix("torch."), execution="plain")
     found: dict[str, Any] = {}
@@ -262,7 +262,7 @@ def checks(world: FreedoomWorld, worlds: int, steps: int) -> dict[str, Any]:
 
 
 def psnr_across_sizes(world: FreedoomWorld, path: np.ndarray) -> tuple[float, float]:
-    """The same worlds alone and among twice as many, in dB: the worst frame, and all frames of all chunks together."""
+    """Return PSNR [dB] of the same envs alone and among twice as many: of the worst frame, and of all frames."""
     worlds = path.shape[1]
     small, large = make(world, worlds), make(world, 2 * worlds)
     for env in (small, large):
@@ -340,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for on_device in sides:
                 cell = measure(world, worlds, preset, on_device, given.seconds)
                 keep("cells", lambda cell=cell: [*report["cells"], cell])
-    # On a CPU worlds are computed one by one.
+    # On a CPU envs are computed one by one.
     keep("parts", lambda: parts(world, largest if given.device == "cuda" else 1, given.repeats))
     print(report["parts"], flush=True)
     if not given.no_checks:

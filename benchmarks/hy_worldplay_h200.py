@@ -4,13 +4,13 @@
 
 Speed does not depend on the values of weights and latents. One process measures, in this order:
 
-- ``first_use``: the first start, with compilation and library start-up, apart from everything else;
+- ``first_use``: the first start, with compilation and library start-up, separate from everything else;
 - ``calls``: context pass and denoising call for 4 to 20 context latents, dense and block sparse;
 - ``steady``: whole chunks under every preset, in both regimes, with the plans that the planner makes on the two
   trajectories; stage times by events on the device, peak memory of transformer and caches, and the floor: operations
   (docs/spec/hy_worldplay.md, section 8) over the measured ceilings of an H200;
 - ``kernels``: time by kernel class of one chunk of ``off`` and one of ``all``;
-- ``feed_forward``: a layer with the activation inside its first product and apart;
+- ``feed_forward``: a layer with the activation inside its first product and separate;
 - ``rollouts``: 253 frames through the engine for ``off`` and ``all``;
 - ``long``: many chunks of ``all``: time and memory must not grow;
 - ``end_to_end``: frames per second of ``all`` with a decoder of the published sizes (needs einops); decoding alone is
@@ -76,7 +76,7 @@ class Bench:
         return self.world.device
 
     def scene(self) -> HYWorldPlayScene:
-        """A scene on a grey image."""
+        """Return the scene of a grey image."""
         image = np.full((*self.world.spec.frame_size, 3), 128, dtype=np.uint8)
         return self.world.start([image], ["a street"])[0]
 
@@ -85,18 +85,18 @@ class Bench:
         return np.concatenate([np.eye(4)[None], follow(np.eye(4), self.motions(trajectory))])
 
     def motions(self, trajectory: str) -> tuple[CameraMotion, ...]:
-        """As many whole chunks of it as are asked for; one motion per latent after the first."""
+        """Return the motions of ``self.chunks`` whole chunks at most; one motion per latent after the first."""
         return parse_trajectory(trajectory, self.world.spec.motion)[: 4 * self.chunks - 1]
 
     def plans(self, preset: str, trajectory: str) -> list[ChunkPlan]:
-        """What the planner decides along a trajectory."""
+        """Return the plans along a trajectory."""
         poses = self.poses(trajectory)
         planner = Planner(self.world.spec, AccelConfig.preset(preset), self.world.view_overlap)
         starts = range(0, len(poses), 4)
         return planner.plan([PoseTrack(poses[:start]) for start in starts], [poses[s : s + 4] for s in starts])
 
     def request(self, scene: HYWorldPlayScene, plan: ChunkPlan, poses: np.ndarray) -> ChunkRequest:
-        """A chunk with random latents."""
+        """Make the request of a chunk with random latents."""
         generator = torch.Generator(self.device).manual_seed(0)
         now, chosen = 4 * plan.chunk, list(plan.context)
         shape = self.world.spec.latent_shape
@@ -115,7 +115,7 @@ class Bench:
 
 @contextmanager
 def watched(device: torch.device) -> Iterator[Stopwatch]:
-    """The world's context passes and denoising calls are timed inside."""
+    """Time the world's context passes and denoising calls inside the block."""
     watch = Stopwatch(device)
     context, denoise = (watch.wrap(name, getattr(world_module, name)) for name in ("context_pass", "denoise"))
     with mock.patch.multiple(world_module, context_pass=context, denoise=denoise), torch.inference_mode():
@@ -166,7 +166,7 @@ def floor_ms(work: dict[str, float]) -> float:
 
 
 def measure_calls(bench: Bench, contexts: list[int]) -> list[dict[str, Any]]:
-    """Dense and block sparse by number of context latents."""
+    """Measure dense and block-sparse chunks by number of context latents."""
     scene, poses, rows = bench.scene(), bench.poses(TRAJECTORIES[1]), []
     for count in contexts:
         chunk = count // 4
@@ -184,7 +184,7 @@ def measure_calls(bench: Bench, contexts: list[int]) -> list[dict[str, Any]]:
 
 
 def measure_steady(bench: Bench) -> list[dict[str, Any]]:
-    """Every preset on a chunk of the way out and one of the way back, as planned; equal work is measured once."""
+    """Measure every preset on a chunk of the outward walk and one of the return; equal work is measured once."""
     scene, rows = bench.scene(), []
     for preset in PRESETS:
         done = set()
@@ -225,7 +225,7 @@ def measure_kernels(bench: Bench, preset: str) -> dict[str, float]:
 
 
 def measure_feed_forward(bench: Bench) -> dict[str, list[float]]:
-    """Milliseconds of one feed-forward layer, activation inside the first product and apart, by number of tokens."""
+    """Time one feed-forward layer [ms], activation inside the first product and separate, by number of tokens."""
     layers = bench.world.parts.model.double_blocks[0].img_mlp
     rows, columns = bench.world.spec.token_grid
     times = {}
@@ -241,7 +241,7 @@ def measure_feed_forward(bench: Bench) -> dict[str, list[float]]:
 
 
 def roll_out(bench: Bench, preset: str, trajectory: str, chunks: int | None = None) -> list[dict[str, Any]]:
-    """Chunks through the engine, planned and carried out; beyond the trajectory it is walked again and again."""
+    """Plan and generate chunks in the engine; the trajectory is repeated as often as needed."""
     motions = list(bench.motions(trajectory))
     while chunks is not None and len(motions) < 4 * chunks - 1:
         motions += [CameraMotion(yaw=90.0), *bench.motions(trajectory)]
@@ -292,7 +292,7 @@ def measure_rollouts(bench: Bench) -> list[dict[str, Any]]:
 
 
 def measure_long(bench: Bench, chunks: int) -> dict[str, Any]:
-    """Times and memory over many chunks."""
+    """Measure time and memory over many chunks."""
     rows = roll_out(bench, "all", TRAJECTORIES[0], chunks)
     later = rows[len(rows) // 4 :]
     halves = later[: len(later) // 2], later[len(later) // 2 :]
@@ -320,7 +320,7 @@ def measure_long(bench: Bench, chunks: int) -> dict[str, Any]:
 
 
 def measure_end_to_end(bench: Bench, tiny: bool) -> dict[str, Any] | str:
-    """The preset ``all`` with a decoder of the published sizes (random weights) behind the transformer."""
+    """Measure preset ``all`` with a decoder of the published sizes (random weights) behind the transformer."""
     try:
         from hy_worldplay_vae_h200 import TINY, Autoencoder, Sizes
 
@@ -353,7 +353,7 @@ def measure_end_to_end(bench: Bench, tiny: bool) -> dict[str, Any] | str:
 
 
 def make_bench(arguments: argparse.Namespace) -> Bench:
-    """A world of the real shape, or a toy one."""
+    """Make a world of the real shape, or a toy one."""
     device = torch.device(arguments.device)
     if arguments.tiny:
         config = HYWorldPlayConfig(4, 64, 2, 3, 2.0, (8, 12, 12), text_width=8, vision_width=8, byt5_widths=(8, 8, 8))
@@ -364,7 +364,7 @@ def make_bench(arguments: argparse.Namespace) -> Bench:
 
 
 def first_use(bench: Bench) -> dict[str, float]:
-    """Seconds of the first start, which warms up, and of the first whole chunk of each kind after it."""
+    """Time the first start [s], which warms up, and the first whole chunk of each regime after it."""
     began = time.perf_counter()
     scene, poses = bench.scene(), bench.poses(TRAJECTORIES[0])
     synchronize(bench.device)

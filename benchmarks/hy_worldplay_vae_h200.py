@@ -25,7 +25,7 @@ BAR_MS = 350.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a decoder: latent channels, channels per level from the coarsest, blocks per level, rows and columns."""
+    """Sizes of a decoder: latent channels, channels per level from the coarsest, blocks per level, rows, columns."""
 
     latent: int = 32
     channels: tuple[int, ...] = (1024, 1024, 512, 256, 128)
@@ -132,7 +132,7 @@ class Autoencoder(nn.Module):
 
 
 def shapes(sizes: Sizes) -> list[Shape]:
-    """The convolutions of a later chunk."""
+    """List the convolutions of a later chunk."""
     rows, columns = sizes.grid
     frames, last = CHUNK_LATENTS, len(sizes.channels) - 1
     out = [Shape(frames, rows, columns, sizes.latent, sizes.channels[0], 1)]

@@ -4,7 +4,7 @@
 
 Speed does not depend on the values of weights and latents. One process measures, in this order:
 
-- ``first_use``: the first start and the first clip of each kind, with compilation, apart from everything else;
+- ``first_use``: the first start and the first clip of each kind, with compilation, separate from everything else;
 - ``original``: the steady clip (5 memory, 4 past, 10 new latents; 40 frames) as the original computes it: filled up to
   20 latents, camera, actions and text in every step; with all products in bfloat16, and with float32 where it has them;
 - ``steady``: clips under every preset with the plans that the planner makes on two trajectories, going and coming back;
@@ -77,13 +77,13 @@ class Bench:
         return self.world.device
 
     def scene(self) -> MatrixGame3Scene:
-        """A scene on a grey image."""
+        """Return the scene of a grey image."""
         image = np.full((*self.world.spec.frame_size, 3), 128, dtype=np.uint8)
         with torch.inference_mode():
             return self.world.start([image], ["a street"])[0]
 
     def clips(self, trajectory: str) -> list[tuple[CameraMotion, ...]]:
-        """Motions of every clip: the first half out, the other half back."""
+        """Return the motions of every chunk: the first half outward, the other half back."""
         limits = self.world.spec.motion
         out = (
             CameraMotion(yaw=-limits.rotation)
@@ -99,7 +99,7 @@ class Bench:
         return np.concatenate([np.eye(4)[None], self.world.follow_many(np.eye(4)[None], motion_table([motions]))[0]])
 
     def plans(self, preset: str, trajectory: str) -> list[ChunkPlan]:
-        """What the planner decides along a trajectory."""
+        """Return the plans along a trajectory."""
         poses, spec = self.poses(trajectory), self.world.spec
         ends = np.cumsum([spec.latents_in_chunk(chunk) for chunk in range(CLIPS)])
         starts = [0, *ends[:-1].tolist()]
@@ -107,7 +107,7 @@ class Bench:
         return Planner(spec, AccelConfig.preset(preset)).plan(tracks, coming)
 
     def request(self, scene: MatrixGame3Scene, plan: ChunkPlan, trajectory: str) -> ChunkRequest:
-        """A later clip with random latents."""
+        """Make the request of a later chunk with random latents."""
         generator = torch.Generator(self.device).manual_seed(0)
         poses, spec, chosen = self.poses(trajectory), self.world.spec, list(plan.context)
         start = spec.first_chunk_latents + spec.chunk_latents * (plan.chunk - 1)
@@ -127,7 +127,7 @@ class Bench:
 
 @contextmanager
 def watched(world: MatrixGame3World) -> Iterator[Stopwatch]:
-    """Preparation and model calls are timed inside."""
+    """Time preparation and model calls inside the block."""
     watch, model = Stopwatch(world.device), world.model
     prepare, step = watch.wrap("prepare", model.prepare), watch.wrap("step", model.forward)
     with mock.patch.object(model, "prepare", prepare), mock.patch.object(model, "forward", step):
@@ -135,7 +135,7 @@ def watched(world: MatrixGame3World) -> Iterator[Stopwatch]:
 
 
 def clip_times(bench: Bench, request: ChunkRequest) -> dict[str, float]:
-    """Medians of whole clips and their stages."""
+    """Return the medians of whole chunks and their stages."""
     with watched(bench.world) as watch, torch.inference_mode():
         clip = milliseconds(bench.device, lambda: bench.world.generate([request]), bench.repeats)
         stages = watch.read()
@@ -152,7 +152,7 @@ def clip_times(bench: Bench, request: ChunkRequest) -> dict[str, float]:
 
 
 def operations(world: MatrixGame3World, plan: ChunkPlan, views: int) -> dict[str, float]:
-    """TFLOP of a clip: of linear layers, and of attention for the tiles that it looks at.
+    """Count the TFLOP of a chunk: of linear layers, and of attention for the tiles that it keeps.
 
     ``views`` is the number of different relative poses, for which camera scales and shifts are made.
     """
@@ -183,7 +183,7 @@ def floor_ms(work: dict[str, float]) -> float:
 
 
 def measure_original(bench: Bench) -> list[dict[str, Any]]:
-    """The steady clip of `off` as the original computes it."""
+    """Measure the steady chunk of `off` as the original computes it."""
     world, spec = bench.world, bench.world.spec
     model, shape = world.model, ClipShape(spec.token_grid, 5, 4, spec.chunk_latents)
     generator = torch.Generator(bench.device).manual_seed(0)
@@ -246,7 +246,7 @@ def measure_steady(bench: Bench) -> list[dict[str, Any]]:
 
 
 def ratios(original: list[dict[str, Any]], steady: list[dict[str, Any]]) -> dict[str, Any]:
-    """Speed-ups of the preset `all`; the plain model does the same work in every steady clip."""
+    """Return the speed-ups of the preset `all`; the plain model does the same work in every steady chunk."""
     off = max(row["clip_ms"] for row in steady if row["preset"] == "off")
     padded = original[0]["clip_ms"]
     mine = [row for row in steady if row["preset"] == "all"]
@@ -264,7 +264,7 @@ def ratios(original: list[dict[str, Any]], steady: list[dict[str, Any]]) -> dict
 
 
 def measure_kernels(bench: Bench, preset: str) -> dict[str, float]:
-    """Milliseconds by kernel class of one clip coming back."""
+    """Measure milliseconds by kernel class of one revisit chunk."""
     plan = bench.plans(preset, "left-right")[-2]
     request = bench.request(bench.scene(), plan, "left-right")
     with torch.inference_mode():
@@ -272,7 +272,7 @@ def measure_kernels(bench: Bench, preset: str) -> dict[str, float]:
 
 
 def measure_rollouts(bench: Bench) -> list[dict[str, Any]]:
-    """Eight clips through the engine; sums over all of them, the first one with its 57 frames included."""
+    """Run eight chunks in the engine; sum over all of them, the first one with its 57 frames included."""
     rows = []
     for trajectory in ("left-right", "forward-backward"):
         for preset in ("off", "all", "paper"):
@@ -311,7 +311,7 @@ def measure_rollouts(bench: Bench) -> list[dict[str, Any]]:
 
 
 def first_use(bench: Bench) -> dict[str, float]:
-    """Seconds of the first start and of the first clips, which compile what is needed."""
+    """Time the first start and the first chunks [s], which compile what is needed."""
     began = time.perf_counter()
     scene = bench.scene()
     synchronize(bench.device)

@@ -1,4 +1,4 @@
-"""Decoding a clip with Matrix-Game-3.0's autoencoder: how long its three decoders take.
+"""Time of decoding a chunk with the three decoders of Matrix-Game-3.0's autoencoder.
 
     PYTHONPATH=. python benchmarks/matrix_game_3_vae_h200.py --device cuda --out benchmarks/matrix_game_3_vae_h200.json
 
@@ -26,7 +26,7 @@ MULTIPLIERS = (4, 4, 4, 2, 1)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a decoder: base width, blocks per level, rows and columns of a latent."""
+    """Sizes of a decoder: base width, blocks per level, rows and columns of a latent."""
 
     width: int = 256
     blocks: int = 3
@@ -122,7 +122,7 @@ class Autoencoder(nn.Module):
 
 
 def shapes(sizes: Sizes) -> list[Shape]:
-    """The convolutions of one segment of a later clip."""
+    """List the convolutions of one segment of a later chunk."""
     rows, columns = sizes.grid
     frames, first = SEGMENT_LATENTS, sizes.width * MULTIPLIERS[0]
     out = [Shape(frames, rows, columns, first, first, 4)]
@@ -138,7 +138,7 @@ def shapes(sizes: Sizes) -> list[Shape]:
 
 
 def measure(device: torch.device, tiny: bool, repeats: int) -> dict[str, Any]:
-    """Layers, whole clips and kernels of every decoder."""
+    """Measure layers, whole chunks and kernels of every decoder."""
     whole = Sizes(width=8, blocks=2, grid=(2, 3)) if tiny else Sizes()
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     result: dict[str, Any] = {"dtype": str(dtype), "sizes": asdict(whole), "decoders": {}}

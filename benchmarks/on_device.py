@@ -34,7 +34,7 @@ class Stopwatch:
     marks: list[tuple[str, Any, Any]] = field(default_factory=list)
 
     def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, timed as stage ``name``."""
+        """Wrap ``function`` so that it is timed as stage ``name``."""
 
         def timed(*arguments: Any, **options: Any) -> Any:
             began = self._mark()
@@ -45,7 +45,7 @@ class Stopwatch:
         return timed
 
     def read(self) -> dict[str, list[float]]:
-        """Times by stage in order of their calls; starts afresh."""
+        """Return times by stage in order of their calls, and start afresh."""
         synchronize(self.device)
         times: dict[str, list[float]] = {}
         for name, began, ended in self.marks:
@@ -127,6 +127,6 @@ def kernel_times(device: torch.device, run: Callable[[], Any]) -> dict[str, floa
 
 
 def kernel_class(name: str) -> str:
-    """What a kernel is for, by its name."""
+    """Classify a kernel by its name."""
     lower = name.lower()
     return next((kind for kind, words in KERNEL_CLASSES if any(word in lower for word in words)), "other")

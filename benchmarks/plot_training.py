@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 
 
 def curve(entries: list[dict[str, Any]], stage: str, key: str) -> tuple[list[float], list[float]]:
-    """(steps, values) of one logged number."""
+    """Return (steps, values) of one logged number."""
     rows = [entry for entry in entries if entry.get("stage") == stage and key in entry]
     return [row["step"] for row in rows], [row[key] for row in rows]
 

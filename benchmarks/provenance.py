@@ -63,7 +63,7 @@ def provenance(command: list[str] | None = None) -> dict[str, Any]:
 
 
 def own_command() -> list[str]:
-    """How this process was started, the script named from the repository's root."""
+    """Return the command of this process, the script named from the repository's root."""
     script = Path(sys.argv[0]).resolve()
     name = script.relative_to(ROOT).as_posix() if script.is_relative_to(ROOT) else script.name
     return ["python", name, *sys.argv[1:]]
@@ -89,7 +89,7 @@ def committed() -> tuple[str | None, bool | None]:
 
 
 def git(*words: str) -> str | None:
-    """What git says here; None without git or outside a repository."""
+    """Return what git prints here; None without git or outside a repository."""
     try:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -98,7 +98,7 @@ def git(*words: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's model as the system names it."""
+    """Return the processor's model as the system names it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -239,7 +239,7 @@ def goals_together(use: Any, record: Record) -> None:
 
 
 def fork(use: Any, record: Record) -> None:
-    """Fork one environment into another, restore states across environments, and go on apart."""
+    """Fork one environment into another, restore states across environments, and step them separately."""
     with use("Explore", count=2, autoreset_mode="Disabled", action_space="continuous") as env:
         _reset(record, env)
         space = env.single_action_space

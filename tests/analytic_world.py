@@ -99,7 +99,7 @@ class AnalyticWorld(BaseWorld[RoomScene, int]):
         return latents
 
     def _picture(self, pose: np.ndarray) -> torch.Tensor:
-        """The latent [4, 6, 8] seen from ``pose``: nearest face of the box along each ray."""
+        """Render the latent [4, 6, 8] seen from ``pose``: nearest face of the box along each ray."""
         (rows, columns), (fx, fy) = self.spec.token_grid, self.spec.focal
         x = ((np.arange(columns) + 0.5) / columns - 0.5) / fx
         y = ((np.arange(rows) + 0.5) / rows - 0.5) / fy

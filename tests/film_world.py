@@ -20,7 +20,7 @@ DECODED_START = 200
 
 
 def film_spec(first: int, later: int, frames: int) -> WorldSpec:
-    """The analytic world's constants with other chunks."""
+    """Return the analytic world's constants with other chunks."""
     return replace(
         SPEC, name="film", first_chunk_latents=first, chunk_latents=later, latent_frames=frames,
         frame_size=(12, 16), fps=8.0,
@@ -37,7 +37,7 @@ class FilmWorld(AnalyticWorld):
     def decode(
         self, latents: Sequence[torch.Tensor], streams: Sequence[int | None]
     ) -> tuple[list[np.ndarray], list[int | None]]:
-        """A stream is the number of the frame to come."""
+        """Decode with the number of the coming frame as the stream."""
         frames, following = [], []
         for chunk, stream in zip(latents, streams, strict=True):
             count, begin = len(chunk) * self.spec.latent_frames, stream or 0

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 
 def oracle_folder() -> Path:
-    """The folder ``LI_ENV_ORACLES`` if it is set, else the files that ship with the tests."""
+    """Return the folder ``LI_ENV_ORACLES`` if it is set, else the files that ship with the tests."""
     return Path(os.environ.get("LI_ENV_ORACLES") or Path(__file__).parent / "oracles")
 
 

@@ -277,7 +277,7 @@ def medians(runs: dict[str, Callable[[], Any]], samples: int) -> dict[str, dict[
 
 
 def measure(case: Case, variants: list[str], samples: int, flex: bool) -> dict[str, Any]:
-    """Checks and times of one case."""
+    """Check and time one case."""
     flops = operations(case)
     dense_flops = 4.0 * WIDTH * WORLDS * case.query.shape[1] * case.query.shape[2] * case.key.shape[2]
     runs: dict[str, Callable[[], Any]] = {}

@@ -1,4 +1,4 @@
-"""PPO in one file, the CleanRL way: observations stay tensors on the device of the world.
+"""PPO in one file in the style of CleanRL: observations stay tensors on the device of the world.
 
 Run: python examples/recipes/cleanrl_ppo.py --world freedoom_game --steps 20000
 """

@@ -196,7 +196,7 @@ def test_other_numbers_are_not(figures: Any, text: str) -> None:
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES, ROOT / "benchmarks/README.md"])
 def test_comments_do_not_break_the_page(path: Path) -> None:
-    """A comment at the beginning of a line ends a paragraph in Markdown, so there it must stand alone."""
+    """Refuse text beside a comment at the beginning of a line: in Markdown the comment ends a paragraph there."""
     for line in path.read_text().splitlines():
         if re.match(r"\s{0,3}<!-- /?figure", line):
             assert re.fullmatch(r"<!-- (figure \S+|/figure) -->", line), line
@@ -216,7 +216,7 @@ def test_files_from_before_landed_with_these_commits(figures: Any) -> None:
 
 
 def test_code_that_quotes_measurements(figures: Any) -> None:
-    """What constants of the worlds claim is what the files say."""
+    """Compare what constants of the worlds claim with what the files say."""
     from li_env.worlds.freedoom import world as freedoom
     from li_env.worlds.hy_worldplay import world as hy_worldplay
 

@@ -24,7 +24,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module inside a folder of its own, without a repository."""
+    """Import the module from a folder of its own, without a repository."""
     (tmp_path / "benchmarks").mkdir()
     shutil.copy(ROOT / "benchmarks/provenance.py", tmp_path / "benchmarks")
     monkeypatch.syspath_prepend(str(tmp_path / "benchmarks"))
