@@ -208,7 +208,7 @@ def parts(world: FreedoomWorld, worlds: int, repeats: int) -> dict[str, float]:
     whole, single = (median_ms(world, lambda asked=asked: world.generate(asked), repeats) for asked in (full, once))
     call = (whole - single) / (len(spec.sigmas) - 2)
     walk = [MotionRequest(each.scene, each.poses[0], (), each.context[-8:], each.context_poses[-8:]) for each in full]
-    moves = make(world, 1).episodes.actions.to_motion(1)
+    moves = make(world, 1).runner.actions.to_motion(1)
     walk = [replace(each, motions=(moves,) * spec.chunk_latents) for each in walk]
     latents = [each.noise for each in full]
     streams = [None] * worlds

@@ -87,7 +87,7 @@ PRESSED = 0.5
 
 
 class ActionMapper:
-    """One action space of one world: its Gymnasium space and the way from an action to a `CameraMotion`.
+    """One action space of one world: its Gymnasium space and the mapping from an action to a `CameraMotion`.
 
     Args:
         name: ``discrete``, ``continuous`` or ``keyboard_mouse``.
@@ -113,7 +113,7 @@ class ActionMapper:
 
     @property
     def stop_action(self) -> int | np.ndarray | None:
-        """The action ``stop`` of this space; None where there is none."""
+        """Action ``stop`` of this space; None where there is none."""
         if not self.can_stop:
             return None
         if isinstance(self.space, spaces.Discrete):
@@ -124,7 +124,7 @@ class ActionMapper:
         return stop
 
     def to_motion(self, action: Any) -> CameraMotion | None:
-        """The camera motion of one latent under ``action``, ``None`` for ``stop``.
+        """Return the camera motion of one latent under ``action``, ``None`` for ``stop``.
 
         Raises:
             ValueError: the action is not in the space; the message holds its value and what is allowed.
@@ -143,7 +143,7 @@ class ActionMapper:
         return self._motion(w - s, d - a, values[4], values[5] if self.limits.pitch else 0.0)
 
     def kept(self, action: Any) -> int | np.ndarray:
-        """The action as a value that nobody can change: a whole number, or numbers float32 that are read-only."""
+        """Return the action as an immutable value: a whole number, or a read-only array float32."""
         action = from_tensor(action)
         if isinstance(self.space, spaces.Discrete):
             return int(action)
@@ -193,10 +193,10 @@ class ActionMapper:
 
 
 def from_tensor(action: Any) -> Any:
-    """A tensor as an array on the host, whatever its device, type of numbers or gradient; anything else as it is.
+    """Turn a tensor of any device, type of numbers or gradient into an array on the host; return anything else as is.
 
     Raises:
-        ValueError: a tensor whose numbers cannot be had: sparse, quantised, or without any.
+        ValueError: a tensor whose numbers cannot be read: sparse, quantised, or without data.
     """
     if isinstance(action, list | tuple) and any(isinstance(each, torch.Tensor) for each in action):
         return [from_tensor(each) for each in action]

@@ -50,7 +50,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     view and ``view_distance``; the wedge holds ``fov / 2 * 16**2`` cells (fov in radians). The view of the start frame
     counts as seen. Occlusion is not known to a video model and ignored (`li_env.tasks.seen_area`).
 
-    **Reward of goals.** How much shorter the way to the goal became (length units; along corridors in a known map, else
+    **Reward of goals.** Length units by which the path to the goal became shorter (along corridors in a known map, else
     straight), a slack reward per step and a success reward: `li_env.tasks.navigation`, ``configs/tasks``. Success is
     ``stop`` within the success radius.
 
@@ -61,7 +61,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     **Reset options.** ``image`` (uint8 [h, w, 3], RGB, any size: scaled to cover the frame, then centre-cropped;
     the attribute ``image_note`` then says so), ``prompt`` (str), ``pose`` (4x4 camera-to-world, OpenCV axes;
     the game shows its view from there, a generated world its start frame as what is seen from there),
-    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (a `EpisodeState`
+    ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (an `EpisodeState`
     of this world and task, of an episode that was not over; excludes the others and leaves the noise of the episode as
     it was saved; the steps of the time limit begin anew, where `restore_state` counts on), ``preset`` (as the argument;
     it stays for the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode``
@@ -78,10 +78,10 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     - Camera: ``pose`` float64 [4, 4] camera-to-world (OpenCV axes) of the last frame; ``frame_poses`` [T, 4, 4] of the
       last T frames (between latents: straight line and shortest arc); ``intrinsics`` [3, 3] in pixels;
       ``frame_times`` [T], seconds since the start frame, 0 where the start frame fills up; ``new_frames``.
-    - Motion: ``latent_poses`` [n, 4, 4] and ``motion`` [n, 4] (yaw and pitch in degrees, right and forward in length
-      units, as it really happened) of the step's latents, ``new_latents`` of them at the end, in front of them the pose
-      before and standing still; ``blocked`` (share of the commanded way that walls refused, or
-      of the commanded pitch: cameras stop 89 degrees up or down).
+    - Motion: ``latent_poses`` [n, 4, 4] and realised ``motion`` [n, 4] (yaw and pitch in degrees, right and forward in
+      length units) of the step's latents, ``new_latents`` of them at the end, in front of them the pose
+      before and standing still; ``blocked`` (share of the commanded distance that walls refused,
+      or of the commanded pitch: cameras stop 89 degrees up or down).
     - Episode: ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``.
     - Plan of the chunk in numbers (zeros where the step made none): ``regime`` (`li_env.infos.RegimeCode`),
       ``similarity``, ``denoising_steps``, ``context_latents``, of these ``recent_latents`` and ``retrieved_latents``,
@@ -116,7 +116,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             instead of one that is held for all of them.
 
     Raises:
-        ValueError: any argument, option or action that is not allowed; the message names it, its value and what is.
+        ValueError: an argument, option or action that is not allowed; the message names key, value and what is allowed.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 4}  # noqa: RUF012
@@ -145,24 +145,24 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         )
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.episodes = open_episodes(
+        self.runner = open_episodes(
             *(world, preset, action_space, observation, device, weights, timings, task, dataset),
             plan_info=plan_info,
             frame_size=frame_size,
             grayscale=grayscale,
             latent_actions=latent_actions,
         )
-        self.world, self.actions = self.episodes.world, self.episodes.actions
+        self.world, self.actions = self.runner.world, self.runner.actions
         spec = self.world.spec
         # Copies: wrappers are known to change spaces in place.
         self.action_space = deepcopy(self.actions.space)
-        self.observation_space = deepcopy(self.episodes.observation_space)
+        self.observation_space = deepcopy(self.runner.observation_space)
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
         self.image_note: str | None = None
-        """How the image of the last reset was made to fit; None where it was not."""
-        self._preset = self.episodes.engine.config
-        self._now: EpisodeState | None = None
+        """Note on scaling and cropping of the last reset's image; None where it fitted."""
+        self._preset = self.runner.engine.config
+        self._state: EpisodeState | None = None
         self._elsewhere = False  # wrappers count the steps of another episode than the one that goes on here
         self._window: Window | None = None
 
@@ -172,35 +172,35 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         """Start an episode; options as in the class docstring."""
         options = {} if options is None else options
         self._elsewhere = True  # wrappers have begun an episode; if this raises, the one before goes on
-        self.episodes.check_options(options)
+        self.runner.check_options(options)
         # Nothing of this environment changes before the episode has begun.
         generator, used = (self.np_random, self.np_random_seed) if seed is None else new_generator(seed)
         if "state" in options:
-            now = self.episodes.begin_at(options["state"])
+            state = self.runner.begin_at(options["state"])
         else:
             with unmoved_on_failure([generator]):
-                (now,) = self.episodes.start([generator], [options], [self._preset])
-        self._now, self._np_random, self._np_random_seed, self._elsewhere = now, generator, used, False
-        self._preset = self.episodes.preset_of(now)
+                (state,) = self.runner.start([generator], [options], [self._preset])
+        self._state, self._np_random, self._np_random_seed, self._elsewhere = state, generator, used, False
+        self._preset = self.runner.preset_of(state)
         self._show()
         self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
-        return self.episodes.observation(self._now), self.episodes.info(self._now)
+        return self.runner.observation(self._state), self.runner.info(self._state)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Make one chunk under ``action``."""
         before = self._current()
-        (now,) = self.episodes.step([before], [action])
+        (state,) = self.runner.step([before], [action])
         if self._elsewhere:
             self._set_time_limits(before.steps)
-        self._now, self._elsewhere = now, False
+        self._state, self._elsewhere = state, False
         self._show()
-        rules = self.episodes
-        ended = rules.terminated(now), rules.truncated(now)
-        return rules.observation(now), rules.reward(now), *ended, rules.info(now)
+        runner = self.runner
+        ended = runner.terminated(state), runner.truncated(state)
+        return runner.observation(state), runner.reward(state), *ended, runner.info(state)
 
     @property
     def preset(self) -> AccelConfig:
-        """The acceleration settings, of the episodes to come too. What is assigned counts from the next reset on.
+        """Acceleration settings, of the episodes to come too. An assignment counts from the next reset on.
 
         An episode keeps those it began with. A saved state brings its own, which then stay.
 
@@ -215,51 +215,51 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """The plan of the last step's chunk in words, as reports have it; ``None`` where it made none."""
+        """Plan of the last step's chunk in words, as reports have it; ``None`` where the step made no chunk."""
         last = self._current().last
         return None if last is None else last.plan.to_dict()
 
     @property
     def task(self) -> Task:
-        """What the agent is to do."""
-        return self.episodes.task
+        """Task of the agent."""
+        return self.runner.task
 
     @property
     def stop_action(self) -> int | np.ndarray | None:
-        """The action that ends an episode; None where the task has none."""
-        return self.episodes.stop_action
+        """Action that ends an episode; None where the task has none."""
+        return self.runner.stop_action
 
     def simulate(
         self, states: Sequence[EpisodeState], actions: Sequence[Any]
     ) -> tuple[list[EpisodeState], np.ndarray, np.ndarray, np.ndarray]:
         """Make what-if steps from saved states, see `EpisodeRunner.simulate`; the environment stays where it is."""
-        return self.episodes.simulate(states, actions)
+        return self.runner.simulate(states, actions)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """``rgb_array``: the last frame, uint8 [H, W, 3]. ``human`` draws by itself in `reset` and `step`."""
+        """Return the last frame, uint8 [H, W, 3], in mode ``rgb_array``; ``human`` draws in `reset` and `step`."""
         if self.render_mode != "rgb_array":
             return None
         return self._current().frames[-1].copy()
 
     def last_frames(self) -> np.ndarray:
-        """The last T frames of the video, uint8 [T, H, W, 3], as in observation mode ``chunk``."""
+        """Return the last T frames of the video, uint8 [T, H, W, 3], as in observation mode ``chunk``."""
         return self._current().frames.copy()
 
     def save_state(self) -> EpisodeState:
-        """This moment, in O(1). The environment may go on; the saved state does not change."""
+        """Return the state, in O(1). The environment may go on; the saved state does not change."""
         return self._current()
 
     def restore_state(self, state: EpisodeState) -> None:
-        """Go back (or over) to a saved moment, in O(1), the number of its steps included.
+        """Go back (or over) to a saved state, in O(1), the number of its steps included.
 
         Any environment with the same world and task may restore it. A `TimeLimit` around this one counts on from the
-        moment's steps. Other wrappers with a memory of their own (statistics, stacks of frames) do not know about it.
+        state's steps. Other wrappers with a memory of their own (statistics, stacks of frames) do not notice.
 
         Raises:
-            ValueError: not a `EpisodeState`, or one of another world or task, or of a world on another device.
+            ValueError: not an `EpisodeState`, or a state of another world or task, or of a world on another device.
         """
-        self._now, self._elsewhere = self.episodes.check_state(state), True
-        self._preset = self.episodes.preset_of(self._now)
+        self._state, self._elsewhere = self.runner.check_state(state), True
+        self._preset = self.runner.preset_of(self._state)
 
     def close(self) -> None:
         """Close the window, if there is one. May be called again."""
@@ -268,7 +268,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             self._window = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Constructor arguments only (EzPickle).
+        """Return the constructor's arguments only (EzPickle).
 
         Raises:
             TypeError: the environment was built on a `BaseWorld`, whose weights must not be pickled.
@@ -284,8 +284,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     def _set_time_limits(self, steps: int) -> None:
         """Let the `TimeLimit` wrappers that this step came through count on from ``steps``.
 
-        They count for themselves, cannot be reached from inside, and `gymnasium.make` puts them there: the calls that
-        are under way are the only place where they can be found.
+        The wrappers count for themselves and hold this environment, which does not know them. The frames of the calling
+        functions are the only means to find them.
         """
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
@@ -295,9 +295,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             frame = frame.f_back
 
     def _current(self) -> EpisodeState:
-        if self._now is None:
+        if self._state is None:
             raise ResetNeeded("call reset() first")
-        return self._now
+        return self._state
 
     def _show(self) -> None:
         if self.render_mode != "human":
@@ -305,5 +305,5 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         spec = self.world.spec
         if self._window is None:
             self._window = Window(spec.frame_size, spec.fps, f"LightInteraction: {spec.name}")
-        now = self._current()
-        self._window.show(now.frames[-max(1, now.new_frames) :])
+        state = self._current()
+        self._window.show(state.frames[-max(1, state.new_frames) :])

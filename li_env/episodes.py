@@ -1,7 +1,7 @@
 """Episodes of one world as values: start them, step a batch of them, read what an agent gets to see.
 
-Nothing is kept between calls, a moment goes in and the next one comes out. The single environment holds one moment,
-a batch of worlds a list of them; both get the same frames, rewards and infos from here.
+Nothing is kept between calls: a state goes in, the next state comes out. The single environment holds one state, the
+vector environment a list of states. Both get the same frames, rewards and infos from here.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import BaseWorld, check_world_type
 from li_env.actions import ActionMapper
 from li_env.frames import frame_poses, fresh_frames, on_host
-from li_env.images import fit_image
 from li_env.infos import describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
+from li_env.start_view import start_view
 from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState
-from li_env.validation import check_choice, check_flag, check_keys, check_pose, check_whole, shown
+from li_env.validation import check_choice, check_flag, check_keys, check_whole, shown
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -42,9 +42,6 @@ Preset = AccelConfig | str | Path | Mapping[str, Any]
 """Acceleration settings in one of the forms that `AccelConfig.of` takes."""
 
 OBSERVATIONS = ("chunk", "frame")
-_SAME_VIEW = 1e-5
-"""Poses this close show the same picture: episode files round them to six digits."""
-
 START_OPTIONS = ("image", "prompt", "pose", "start", "state", "preset")
 
 
@@ -65,13 +62,13 @@ def open_episodes(
     latent_actions: bool = False,
     batch: int = 1,
 ) -> EpisodeRunner:
-    """`EpisodeRunner` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
+    """Make an `EpisodeRunner` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
 
     With ``device_frames`` frames are tensors on the world's device from the first step on; ``batch`` is the number of
     episodes that the environment holds.
 
     Raises:
-        ValueError: any argument that is not allowed; the message names it, its value and what is.
+        ValueError: an argument that is not allowed; the message names it, its value and what is allowed.
     """
     config = AccelConfig.of(preset)
     if isinstance(world, str):
@@ -93,7 +90,7 @@ def open_episodes(
 
 
 class EpisodeRunner:
-    """The rules of a task on one world.
+    """Starts, steps and reads the episode states of a task in a world.
 
     Args:
         engine: the world and its acceleration.
@@ -102,11 +99,11 @@ class EpisodeRunner:
         timings: put measured milliseconds into ``info``.
         task: Explore by default.
         plan_info: put the plan in words into ``info``.
-        form: size and colours of observed frames; by default as the world makes them.
+        form: size and colours of observed frames; those of the world's frames by default.
 
     Attributes:
         observation_space: of one episode.
-        world_space: the same with frames as the world makes them, see `formatted`.
+        world_space: the same with the world's own frames, see `formatted`.
 
     Raises:
         ValueError: another observation mode, or actions and task disagree about ``stop``.
@@ -139,7 +136,7 @@ class EpisodeRunner:
         return self.actions.space
 
     def in_batches_of(self, count: int) -> EpisodeRunner:
-        """Return these rules for an environment that holds ``count`` episodes (`Engine`, ``batch``)."""
+        """Return a runner for an environment that holds ``count`` episodes (`Engine`, ``batch``)."""
         other = copy(self)
         other.engine = copy(self.engine)
         other.engine.batch = count
@@ -161,26 +158,26 @@ class EpisodeRunner:
         Raises:
             ValueError: an option that is not known or a value that is not allowed.
         """
-        images, prompts, seeds, poses, indices, states, configs = [], [], [], [], [], [], []
+        images, prompts, seeds, poses, indices, task_states, configs = [], [], [], [], [], [], []
         own = [self.engine.config] * len(options) if presets is None else presets
         for generator, asked, preset in zip(generators, options, own, strict=True):
             given = {name: value for name, value in asked.items() if name != "preset"}
             configs.append(AccelConfig.of(asked.get("preset", preset)))
-            # Always both draws, so that the noise does not depend on where the start frame came from.
+            # Draw both numbers every time, so that the noise does not depend on the origin of the start frame.
             seed, draw = int(generator.integers(2**31 - 1)), float(generator.random())
             opening = self.task.open(given, generator)
-            image, pose, prompt, index = self._start_view(opening.start, draw)
+            image, pose, prompt, index = start_view(self.world, opening.start, draw)
             images.append(image)
             prompts.append(prompt)
             seeds.append(seed if opening.seed is None else opening.seed)
             poses.append(pose)
             indices.append(index)
-            states.append(self.task.begin(replace(opening, frame=read_only(image[:])), pose, generator))
+            task_states.append(self.task.begin(replace(opening, frame=read_only(image[:])), pose, generator))
         started = self.engine.start(images, prompts, seeds, poses, configs)
         rows = self.spec.chunk_frames
         return [
             EpisodeState(
-                *(self.spec, self.world.device, kind_of(self.task), episode, state),
+                *(self.spec, self.world.device, kind_of(self.task), episode, task_state),
                 # The same memory for all rows, read-only: a reset costs no frames.
                 frames=np.broadcast_to(image, (rows, *image.shape)),
                 frame_poses=np.broadcast_to(episode.pose, (rows, 4, 4)),
@@ -189,10 +186,10 @@ class EpisodeRunner:
                 last=None,
                 steps=0,
             )
-            for episode, state, image, index in zip(started, states, images, indices, strict=True)
+            for episode, task_state, image, index in zip(started, task_states, images, indices, strict=True)
         ]
 
-    def step(self, moments: Sequence[EpisodeState], actions: Sequence[Any]) -> list[EpisodeState]:
+    def step(self, states: Sequence[EpisodeState], actions: Sequence[Any]) -> list[EpisodeState]:
         """Make one chunk of every episode, each under its action.
 
         ``stop`` makes no chunk: its episode keeps its frames and ends.
@@ -202,20 +199,20 @@ class EpisodeRunner:
             ResetNeeded: an episode that is over: its task has ended or its world degenerated.
         """
         motions, kept = {}, {}
-        for index, (now, action) in enumerate(zip(moments, actions, strict=True)):
-            commands = self.actions.commands(action, self.spec.new_latents(now.episode.chunk))
-            if now.episode.degenerated:
+        for index, (state, action) in enumerate(zip(states, actions, strict=True)):
+            commands = self.actions.commands(action, self.spec.new_latents(state.episode.chunk))
+            if state.episode.degenerated:
                 raise ResetNeeded("the world degenerated and the episode is over: call reset() or restore_state()")
-            if self.terminated(now):
+            if self.terminated(state):
                 raise ResetNeeded("the task has ended and the episode is over: call reset() or restore_state()")
             if commands is not None:
                 motions[index], kept[index] = commands
-        following = [now if index in motions else self._stopped(now) for index, now in enumerate(moments)]
+        following = [state if index in motions else self._stopped(state) for index, state in enumerate(states)]
         if not motions:
             return following
 
         def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord]]:
-            tasks = self.task.advance_all([moments[index].task for index in motions], chunks)
+            tasks = self.task.advance_all([states[index].task for index in motions], chunks)
             records = [
                 StepRecord.of(chunk, latent_rows(self.spec), kept[index])
                 for index, chunk in zip(motions, chunks, strict=True)
@@ -224,7 +221,7 @@ class EpisodeRunner:
 
         waiting = self.task.needs_frames
         episodes, results, ahead = self.engine.step_overlapped(
-            [moments[index].episode for index in motions],
+            [states[index].episode for index in motions],
             list(motions.values()),
             (lambda chunks: []) if waiting else advance,
         )
@@ -235,15 +232,15 @@ class EpisodeRunner:
         for index, episode, result, frames, (task, record) in zip(
             motions, episodes, results, fresh, ahead, strict=True
         ):
-            now = moments[index]
+            state = states[index]
             following[index] = EpisodeState(
-                *(self.spec, self.world.device, now.task_kind, episode, task),
-                frames=slide(now.frames, frames),
-                frame_poses=slide(now.frame_poses, frame_poses(self.spec, now.episode.pose, result)),
+                *(self.spec, self.world.device, state.task_kind, episode, task),
+                frames=slide(state.frames, frames),
+                frame_poses=slide(state.frame_poses, frame_poses(self.spec, state.episode.pose, result)),
                 new_frames=len(frames),
-                start_index=now.start_index,
+                start_index=state.start_index,
                 last=record,
-                steps=now.steps + 1,
+                steps=state.steps + 1,
                 milliseconds=result.milliseconds,
             )
         return following
@@ -274,7 +271,7 @@ class EpisodeRunner:
 
     @property
     def stop_action(self) -> int | np.ndarray | None:
-        """The action that ends an episode; None where the task has none."""
+        """Action that ends an episode; None where the task has none."""
         return self.actions.stop_action
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -298,17 +295,17 @@ class EpisodeRunner:
             raise ValueError("reset options 'image' and 'start' exclude each other")
 
     def begin_at(self, state: EpisodeState) -> EpisodeState:
-        """An episode that begins at a saved moment: its last frame is new, and its steps are counted from here."""
+        """Begin an episode at a saved state: its last frame is new, and its steps are counted from here."""
         return replace(self.check_state(state), new_frames=1, last=None, steps=0, milliseconds={})
 
     def check_state(self, state: Any) -> EpisodeState:
-        """``state``, if it is a saved moment of this world and kind of task, with its frames where they are kept here.
+        """Return a saved state of this world and kind of task, with its frames where this runner keeps frames.
 
-        It may come from an environment with another action space, observation mode, preset or data set: it brings its
-        frames and its goal (``info["episode_index"]`` stays that of the data set it came from).
+        The state may come from an environment with another action space, observation mode, preset or episode file. It
+        brings its frames and its goal; ``info["episode_index"]`` stays the index in the file that it came from.
 
         Raises:
-            ValueError: it is not.
+            ValueError: no state, or a state of another world, task or device.
         """
         if not isinstance(state, EpisodeState):
             raise ValueError(f"state={type(state).__name__} is not usable; allowed: what save_state() returned")
@@ -326,19 +323,19 @@ class EpisodeRunner:
         """Return the acceleration settings of an episode."""
         return self.engine.config_of(state.episode)
 
-    def observation(self, now: EpisodeState) -> Observation:
-        """Return the last frames, or the last one, with the task's sensors if it has any: new arrays."""
-        shown = self.unformatted(now)
+    def observation(self, state: EpisodeState) -> Observation:
+        """Return the last frames, or the last frame, with the task's sensors if it has any: new arrays."""
+        shown = self.unformatted(state)
         if not self.form.unchanged:
             return self.formatted(shown)
         rgb = shown["rgb"] if self._sensors else shown
         rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
         return {**shown, "rgb": rgb} if self._sensors else rgb
 
-    def unformatted(self, now: EpisodeState) -> Observation:
-        """Return an element of `world_space`, whose frames belong to the moment and must not be changed."""
-        rgb = now.frames if self.observation_mode == "chunk" else now.frames[-1]
-        return {"rgb": rgb, **self.task.sensors(now.task)} if self._sensors else rgb
+    def unformatted(self, state: EpisodeState) -> Observation:
+        """Return an element of `world_space`, whose frames belong to the state and must not be changed."""
+        rgb = state.frames if self.observation_mode == "chunk" else state.frames[-1]
+        return {"rgb": rgb, **self.task.sensors(state.task)} if self._sensors else rgb
 
     def formatted(self, observations: Observation) -> Observation:
         """Turn one element of `world_space`, or a batch of them, into what is observed."""
@@ -347,66 +344,31 @@ class EpisodeRunner:
         sensors = {key: reading for key, reading in observations.items() if key != "rgb"}
         return {"rgb": self.form.of(observations["rgb"]), **self.form.sensors(self._sensors, sensors)}
 
-    def reward(self, now: EpisodeState) -> float:
-        """Of the step that led here."""
-        return self.task.reward(now.task)
+    def reward(self, state: EpisodeState) -> float:
+        """Return the reward of the last step."""
+        return self.task.reward(state.task)
 
-    def terminated(self, now: EpisodeState) -> bool:
-        """Whether the task has ended."""
-        return self.task.terminated(now.task)
+    def terminated(self, state: EpisodeState) -> bool:
+        """Tell whether the task has ended."""
+        return self.task.terminated(state.task)
 
-    def truncated(self, now: EpisodeState) -> bool:
-        """Whether the world degenerated; time limits are counted elsewhere."""
-        return bool(now.episode.degenerated)
+    def truncated(self, state: EpisodeState) -> bool:
+        """Tell whether the world degenerated; time limits are counted elsewhere."""
+        return bool(state.episode.degenerated)
 
-    def info(self, now: EpisodeState) -> dict[str, Any]:
-        """What `li_env.env.LightInteractionEnv` documents: new objects, the same structure at every moment."""
-        metrics = self.task.metrics(now.task)
-        return describe(now, metrics, self.form.size, self._timings, self._plan_info)
+    def info(self, state: EpisodeState) -> dict[str, Any]:
+        """Make the info that `li_env.env.LightInteractionEnv` documents: new objects, one structure for all states."""
+        metrics = self.task.metrics(state.task)
+        return describe(state, metrics, self.form.size, self._timings, self._plan_info)
 
     def _space(self, form: FrameFormat) -> spaces.Space[Any]:
         rgb = form.space(self.spec.chunk_frames if self.observation_mode == "chunk" else None)
         sensors = {key: form.sensor_space(space) for key, space in self._sensors.items()}
         return spaces.Dict({"rgb": rgb, **sensors}) if sensors else rgb
 
-    def _stopped(self, now: EpisodeState) -> EpisodeState:
-        """The moment after ``stop``: the frames stay, none is new."""
-        return replace(now, task=self.task.advance(now.task, None), new_frames=0, last=None, steps=now.steps + 1)
-
-    def _start_view(self, options: Mapping[str, Any], draw: float) -> tuple[np.ndarray, np.ndarray, str, int]:
-        """(start frame, pose, prompt, index of the start frame or -1); ``draw`` in [0, 1) picks one if none is asked.
-
-        A world that can render (`BaseWorld.render_start`) gives the start frame where another pose is asked for.
-        """
-        if "image" in options:
-            image, pose, prompt, index = fit_image(options["image"], self.spec.frame_size), np.eye(4), "", -1
-        else:
-            index = self._start_index(options, draw)
-            views = self.world.start_views
-            image = fit_image(np.asarray(views.images[index]), self.spec.frame_size)
-            pose = np.eye(4) if views.poses is None else np.array(views.poses[index], dtype=np.float64)
-            prompt = "" if views.prompts is None else views.prompts[index]
-        own = pose, prompt
-        if "pose" in options:
-            pose = check_pose("pose", options["pose"])
-        prompt = options.get("prompt", prompt)
-        if not isinstance(prompt, str):
-            raise ValueError(f"prompt={prompt!r} is not usable; allowed: a string")
-        elsewhere = prompt != own[1] or not np.allclose(pose, own[0], atol=_SAME_VIEW)
-        if elsewhere and "image" not in options:
-            rendered = self.world.render_start(prompt, pose)
-            image = image if rendered is None else rendered
-        return image, pose, prompt, index
-
-    def _start_index(self, options: Mapping[str, Any], draw: float) -> int:
-        frames = self.world.start_views
-        if len(frames) == 0:
-            raise ValueError(f"world {self.spec.name!r} has no start frames: reset(options={{'image': ...}})")
-        index = options.get("start", int(draw * len(frames)))
-        whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
-        if not whole or not 0 <= index < len(frames):
-            raise ValueError(f"start={index!r} is not a start frame; allowed: 0 to {len(frames) - 1}")
-        return int(index)
+    def _stopped(self, state: EpisodeState) -> EpisodeState:
+        """Return the state after ``stop``: the frames stay, none is new."""
+        return replace(state, task=self.task.advance(state.task, None), new_frames=0, last=None, steps=state.steps + 1)
 
 
 def check_mapping(options: Any) -> None:
@@ -421,7 +383,7 @@ def check_mapping(options: Any) -> None:
 
 @contextmanager
 def unmoved_on_failure(generators: Sequence[np.random.Generator]) -> Iterator[None]:
-    """Generators are again where they were if the block raises."""
+    """Put generators back to where they were if the block raises."""
     before = [generator.bit_generator.state for generator in generators]
     try:
         yield
@@ -432,7 +394,7 @@ def unmoved_on_failure(generators: Sequence[np.random.Generator]) -> Iterator[No
 
 
 def new_generator(seed: Any) -> tuple[np.random.Generator, int]:
-    """A generator as Gymnasium makes it, and its seed.
+    """Make a generator as Gymnasium does; return it and its seed.
 
     Raises:
         ValueError: not a whole number from 0 up.

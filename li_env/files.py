@@ -27,7 +27,7 @@ except ImportError:  # not on Windows: nothing is locked there and nothing that 
     fcntl = None  # type: ignore[assignment]
 
 WRITING = ".writing-"
-"""How the names of unfinished folders begin."""
+"""Prefix of the names of unfinished folders."""
 
 MOST_YAML = 8 * 2**20
 """Bytes of a YAML file that are read."""
@@ -183,7 +183,7 @@ def atomic_folder(folder: str | Path, last: str = "") -> Iterator[Path]:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder; returns what is new, innermost first."""
+    """Make a folder; return the new folders, innermost first."""
     new = []
     for each in (folder, *folder.parents):
         if each.exists():
@@ -213,7 +213,7 @@ def scratch_folder(prefix: str, folder: str | Path | None = None) -> Iterator[Pa
 
 
 def _claimed(prefix: str, parent: Path) -> tuple[Path, int | None]:
-    """A new folder, and a descriptor that holds its lock."""
+    """Make a folder; return it and a descriptor that holds its lock."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         if fcntl is None:
@@ -226,7 +226,7 @@ def _claimed(prefix: str, parent: Path) -> tuple[Path, int | None]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether this process holds the lock now; ``None`` on a file system without locks."""
+    """Try to take a lock; tell whether this process holds it now, ``None`` on a file system without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -261,8 +261,8 @@ def check_folder(key: str, folder: str | Path, names: Iterable[str] = ()) -> Pat
         names: of the files to be written there.
 
     Raises:
-        ValueError: an empty name, a file where a folder has to be, a folder where a file has to be, or a place that
-            cannot be written to; nothing is made.
+        ValueError: an empty name, a file where a folder has to be, a folder where a file has to be, or no
+            permission to write; nothing is made.
     """
     path = _present(key, folder)
     shown_folder = f"{key}={shown(str(folder))}"

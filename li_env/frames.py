@@ -1,9 +1,9 @@
-"""Every frame of an episode once and in order, with where the camera was, what was done and when.
+"""Frames of an episode, each once and in order, with camera pose, action and time.
 
 The start frame is the first frame of an episode, as the user saw it. A world makes it again in its first chunk; that
-copy is left out. Latent j of an episode stands for the frames up to its own: its pose is the camera of the last of
-them, and the cameras of the others lie on the way from the latent before, the position on a straight line and the
-rotation on the shortest arc.
+copy is left out. A latent stands for several frames: its pose is the camera of the last of these frames. The cameras of
+the others lie between the previous latent's pose and this one, positions on a straight line and rotations on the
+shortest arc.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class FrameRecord:
     Attributes:
         frame: uint8 [H, W, 3], RGB, not to be written to.
         pose: [4, 4] float64, camera-to-world.
-        action: what the agent did to get there: an action of its space, or a `CameraMotion` where an engine was driven
-            directly. ``None`` for the start frame.
+        action: the agent's action that led to the frame: an action of its space, or a `CameraMotion` where the
+            caller drove an engine directly. ``None`` for the start frame.
         time: seconds since the start frame.
     """
 
@@ -43,24 +43,24 @@ class FrameRecord:
     time: float
 
 
-def episode_frames(moments: Iterable[EpisodeState]) -> Iterator[FrameRecord]:
-    """Yield the frames of an episode from its moments: after the reset and after every step, in order.
+def episode_frames(states: Iterable[EpisodeState]) -> Iterator[FrameRecord]:
+    """Yield the frames of an episode from its states: after the reset and after every step, in order.
 
-    A moment holds the frames that its step made, so that none may be left out; with only later moments the frames
-    begin there.
+    A state holds the frames that its step made, so that no state may be left out. With only later states the frames
+    begin later.
     """
-    for moment in moments:
-        yield from new_frames(moment)
+    for state in states:
+        yield from new_frames(state)
 
 
-def new_frames(moment: EpisodeState) -> list[FrameRecord]:
-    """List the frames that one moment adds: the start frame after a reset, none after ``stop``."""
-    count = moment.new_frames
+def new_frames(state: EpisodeState) -> list[FrameRecord]:
+    """List the frames that one state adds: the start frame after a reset, none after ``stop``."""
+    count = state.new_frames
     if count == 0:
         return []
-    frames = on_host(moment.frames[-count:])
-    poses, times = moment.frame_poses[-count:], frame_times(moment.spec, moment.episode.chunk, count)
-    actions = [None] if moment.last is None else each_frame(moment.last.actions, moment.spec.latent_frames)
+    frames = on_host(state.frames[-count:])
+    poses, times = state.frame_poses[-count:], frame_times(state.spec, state.episode.chunk, count)
+    actions = [None] if state.last is None else each_frame(state.last.actions, state.spec.latent_frames)
     return [FrameRecord(*each) for each in zip(frames, poses, actions, times.tolist(), strict=True)]
 
 
@@ -85,25 +85,25 @@ def engine_frames(spec: WorldSpec, start: np.ndarray, results: Iterable[ChunkRes
 
 
 def fresh_frames(result: ChunkResult) -> Frames:
-    """The frames [n, H, W, 3] of a chunk that nobody has seen: without the start frame, which chunk 0 makes again."""
+    """Return the new frames [n, H, W, 3] of a chunk: without the start frame, which chunk 0 makes again."""
     return result.frames[1:] if result.plan.chunk == 0 else result.frames
 
 
-def frame_poses(spec: WorldSpec, before: np.ndarray, path: PlannedChunk) -> np.ndarray:
-    """Cameras [n, 4, 4] of the new frames of a chunk.
+def frame_poses(spec: WorldSpec, before: np.ndarray, chunk: PlannedChunk) -> np.ndarray:
+    """Compute the cameras [n, 4, 4] of the new frames of a chunk.
 
     Args:
         spec: of the world.
         before: [4, 4], camera of the last frame before.
-        path: the chunk.
+        chunk: the chunk.
     """
-    latents = path.poses[1:] if path.plan.chunk == 0 else path.poses
+    latents = chunk.poses[1:] if chunk.plan.chunk == 0 else chunk.poses
     each = spec.latent_frames
     if each == 1 or not len(latents):
         return np.array(latents, dtype=np.float64)
-    ways = np.concatenate([before[None], latents])
+    path = np.concatenate([before[None], latents])
     poses = np.repeat(np.asarray(latents, dtype=np.float64), each, axis=0)
-    for index, (one, two) in enumerate(pairwise(ways)):
+    for index, (one, two) in enumerate(pairwise(path)):
         turn = cv2.Rodrigues(one[:3, :3].T @ two[:3, :3])[0]  # axis times angle
         for step in range(1, each):  # the last frame has the latent's own pose, exactly
             pose = poses[index * each + step - 1]
@@ -113,18 +113,18 @@ def frame_poses(spec: WorldSpec, before: np.ndarray, path: PlannedChunk) -> np.n
 
 
 def frame_times(spec: WorldSpec, chunks: int, count: int) -> np.ndarray:
-    """Seconds [count] since the start frame of the last frames of an episode of so many chunks; 0 for the padding."""
+    """Return the seconds [count] since the start frame of the last frames after ``chunks`` chunks; 0 for padding."""
     return _times(spec.frames_before(chunks), count, spec.fps).copy()
 
 
 @lru_cache(maxsize=1024)
 def _times(last: int, count: int, fps: float) -> np.ndarray:
-    """Cached: many worlds ask for the same in every step."""
+    """Compute `frame_times`, cached because many episodes need the same times in every step."""
     return np.maximum(np.arange(last - count + 1, last + 1), 0) / fps
 
 
 def intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.ndarray:
-    """Camera matrix [3, 3] float64 in pixels; the principal point is the centre, (0, 0) the corner of a pixel.
+    """Return the camera matrix [3, 3] float64 in pixels; the principal point is the centre, (0, 0) a pixel's corner.
 
     Args:
         focal: (fx / width, fy / height).
@@ -140,10 +140,10 @@ def _intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.n
 
 
 def each_frame(actions: Sequence[Any], latent_frames: int) -> list[Any]:
-    """One action per frame from one per new latent."""
+    """Repeat one action per new latent into one action per frame."""
     return [action for action in actions for _ in range(latent_frames)]
 
 
 def on_host(frames: Frames) -> np.ndarray:
-    """Frames as an array."""
+    """Return frames as an array on the host."""
     return frames.cpu().numpy() if isinstance(frames, torch.Tensor) else frames

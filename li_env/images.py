@@ -40,7 +40,7 @@ def read_image(path: str | Path) -> np.ndarray:
             width, height = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")).size
     except Image.DecompressionBombError:
         raise ValueError(f"image={where} has too many pixels; allowed: at most {MOST_PIXELS:,}") from None
-    except Exception:  # a damaged file ends in whatever the library stumbles over
+    except Exception:  # a damaged file can raise any error in the library
         raise ValueError(f"image={where} cannot be decoded; allowed: {ALLOWED}") from None
     if width * height > MOST_PIXELS:
         raise ValueError(f"image={where} has {height} x {width} pixels; allowed: at most {MOST_PIXELS:,}")
@@ -83,7 +83,7 @@ def fit_image(image: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _middle(image: np.ndarray, height: float, width: float) -> np.ndarray:
-    """The part of an image that is seen in the end, and what scaling looks at around it."""
+    """Crop the image to the part that stays visible, plus the margin that scaling reads."""
     kept = []
     for length, seen in zip(image.shape[:2], (height, width), strict=True):
         edge = max(0, (length - ceil(seen)) // 2 - _MARGIN)
@@ -92,7 +92,7 @@ def _middle(image: np.ndarray, height: float, width: float) -> np.ndarray:
 
 
 def fit_note(image: np.ndarray, size: tuple[int, int]) -> str | None:
-    """What `fit_image` does to ``image``, in words; None if it already has ``size``."""
+    """Say in words how `fit_image` changes ``image``; None if the image already has ``size``."""
     if image.shape[:2] == size:
         return None
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""What `info` tells about a moment: flat, numbers and arrays of fixed shape, the same keys at every moment."""
+"""Content of `info`: flat, numbers and arrays of fixed shape, the same keys in every state of an episode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from li_env.state import EpisodeState, StepRecord, latent_rows
 
 
 class RegimeCode(IntEnum):
-    """``info["regime"]``: what kind of chunk the planner saw; ``NONE`` where the step made no chunk."""
+    """Values of ``info["regime"]``; ``NONE`` where the step made no chunk."""
 
     NONE = -1
     WARMUP = 0
@@ -27,42 +27,42 @@ _CODES = {code.name.lower(): int(code) for code in RegimeCode}  # a look-up in a
 
 
 def describe(
-    now: EpisodeState,
+    state: EpisodeState,
     metrics: Mapping[str, Any],
     frame_size: tuple[int, int],
     timings: bool = False,
     plan: bool = False,
 ) -> dict[str, Any]:
-    """Make the info of a moment, as `li_env.env.LightInteractionEnv` documents it: new objects.
+    """Make the info of a state, as `li_env.env.LightInteractionEnv` documents it: new objects.
 
     Args:
-        now: the moment.
+        state: of an episode.
         metrics: the task's numbers.
         frame_size: (height, width) of the observed frames in pixels.
         timings: add measured milliseconds by stage.
         plan: add the plan in words as dictionary ``plan``, empty where the step made no chunk.
     """
-    spec, last = now.spec, now.last
-    pose = np.array(now.episode.pose, dtype=np.float64)
+    spec, last = state.spec, state.last
+    pose = np.array(state.episode.pose, dtype=np.float64)
     info: dict[str, Any] = {
         "pose": pose,
-        "new_frames": now.new_frames,
-        "frame_poses": now.frame_poses.copy(),
-        "frame_times": frame_times(spec, now.episode.chunk, len(now.frame_poses)),
+        "new_frames": state.new_frames,
+        "frame_poses": state.frame_poses.copy(),
+        "frame_times": frame_times(spec, state.episode.chunk, len(state.frame_poses)),
         "intrinsics": intrinsics(spec.focal, frame_size),
         "new_latents": 0 if last is None else len(last.actions),
         "latent_poses": np.tile(pose, (latent_rows(spec), 1, 1)) if last is None else last.latent_poses.copy(),
         "motion": np.zeros((latent_rows(spec), 4)) if last is None else last.motion.copy(),
         "blocked": 0.0 if last is None else last.blocked,
         **metrics,
-        "chunk": int(now.episode.chunk),
-        "start_index": int(now.start_index),
-        "episode_seed": int(now.episode.seed),
-        "degenerated": bool(now.episode.degenerated),
+        "chunk": int(state.episode.chunk),
+        "start_index": int(state.start_index),
+        "episode_seed": int(state.episode.seed),
+        "degenerated": bool(state.episode.degenerated),
         **plan_numbers(last),
     }
     if timings:
-        made = {} if last is None else now.milliseconds
+        made = {} if last is None else state.milliseconds
         info |= {f"milliseconds_{stage}": float(made.get(stage, 0.0)) for stage in STAGES}
     if plan:
         info["plan"] = {} if last is None else last.plan.to_dict()
@@ -70,7 +70,7 @@ def describe(
 
 
 def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
-    """What can be said about a plan in numbers; zeros, and `RegimeCode.NONE`, where the step made no chunk."""
+    """Return the plan in numbers; zeros, and `RegimeCode.NONE`, where the step made no chunk."""
     if last is None:
         return {
             "regime": int(RegimeCode.NONE),

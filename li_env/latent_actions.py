@@ -41,7 +41,7 @@ class LatentActions:
 
     @property
     def stop_action(self) -> np.ndarray | None:
-        """The action ``stop``, in every row; None where there is none."""
+        """Action ``stop`` in every row; None where there is none."""
         stop = self.rows.stop_action
         if stop is None:
             return None

@@ -1,6 +1,6 @@
-"""The frames that an agent gets to see: their size, and colour or grey.
+"""Observed frames: their size, and colour or grey.
 
-The same code makes them of arrays on the host and of tensors on a device: sums of shifted pixels in float32, so that
+The same code formats arrays on the host and tensors on a device: sums of shifted pixels in float32, so that
 neither the precision of matrix products nor autocast changes a value.
 """
 
@@ -54,7 +54,7 @@ class FrameFormat:
 
     @property
     def unchanged(self) -> bool:
-        """Whether frames are shown as the world makes them."""
+        """True if frames are observed as the world makes them."""
         return self.size == self.world_size and not self.grayscale
 
     def space(self, frames: int | None = None) -> spaces.Box:
@@ -116,7 +116,7 @@ def _checked_size(value: Any) -> tuple[int, int]:
 
 @lru_cache(maxsize=32)
 def _taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pixels that each of ``new`` pixels covers on a line of ``old`` ones: (index [new], weight [new]) per tap.
+    """List the pixels of a line of ``old`` that each of ``new`` pixels covers: (index [new], weight [new]) per tap.
 
     A weight is the share of the new pixel's length that lies on the old one; the last taps of some pixels are empty.
     """

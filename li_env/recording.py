@@ -1,4 +1,4 @@
-"""Writing what was seen: videos, contact sheets, pictures. Nothing half-written: a temporary name, then a rename."""
+"""Videos, contact sheets and pictures, written under a temporary name and then renamed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_video(path: str | Path, frames: Sequence[np.ndarray] | np.ndarray, fps
 
 @contextmanager
 def _written(path: str | Path) -> Iterator[av.container.OutputContainer]:
-    """A container that becomes the file ``path`` if the block succeeds."""
+    """Open a container that becomes the file ``path`` if the block succeeds."""
     with atomic_write(path) as temporary:
         try:
             with av.open(str(temporary), "w", format="mp4") as container:
@@ -81,7 +81,7 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def contact_sheet(frames: Sequence[np.ndarray] | np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Frames side by side, row by row, on white: uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, 3].
+    """Lay frames side by side, row by row, on white: uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, 3].
 
     Args:
         frames: uint8 [n, H, W, 3].

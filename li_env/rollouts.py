@@ -1,4 +1,4 @@
-"""Finished episodes, once each, for any policy: evaluation, imitation and data collection all play through here.
+"""Finished episodes, once each, for any policy: evaluation, imitation and data collection all use them.
 
 for episode in play_episodes(env, act, 100, batch=16):
     print(episode.number, episode.measures, len(episode.actions))
@@ -28,7 +28,7 @@ Environment = EpisodeRunner | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 """What episodes are played in."""
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)  # wrappers that change no observation, action or reward
-_AGENT = 1  # tells the generators of agents from those of episodes
+_AGENT = 1  # keeps the generators of agents different from those of episodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,9 @@ class View:
 
     Attributes:
         observation: what the environment shows.
-        info: what the environment tells beside the observation.
-        moment: the state of the episode, to fork from.
-        memory: what the policy gave back with its last action; ``None`` at the start.
+        info: the environment's info beside the observation.
+        state: the state of the episode, to fork from.
+        memory: agent state that the policy returned with its last action; ``None`` at the start.
         generator: numbers for the policy's draws. Every episode has a generator of its own, made from the seed of the
             agent and the number of the episode, so that draws do not depend on which episodes are played beside it. A
             view that is built without one gets a new generator with an unknown seed.
@@ -47,13 +47,13 @@ class View:
 
     observation: Observation
     info: Mapping[str, Any]
-    moment: EpisodeState
+    state: EpisodeState
     memory: Any = None
     generator: np.random.Generator = field(default_factory=np.random.default_rng)
 
 
 Act = Callable[[Sequence[View]], tuple[Sequence[Any], Sequence[Any] | None]]
-"""(An action per view, what to remember per view or ``None``): the policy that plays."""
+"""Policy: views -> (an action per view, agent state per view or ``None``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class FinishedEpisode:
     """One episode from its reset to its end, of ``n`` steps.
 
     Attributes:
-        index: its place in ``options``.
+        index: its index in ``options``.
         number: from which, together with the seeds, everything in the episode follows.
         options: its reset options.
         observations: ``n + 1`` of them, from the reset to the end; ``None`` unless they were asked for.
@@ -102,13 +102,13 @@ def play_episodes(
 ) -> Iterator[FinishedEpisode]:
     """Play every given episode once and yield it when it has ended.
 
-    Up to ``batch`` episodes step together on one model. As soon as one has ended the next one begins in its place;
-    towards the end fewer step together. No step is computed for an episode that is over. The environment itself stays
-    where it is.
+    Up to ``batch`` episodes step together on one model. As soon as an episode has ended, the next one begins in its
+    row; towards the end fewer step together. No step is computed for an episode that is over. The environment itself
+    stays where it is.
 
     An episode is a function of its options, its number, ``seed`` and ``agent_seed``. Neither the size of the batch nor
-    the order of ``options`` nor the other episodes change a bit of it, if the world computes its worlds independently
-    (all do on a CPU; on a GPU the size of the world's blocks must stay the same, see docs/vector_env.md) and the
+    the order of ``options`` nor the other episodes change a bit of it, if the world computes episodes independently
+    (all do on a CPU; on a GPU the size of the micro-batches must stay the same, see docs/vector_env.md) and the
     policy treats each view by itself and draws from `View.generator` only. So the work can be divided between
     processes: give each of them its part of ``options``, and ``numbers`` where options do not name an ``episode``.
 
@@ -123,7 +123,7 @@ def play_episodes(
         seed: of the episodes: noise and whatever a reset draws.
         agent_seed: of the policy's draws.
         batch: most episodes that step together.
-        numbers: one per episode, from 0 up; by default the ``episode`` that its options name, else its place in
+        numbers: one per episode, from 0 up; by default the ``episode`` that its options name, else its index in
             ``options``. Episodes of equal numbers count their repetitions, so that a second try differs from the first.
         in_order: yield in the order of ``options``; the episodes that end early are kept until their turn. Otherwise
             an episode is yielded at once, and the order depends on lengths and ``batch``.
@@ -133,7 +133,7 @@ def play_episodes(
         ValueError: an argument or option that is not allowed, before anything is played; or a policy that does not
             answer every view.
     """
-    rules, limit = _rules_of(env, max_steps)
+    runner, limit = _runner_of(env, max_steps)
     if isinstance(options, bool) or (isinstance(options, int) and options < 0):
         raise ValueError(f"options={shown(options)} is not allowed; allowed: a number from 0 up, or reset options")
     for name, value, least in (("seed", seed, 0), ("agent_seed", agent_seed, 0), ("batch", batch, 1)):
@@ -141,11 +141,11 @@ def play_episodes(
     given = iter([{}] * options) if isinstance(options, int) else iter(options)
     if isinstance(options, Sequence):
         for index, one in enumerate(options):
-            rules.check_options(one)
+            runner.check_options(one)
             _number("reset option episode", one.get("episode", index))
-    rules = rules.in_batches_of(batch)  # as the batch runs empty, a world's micro-batches stay what they are
-    queue = _queue(rules, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
-    played = _play(rules, act, queue, batch, limit, _preset_of(env, rules))
+    runner = runner.in_batches_of(batch)  # as the batch runs empty, a world's micro-batches stay what they are
+    queue = _queue(runner, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
+    played = _play(runner, act, queue, batch, limit, _preset_of(env, runner))
     return _sorted(played) if in_order else played
 
 
@@ -162,60 +162,60 @@ class _Running:
     ) -> None:
         self.index, self.number, self.options = index, number, options
         self.world_generator, self.generator = generators
-        self.now: EpisodeState
+        self.state: EpisodeState
         self.memory: Any = None
         self._observations: list[Observation] | None = [] if keep else None
         self._actions: list[Any] = []
         self._rewards: list[float] = []
         self._infos: list[dict[str, Any]] = []
 
-    def begin(self, now: EpisodeState) -> None:
-        self.now = now
+    def begin(self, state: EpisodeState) -> None:
+        self.state = state
 
-    def view(self, rules: EpisodeRunner) -> View:
-        observation = self._look(rules)
-        return View(observation, self._infos[-1], self.now, self.memory, self.generator)
+    def view(self, runner: EpisodeRunner) -> View:
+        observation = self._look(runner)
+        return View(observation, self._infos[-1], self.state, self.memory, self.generator)
 
-    def move(self, rules: EpisodeRunner, action: Any, memory: Any, now: EpisodeState) -> None:
+    def move(self, runner: EpisodeRunner, action: Any, memory: Any, state: EpisodeState) -> None:
         self._actions.append(action)
-        self._rewards.append(rules.reward(now))
-        self.now, self.memory = now, memory
+        self._rewards.append(runner.reward(state))
+        self.state, self.memory = state, memory
 
-    def finished(self, rules: EpisodeRunner, limit: int) -> FinishedEpisode | None:
-        """The whole episode if it is over."""
-        terminated, truncated = rules.terminated(self.now), rules.truncated(self.now)
+    def finished(self, runner: EpisodeRunner, limit: int) -> FinishedEpisode | None:
+        """Return the whole episode if it is over."""
+        terminated, truncated = runner.terminated(self.state), runner.truncated(self.state)
         truncated = truncated or len(self._actions) >= limit  # both, as Gymnasium's time limit says it
         if not (terminated or truncated):
             return None
-        self._look(rules)
+        self._look(runner)
         measures = {
-            name: float(value) for name, value in rules.task.metrics(self.now.task).items() if np.ndim(value) == 0
+            name: float(value) for name, value in runner.task.metrics(self.state.task).items() if np.ndim(value) == 0
         }
         return FinishedEpisode(
             *(self.index, self.number, self.options, self._observations, self._actions, np.array(self._rewards)),
-            *(self._infos, terminated, truncated, measures, self.now),
+            *(self._infos, terminated, truncated, measures, self.state),
         )
 
-    def _look(self, rules: EpisodeRunner) -> Observation:
-        observation = rules.observation(self.now)
-        self._infos.append(rules.info(self.now))
+    def _look(self, runner: EpisodeRunner) -> Observation:
+        observation = runner.observation(self.state)
+        self._infos.append(runner.info(self.state))
         if self._observations is not None:
             self._observations.append(observation)
         return observation
 
 
 def _queue(
-    rules: EpisodeRunner,
+    runner: EpisodeRunner,
     options: Iterator[Mapping[str, Any]],
     numbers: Iterator[int] | None,
     seed: int,
     agent_seed: int,
     keep: bool,
 ) -> Iterator[_Running]:
-    """The episodes to play, not begun yet."""
+    """Yield the episodes to play, not begun yet."""
     repetitions: Counter[int] = Counter()
     for index, given in enumerate(options):
-        rules.check_options(given)
+        runner.check_options(given)
         if numbers is None:
             number = _number("reset option episode", given.get("episode", index))
         elif (named := next(numbers, None)) is None:
@@ -233,16 +233,16 @@ def _number(name: str, value: Any) -> int:
 
 
 def _play(
-    rules: EpisodeRunner, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
+    runner: EpisodeRunner, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
 ) -> Iterator[FinishedEpisode]:
     going: list[_Running] = []
     while True:
         fresh = list(islice(queue, batch - len(going)))
-        _begin(rules, fresh, preset)
+        _begin(runner, fresh, preset)
         going += fresh
         if not going:
             return
-        views = [running.view(rules) for running in going]
+        views = [running.view(runner) for running in going]
         actions, memories = act(views)
         memories = [None] * len(going) if memories is None else memories
         for name, values in (("actions", actions), ("memories", memories)):
@@ -250,30 +250,30 @@ def _play(
                 raise ValueError(
                     f"{name}: the policy gave {len(values)} for {len(going)} views; one per view is needed"
                 )
-        following = rules.step([running.now for running in going], actions)
-        for running, action, memory, now in zip(going, actions, memories, following, strict=True):
-            running.move(rules, action, memory, now)
-        finished = {running: running.finished(rules, limit) for running in going}
+        following = runner.step([running.state for running in going], actions)
+        for running, action, memory, state in zip(going, actions, memories, following, strict=True):
+            running.move(runner, action, memory, state)
+        finished = {running: running.finished(runner, limit) for running in going}
         going = [running for running in going if finished[running] is None]
         for episode in finished.values():
             if episode is not None:
                 yield episode
 
 
-def _begin(rules: EpisodeRunner, fresh: Sequence[_Running], preset: AccelConfig) -> None:
-    """Start episodes, all that begin anew as one batch."""
+def _begin(runner: EpisodeRunner, fresh: Sequence[_Running], preset: AccelConfig) -> None:
+    """Start episodes, all without a saved state as one batch."""
     anew = [running for running in fresh if "state" not in running.options]
     if anew:
-        started = rules.start(
+        started = runner.start(
             [running.world_generator for running in anew],
             [running.options for running in anew],
             [preset] * len(anew),
         )
-        for running, now in zip(anew, started, strict=True):
-            running.begin(now)
+        for running, state in zip(anew, started, strict=True):
+            running.begin(state)
     for running in fresh:
         if "state" in running.options:
-            running.begin(rules.begin_at(running.options["state"]))
+            running.begin(runner.begin_at(running.options["state"]))
 
 
 def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:
@@ -286,14 +286,14 @@ def _sorted(played: Iterator[FinishedEpisode]) -> Iterator[FinishedEpisode]:
             following += 1
 
 
-def _preset_of(env: Environment, rules: EpisodeRunner) -> AccelConfig:
+def _preset_of(env: Environment, runner: EpisodeRunner) -> AccelConfig:
     """Return the acceleration settings of episodes whose options name none.
 
     Raises:
-        ValueError: the worlds of a vector environment have different ones.
+        ValueError: the environments of a vector environment have different settings.
     """
     if isinstance(env, EpisodeRunner):
-        return rules.engine.config
+        return runner.engine.config
     presets = env.unwrapped.preset  # type: ignore[union-attr]
     different = {presets} if isinstance(presets, AccelConfig) else set(presets)
     if len(different) > 1:
@@ -302,19 +302,19 @@ def _preset_of(env: Environment, rules: EpisodeRunner) -> AccelConfig:
     return different.pop()
 
 
-def _rules_of(env: Environment, max_steps: int | None) -> tuple[EpisodeRunner, int]:
-    """The rules of the environment, and after how many steps an episode is cut."""
+def _runner_of(env: Environment, max_steps: int | None) -> tuple[EpisodeRunner, int]:
+    """Return the runner of the environment, and the number of steps after which an episode is cut."""
     own: int | None = None
     if isinstance(env, EpisodeRunner):
-        rules = env
+        runner = env
     else:
         inner = env
         while isinstance(inner, gymnasium.Wrapper) and isinstance(inner, _TRANSPARENT):
             inner = inner.env
         if isinstance(inner, LightInteractionVectorEnv):
-            rules, own = inner.episodes, inner.max_episode_steps
+            runner, own = inner.runner, inner.max_episode_steps
         elif isinstance(inner, LightInteractionEnv):
-            rules, own = inner.episodes, None if env.spec is None else env.spec.max_episode_steps
+            runner, own = inner.runner, None if env.spec is None else env.spec.max_episode_steps
         else:
             kind = type(inner).__name__
             raise ValueError(
@@ -325,4 +325,4 @@ def _rules_of(env: Environment, max_steps: int | None) -> tuple[EpisodeRunner, i
         max_steps = own
     if max_steps is None:
         raise ValueError("max_steps=None needs an environment with a time limit; allowed: a whole number from 1 up")
-    return rules, check_whole("max_steps", max_steps, 1)
+    return runner, check_whole("max_steps", max_steps, 1)

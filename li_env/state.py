@@ -1,4 +1,4 @@
-"""What one moment of an episode consists of, and the checks on what a user hands in."""
+"""State of an episode between two steps, and the record of its last step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from li_env.tasks.task import ForeignTask, Task, TaskState
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """What is known of a step that made a chunk, without frames, latents and times.
+    """Record of a step that made a chunk, without frames, latents and times.
 
     Attributes:
         plan: the planner's decisions.
         latents: latents of the chunk, the start frame's included.
         latent_poses: [n, 4, 4] float64, see `latent_rows`.
         motion: [n, 4] float64: yaw and pitch in degrees, right and forward in length units.
-        blocked: share of the commanded way that walls refused, or of the commanded pitch that the poles refused: the
-            larger of the two.
+        blocked: share of the commanded distance that walls refused, or of the commanded pitch that the poles refused:
+            the larger of the two.
         actions: one action per new latent, as the agent gave them.
     """
 
@@ -58,15 +58,15 @@ class StepRecord:
         )
 
 
-def _refused(commanded: Sequence[float], happened: Sequence[float]) -> float:
-    """Share of the commanded amounts that did not happen, from 0 to 1."""
+def _refused(commanded: Sequence[float], realised: Sequence[float]) -> float:
+    """Return the share of the commanded amounts that was not realised, from 0 to 1."""
     wanted = sum(commanded)
-    return min(1.0, max(0.0, 1 - sum(happened) / wanted)) if wanted > 0 else 0.0
+    return min(1.0, max(0.0, 1 - sum(realised) / wanted)) if wanted > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeState:
-    """A moment of an episode, complete: frames, latents, the task's state and the number of steps.
+    """Complete state of an episode between two steps: frames, latents, the task's state and the number of steps.
 
     Saving, forking and restoring are O(1): everything inside is immutable and shared. Keep it in memory; it is not made
     for files.
@@ -76,16 +76,15 @@ class EpisodeState:
         device: where its latents are.
         task_kind: the task it belongs to, see `kind_of`.
         episode: the engine's state.
-        task: what the task knows about this moment.
-        frames: uint8 [T, H, W, 3]: the last frames of the episode's video; before there are as many, the start frame
-            stands in front of it as often as is needed. An array, read-only, or a tensor on the world's device that
-            nobody may write to.
+        task: the task's own state.
+        frames: uint8 [T, H, W, 3]: the last frames of the episode's video; the start frame repeats in front until
+            there are T frames. A read-only array, or a tensor on the world's device that nobody may write to.
         frame_poses: [T, 4, 4] float64: the cameras of ``frames``.
-        new_frames: how many of them, at the end, are new since the moment before: 1 after a reset, 0 after ``stop``.
+        new_frames: number of ``frames``, at the end, that the last step made: 1 after a reset, 0 after ``stop``.
         start_index: which of the world's start frames the episode began with, -1 for another image.
-        last: what the last step made; ``None`` right after a reset or a ``stop``.
+        last: record of the last step; ``None`` right after a reset or a ``stop``.
         steps: steps since the reset.
-        milliseconds: what the last step took by stage.
+        milliseconds: time of the last step by stage.
     """
 
     spec: WorldSpec
@@ -103,18 +102,18 @@ class EpisodeState:
 
 
 def kind_of(task: Task) -> str:
-    """Name and class of a task: only tasks of one kind understand each other's states."""
+    """Return name and class of a task: only tasks of one kind understand each other's states."""
     own = type(task.task if isinstance(task, ForeignTask) else task)
     return f"{task.name!r} ({own.__module__}.{own.__qualname__})"
 
 
 def latent_rows(spec: WorldSpec) -> int:
-    """Rows of ``latent_poses`` and ``motion``: the most new latents that any chunk brings."""
+    """Return the rows of ``latent_poses`` and ``motion``: the most new latents that any chunk brings."""
     return max(spec.new_latents(0), spec.new_latents(1))
 
 
 def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
-    """The last ``rows`` rows, or all of them with ``padding`` repeated in front; always a new array."""
+    """Return the last ``rows`` rows, or all rows with ``padding`` repeated in front; always a new array."""
     missing = rows - len(array)
     if missing <= 0:
         return array[-missing:].copy()
@@ -122,12 +121,12 @@ def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
     return np.concatenate([front, array]).astype(array.dtype)
 
 
-@torch.inference_mode(False)  # observations on a device are ordinary tensors, whatever the agent computes in
+@torch.inference_mode(False)  # observations are ordinary tensors, even if the agent computes in inference mode
 def slide(window: Frames, new: Frames) -> Frames:
-    """The last rows of ``window`` [T, ...] followed by ``new`` [n, ...], T in all, on the side where ``new`` is.
+    """Append ``new`` [n, ...] to ``window`` [T, ...] and keep the last T rows, on the side (host, device) of ``new``.
 
-    Never a view of ``new``, which may be a part of the frames of many worlds. Arrays are locked, so that saved states
-    can share them.
+    The result is no view of ``new``, which may be a part of the frames of many episodes. Arrays are locked, so that
+    saved states can share them.
     """
     rows, count = len(window), len(new)
     if isinstance(new, np.ndarray):
@@ -139,11 +138,11 @@ def slide(window: Frames, new: Frames) -> Frames:
 
 
 def on_device(frames: Frames, device: torch.device) -> torch.Tensor:
-    """Frames as a tensor."""
+    """Return frames as a tensor on ``device``."""
     return frames.to(device) if isinstance(frames, torch.Tensor) else torch.tensor(frames, device=device)
 
 
 def read_only(frames: np.ndarray) -> np.ndarray:
-    """The same array, locked, so that it can be shared between saved states."""
+    """Lock an array, so that saved states can share it; return the same array."""
     frames.setflags(write=False)
     return frames

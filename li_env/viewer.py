@@ -48,7 +48,7 @@ class Window:
             self._clock.tick(self._fps)
 
     def shown(self) -> np.ndarray:
-        """What the window shows now: uint8 [height, width, 3]."""
+        """Return the picture in the window: uint8 [height, width, 3]."""
         return np.array(self._pygame.surfarray.array3d(self._screen).swapaxes(0, 1))
 
     def close(self) -> None:

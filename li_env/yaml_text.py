@@ -122,26 +122,26 @@ def _check_nodes(root: Any, where: str) -> None:
                 waiting.append(child)
 
 
-def line_of(text: str, way: Sequence[str | int]) -> int | None:
-    """Tell the line (from 1) of the value that a way of keys and indices leads to; ``None`` if it leads nowhere.
+def line_of(text: str, path: Sequence[str | int]) -> int | None:
+    """Find the line (from 1) of the value at a path of keys and indices; ``None`` if there is no such value.
 
-    JSON is read as the YAML that it nearly is. Of a large text only what lies before the value is looked at.
+    JSON is read as YAML. The text after the value is not read.
     """
     try:
         events = yaml.parse(text.replace("\t", " "), Loader=_Loader)
         for event in events:
             if isinstance(event, yaml.NodeEvent):
-                return _follow(event, events, way)
+                return _follow(event, events, path)
     except (yaml.YAMLError, StopIteration):
         pass
     return None
 
 
-def _follow(event: Any, events: Iterator[Any], way: Sequence[str | int]) -> int | None:
+def _follow(event: Any, events: Iterator[Any], path: Sequence[str | int]) -> int | None:
     line = _line(event)
-    if not way:
+    if not path:
         return line
-    step, index = way[0], 0
+    step, index = path[0], 0
     while True:
         key = next(events)
         if isinstance(key, yaml.CollectionEndEvent):
@@ -150,11 +150,11 @@ def _follow(event: Any, events: Iterator[Any], way: Sequence[str | int]) -> int 
             _skip(key, events)
             if isinstance(key, yaml.ScalarEvent) and key.value == str(step):
                 found = next(events)
-                return _line(key) if len(way) == 1 else _follow(found, events, way[1:])
+                return _line(key) if len(path) == 1 else _follow(found, events, path[1:])
             _skip(next(events), events)
         elif isinstance(event, yaml.SequenceStartEvent):
             if index == step:
-                return _follow(key, events, way[1:])
+                return _follow(key, events, path[1:])
             index += 1
             _skip(key, events)
         else:

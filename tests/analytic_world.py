@@ -75,15 +75,15 @@ class AnalyticWorld(BaseWorld[RoomScene, int]):
         return frames, [1 if stream is None else stream + 1 for stream in streams]
 
     def _stop_at_walls(self, request: MotionRequest) -> tuple[CameraMotion, ...]:
-        pose, feasible = request.pose, []
+        pose, realised = request.pose, []
         for motion in request.motions:
             wanted = move(pose, motion)
             limit = ROOM_HALF_SIZE - BODY_RADIUS
             reached = wanted.copy()
             reached[[0, 2], 3] = np.clip(wanted[[0, 2], 3], -limit, limit)
-            feasible.append(motion if (reached == wanted).all() else relative_motion(pose, reached))
+            realised.append(motion if (reached == wanted).all() else relative_motion(pose, reached))
             pose = reached
-        return tuple(feasible)
+        return tuple(realised)
 
     def _chunk(self, request: ChunkRequest) -> torch.Tensor:
         assert len(request.context) == len(request.context_poses) == len(request.plan.context)

@@ -63,7 +63,7 @@ class CrossEntropyPlanner(DrawingAgent):
         best, record = np.zeros(len(views), dtype=int), np.full(len(views), -np.inf)
         for _ in range(self._rounds):
             plans = self._draw(views, probabilities)
-            returns = self._try([view.moment for view in views], plans)
+            returns = self._try([view.state for view in views], plans)
             order = np.argsort(-returns, axis=1, kind="stable")[:, : self._elites]
             elites = np.take_along_axis(plans, order[..., None], axis=1)
             better = returns.max(1) > record

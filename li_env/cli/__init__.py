@@ -106,7 +106,7 @@ def _check_paths(module: ModuleType, words: list[str]) -> None:
 
 
 def _mistake(box: str, command: str) -> str:
-    """The message inside the parser's box, without frame, help text and pointers to help."""
+    """Extract the message inside the parser's box, without frame, help text and pointers to help."""
     lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     parts: list[list[str]] = [[]]
     for line in lines:

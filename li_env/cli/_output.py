@@ -31,12 +31,12 @@ _PLAIN = {
     )
     for sign in signs
 }
-"""Signs of tables, bars and quotes, and what stands for them."""
+"""Plain characters for the signs of tables, progress displays and quotes."""
 _CORNERS = re.compile("[\u2500-\u257f]")
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Another sign where the output has none for this one; a question mark where there is nothing like it."""
+    """Replace signs that the output cannot show by plain ones, or by a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end]
@@ -62,8 +62,8 @@ def any_text_can_be_printed() -> Iterator[None]:
             stream.reconfigure(errors=errors)
 
 
-def bars_while_it_lasts() -> Progress:
-    """Progress bars on standard error that go away in the end; none where that is no terminal."""
+def progress_display() -> Progress:
+    """Make a progress display on standard error that vanishes in the end; it stays silent without a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -72,7 +72,7 @@ def bars_while_it_lasts() -> Progress:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, cut in its middle to `LINE` characters: what is allowed stands at the end."""
+    """Remove line breaks and cut the middle to `LINE` characters: the end of a message says what is allowed."""
     line = re.sub(r"\s*\n\s*", " ", text.strip())
     if len(line) <= LINE:
         return line

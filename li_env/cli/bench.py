@@ -82,10 +82,10 @@ def run(arguments: Arguments) -> None:
 
 
 def _with_progress(world: BaseWorld, settings: BenchSettings, benchmark: Any) -> dict[str, Any]:
-    from li_env.cli._output import bars_while_it_lasts
+    from li_env.cli._output import progress_display
     from li_env.evaluation.bench.run import steps_needed
 
-    with bars_while_it_lasts() as progress:
+    with progress_display() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=steps_needed(world, settings))
         report: dict[str, Any] = benchmark(world, settings, lambda: progress.advance(task))
     return report

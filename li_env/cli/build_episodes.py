@@ -40,7 +40,7 @@ def run(arguments: Arguments) -> None:
     """Build and write."""
     from dataclasses import replace
 
-    from li_env.cli._output import bars_while_it_lasts
+    from li_env.cli._output import progress_display
     from li_env.cli.train_world import require_doom
     from li_env.doom import splits
     from li_env.files import check_file
@@ -65,7 +65,7 @@ def run(arguments: Arguments) -> None:
         check_file("out", file)
     rules = replace(NavigationRules.default(), goal_distance=(arguments.near, arguments.far))
     require_doom("building episodes")
-    with bars_while_it_lasts() as progress:
+    with progress_display() as progress:
         task = progress.add_task("maps", total=arguments.maps)
         data = build_episodes(
             seeds[arguments.first : arguments.first + arguments.maps],

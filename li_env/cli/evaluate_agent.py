@@ -46,7 +46,7 @@ def run(arguments: Arguments) -> None:
     from li_env.agents.base import ACTION_SPACE
     from li_env.agents.evaluate import evaluate, summarise
     from li_env.agents.registry import make_agent
-    from li_env.cli._output import bars_while_it_lasts
+    from li_env.cli._output import progress_display
     from li_env.env import LightInteractionEnv
     from li_env.files import check_file, write_json
     from li_env.tasks.navigation import Navigation
@@ -69,7 +69,7 @@ def run(arguments: Arguments) -> None:
     if isinstance(env.task, Navigation) and env.task.dataset is not None:
         count = min(count, len(env.task.dataset.episodes))
         options = [{"episode": index} for index in range(count)]
-    with bars_while_it_lasts() as bars:
+    with progress_display() as bars:
         task = bars.add_task("episodes", total=count)
         rows = evaluate(
             env,

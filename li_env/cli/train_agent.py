@@ -56,14 +56,14 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
 
     from li_env.agents.registry import train
-    from li_env.cli._output import bars_while_it_lasts
+    from li_env.cli._output import progress_display
     from li_env.tasks import EpisodeDataset
 
     dataset = None if arguments.dataset is None else EpisodeDataset.read(arguments.dataset)
     options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
     world = load_world(config.world, device=arguments.device, **options)
     console = Console(stderr=True)
-    with bars_while_it_lasts() as bars:
+    with progress_display() as bars:
         task = bars.add_task(f"{config.task} in {config.world}", total=config.steps)
 
         def show(entry: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""What an agent is to do in a world: Explore, PointGoal, ImageGoal.
+"""Tasks of an agent in a world: Explore, PointGoal, ImageGoal.
 
-A task is a value without an episode inside, as everything below `li_env.episodes`: a task state goes in, the next one
-comes out. Names and definitions of the navigation tasks follow Habitat-Lab.
+A task keeps nothing about an episode, as everything below `li_env.episodes`: a task state goes in, the next one comes
+out. Names and definitions of the navigation tasks follow Habitat-Lab.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TASKS = ("explore", "pointgoal", "imagegoal")
 
 
 def load_task(task: str | Task, world: BaseWorld, dataset: str | Path | EpisodeDataset | None = None) -> Task:
-    """A task by name, for a world.
+    """Load a task by name, for a world.
 
     Args:
         task: one of `TASKS`, or a task of your own.

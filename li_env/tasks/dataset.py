@@ -76,7 +76,7 @@ class EpisodeDataset:
 
     @classmethod
     def join(cls, parts: Sequence[EpisodeDataset]) -> EpisodeDataset:
-        """The episodes of several datasets, all with or all without the same kinds of frames."""
+        """Join the episodes of several datasets, which must have the same kinds of frames."""
         kinds = {frozenset(part.frames) for part in parts}
         if len(kinds) != 1:
             raise ValueError("datasets with different kinds of frames cannot be joined")
@@ -113,7 +113,7 @@ class EpisodeDataset:
 
 
 class _Reader:
-    """Reads one file; knows the way to every value, so that a mistake can be found in the text."""
+    """Reader of one file that knows the path of keys to every value, to find the line of a mistake."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._name = path, shown_path(path)
@@ -168,11 +168,11 @@ class _Reader:
                 raise self._error(
                     (*where, name), f"episodes[{index}]: {name}={shown(value)} is not usable; allowed: {allowed}"
                 )
-        places = {name: tuple(float(number) for number in entry[name]) for name in ("pose", "goal")}
-        return EpisodeRecord(**{**entry, **places})
+        poses = {name: tuple(float(number) for number in entry[name]) for name in ("pose", "goal")}
+        return EpisodeRecord(**{**entry, **poses})
 
     def _mistake(self, name: str, value: Any, frames: Mapping[str, np.ndarray]) -> str | None:
-        """What would be allowed instead, ``None`` if the value is fine."""
+        """Say which values are allowed instead, ``None`` if the value is fine."""
         if name in ("pose", "goal"):
             numbers = isinstance(value, list) and len(value) == 3
             fine = numbers and all(

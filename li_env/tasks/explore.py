@@ -16,7 +16,7 @@ from li_env.tasks.task import Opening, Task
 
 @dataclass(frozen=True)
 class ExploreState:
-    """What has been seen, and the cells first seen in the last step."""
+    """Seen area, and the number of cells first seen in the last step."""
 
     seen: SeenArea
     new_cells: int
@@ -36,7 +36,7 @@ class Explore(Task):
         self.wedge = ViewWedge(spec.fov[0], spec.view_distance)
 
     def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> ExploreState:
-        """The view of the start frame counts as seen."""
+        """Begin with the view of the start frame seen."""
         return ExploreState(SeenArea(self.wedge).look(pose[None])[0], 0)
 
     def advance(self, state: ExploreState, result: PlannedChunk | None) -> ExploreState:
@@ -45,16 +45,16 @@ class Explore(Task):
         return ExploreState(*state.seen.look(result.poses))
 
     def advance_all(self, states: Sequence[ExploreState], results: Sequence[PlannedChunk]) -> list[ExploreState]:
-        """Do what `advance` does for many episodes, at a fraction of the time."""
+        """Advance many episodes at a fraction of the time of `advance`."""
         if type(self).advance is not Explore.advance:  # a subclass advances otherwise
             return super().advance_all(states, results)
         canvases = self.wedge.canvases_of([result.poses for result in results])
         return [ExploreState(*state.seen.add(each)) for state, each in zip(states, canvases, strict=True)]
 
     def reward(self, state: ExploreState) -> float:
-        """Cells first seen in the last step / cells of one view wedge."""
+        """Return cells first seen in the last step / cells of one view wedge."""
         return state.new_cells / self.wedge.cells
 
     def metrics(self, state: ExploreState) -> dict[str, Any]:
-        """``seen_area`` in square length units and ``new_cells``."""
+        """Return ``seen_area`` in square length units and ``new_cells``."""
         return {"seen_area": state.seen.area, "new_cells": state.new_cells}

@@ -1,10 +1,10 @@
-"""Walk to a goal: what PointGoal and ImageGoal share.
+"""Navigation to a goal: common parts of PointGoal and ImageGoal.
 
 Measures have the names and definitions of Habitat-Lab's navigation measures: ``distance_to_goal``, ``success``, ``spl``
 (Anderson et al. 2018, arXiv 1807.06757), ``soft_spl`` (Datta et al. 2020, arXiv 2009.03231), ``num_steps``;
-``collisions`` counts steps in which a wall changed a motion at all, ``path_length`` adds up the straight ways from
-latent to latent: docs/tasks.md says how that compares with Habitat's. The reward is that of its PointNav training: how
-much closer the step came, a slack reward per step, and a success reward.
+``collisions`` counts steps in which a wall changed a motion at all, ``path_length`` adds up the straight distances
+from latent to latent: docs/tasks.md says how that compares with Habitat's. The reward is that of Habitat's PointNav
+training: the distance that the step came closer, a slack reward per step, and a success reward.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from li_env.validation import check_keys, check_number
 from li_env.yaml_text import parse_yaml
 
 CONTACT = 1e-5
-"""Length units: walls touched a motion if they changed it by more, as in Habitat-Sim. Less is rounding."""
+"""Least change of a motion (length units) that counts as contact with a wall, as in Habitat-Sim. Less is rounding."""
 
 _OWN_START = ("image", "start", "pose", "prompt")
 
 
 @dataclass(frozen=True)
 class NavigationRules:
-    """Lengths in the world's unit.
+    """Radius, rewards and goal distances of navigation; lengths in the world's unit.
 
     Attributes:
         success_radius: ``stop`` within it is success.
@@ -59,7 +59,7 @@ class NavigationRules:
 
     @classmethod
     def default(cls) -> NavigationRules:
-        """``configs/tasks/navigation.yaml``."""
+        """Read ``configs/tasks/navigation.yaml``."""
         text = (resources.files("li_env.configs") / "tasks" / "navigation.yaml").read_text(encoding="utf-8")
         data = parse_yaml(text, "navigation.yaml")
         check_keys("navigation.yaml:", data, [item.name for item in fields(cls)])
@@ -68,7 +68,7 @@ class NavigationRules:
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """Where to go.
+    """Goal of an episode.
 
     Attributes:
         position: (x, z) in the axes of ``info["pose"]``.
@@ -85,7 +85,7 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class NavigationState:
-    """One moment. ``closer`` is how much nearer the last step came; ``steps`` counts ``stop`` too."""
+    """State between two steps. ``closer``: distance that the last step came nearer; ``steps`` counts ``stop`` too."""
 
     goal: Goal
     pose: np.ndarray
@@ -105,10 +105,10 @@ class Navigation(Task):
         spec: of the world.
         dataset: episodes to draw from; without it goals are drawn around the start, with Euclidean distances.
         rules: `NavigationRules.default` if left out.
-        truth: what is known of the dataset's maps: distances to a goal are those of the shortest paths there.
+        truth: knowledge of the dataset's maps; with it, distances to a goal are lengths of shortest paths.
 
     Raises:
-        ValueError: the dataset names maps and nobody knows them.
+        ValueError: the dataset names maps and there is no ``truth``.
     """
 
     name = "navigation"
@@ -135,7 +135,7 @@ class Navigation(Task):
             )
 
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
-        """An episode of the dataset, drawn unless ``episode`` names it; or the start that the options describe.
+        """Choose an episode of the dataset, drawn unless ``episode`` names it, or the start that the options describe.
 
         Raises:
             ValueError: an option that is not allowed, or two that exclude each other.
@@ -162,10 +162,10 @@ class Navigation(Task):
         return Opening(start, record.seed, self._known(int(index), record))
 
     def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> NavigationState:
-        """At the start.
+        """Begin at the start.
 
         Raises:
-            ValueError: there is no way to the goal.
+            ValueError: no path leads to the goal.
         """
         goal = opening.goal if isinstance(opening.goal, Goal) else self._drawn(opening.goal, pose, generator)
         distance = goal.distance(float(pose[0, 3]), float(pose[2, 3]))
@@ -174,34 +174,34 @@ class Navigation(Task):
         return NavigationState(goal, np.array(pose, dtype=np.float64), distance, distance)
 
     def advance(self, state: NavigationState, result: PlannedChunk | None) -> NavigationState:
-        """After a chunk, or after ``stop``."""
+        """Return the state after a chunk, or after ``stop``."""
         if result is None:
             return replace(state, closer=0.0, steps=state.steps + 1, stopped=True)
         pose = np.asarray(result.poses[-1], dtype=np.float64)
         distance = state.goal.distance(float(pose[0, 3]), float(pose[2, 3]))
-        way = float(sum(np.hypot(motion.right, motion.forward) for motion in result.motions))
+        length = float(sum(np.hypot(motion.right, motion.forward) for motion in result.motions))
         return replace(
             state,
             pose=pose,
             distance=distance,
             closer=state.distance - distance,
-            path_length=state.path_length + way,
+            path_length=state.path_length + length,
             collisions=state.collisions + _touched(result),
             steps=state.steps + 1,
         )
 
     def reward(self, state: NavigationState) -> float:
-        """Length units closer + slack + success."""
+        """Return length units closer + slack reward + success reward."""
         if state.steps == 0:
             return 0.0
         return state.closer + self.rules.slack_reward + self.rules.success_reward * self._success(state)
 
     def terminated(self, state: NavigationState) -> bool:
-        """After ``stop``."""
+        """Tell whether the agent stopped."""
         return state.stopped
 
     def metrics(self, state: NavigationState) -> dict[str, Any]:
-        """Habitat's measures, as they would be if the episode ended now."""
+        """Return Habitat's measures, as if the episode ended now."""
         start = state.start_distance
         efficiency = start / max(start, state.path_length) if start > 0 else 1.0
         success = self._success(state)
@@ -223,7 +223,7 @@ class Navigation(Task):
         return float(state.stopped and state.distance < self.rules.success_radius)
 
     def _wish(self, options: Mapping[str, Any]) -> Any:
-        """What `_drawn` gets to see of the options."""
+        """Read the wished goal from the options, for `_drawn`; ``None`` without one."""
         if "goal" not in options:
             return None
         try:
@@ -235,7 +235,7 @@ class Navigation(Task):
         return goal
 
     def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
-        """The goal of the options, or one drawn inside the first view."""
+        """Return the goal of the options, or draw one inside the first view."""
         if wish is None:
             half = self.spec.fov[0] / 2
             there = move(
@@ -257,7 +257,7 @@ class Navigation(Task):
         return Goal((x, z), self._distance(index, record), image, index)
 
     def _distance(self, index: int, record: EpisodeRecord) -> Callable[[float, float], float]:
-        """Length of the shortest path to a goal where the map is known, else of the straight line."""
+        """Return the distance to a goal: along the shortest path where the map is known, else straight."""
         x, z, _ = record.goal
         if record.map_seed is None or self.truth is None:
             return straight_line(x, z)
@@ -269,7 +269,7 @@ class Navigation(Task):
 
 
 class PointGoal(Navigation):
-    """The goal is a place. Sensor ``pointgoal``: distance (straight line) and bearing, as it is now.
+    """Navigation to a point. Sensor ``pointgoal``: distance (straight line) and bearing from the current pose.
 
     The bearing is in radians in (-pi, pi], 0 straight ahead and positive to the right, as yaw is everywhere here
     (Habitat-Lab's ``pointgoal_with_gps_compass`` has the other sign).
@@ -278,12 +278,12 @@ class PointGoal(Navigation):
     name = "pointgoal"
 
     def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
-        """``pointgoal``: float32 [2]."""
+        """Return the space of ``pointgoal``: float32 [2]."""
         pi = np.float32(np.pi)
         return {"pointgoal": spaces.Box(np.array([0, -pi], np.float32), np.array([np.inf, pi], np.float32))}
 
     def sensors(self, state: NavigationState) -> dict[str, np.ndarray]:
-        """(distance in length units, bearing in radians)."""
+        """Measure (distance in length units, bearing in radians)."""
         x = state.goal.position[0] - state.pose[0, 3]
         z = state.goal.position[1] - state.pose[2, 3]
         # The right axis is horizontal at any pitch, the forward axis is not.
@@ -293,25 +293,25 @@ class PointGoal(Navigation):
 
 
 class ImageGoal(Navigation):
-    """The goal is a view: sensor ``imagegoal``, uint8 [H, W, 3]. Habitat-Lab's ImageNav."""
+    """Navigation to a view: sensor ``imagegoal``, uint8 [H, W, 3]. Habitat-Lab's ImageNav."""
 
     name = "imagegoal"
     options: tuple[str, ...] = ("episode", "goal", "goal_image")
 
     def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
-        """``imagegoal``: a frame."""
+        """Return the space of ``imagegoal``: a frame."""
         return {"imagegoal": spaces.Box(0, 255, (*spec.frame_size, 3), np.uint8)}
 
     def sensors(self, state: NavigationState) -> dict[str, np.ndarray]:
-        """The view at the goal."""
+        """Return the view at the goal."""
         assert state.goal.image is not None
         return {"imagegoal": state.goal.image.copy()}
 
     def begin(self, opening: Opening, pose: np.ndarray, generator: np.random.Generator) -> NavigationState:
-        """At the start.
+        """Begin at the start.
 
         Raises:
-            ValueError: the episode has no picture of its goal, or there is no way to it.
+            ValueError: the episode has no picture of its goal, or no path leads to the goal.
         """
         state = super().begin(opening, pose, generator)
         if state.goal.image is None:
@@ -324,16 +324,16 @@ class ImageGoal(Navigation):
     def _wish(self, options: Mapping[str, Any]) -> Any:
         if ("goal" in options) != ("goal_image" in options):
             raise ValueError("reset options 'goal' and 'goal_image' go together")
-        place = super()._wish(options)
-        return None if place is None else (place, fit_image(options["goal_image"], self.spec.frame_size))
+        position = super()._wish(options)
+        return None if position is None else (position, fit_image(options["goal_image"], self.spec.frame_size))
 
     def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
-        place, image = (None, None) if wish is None else wish
-        return replace(super()._drawn(place, pose, generator), image=image)
+        position, image = (None, None) if wish is None else wish
+        return replace(super()._drawn(position, pose, generator), image=image)
 
 
 def _touched(result: PlannedChunk) -> bool:
-    """Whether a wall stopped, shortened or bent any of the commanded motions."""
+    """Tell whether a wall stopped, shortened or bent any of the commanded motions."""
     return any(
         max(abs(real.right - asked.right), abs(real.forward - asked.forward)) > CONTACT
         for real, asked in zip(result.motions, result.commanded, strict=True)
@@ -341,19 +341,19 @@ def _touched(result: PlannedChunk) -> bool:
     )
 
 
-def pose_at(place: Pose2D) -> np.ndarray:
-    """Camera-to-world [4, 4] of a level camera at (x, z, yaw in degrees)."""
-    x, z, yaw = place
+def pose_at(pose_2d: Pose2D) -> np.ndarray:
+    """Return the camera-to-world matrix [4, 4] of a level camera at (x, z, yaw in degrees)."""
+    x, z, yaw = pose_2d
     pose = move(np.eye(4), CameraMotion(yaw=yaw))
     pose[[0, 2], 3] = x, z
     return pose
 
 
 def straight_line(goal_x: float, goal_z: float) -> Callable[[float, float], float]:
-    """Euclidean distance to a goal."""
+    """Return the function (x, z) -> Euclidean distance to a goal."""
     return lambda x, z: float(np.hypot(goal_x - x, goal_z - z))
 
 
 def map_prompt(map_seed: int) -> str:
-    """How an episode tells its world in which generated map it plays; worlds without maps ignore it."""
+    """Return the prompt that names a generated map to its world; worlds without maps ignore the prompt."""
     return f"map {map_seed}"

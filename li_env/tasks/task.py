@@ -1,4 +1,4 @@
-"""The contract between episodes and a task."""
+"""Contract between episodes and a task."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
 
 TaskState = Any
-"""Opaque, immutable: what a task knows about one moment of one episode."""
+"""Opaque, immutable state of a task between two steps of an episode."""
 
 
 @dataclass(frozen=True, eq=False)
 class Opening:
-    """How an episode begins.
+    """Opening of an episode.
 
     Attributes:
         start: options of the start view: ``image`` or ``start``, ``pose``, ``prompt``.
         seed: of the noise; ``None`` leaves it to the seed of the reset.
-        goal: what the task itself wants to remember until `Task.begin`.
+        goal: value that the task keeps for `Task.begin`.
         frame: the start frame, uint8 [H, W, 3], read-only; filled in before `Task.begin`.
     """
 
@@ -39,7 +39,7 @@ class Task(ABC):
     """Start, reward, end, sensors and metrics of an episode.
 
     A task of one's own inherits from this class, sets ``name`` and writes `begin`, `advance` and `reward`; everything
-    else has a default: any start view will do, the task never ends, has no sensors and tells no metrics.
+    else has a default: any start view will do, the task never ends and has neither sensors nor metrics.
 
     Attributes:
         name: as in ``gymnasium.make(..., task=name)``.
@@ -106,14 +106,14 @@ class Task(ABC):
 
 
 BaseTask = Task
-"""The former name of `Task`; goes with the next release."""
+"""Former name of `Task`; goes with the next release."""
 
 
 class ForeignTask(Task):
     """A task by somebody who did not inherit from `Task` but has all of its methods.
 
-    What it passes on of another task does not count: it is shown the frames unless its own class says otherwise, and
-    its episodes advance one by one.
+    Attributes that it forwards from another task do not count. It sees the frames unless its own class says otherwise,
+    and its episodes advance one by one.
 
     Args:
         task: the object.

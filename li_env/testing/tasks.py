@@ -1,4 +1,4 @@
-"""The contract suite of a task."""
+"""Contract suite of a task."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def check_task(task: Task, world: BaseWorld, steps: int = 4, options: Mapping[st
     - name, ``can_stop`` and reset options;
     - that ``open`` and ``begin`` depend on their generator alone and leave the options as they are;
     - that rewards are finite numbers, ends are bools, sensors lie in their spaces and are new arrays;
-    - that metrics are numbers and arrays of fixed type and shape, under the same keys at every moment;
-    - that a state never changes: what it says is the same after later steps;
+    - that metrics are numbers and arrays of fixed type and shape, under the same keys in every state;
+    - that a state never changes: the task says the same about it after later steps;
     - that ``advance_all``, where there is one, and ``advance`` say the same;
     - that ``stop`` ends an episode.
 
@@ -49,34 +49,36 @@ def check_task(task: Task, world: BaseWorld, steps: int = 4, options: Mapping[st
     _check_parts(task, world)
     checked = CheckedTask(task, world)
     actions = ActionMapper("discrete", world.spec.motion, task.can_stop)
-    rules = EpisodeRunner(Engine(world, AccelConfig()), actions, "frame", False, checked)
+    runner = EpisodeRunner(Engine(world, AccelConfig()), actions, "frame", False, checked)
     given = [dict(options or {})] * 2
-    moments = rules.start([np.random.default_rng(seed) for seed in (1, 2)], given)
-    again = rules.start([np.random.default_rng(seed) for seed in (1, 2)], given)
-    for one, two in zip(moments, again, strict=True):
+    states = runner.start([np.random.default_rng(seed) for seed in (1, 2)], given)
+    again = runner.start([np.random.default_rng(seed) for seed in (1, 2)], given)
+    for one, two in zip(states, again, strict=True):
         checked.compare(one.task, two.task, "begin gave another state for the same generator")
-    history = [(moment.task, checked.reading(moment.task)) for moment in moments]
+    history = [(state.task, checked.reading(state.task)) for state in states]
     moves = actions.space.n - (1 if task.can_stop else 0)  # type: ignore[attr-defined]
     for step in range(steps):
-        going = [moment for moment in moments if not task.terminated(moment.task)]
+        going = [state for state in states if not task.terminated(state.task)]
         if not going:
             break
         chosen = [(1 + 2 * step + row) % moves for row in range(len(going))]
-        moments = rules.step(going, chosen)
+        states = runner.step(going, chosen)
         checked.together = False
-        alone = [rules.step([moment], [action])[0] for moment, action in zip(going, chosen, strict=True)]
+        alone = [runner.step([state], [action])[0] for state, action in zip(going, chosen, strict=True)]
         checked.together = True
-        for one, two in zip(moments, alone, strict=True):
+        for one, two in zip(states, alone, strict=True):
             checked.compare(one.task, two.task, "an episode by itself and in a batch differ (advance, advance_all)")
-        history += [(moment.task, checked.reading(moment.task)) for moment in moments]
+        history += [(state.task, checked.reading(state.task)) for state in states]
     if task.can_stop:
-        history += _stopped(rules, checked, [moment for moment in moments if not task.terminated(moment.task)])
-    for state, reading in history:
-        checked.same(checked.reading(state), reading, "a state changed after later steps; allowed: states that do not")
+        history += _stopped(runner, checked, [state for state in states if not task.terminated(state.task)])
+    for task_state, reading in history:
+        checked.same(
+            checked.reading(task_state), reading, "a state changed after later steps; allowed: states that do not"
+        )
 
 
 class CheckedTask(ForeignTask):
-    """A task whose answers are checked on their way out.
+    """A task whose answers are checked.
 
     Attributes:
         together: whether the task's own ``advance_all`` is called instead of ``advance``.
@@ -185,11 +187,11 @@ def _check_parts(task: Any, world: BaseWorld) -> None:
 
 
 def _stopped(
-    rules: EpisodeRunner, checked: CheckedTask, moments: Sequence[EpisodeState]
+    runner: EpisodeRunner, checked: CheckedTask, states: Sequence[EpisodeState]
 ) -> list[tuple[Any, dict[str, Any]]]:
     """Stop episodes; their states with what the task says about them."""
-    stop = rules.actions.space.n - 1  # type: ignore[attr-defined]
-    ended = [moment.task for moment in rules.step(moments, [stop] * len(moments))]
+    stop = runner.actions.space.n - 1  # type: ignore[attr-defined]
+    ended = [state.task for state in runner.step(states, [stop] * len(states))]
     for state in ended:
         if not checked.task.terminated(state):
             checked.refuse("terminated is False after stop; allowed: True")

@@ -1,1 +1,1 @@
-"""Parts of the vector environment: stacked infos, batched observations, and how many worlds fit into memory."""
+"""Parts of the vector environment: checked arguments, stacked infos, batched observations, memory check."""

@@ -1,4 +1,4 @@
-"""Observations of several worlds as one batch, as arrays on the host or as tensors on the device."""
+"""Observations of several environments as one batch, as arrays on the host or as tensors on the device."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 
 
 def batch_arrays(space: spaces.Space[Any], items: Sequence[Any]) -> Any:
-    """Observations of ``space`` stacked along a new first dimension: new arrays, in the structure of the space."""
+    """Stack observations of ``space`` along a new first axis: new arrays, in the structure of the space."""
     empty: Any = create_empty_array(space, n=len(items), fn=np.empty)
     return concatenate(space, items, empty)
 
 
-@torch.inference_mode(False)  # ordinary tensors, whatever the agent computes in
+@torch.inference_mode(False)  # ordinary tensors, even if the agent computes in inference mode
 def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
-    """The same as tensors on ``device``. What already lives there never visits the host."""
+    """Stack observations as tensors on ``device``; tensors that are already there never visit the host."""
     first = items[0]
     if isinstance(first, dict):
         return {key: batch_tensors([item[key] for item in items], device) for key in first}
@@ -29,7 +29,7 @@ def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
 
 
 def on_device(item: Any, device: torch.device) -> Any:
-    """One observation as tensors on ``device``."""
+    """Return one observation as tensors on ``device``."""
     if isinstance(item, dict):
         return {key: on_device(value, device) for key, value in item.items()}
     # A copy of an array: it may be a saved state's own, which is read-only.

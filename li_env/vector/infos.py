@@ -1,4 +1,4 @@
-"""Infos of several worlds as one dictionary of arrays, the way Gymnasium's vector environments return them."""
+"""Infos of several environments as one dictionary of arrays, in the form of Gymnasium's vector environments."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 
 
 def stack_infos(infos: Sequence[Mapping[str, Any]], rows: Sequence[int], count: int) -> dict[str, Any]:
-    """What ``gymnasium.vector.VectorEnv._add_info`` makes of ``infos``, key by key instead of world by world.
+    """Stack infos as ``gymnasium.vector.VectorEnv._add_info`` does, key by key instead of environment by environment.
 
     Args:
-        infos: one dictionary per world that has one.
-        rows: the numbers of those worlds.
-        count: number of worlds in all.
+        infos: one dictionary per environment that has one.
+        rows: the numbers of those environments.
+        count: number of all environments.
 
     Returns:
-        For every key an array with one row per world (where a world lacks the key zeros, or None for objects) and
-        under ``_key`` a mask of the worlds that have it. Dictionaries inside become dictionaries of such arrays.
+        For every key an array with one row per environment (zeros, or None for objects, where an environment lacks the
+        key) and under ``_key`` a mask of the environments that have the key. Dictionaries inside become dictionaries of
+        such arrays.
     """
     stacked: dict[str, Any] = {}
     for key in dict.fromkeys(key for info in infos for key in info):
-        having = [place for place, info in enumerate(infos) if key in info]
-        values, where = [infos[place][key] for place in having], [rows[place] for place in having]
+        having = [entry for entry, info in enumerate(infos) if key in info]
+        values, where = [infos[entry][key] for entry in having], [rows[entry] for entry in having]
         mask = np.zeros(count, dtype=np.bool_)
         mask[where] = True
         stacked[key], stacked[f"_{key}"] = _column(values, where, count), mask
@@ -31,7 +32,7 @@ def stack_infos(infos: Sequence[Mapping[str, Any]], rows: Sequence[int], count: 
 
 
 def objects(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarray:
-    """An object array [count] with ``values`` at ``rows`` and None elsewhere."""
+    """Make an object array [count] with ``values`` at ``rows`` and None elsewhere."""
     column = np.full(count, fill_value=None, dtype=object)
     for row, value in zip(rows, values, strict=True):
         column[row] = value
@@ -54,9 +55,9 @@ def _column(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarra
 
 
 def info_of(stacked: Mapping[str, Any], row: int) -> dict[str, Any]:
-    """The dictionary of one world again: the inverse of `stack_infos` for row ``row``.
+    """Return the dictionary of one environment: the inverse of `stack_infos` for row ``row``.
 
-    A column without a mask, as wrappers put them inside their dictionaries, has a value for every world.
+    A column without a mask, as wrappers put them inside their dictionaries, has a value for every environment.
     """
     info: dict[str, Any] = {}
     for key, column in stacked.items():

@@ -1,4 +1,4 @@
-"""How many worlds fit into memory, asked before anything is allocated."""
+"""Number of environments that fit into memory, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from li_env.accel.world import BaseWorld
 from li_env.device_memory import free_memory
 
 UNLIMITED_STEPS = 64
-"""Length of an episode that is assumed where there is no time limit."""
+"""Assumed length of an episode without a time limit."""
 
 USABLE = 0.9
-"""Share of the free memory that may be planned with: allocators keep some back."""
+"""Share of the free memory that environments may need: allocators keep a reserve."""
 
 
 def check_memory(world: BaseWorld, num_envs: int, max_episode_steps: int | None) -> None:
-    """Refuse more worlds than the memory of the world's device holds at the end of their episodes.
+    """Refuse more environments than the memory of the world's device holds at the end of their episodes.
 
     Raises:
-        ValueError: names the number asked for, what it needs, what there is, and the largest number that fits.
+        ValueError: names the number asked for, the memory needed, the memory free, and the largest number that fits.
     """
     free = free_memory(world.device)
     if free is None or needed_bytes(world, num_envs, max_episode_steps) <= USABLE * free:
@@ -34,10 +34,10 @@ def check_memory(world: BaseWorld, num_envs: int, max_episode_steps: int | None)
 
 
 def needed_bytes(world: BaseWorld, num_envs: int, max_episode_steps: int | None) -> int:
-    """Bytes for ``num_envs`` worlds at the end of their episodes.
+    """Estimate the bytes that ``num_envs`` environments need at the end of their episodes.
 
-    History in float32, four copies of the last frames (decoded, kept, observed, observed before), and what the world
-    says it needs to generate for so many at once (`BaseWorld.working_bytes`).
+    Counted are the history in float32, four copies of the last frames (decoded, kept, observed, observed before), and
+    the world's working memory for so many episodes (`BaseWorld.working_bytes`).
     """
     spec = world.spec
     steps = UNLIMITED_STEPS if max_episode_steps is None else max_episode_steps

@@ -141,7 +141,7 @@ def test_info_and_observation_are_not_views_of_the_state(world_name):
     env.plan["attention"]["kind"] = "broken"
     assert saved.frames.any()
     assert env.plan["attention"]["kind"] == "dense"
-    np.testing.assert_array_equal(env.episodes.info(saved)["pose"][3], [0, 0, 0, 1])
+    np.testing.assert_array_equal(env.runner.info(saved)["pose"][3], [0, 0, 0, 1])
 
 
 def test_infos_stack_in_a_vector_environment(world_name):
@@ -284,10 +284,10 @@ def test_a_moment_that_nobody_saved_is_forgotten(world_name):
     env = make(world_name)
     env.reset(seed=5)
     env.step(1)
-    moment, frames = (weakref.ref(thing) for thing in (env._now, env._now.frames))
+    state, frames = (weakref.ref(thing) for thing in (env._state, env._state.frames))
     env.step(1)
     gc.collect()
-    assert moment() is None
+    assert state() is None
     assert frames() is None
 
 

@@ -1,4 +1,4 @@
-"""Every frame reaches the user once and in order, whatever the first chunk of a world is like."""
+"""Every frame reaches the user once and in order, for every kind of first chunk."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_new_rows_of_the_observations_joined_are_the_video(world):
 def test_stop_shows_nothing_new(world):
     env = LightInteractionEnv(world, task="pointgoal")
     env.reset(seed=0)
-    before, _, _, _, told = env.step(FORWARD)
+    before, _, _, _, last_info = env.step(FORWARD)
     after, _, terminated, _, info = env.step(env.action_space.n - 1)
     assert terminated and info["new_frames"] == info["new_latents"] == 0
     np.testing.assert_array_equal(before["rgb"], after["rgb"])
     for key in ("frame_poses", "frame_times"):
-        np.testing.assert_array_equal(told[key], info[key])
+        np.testing.assert_array_equal(last_info[key], info[key])
     assert list(episode_frames([env.save_state()])) == []
 
 
@@ -71,17 +71,17 @@ def test_the_video_holds_every_frame_once(world, tmp_path):
 def test_poses_times_and_actions_of_frames(world):
     env, each = LightInteractionEnv(world), world.spec.latent_frames
     env.reset(seed=0)
-    moments, infos = [env.save_state()], []
+    states, infos = [env.save_state()], []
     for action in (FORWARD, TURN, STILL):
         infos.append(env.step(action)[4])
-        moments.append(env.save_state())
-    records = list(episode_frames(moments))
+        states.append(env.save_state())
+    records = list(episode_frames(states))
     assert [int(record.frame[0, 0, 0]) for record in records] == list(range(1 + world.spec.frames_before(3)))
     np.testing.assert_allclose([record.time for record in records], np.arange(len(records)) / 8.0)
     made = [world.spec.new_frames(chunk) for chunk in range(3)]
     assert [record.action for record in records] == [None, *np.repeat([FORWARD, TURN, STILL], made)]
     latents = records[::each] if each > 1 else records
-    poses = moments[-1].episode.history.poses
+    poses = states[-1].episode.history.poses
     np.testing.assert_array_equal([record.pose for record in latents], poses)
     # The same in info, with the start frame in front at time 0.
     last, rows = infos[-1], world.spec.chunk_frames
@@ -104,7 +104,7 @@ def test_frames_between_latents_lie_on_the_way():
 
 
 def test_half_a_turn_between_latents_is_cut_into_equal_parts():
-    """The trace formula for the axis has no answer there."""
+    """Cover half a turn, where the trace formula for the axis has no answer."""
     before, after = np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])
     plan = ChunkPlan(1, "warmup", 0.0, (), (), (1.0, 0.0), AttentionPlan(), "A test.")
     path = PlannedChunk(plan, after[None], (CameraMotion(),), (CameraMotion(),))
@@ -122,18 +122,18 @@ def test_intrinsics_are_in_pixels_of_the_observation(world):
 def test_an_engine_gives_the_frames_of_the_environment(world):
     env = LightInteractionEnv(world)
     _, info = env.reset(seed=0)
-    moments = [env.save_state()]
+    states = [env.save_state()]
     for action in (FORWARD, TURN):
         env.step(action)
-        moments.append(env.save_state())
+        states.append(env.save_state())
     spec, engine = world.spec, Engine(world, AccelConfig.preset("all"))
     held = (CameraMotion(forward=spec.motion.translation), CameraMotion(yaw=spec.motion.rotation))
-    states, results = engine.start([world.start_views.images[0]], [""], [info["episode_seed"]]), []
+    generations, results = engine.start([world.start_views.images[0]], [""], [info["episode_seed"]]), []
     for chunk, motion in enumerate(held):
-        states, made = engine.step(states, [(motion,) * spec.new_latents(chunk)])
+        generations, made = engine.step(generations, [(motion,) * spec.new_latents(chunk)])
         results += made
     records = list(engine_frames(spec, world.start_views.images[0], results))
-    expected = list(episode_frames(moments))
+    expected = list(episode_frames(states))
     np.testing.assert_array_equal([one.frame for one in records], [one.frame for one in expected])
     np.testing.assert_array_equal([one.pose for one in records], [one.pose for one in expected])
     assert [one.time for one in records] == [one.time for one in expected]

@@ -44,7 +44,7 @@ def test_files_are_read_as_rgb(tmp_path):
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes whose header claims a size."""
+    """Make a PNG of a few bytes whose header claims a size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -87,8 +87,8 @@ def test_an_image_of_any_shape_keeps_its_middle(shape):
     scale = max(48 / shape[0], 80 / shape[1])
     covering = (max(80, round(shape[1] * scale)), max(48, round(shape[0] * scale)))
     if covering[0] * covering[1] < 20_000_000:
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        whole = cv2.resize(image, covering, interpolation=way)
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        whole = cv2.resize(image, covering, interpolation=method)
         top, left = (covering[1] - 48) // 2, (covering[0] - 80) // 2
         expected = whole[top : top + 48, left : left + 80]
         assert np.abs(fitted.astype(int) - expected).mean() < 8

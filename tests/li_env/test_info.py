@@ -1,4 +1,4 @@
-"""`info` has one structure at every moment."""
+"""`info` has one structure in every state."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_masked_psnr_looks_at_nothing_else():
 
 
 def _naive_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of one frame: [H - 10, W - 10], the textbook's formula window by window."""
+    """Compute the textbook's formula window by window, for one frame: [H - 10, W - 10]."""
     offsets = np.arange(-5, 6)
     window = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))
     window /= window.sum()

@@ -18,7 +18,7 @@ from li_env.worlds.freedoom import world as module
 
 @pytest.fixture
 def asked(monkeypatch) -> list[int]:
-    """Numbers of episodes that the world expected, call by call."""
+    """Record the number of episodes that the world plans for, call by call."""
     counts: list[int] = []
 
     def size(count, device):
@@ -53,15 +53,15 @@ def test_neither_resets_nor_stops_change_it(asked):
 
 
 def test_a_batch_that_runs_empty_does_not_change_it(asked):
-    rules = open_episodes(load_world("freedoom", device="cpu"), task="pointgoal", action_space="discrete")
-    stop = rules.actions.space.n - 1
+    runner = open_episodes(load_world("freedoom", device="cpu"), task="pointgoal", action_space="discrete")
+    stop = runner.actions.space.n - 1
     seen = []
 
     def act(views):
         seen.append(len(views))
         return [stop if view.info["episode_index"] == 0 or view.info["chunk"] else 1 for view in views], None
 
-    list(play_episodes(rules, act, [{"episode": 0}, {"episode": 1}], max_steps=3, batch=5))
+    list(play_episodes(runner, act, [{"episode": 0}, {"episode": 1}], max_steps=3, batch=5))
     assert seen == [2, 1]
     assert set(asked) == {5}
-    assert rules.engine.batch == 1
+    assert runner.engine.batch == 1

@@ -24,11 +24,11 @@ MODES = ("NextStep", "Disabled", "SameStep")
 
 
 def said(name: str, mode: str) -> bool:
-    """Whether the page says that a wrapper works in a mode."""
+    """Tell whether the page says that a wrapper works in a mode."""
     text = PAGE.read_text(encoding="utf-8")
     columns = next(line for line in text.splitlines() if "`NextStep` |" in line).split("|")
     row = next(line for line in text.splitlines() if line.startswith("|") and f"{name}`" in line).split("|")
-    return row[next(place for place, head in enumerate(columns) if f"`{mode}`" in head)].strip().startswith("yes")
+    return row[next(column for column, head in enumerate(columns) if f"`{mode}`" in head)].strip().startswith("yes")
 
 
 def play(wrap, mode: str, **arguments) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -61,16 +61,16 @@ def test_torchrl_rolls_out_past_the_end_of_episodes(task, mode, device_obs):
 @pytest.mark.parametrize("mode", ["NextStep", "Disabled"])
 @pytest.mark.parametrize("task", TASKS)
 def test_numpy_to_torch_converts_everything(task, mode):
-    """In SameStep Gymnasium's wrapper meets ``final_obs``, an array of objects, and fails on CartPole as well."""
+    """Leave out SameStep: Gymnasium's wrapper fails on ``final_obs``, an array of objects, on CartPole as well."""
     pytest.importorskip("array_api_compat")
     plain = make_vec(task, mode)
     env = gymnasium.wrappers.vector.NumpyToTorch(make_vec(task, mode))
     plain.reset(seed=0)
     env.reset(seed=0)
     for _ in range(5):
-        expected, told = plain.step(np.array([1, 6])), env.step(torch.tensor([1, 6]))
-        assert told[4].keys() == expected[4].keys()
-        for key, value in told[4].items():
+        expected, converted = plain.step(np.array([1, 6])), env.step(torch.tensor([1, 6]))
+        assert converted[4].keys() == expected[4].keys()
+        for key, value in converted[4].items():
             assert isinstance(value, torch.Tensor)
             np.testing.assert_array_equal(value.numpy(), expected[4][key])
         over = expected[2] | expected[3]

@@ -56,8 +56,8 @@ def test_simulated_steps_are_the_steps_that_would_be_made(many):
     states, rewards, terminations, truncations = env.simulate([start] * 3, actions)
     assert rewards.shape == terminations.shape == truncations.shape == (3,)
     assert (rewards.dtype, terminations.dtype, truncations.dtype) == (np.float64, np.bool_, np.bool_)
-    now = env.save_state()[0] if many else env.save_state()
-    assert now is start, "the environment stays where it is"
+    state = env.save_state()[0] if many else env.save_state()
+    assert state is start, "the environment stays where it is"
     for state, reward, action in zip(states, rewards, actions, strict=True):
         env.restore_state([start] * 2 if many else start)
         observation, real, *_ = env.step([action] * 2 if many else action)

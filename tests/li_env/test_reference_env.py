@@ -86,36 +86,36 @@ def test_walls_stop_the_agent_and_it_never_leaves_the_map(game):
             *_, info = env.step(int(rng.choice([FORWARD, FORWARD, TURN_RIGHT])))
             collisions += info["blocked"] > 0.1
             for pose in info["latent_poses"]:
-                place = doom_poses(np.array([[pose[0, 3], pose[2, 3], 0.0]]))[0, :2]
+                position = doom_poses(np.array([[pose[0, 3], pose[2, 3], 0.0]]))[0, :2]
                 start, end = segments[:, :2], segments[:, 2:]
                 along = end - start
-                share = np.clip(((place - start) * along).sum(1) / (along**2).sum(1), 0, 1)
-                assert np.hypot(*(place - start - share[:, None] * along).T).min() > 15.9
+                share = np.clip(((position - start) * along).sum(1) / (along**2).sum(1), 0, 1)
+                assert np.hypot(*(position - start - share[:, None] * along).T).min() > 15.9
     assert collisions > 3
 
 
 def test_a_batch_gives_the_episodes_one_by_one(game):
-    rules = gymnasium.make(IDS[1], world="freedoom_game").unwrapped.episodes
+    runner = gymnasium.make(IDS[1], world="freedoom_game").unwrapped.runner
     options = [{"episode": index} for index in (3, 4, 3, 9)]
     paths = [[1, 6, 1, 2], [6, 6, 1, 1], [5, 1, STOP, None], [4, 1, 1, 8]]
 
     def generators():
         return [np.random.default_rng(index) for index in range(4)]
 
-    together = rules.start(generators(), options)
+    together = runner.start(generators(), options)
     for turn in range(4):
         moving = [index for index in range(4) if paths[index][turn] is not None]
-        after = rules.step([together[index] for index in moving], [paths[index][turn] for index in moving])
-        for index, now in zip(moving, after, strict=True):
-            together[index] = now
+        after = runner.step([together[index] for index in moving], [paths[index][turn] for index in moving])
+        for index, state in zip(moving, after, strict=True):
+            together[index] = state
     for index, generator in enumerate(generators()):
-        (alone,) = rules.start([generator], [options[index]])
+        (alone,) = runner.start([generator], [options[index]])
         for action in paths[index]:
             if action is not None:
-                (alone,) = rules.step([alone], [action])
+                (alone,) = runner.step([alone], [action])
         np.testing.assert_array_equal(alone.frames, together[index].frames)
-        np.testing.assert_equal(rules.info(alone), rules.info(together[index]))
-    assert rules.terminated(together[2])
+        np.testing.assert_equal(runner.info(alone), runner.info(together[index]))
+    assert runner.terminated(together[2])
 
 
 def test_another_pose_shows_the_view_from_there(game, tmp_path):
@@ -152,8 +152,8 @@ def test_any_pose_of_any_map_can_be_a_start(game):
     env.reset(seed=0, options={"image": image, "prompt": "map 5", "pose": pose})
     *_, info = env.step(FORWARD)
     assert info["latent_poses"][0] == pytest.approx(pose)
-    for place in ((1000.0, 1000.0, 0.0), (-y / 32, x / 32 + 500, 0.0)):
-        env.reset(seed=0, options={"image": image, "prompt": "map 5", "pose": pose_at(place)})
+    for position in ((1000.0, 1000.0, 0.0), (-y / 32, x / 32 + 500, 0.0)):
+        env.reset(seed=0, options={"image": image, "prompt": "map 5", "pose": pose_at(position)})
         with pytest.raises(ValueError, match="is outside map 5: inside a wall or outside of the rooms"):
             env.step(FORWARD)
 

@@ -54,7 +54,7 @@ def test_a_time_limit_counts_on_from_the_restored_moment(wrap):
     assert steps_until_cut(env) == limit
     inner.restore_state(one)
     env.reset(seed=0)
-    assert steps_until_cut(env) == limit, "a reset forgets the restored moment"
+    assert steps_until_cut(env) == limit, "a reset forgets the restored state"
 
 
 def test_a_wrong_action_after_restoring_changes_no_time_limit():

@@ -1,4 +1,4 @@
-"""Many worlds at once: each is what the single environment is, whatever the others do."""
+"""Many environments at once: each equals the single environment and does not depend on the others."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def steps_of(env: LightInteractionVectorEnv, count: int) -> list:
 @pytest.mark.parametrize("name", ["LightInteraction/Explore-v0", "LightInteraction/PointGoal-v0"])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_it_is_what_gymnasium_makes_of_single_environments(name, mode):
-    """Ends at different times: one world is reset on the way, and agents stop."""
+    """End at different times: one environment is reset in between, and agents stop."""
     ours = gymnasium.make_vec(name, 3, "vector_entry_point", world="analytic", max_episode_steps=3, autoreset_mode=mode)
     theirs = gymnasium.make_vec(
         name, 3, "sync", vector_kwargs={"autoreset_mode": mode}, world="analytic", max_episode_steps=3
@@ -238,7 +238,7 @@ def test_device_observations_are_tensors_with_the_same_values(world_name):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_envs": 0}, r"num_envs=0 is not allowed; allowed: a whole number from 1 up"),
+        ({"num_envs": 0}, r"num_envs=0 is not allowed; use a whole number from 1 up"),
         ({"num_envs": 10**9}, r"num_envs=1000000000 needs about .* GiB on cpu, .*; allowed: 1 to \d+$"),
         ({"max_episode_steps": -1}, r"max_episode_steps=-1 is not allowed"),
         ({"autoreset_mode": "samestep"}, r"autoreset_mode='samestep' .* allowed: NextStep, SameStep, Disabled"),
@@ -293,7 +293,7 @@ def test_wrong_actions_are_one_clear_line_and_change_nothing(actions, message):
         ({"options": [1]}, r"options=\[1\] is not usable; allowed: a dictionary"),
         ({"options": "start"}, r"options='start' is not usable"),
         ({"seed": [1, 2]}, r"seed: 2 given for 3 worlds"),
-        ({"seed": 1.5}, r"seed=1\.5 is not allowed; allowed: a whole number from 0 up"),
+        ({"seed": 1.5}, r"seed=1\.5 is not allowed; use a whole number from 0 up"),
         ({"seed": True}, r"seed=True is not allowed"),
         ({"seed": "7"}, r"seed='7' is not allowed"),
         ({"seed": -1}, r"seed=-1 is not allowed"),
@@ -322,7 +322,7 @@ def test_a_step_whose_reset_fails_changes_nothing(monkeypatch):
     env.reset(seed=0)
     before, draws = env.save_state(), [generator.bit_generator.state for generator in env.np_random]
     with monkeypatch.context() as patch:
-        patch.setattr(env.episodes.engine, "start", lambda *_: 1 / 0)
+        patch.setattr(env.runner.engine, "start", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             env.step([0] * 3)
     assert env.save_state() == before

@@ -66,11 +66,11 @@ def test_ordinary_yaml_is_read():
 
 
 @pytest.mark.parametrize(
-    ("way", "line"),
+    ("path", "line"),
     [((), 1), (("a",), 2), (("b",), 3), (("b", 0), 4), (("b", 1, "c"), 6), (("b", 2), None), (("d",), None)],
 )
-def test_the_line_of_a_value(way, line):
-    assert line_of("# first\na: [[1], {b: 2}]\nb:\n- 1\n- x: {y: [1]}\n  c: 2\n".replace("# first", ""), way) in (
+def test_the_line_of_a_value(path, line):
+    assert line_of("# first\na: [[1], {b: 2}]\nb:\n- 1\n- x: {y: [1]}\n  c: 2\n".replace("# first", ""), path) in (
         line, {1: 2}.get(line, line)
     )  # fmt: skip
     json = '\n{\n\t"b": [\n{}, \n{"x": 1,\n"c": 2}]}'

@@ -57,7 +57,7 @@ def rendered(*_: object) -> tuple[Trajectories, Trajectories]:
 
 
 def small_model() -> DynamicsModel:
-    """A transformer that takes no time."""
+    """Make a transformer that takes no time."""
     return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
 
 
@@ -90,7 +90,7 @@ def start(words: list[str], folder: Path, kill_at: int, counter: Path) -> int:
 
 
 def mistakes(folder: Path) -> list[str]:
-    """What is half written among the files of ``folder``."""
+    """List the files of ``folder`` that are half written."""
     wrong = []
     for path in folder.rglob("*"):
         if not path.is_file() or any(part.startswith(WRITING) for part in path.parts):

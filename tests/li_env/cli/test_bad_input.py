@@ -39,7 +39,7 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The files above in the current folder, and what is no file."""
+    """Write the files above into the current folder, and a folder beside them."""
     monkeypatch.chdir(tmp_path)
     for name, data in FILES.items():
         Path(name).write_bytes(data)

@@ -20,7 +20,7 @@ def train(config: Path, out: Path, *options: str) -> int:
 
 
 def stages(*names: str):
-    """A training that leaves these stages' files."""
+    """Make a training that leaves these stages' files."""
 
     def train_world(config, out: Path, device: torch.device, workers: int | None, show: run.Log) -> None:
         assert isinstance(config, run.TrainConfig) and device.type == "cpu" and workers == 3

@@ -32,7 +32,7 @@ def make(task: str = "PointGoal", world: str = "analytic", **kwargs: object) -> 
 
 
 def in_known_maps(*records: EpisodeRecord) -> gymnasium.Env:
-    """The test room, whose episodes are told to lie in generated maps."""
+    """Make the test room, whose episodes claim to lie in generated maps."""
     truth = FreedoomTruth(StartFrames.load(packaged_folder()))
     task = PointGoal(SPEC, EpisodeDataset(records, {}), truth=truth)
     return gymnasium.make("LightInteraction/PointGoal-v0", world="analytic", task=task)
@@ -168,15 +168,15 @@ def test_imagegoal_shows_the_goal_and_needs_one():
 
 @pytest.fixture(scope="module")
 def corner() -> EpisodeRecord:
-    """An episode whose goal lies behind a wall, on a map with known walls."""
+    """Draw an episode whose goal lies behind a wall, on a map with known walls."""
     rng = np.random.default_rng(0)
     space = known_map(2).space
     for _ in range(1000):
         goal, start = (np.array(space.sample(rng)) / 32 for _ in range(2))
-        place, there = ((-p[1], p[0], 0.0) for p in (start, goal))
-        geodesic = metres_to_goal(map_distance(2, *there[:2]), *place[:2])
+        here, there = ((-p[1], p[0], 0.0) for p in (start, goal))
+        geodesic = metres_to_goal(map_distance(2, *there[:2]), *here[:2])
         if 2 * np.hypot(*(goal - start)) < geodesic:
-            return EpisodeRecord(start=0, pose=place, goal=there, map_seed=2)
+            return EpisodeRecord(start=0, pose=here, goal=there, map_seed=2)
     raise AssertionError("a maze without a corner")
 
 

@@ -22,7 +22,7 @@ poses = st.builds(
 
 
 def cells_one_by_one(wedge: ViewWedge, pose: np.ndarray) -> set[tuple[int, int]]:
-    """The definition, cell by cell, over a generous square, with margins at the borders left to either side."""
+    """Apply the definition, cell by cell, over a generous square, with margins at the borders left to either side."""
     x, z = pose[0, 3], pose[2, 3]
     heading = math.atan2(-pose[2, 0], pose[0, 0])  # of the right axis
     seen = set()
@@ -74,27 +74,27 @@ def test_new_cells_are_counted_once_in_any_order(track):
 
 def test_looking_leaves_the_old_map_alone():
     before, _ = SeenArea(WEDGE).look(np.eye(4)[None])
-    blocks = {key: block.copy() for key, block in before._blocks.items()}
+    tiles = {key: tile.copy() for key, tile in before._tiles.items()}
     ahead = move(np.eye(4), CameraMotion(forward=5.0))
     after, new = before.look(ahead[None])
     fork, also_new = before.look(ahead[None])
     assert new == also_new > 0
     assert after.cells == fork.cells == before.cells + new
-    assert before._blocks.keys() == blocks.keys()
-    for key, block in blocks.items():
-        np.testing.assert_array_equal(before._blocks[key], block)
+    assert before._tiles.keys() == tiles.keys()
+    for key, tile in tiles.items():
+        np.testing.assert_array_equal(before._tiles[key], tile)
 
 
-def test_untouched_blocks_are_shared_however_large_the_map():
+def test_untouched_tiles_are_shared_however_large_the_map():
     area = SeenArea(WEDGE)
     pose = np.eye(4)
     for _ in range(200):
         pose = move(pose, CameraMotion(forward=5.0))
         area, _ = area.look(pose[None])
     following, _ = area.look(move(pose, CameraMotion(forward=5.0))[None])
-    copied = [key for key, block in following._blocks.items() if area._blocks.get(key) is not block]
-    assert len(area._blocks) > 60
-    assert len(copied) <= 9, "a view reaches 9 blocks at most"
+    copied = [key for key, tile in following._tiles.items() if area._tiles.get(key) is not tile]
+    assert len(area._tiles) > 60
+    assert len(copied) <= 9, "a view reaches 9 map tiles at most"
 
 
 def test_many_worlds_at_once_are_the_worlds_one_by_one():

@@ -23,7 +23,7 @@ def test_batches_of_dictionaries_hold_one_row_per_world_and_share_nothing():
 
 
 def test_arrays_join_tensors():
-    """As after the reset of one world: its start frames come from the host."""
+    """Stack as after the reset of one environment, whose start frames come from the host."""
     items = [torch.full((2, 3), 1, dtype=torch.uint8), np.full((2, 3), 2, np.uint8)]
     batch = batch_tensors(items, torch.device("cpu"))
     assert batch.dtype == torch.uint8

@@ -1,4 +1,4 @@
-"""Built episodes: reproducible, reachable, and with the pictures of their places."""
+"""Built episodes: reproducible, reachable, and with the pictures of their starts and goals."""
 
 from __future__ import annotations
 
