@@ -14,6 +14,7 @@ test: $(VENV)/.installed-dev  ## lint, types, layers, tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/check_prose.py
 	@# One thread per worker: more of them only wait for each other on a machine that has other work.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n auto --dist loadfile
 

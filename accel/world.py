@@ -215,7 +215,7 @@ def check_world_type(world: object) -> None:
         ValueError: names the class.
     """
     if not isinstance(world, BaseWorld):
-        name = f"{type(world).__module__}.{type(world).__qualname__}"
+        name = type(world).__qualname__
         raise ValueError(
             f"world={name} is not usable; allowed: a world's name or an object whose class inherits from "
             "li_env.BaseWorld"

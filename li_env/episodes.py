@@ -265,8 +265,8 @@ class EpisodeRunner:
         if len(states) != len(actions):
             raise ValueError(f"actions: {len(actions)} given for {len(states)} states; allowed: one per state")
         after = self.step([self.check_state(state) for state in states], actions)
-        rewards = np.array([self.reward(state) for state in after], dtype=np.float64)
         ended = [[test(state) for state in after] for test in (self.terminated, self.truncated)]
+        rewards = np.array([self.reward(state) for state in after], dtype=np.float64)
         return after, rewards, *np.array(ended, dtype=np.bool_).reshape(2, -1)
 
     @property

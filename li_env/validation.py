@@ -195,7 +195,7 @@ def check_pose(key: str, value: Any) -> np.ndarray:
         ValueError: not 4x4, not finite, not a rotation and a position below `MOST_LENGTH`, or another last row than
             0 0 0 1.
     """
-    allowed = "allowed: a finite rigid 4x4 matrix [rotation | position], last row 0 0 0 1, position below 1e6"
+    allowed = "allowed: a finite 4x4 matrix [rotation | position], last row 0 0 0 1, position below 1e6"
     try:
         matrix = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -17,7 +18,8 @@ from li_env.validation import check_pose
 
 def refuse(world: Any, what: str) -> NoReturn:
     """Raise the ``ValueError`` that names a world and its fault."""
-    name = getattr(getattr(world, "spec", None), "name", None) or type(world).__name__
+    spec = world.spec if hasattr(world, "spec") else None
+    name = spec.name if isinstance(spec, WorldSpec) else type(world).__name__
     raise ValueError(f"world {name!r}: {what}")
 
 
@@ -33,10 +35,10 @@ def shown(value: Any) -> str:
 def check_parts(world: Any) -> None:
     """Check that a world inherits from `BaseWorld` and has a spec and a device."""
     check_world_type(world)
-    if not isinstance(getattr(world, "spec", None), WorldSpec):
-        refuse(world, f"spec={shown(getattr(world, 'spec', None))}; allowed: a WorldSpec")
-    if not isinstance(getattr(world, "device", None), torch.device):
-        refuse(world, f"device={shown(getattr(world, 'device', None))}; allowed: a torch.device")
+    for name, kind, allowed in (("spec", WorldSpec, "a WorldSpec"), ("device", torch.device, "a torch.device")):
+        value = operator.attrgetter(name)(world) if hasattr(world, name) else None
+        if not isinstance(value, kind):
+            refuse(world, f"{name}={shown(value)}; allowed: {allowed}")
 
 
 def check_spec(world: BaseWorld) -> None:

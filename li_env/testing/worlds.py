@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -236,7 +237,7 @@ class CheckedWorld(WorldWrapper):
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
             with torch.inference_mode():
-                return getattr(self.world, method)(*arguments)
+                return operator.methodcaller(method, *arguments)(self.world)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(

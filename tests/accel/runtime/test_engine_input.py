@@ -39,19 +39,19 @@ def first_step(motions: Sequence[CameraMotion]) -> Callable[[Engine], Any]:
         (lambda e: e.start([FRAME], [""], [True]), r"seeds\[0\]: True is not allowed"),
         (
             lambda e: e.start([FRAME], [""], [0], [2 * np.eye(4)]),
-            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+            r"poses\[0\].* is not usable; allowed: a finite 4x4",
         ),
         (
             lambda e: e.start([FRAME], [""], [0], [np.diag([-1.0, 1, 1, 1])]),
-            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+            r"poses\[0\].* is not usable; allowed: a finite 4x4",
         ),
         (
             lambda e: e.start([FRAME], [""], [0], [np.eye(3)]),
-            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+            r"poses\[0\].* is not usable; allowed: a finite 4x4",
         ),
         (
             lambda e: e.start([FRAME], [""], [0], [np.full((4, 4), np.nan)]),
-            r"poses\[0\].* is not usable; allowed: a finite rigid 4x4",
+            r"poses\[0\].* is not usable; allowed: a finite 4x4",
         ),
     ],
 )

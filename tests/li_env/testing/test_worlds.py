@@ -142,7 +142,7 @@ def with_views(**views) -> AnalyticWorld:
 FAULTS = {
     "device as a text": (lambda: with_attributes(device="cpu"), "device='cpu'; allowed: a torch.device"),
     "no spec": (lambda: with_attributes(spec=None), "spec=None; allowed: a WorldSpec"),
-    "not a world": (object, "world=builtins.object is not usable; .* inherits from li_env.BaseWorld"),
+    "not a world": (object, "world=object is not usable; .* inherits from li_env.BaseWorld"),
     "no latents": (lambda: with_attributes(spec=replace(SPEC, chunk_latents=0)), "spec.chunk_latents=0"),
     "odd size": (lambda: with_attributes(spec=replace(SPEC, frame_size=(96.0, 128))), r"spec.frame_size=\(96.0, 128\)"),
     "no fps": (lambda: with_attributes(spec=replace(SPEC, fps=0.0)), "spec.fps=0.0"),
@@ -199,6 +199,6 @@ def test_faults_are_named(fault):
     with pytest.raises(ValueError, match=message) as error:
         check_world(world)
     text = str(error.value)
-    assert text.startswith(("world 'analytic': ", f"world '{type(world).__name__}': ", "world=builtins.object "))
+    assert text.startswith(("world 'analytic': ", f"world '{type(world).__name__}': ", "world=object "))
     assert len(text) <= 500
     assert "\n" not in text
