@@ -76,7 +76,8 @@ def main() -> None:
     )  # fmt: skip
     env.action_space.seed(0)
     env.reset(seed=0)
-    facts = {**provenance(), **{name: getattr(arguments, name) for name in ("world", "preset", "worlds", "threads")}}
+    given = {name: getattr(arguments, name) for name in ("world", "preset", "worlds", "threads")}
+    facts = {"provenance": provenance(), **given}
     rng, saved, samples, began = np.random.default_rng(0), [], [], time.perf_counter()
     every = max(1, arguments.steps // 50)
     for step in range(0, arguments.steps, arguments.worlds):

@@ -418,7 +418,7 @@ def test_wrong_worlds_and_snapshots_are_refused():
     before = env.save_state()
     with pytest.raises(ValueError, match="states: 2 given for 3 worlds"):
         env.restore_state(env.save_state([0, 1]))
-    with pytest.raises(ValueError, match="states: SavedState given for 1 worlds"):
+    with pytest.raises(ValueError, match="states: EpisodeState given for 1 worlds"):
         env.restore_state(before[0], [0])
     with pytest.raises(ValueError, match="str is not usable; allowed: what save_state"):
         env.restore_state(["here"], [0])
@@ -429,7 +429,7 @@ def test_wrong_worlds_and_snapshots_are_refused():
             lambda number=number: env.save_state([number]),
             lambda number=number: env.restore_state(before[:1], [number]),
         ):
-            with pytest.raises(ValueError, match="world=.* is not allowed; allowed: 0 to 2"):
+            with pytest.raises(ValueError, match="world=.* is not allowed; use a whole number from 0 to 2"):
                 call()
     for numbers in (1, 0.5, np.array(1)):
         with pytest.raises(ValueError, match="worlds=.* is not usable; allowed: a list of numbers of worlds, or None"):

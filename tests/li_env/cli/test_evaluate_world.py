@@ -28,12 +28,12 @@ def evaluate(*options: str) -> int:
 def test_a_world_with_photographic_memory_is_measured_against_the_game(tmp_path, monkeypatch, capsys, one_thread):
     pytest.importorskip("vizdoom")
     loaded = []
-    monkeypatch.setattr(fidelity, "load", lambda *arguments: loaded.append(arguments) or PhotographicWorld())
+    monkeypatch.setattr(fidelity, "load_world", lambda *arguments: loaded.append(arguments) or PhotographicWorld())
     monkeypatch.setenv("COLUMNS", "160")
     out = tmp_path / "deep" / "er"
     options = ("--quick", "--trajectories", "1", "--chunks", "2", "--weights", str(tmp_path))
     assert evaluate("--out", str(out), *options) == 0
-    assert loaded == [("cpu", tmp_path)]
+    assert loaded == [("freedoom", "cpu", tmp_path)]
     names = ["freedoom_fidelity.json", "freedoom_fidelity.png", "freedoom_fidelity_side_by_side.png"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert all(cv2.imread(str(out / name)) is not None for name in names[1:])

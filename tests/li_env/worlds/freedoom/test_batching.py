@@ -68,7 +68,7 @@ def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkey
 
     monkeypatch.setattr("li_env.worlds.freedoom.world.sample_rows", counted)
     monkeypatch.setattr("li_env.worlds.freedoom.world.micro_batch_size", lambda count, device: 4)
-    together = world.generate_stream(iter(requests), 3)
+    together = world.generate_stream(requests)
     assert len(mixed) == 1
     for one, other in zip(together, alone, strict=True):
         assert relative(one, other) < 1e-4

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+from li_env import device_memory
 from li_env.worlds.common import checkpoints
 from li_env.worlds.common.checkpoints import CheckpointError
 from li_env.worlds.common.taehv import TinyDecoder
@@ -182,7 +183,7 @@ def test_encoders_of_another_width(copy: Path) -> None:
 def test_too_little_memory_is_said_before_loading(
     written: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "free_memory", lambda device: 15_000_000_000)
+    monkeypatch.setattr(device_memory, "free_memory", lambda device: 15_000_000_000)
     monkeypatch.setattr(checkpoints.TensorFile, "__getitem__", lambda self, name: pytest.fail("read too early"))
     with pytest.raises(ValueError, match=r"^world 'hy_worldplay' needs 22.0 GB, this machine has 15.0 free$"):
         load_parts(written[0], CPU, working_bytes=lambda config: 22_000_000_000)
