@@ -15,8 +15,11 @@ from li_env.worlds.freedoom.training.store import GROUP
 
 STAGES = ("autoencoder", "dynamics", "motion", "refine")
 
+EXTRA_STAGES = ("sharp_autoencoder",)
+"""Stages that run only when they are asked for."""
+
 NEEDS = {"autoencoder": (), "dynamics": ("autoencoder",), "motion": ("autoencoder",),
-         "refine": ("autoencoder", "dynamics")}  # fmt: skip
+         "refine": ("autoencoder", "dynamics"), "sharp_autoencoder": ()}  # fmt: skip
 """Stages whose results a stage starts from."""
 
 LONGEST_CONTEXT = 20
@@ -32,6 +35,7 @@ _COUNTS: dict[str, tuple[int, int]] = {
     "warmup": (0, 10**9),
     "measure_every": (1, 10**9),
     "held_out_samples": (1, 2**20),
+    "feature_scale": (1, 4),
     "maps": (1, len(TRAINING)),
     "trajectories_per_map": (1, 4096),
     "length": (2, 2**16),
@@ -41,8 +45,9 @@ _COUNTS: dict[str, tuple[int, int]] = {
 }
 _ABOVE_0 = {"rate": 1, "muon_rate": 1, "adam_rate": 1, "judge_rate": 1, "loss_floor": 1, "max_seconds": 1e9,
             "save_seconds": 1e9}  # fmt: skip
-_FROM_0 = {"latent_noise": 1, "context_noise": 1, "pure_noise": 1, "blend": 1, "label": 1, "adversarial_share": 100,
-           "gradient_weight": 1e3, "smoothness": 1e3, "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
+_FROM_0 = {"latent_noise": 1, "feature_weight": 1e3, "adversarial_from": 1, "context_noise": 1, "pure_noise": 1,
+           "blend": 1, "label": 1, "adversarial_share": 100, "gradient_weight": 1e3, "smoothness": 1e3,
+           "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
 
 
 def check_training(config: Any) -> None:
@@ -53,8 +58,8 @@ def check_training(config: Any) -> None:
     """
     check_whole("seed", config.seed, *_COUNTS["seed"])
     stages = config.stages
-    if not isinstance(stages, tuple) or not stages or any(stage not in STAGES for stage in stages):
-        raise ValueError(f"stages={shown(stages)} is not allowed; use a list of {', '.join(STAGES)}")
+    if not isinstance(stages, tuple) or not stages or any(stage not in NEEDS for stage in stages):
+        raise ValueError(f"stages={shown(stages)} is not allowed; use a list of {', '.join(NEEDS)}")
     if len(set(stages)) != len(stages):
         raise ValueError(f"stages={shown(stages)} is not allowed; use every stage once")
     for field in fields(config):
@@ -110,7 +115,7 @@ def _check_fit(config: Any) -> None:
     for stage in config.stages:
         if data.length < least.get(stage, 2):
             raise ValueError(f"data.length={data.length} is not allowed; use {least[stage]} or more for stage {stage}")
-        if stage != "autoencoder" and data.validation_length < 2 * GROUP:
+        if stage not in ("autoencoder", "sharp_autoencoder") and data.validation_length < 2 * GROUP:
             raise ValueError(
                 f"data.validation_length={data.validation_length} is not allowed; use {2 * GROUP} or more "
                 f"for stage {stage}"

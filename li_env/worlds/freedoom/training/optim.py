@@ -99,8 +99,13 @@ class Progress:
         self.began = time.monotonic()
 
     @property
+    def seconds(self) -> float:
+        """Spent so far."""
+        return time.monotonic() - self.began
+
+    @property
     def fraction(self) -> float:
-        by_time = 0.0 if self.max_seconds is None else (time.monotonic() - self.began) / self.max_seconds
+        by_time = 0.0 if self.max_seconds is None else self.seconds / self.max_seconds
         return min(1.0, max(self.done / self.steps, by_time))
 
     @property

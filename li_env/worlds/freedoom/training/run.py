@@ -25,15 +25,18 @@ from li_env.tensor_files import check_tensors, read_tensors, write_tensors
 from li_env.validation import check_keys, check_mapping, shown
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.dynamics import DynamicsModel
+from li_env.worlds.freedoom.efficientnet import load_features
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
-from li_env.worlds.freedoom.training.limits import NEEDS, STAGES, check_training
+from li_env.worlds.freedoom.training.limits import EXTRA_STAGES, NEEDS, STAGES, check_training
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
+from li_env.worlds.freedoom.training.sharp import SHARP, SharpStage, evaluator, train_sharp, widened
 from li_env.worlds.freedoom.training.store import LatentStore
+from li_env.worlds.freedoom.weights import packaged_folder
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -42,6 +45,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "dynamics": DynamicsModel,
     "motion": MotionHead,
     "refine": DynamicsModel,
+    "sharp_autoencoder": lambda: Autoencoder(SHARP),
 }
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -59,6 +63,7 @@ class TrainConfig:
     dynamics: DynamicsStage = field(default_factory=DynamicsStage)
     motion: MotionStage = field(default_factory=MotionStage)
     refine: RefineStage = field(default_factory=RefineStage)
+    sharp_autoencoder: SharpStage = field(default_factory=SharpStage)
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -118,7 +123,7 @@ def train_world(
 
     ``show`` is called with every log entry; entries of a running stage carry ``stage`` and ``fraction``.
     """
-    out = check_folder("out", out, ("log.jsonl", *(f"{stage}.safetensors" for stage in STAGES)))
+    out = check_folder("out", out, ("log.jsonl", *(f"{stage}.safetensors" for stage in MODELS)))
     todo = _unfinished(config, out)
     if todo:
         check_memory("the rendered frames", _frame_bytes(config.data), device)
@@ -129,6 +134,10 @@ def train_world(
     if not todo:
         return
     training, validation = render(config.data, device, workers, log)
+    if "sharp_autoencoder" in todo:
+        sharpen(training.frames.flatten(0, 1), validation.frames, config, out, log)
+        if len(todo) == 1:
+            return
     autoencoder = Autoencoder(AutoencoderConfig()).to(device)
     if "autoencoder" in todo:
         generator = torch.Generator(device).manual_seed(config.seed)
@@ -172,18 +181,44 @@ def train_world(
         state.unlink(missing_ok=True)
 
 
+def sharpen(frames: torch.Tensor, validation: torch.Tensor, config: TrainConfig, out: Path, log: Log) -> None:
+    """Train the stage ``sharp_autoencoder`` from the run's own autoencoder, or from the shipped weights without one.
+
+    Args:
+        frames: uint8 [n, H, W, 3] to learn from, on the training device.
+        validation: uint8 [N, L, H, W, 3] of other maps, for the log.
+    """
+    stage, device = config.sharp_autoencoder, frames.device
+    generator = torch.Generator(device).manual_seed(config.seed)
+    start = Autoencoder(AutoencoderConfig())
+    own = out / "autoencoder.safetensors"
+    read(start, own if own.exists() else packaged_folder() / "autoencoder.safetensors")
+    evaluate = evaluator(validation[:, ::8].flatten(0, 1)[:1024])
+    log({"stage": "sharp_autoencoder", "start": 1.0} | evaluate(start.to(device)))
+    model = widened(start, SHARP).to(device)
+
+    def draw(count: int) -> torch.Tensor:
+        return frames[torch.randint(len(frames), (count,), device=device, generator=generator)]
+
+    state = out / "sharp_autoencoder_state.safetensors"
+    net = load_features("lite0", stage.feature_scale).to(device)
+    train_sharp(model, draw, evaluate, net, stage, tagged(log, "sharp_autoencoder"), state)
+    write(model, out / "sharp_autoencoder.safetensors")
+    state.unlink(missing_ok=True)
+
+
 def _unfinished(config: TrainConfig, out: Path) -> list[str]:
     """Return the stages to run, after a check of the files of finished stages.
 
     Raises:
         ValueError: such a file is damaged, or a stage starts from one that is neither done nor to be run.
     """
-    done = [stage for stage in STAGES if (out / f"{stage}.safetensors").exists()]
+    done = [stage for stage in MODELS if (out / f"{stage}.safetensors").exists()]
     for stage in done:
         with torch.device("meta"):
             model = MODELS[stage]()
         check_tensors(out / f"{stage}.safetensors", shapes_of(model), f"the stage {stage}")
-    todo = [stage for stage in STAGES if stage in config.stages and stage not in done]
+    todo = [stage for stage in (*EXTRA_STAGES, *STAGES) if stage in config.stages and stage not in done]
     for stage in todo:
         if missing := [each for each in NEEDS[stage] if each not in done and each not in todo]:
             raise ValueError(
