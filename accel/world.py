@@ -125,6 +125,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         view_overlap: the view overlap that the model was trained with; the frustum of ``spec`` if None.
         start_views: what episodes begin with where no image is given.
         ground_truth: the true map and clearances, where a simulator or a scan knows them.
+        decodes_on_device: whether `decode_on_device` makes the frames there instead of copying those of `decode`.
         episodes_file: navigation episodes that the world ships.
     """
 
@@ -134,6 +135,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     start_views: StartViews = StartViews()
     ground_truth: GroundTruth | None = None
     episodes_file: Path | None = None
+    decodes_on_device: bool = False
 
     @abstractmethod
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[SceneT]:

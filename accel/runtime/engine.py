@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -155,7 +155,7 @@ class Engine:
             ]
             # First wait for the device: until here a GPU has worked beside the host.
             finite, changes = examine(made, [state.history.last_chunk for state in states])
-            outside: Sequence[Frames] = frames if self.device_frames else _on_host(frames)
+            outside = frames if self.device_frames else _on_host(frames)
             clock.finish()
         results = [
             ChunkResult(
@@ -291,10 +291,13 @@ class Engine:
 
     def _decode(
         self, states: Sequence[GenerationState], latents: Sequence[torch.Tensor]
-    ) -> tuple[list[torch.Tensor], list[DecodeStream]]:
-        """Decode frames on the device; with ``device_frames`` each tensor has its own storage."""
-        frames, following = self.world.decode_on_device(latents, [state.stream for state in states])
-        check_frames(self.world, frames, [_decoded_frames(self.world.spec, state.chunk) for state in states])
+    ) -> tuple[Sequence[Frames], list[DecodeStream]]:
+        """Decode frames where the world makes them; with ``device_frames`` to tensors with their own storage."""
+        world = self.world
+        on_device = self.device_frames or world.decodes_on_device
+        decode: Any = world.decode_on_device if on_device else world.decode
+        frames, following = decode(latents, [state.stream for state in states])
+        check_frames(world, frames, [_decoded_frames(world.spec, state.chunk) for state in states])
         if self.device_frames and frames:
             frames = unbatch(torch.cat(tuple(frames)), [len(each) for each in frames])
         return frames, following
@@ -370,9 +373,11 @@ def _distinct(motions: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
     return {id(motion): motion for motion in motions}.values()
 
 
-def _on_host(frames: Sequence[torch.Tensor]) -> Sequence[np.ndarray]:
+def _on_host(frames: Sequence[Frames]) -> Sequence[np.ndarray]:
     """Copy tensors to arrays; from a GPU in one copy through pinned memory, several times faster than a plain copy."""
-    if not frames or not frames[0].is_cuda:
+    if not frames or isinstance(frames[0], np.ndarray):
+        return frames
+    if not frames[0].is_cuda:
         return [each.numpy() for each in frames]
     joined = torch.cat(tuple(frames))
     host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)

@@ -96,6 +96,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
     """
 
     spec = SPEC
+    decodes_on_device = True
 
     def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "auto") -> None:
         self.device = device
