@@ -25,10 +25,16 @@ def level_pose(x: float, z: float, yaw: float) -> np.ndarray:
     return np.array([[cosine, 0, sine, x], [0, 1, 0, 0], [-sine, 0, cosine, z], [0, 0, 0, 1]])
 
 
+def doom_points(points: np.ndarray) -> np.ndarray:
+    """Convert points [..., 2] (x right, z forward in metres) to Doom points (x, y) without rounding."""
+    x, z = np.moveaxis(np.asarray(points, dtype=np.float64), -1, 0)
+    return np.stack([z * MAP_UNITS_PER_METRE, -x * MAP_UNITS_PER_METRE], -1)
+
+
 def exact_doom_poses(poses: np.ndarray) -> np.ndarray:
     """Convert planar poses [n, 3] to Doom poses (x, y, degrees) without rounding."""
-    x, z, yaw = np.moveaxis(np.asarray(poses, dtype=np.float64), -1, 0)
-    return np.stack([z * MAP_UNITS_PER_METRE, -x * MAP_UNITS_PER_METRE, -yaw % 360.0], -1)
+    poses = np.asarray(poses, dtype=np.float64)
+    return np.concatenate([doom_points(poses[..., :2]), -poses[..., 2:] % 360.0], -1)
 
 
 def doom_poses(poses: np.ndarray) -> np.ndarray:

@@ -10,17 +10,19 @@ import numpy as np
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.doom import splits
 from li_env.doom.collision import Walls
-from li_env.doom.geodesic import MapDistance, map_distance
+from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
 from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.render_pool import FrameRenderer, LocalRenderer
 from li_env.doom.renderer import MAP_UNITS_PER_METRE, require_vizdoom
-from li_env.doom.walking import doom_poses, exact_doom_poses, level_pose, planar_poses, walk
+from li_env.doom.walking import doom_points, doom_poses, exact_doom_poses, level_pose, planar_poses, walk
 from li_env.errors import MissingExtraError
 from li_env.validation import check_choice
 from li_env.worlds.freedoom.start_frames import StartFrames
 
 EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
 """Navigation episodes that begin at the shipped start frames: one per start frame, on held-out maps."""
+
+_MAPS = 256  # whose walls are kept together
 
 
 class PathField:
@@ -30,10 +32,10 @@ class PathField:
         self._field = field
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        return np.array([self._field(tuple(place)) for place in _doom_points(points)]) / MAP_UNITS_PER_METRE
+        return np.array([metres_to_goal(self._field, x, z) for x, z in points])
 
     def near(self, points: np.ndarray) -> np.ndarray:
-        return self._field.of(_doom_points(points)) / MAP_UNITS_PER_METRE
+        return self._field.of(doom_points(points)) / MAP_UNITS_PER_METRE
 
 
 class FreedoomTruth:
@@ -46,6 +48,8 @@ class FreedoomTruth:
 
     def __init__(self, starts: StartFrames, renderer: FrameRenderer | None = None) -> None:
         self._starts, self._renderer = starts, renderer
+        # A cache and no state: which maps were met last does not change what happens in them.
+        self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
 
     def maps(self, split: str) -> range:
         found: dict[str, range] = {
@@ -74,9 +78,7 @@ class FreedoomTruth:
     def walk(
         self, map_ids: Sequence[int], poses: np.ndarray, motions: Sequence[Sequence[CameraMotion]]
     ) -> list[tuple[CameraMotion, ...]]:
-        seeds = list(dict.fromkeys(map_ids))
-        which = np.array([seeds.index(seed) for seed in map_ids])
-        walls = known_walls(seeds[0]) if len(seeds) == 1 else Walls.join([known_walls(seed) for seed in seeds])
+        walls, which = self._walls(map_ids)
         return walk(walls, which, exact_doom_poses(planar_poses(poses)), motions)[0]
 
     def render(self, map_ids: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -88,8 +90,14 @@ class FreedoomTruth:
             self._renderer = LocalRenderer()
         return self._renderer.render(map_ids, [doom_poses(planar_poses(each)) for each in poses])
 
-
-def _doom_points(points: np.ndarray) -> np.ndarray:
-    """(x, z) in metres [n, 2] -> Doom (x, y) [n, 2]."""
-    points = np.asarray(points, dtype=np.float64)
-    return np.stack([points[:, 1] * MAP_UNITS_PER_METRE, -points[:, 0] * MAP_UNITS_PER_METRE], -1)
+    def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:
+        """Return the walls of all these maps and the index [n] of each map in them; cached until another map comes."""
+        distinct = set(map_seeds)
+        if len(distinct) == 1:
+            return known_walls(map_seeds[0]), np.zeros(len(map_seeds), dtype=int)
+        order, walls = self._maps
+        if walls is None or not order.keys() >= distinct:
+            seeds = list(dict.fromkeys([*map_seeds, *order]))[: max(_MAPS, len(map_seeds))]
+            order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([known_walls(s) for s in seeds])
+            self._maps = order, walls
+        return walls, np.array([order[seed] for seed in map_seeds])

@@ -20,11 +20,10 @@ import torch
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.grouping import equal_groups
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, StartViews
-from li_env.doom.collision import Walls
-from li_env.doom.known_maps import known_tangents, known_walls
+from li_env.doom.known_maps import known_tangents
 from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.renderer import require_vizdoom
-from li_env.doom.walking import doom_poses, exact_doom_poses, level_pose, planar_poses, walk
+from li_env.doom.walking import doom_points, doom_poses, level_pose, planar_poses
 from li_env.errors import MissingExtraError
 from li_env.validation import check_whole
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
@@ -36,7 +35,6 @@ SPEC = replace(LEARNED, name="freedoom_game", latent_shape=(5, 1, 1), supports_b
 
 _PROMPT = re.compile(r"map (\d{1,9})")
 _HALF = 1 << 16  # a float32 holds whole numbers up to 1 << 24 exactly
-_MAPS = 256  # whose walls are kept together
 _ROUNDING = 1.0  # map units: views are shown from whole ones
 
 
@@ -64,6 +62,7 @@ class FreedoomGame(BaseWorld[GameScene, None]):
     """
 
     spec = SPEC
+    ground_truth: FreedoomTruth
 
     def __init__(self, workers: int = 0, engines: int = ENGINES) -> None:
         check_whole("workers", workers)
@@ -80,8 +79,6 @@ class FreedoomGame(BaseWorld[GameScene, None]):
             [f"map {seed}" for seed in starts.map_seeds.tolist()],
         )
         self.episodes_file = EPISODES_FILE
-        # A cache and no state: which maps were met last does not change what happens in them.
-        self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
         self.renderer: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
         self.ground_truth = FreedoomTruth(starts, self.renderer)
 
@@ -99,9 +96,8 @@ class FreedoomGame(BaseWorld[GameScene, None]):
         if not np.allclose(pose[1], (0, 1, 0, 0), atol=1e-6):
             height = np.round(pose[1], 3).tolist()
             raise ValueError(f"pose with second row {height} is not usable; allowed in the game: level, [0, 1, 0, 0]")
-        planar = planar_poses(pose[None])
-        _check_inside(map_seed, pose, exact_doom_poses(planar)[0])
-        return self.renderer.render([map_seed], [doom_poses(planar)])[0][0]
+        _check_inside(map_seed, pose)
+        return self.ground_truth.render([map_seed], [pose[None]])[0][0]
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[GameScene]:
         """Read the map from each prompt.
@@ -124,16 +120,15 @@ class FreedoomGame(BaseWorld[GameScene, None]):
             ValueError: an episode begins inside a wall or outside of its map.
         """
         out = [tuple(request.motions) for request in requests]
-        starts = exact_doom_poses(planar_poses(np.stack([request.pose for request in requests])))
-        for request, start in zip(requests, starts, strict=True):
+        for request in requests:
             if not len(request.recent):
-                _check_inside(request.scene.map_seed, request.pose, start)
+                _check_inside(request.scene.map_seed, request.pose)
         for group in equal_groups([len(motions) for motions in out]):
             if not out[group[0]]:
                 continue
-            walls, which = self._walls([requests[index].scene.map_seed for index in group])
-            moved, _ = walk(walls, which, starts[group], [out[index] for index in group])
-            for index, motions in zip(group, moved, strict=True):
+            maps, poses = zip(*((requests[index].scene.map_seed, requests[index].pose) for index in group), strict=True)
+            realised = self.ground_truth.walk(maps, np.stack(poses), [out[index] for index in group])
+            for index, motions in zip(group, realised, strict=True):
                 out[index] = motions
         return out
 
@@ -150,18 +145,9 @@ class FreedoomGame(BaseWorld[GameScene, None]):
         """Stop the game engines and the processes that drive them; they start again when needed."""
         self.renderer.close()
 
-    def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:
-        """Return the walls of all these maps and the index [n] of each map in them; cached until another map comes."""
-        order, walls = self._maps
-        if walls is None or not order.keys() >= set(map_seeds):
-            seeds = list(dict.fromkeys([*map_seeds, *order]))[: max(_MAPS, len(map_seeds))]
-            order, walls = {seed: row for row, seed in enumerate(seeds)}, Walls.join([known_walls(s) for s in seeds])
-            self._maps = order, walls
-        return walls, np.array([order[seed] for seed in map_seeds])
 
-
-def _check_inside(map_seed: int, pose: np.ndarray, doom_pose: np.ndarray) -> None:
-    if not _inside(map_seed, doom_pose[:2]):
+def _check_inside(map_seed: int, pose: np.ndarray) -> None:
+    if not _inside(map_seed, doom_points(pose[[0, 2], 3])):
         metres = np.round(pose[[0, 2], 3], 3).tolist()
         raise ValueError(f"pose at {metres} is outside map {map_seed}: inside a wall or outside of the rooms")
 
