@@ -20,8 +20,8 @@ from li_env.agents.ppo.policy import PolicyAgent
 from li_env.agents.ppo.train import train as train_ppo
 from li_env.agents.scripted.cem import CrossEntropyPlanner
 from li_env.agents.scripted.heuristics import GoalFollower, RandomAgent, RandomForwardAgent
-from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.tasks import ImageGoal, PointGoal
+from li_env.agents.scripted.shortest_path import follower_of
+from li_env.tasks import PointGoal
 from li_env.validation import check_choice
 
 NAMES = ("random", "wanderer", "seeker", "expert", "planner")
@@ -59,8 +59,8 @@ def make_agent(name: str, env: PlayedEnv, seed: int = 0, greedy: bool = False, d
         return CrossEntropyPlanner(env, macro_actions, seed=seed)
     if name == "seeker" and isinstance(task, PointGoal):
         return GoalFollower(env.world.spec, size, ARRIVAL * task.rules.success_radius, seed)
-    if name == "expert" and isinstance(task, PointGoal | ImageGoal) and task.dataset and task.truth:
-        return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
+    if name == "expert" and (follower := follower_of(task, macro_actions)) is not None:
+        return follower
     raise ValueError(f"agent={name!r} cannot play task {task.name!r} here: it needs PointGoal or a dataset of maps")
 
 

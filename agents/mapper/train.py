@@ -16,14 +16,12 @@ from gymnasium import spaces
 
 from li_env import BaseWorld, EpisodeDataset, LightInteractionEnv, View
 from li_env.agents.base import ACTION_SPACE
-from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
 from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.free_space_net import REACH, FreeSpaceNet, FreeSpaceTrainer, ray_angles
 from li_env.agents.rounds import Rounds
 from li_env.agents.run_folder import RunFolder
-from li_env.agents.scripted.shortest_path import ShortestPathFollower
-from li_env.tasks import PointGoal
+from li_env.agents.scripted.shortest_path import follower_of
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.worlds import resolve_device
 
@@ -109,14 +107,11 @@ class _Walk:
     """Walk of a teacher, now and then at random, that collects frames and the clearances in the map."""
 
     def __init__(self, env: LightInteractionEnv, config: MapperConfig) -> None:
-        task = env.task
-        if not isinstance(task, PointGoal) or task.dataset is None or task.truth is None:
+        self._macro_actions = MacroActions(env.action_space, env.task.can_stop)
+        teacher = follower_of(env.task, self._macro_actions)
+        if teacher is None:
             raise ValueError("a mapper is trained on a dataset that names its maps: li-env build episodes")
-        self._random = config.random
-        self._macro_actions = MacroActions(env.action_space, task.can_stop)
-        self._teacher = ShortestPathFollower(
-            self._macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius
-        )
+        self._random, self._teacher = config.random, teacher
         self._rounds = Rounds(env, config.worlds, config.max_episode_steps, config.seed)
         self._angles = ray_angles(env.world.spec.fov[0])
         self._frames: list[np.ndarray] = []

@@ -24,16 +24,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from li_env import BaseWorld, EpisodeDataset, LightInteractionVectorEnv, SB3VecEnv
 from li_env.agents.base import ACTION_SPACE
-from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions
 from li_env.agents.ppo.config import CloningConfig, PPOConfig
 from li_env.agents.ppo.dagger import clone
 from li_env.agents.ppo.macro_env import MacroActionVecEnv
 from li_env.agents.ppo.policy import POLICY, load_policy, policy_arguments, store_policy
 from li_env.agents.run_folder import RunFolder
-from li_env.agents.scripted.shortest_path import ShortestPathFollower
+from li_env.agents.scripted.shortest_path import ShortestPathFollower, follower_of
 from li_env.device_memory import check_memory
-from li_env.tasks import ImageGoal, PointGoal
 from li_env.validation import shortened, shown_path
 
 _STOP_LOGIT = -3.0  # before any training, so that the agent stops in about one step of 160
@@ -136,10 +134,10 @@ def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: M
     Raises:
         ValueError: the episodes name no maps.
     """
-    task = env.task
-    if not isinstance(task, PointGoal | ImageGoal) or task.dataset is None or task.truth is None:
+    teacher = follower_of(env.task, macro_actions)
+    if teacher is None:
         raise ValueError(f"cloning_steps={config.cloning_steps} needs a dataset that names its maps; allowed here: 0")
-    return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
+    return teacher
 
 
 def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from li_env import CameraMotion, EpisodeDataset, GroundTruth, View
+from li_env import CameraMotion, EpisodeDataset, GroundTruth, Task, View
 from li_env.agents.base import Label
+from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions, macro_action_towards
-from li_env.tasks import EpisodeRecord
+from li_env.tasks import EpisodeRecord, ImageGoal, PointGoal
 
 _TURNS = np.arange(-180.0, 180.0, 15.0)  # degrees to the right, of the directions that are tried
 _AHEAD = 3.0  # metres that are tried in every direction
@@ -88,6 +89,13 @@ class ShortestPathFollower:
         if record.map_seed is None:
             raise ValueError(f"episode {view.info['episode_index']} names no map; allowed: episodes with a map_seed")
         return record
+
+
+def follower_of(task: Task, macro_actions: MacroActions) -> ShortestPathFollower | None:
+    """Make the follower of a goal task; None if its episodes lie in no known maps."""
+    if not isinstance(task, PointGoal | ImageGoal) or task.dataset is None or task.truth is None:
+        return None
+    return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
 
 
 def _ends(pose: np.ndarray, paths: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
