@@ -273,13 +273,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         Raises:
             TypeError: the environment was built on a `BaseWorld`, whose weights must not be pickled.
         """
-        if not isinstance(self._ezpickle_args[0], str):
-            raise TypeError(
-                "an environment on a world object cannot be pickled (it would carry the weights): "
-                "register_world() the world and pass its name"
-            )
-        state: dict[str, Any] = EzPickle.__getstate__(self)
-        return state
+        return constructor_state(self, self._ezpickle_args[0])
 
     def _set_time_limits(self, steps: int) -> None:
         """Let the `TimeLimit` wrappers that this step came through count on from ``steps``.
@@ -307,3 +301,18 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             self._window = Window(spec.frame_size, spec.fps, f"LightInteraction: {spec.name}")
         state = self._current()
         self._window.show(state.frames[-max(1, state.new_frames) :])
+
+
+def constructor_state(env: EzPickle, world: object) -> dict[str, Any]:
+    """Return what is pickled of an environment: its constructor's arguments, of which ``world`` must be a name.
+
+    Raises:
+        TypeError: a world object, whose weights must not be pickled.
+    """
+    if not isinstance(world, str):
+        raise TypeError(
+            "an environment on a world object cannot be pickled (it would carry the weights): "
+            "register_world() the world and pass its name"
+        )
+    state: dict[str, Any] = EzPickle.__getstate__(env)
+    return state

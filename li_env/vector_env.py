@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from li_env.accel.config import AccelConfig
 from li_env.actions import from_tensor
-from li_env.env import DEFAULT_PRESET
+from li_env.env import DEFAULT_PRESET, constructor_state
 from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
 from li_env.frames import on_host
 from li_env.state import EpisodeState
@@ -300,13 +300,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         Raises:
             TypeError: the environment was built on a `BaseWorld`, whose weights must not be pickled.
         """
-        if not isinstance(self._ezpickle_kwargs.get("world", ""), str):
-            raise TypeError(
-                "an environment on a world object cannot be pickled (it would carry the weights): "
-                "register_world() the world and pass its name"
-            )
-        state: dict[str, Any] = EzPickle.__getstate__(self)
-        return state
+        return constructor_state(self, self._ezpickle_kwargs.get("world", ""))
 
     def _generator(self, index: int) -> np.random.Generator:
         generator = self._generators[index]
