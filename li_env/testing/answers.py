@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -35,10 +34,12 @@ def shown(value: Any) -> str:
 def check_parts(world: Any) -> None:
     """Check that a world inherits from `BaseWorld` and has a spec and a device."""
     check_world_type(world)
-    for name, kind, allowed in (("spec", WorldSpec, "a WorldSpec"), ("device", torch.device, "a torch.device")):
-        value = operator.attrgetter(name)(world) if hasattr(world, name) else None
-        if not isinstance(value, kind):
-            refuse(world, f"{name}={shown(value)}; allowed: {allowed}")
+    spec = world.spec if hasattr(world, "spec") else None
+    if not isinstance(spec, WorldSpec):
+        refuse(world, f"spec={shown(spec)}; allowed: a WorldSpec")
+    device = world.device if hasattr(world, "device") else None
+    if not isinstance(device, torch.device):
+        refuse(world, f"device={shown(device)}; allowed: a torch.device")
 
 
 def check_spec(world: BaseWorld) -> None:

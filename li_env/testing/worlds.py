@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,7 +86,7 @@ class CheckedWorld(WorldWrapper):
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Any]:
         """Start episodes and check their number."""
         with _unwritten(self.world, "start", images):
-            scenes = self._call("start", images, prompts)
+            scenes = self._call("start", self.world.start, images, prompts)
         answers.check_count(self.world, "start", scenes, len(images))
         return list(scenes)
 
@@ -201,7 +200,7 @@ class CheckedWorld(WorldWrapper):
     def _motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         given = [array for request in requests for array in (request.pose, request.recent, request.recent_poses)]
         with _unwritten(self.world, "feasible_motions", given):
-            moved = self._call("feasible_motions", requests)
+            moved = self._call("feasible_motions", self.world.feasible_motions, requests)
         answers.check_count(self.world, "feasible_motions", moved, len(requests))
         for request, motions in zip(requests, moved, strict=True):
             answers.check_motions(self.world, request.motions, motions)
@@ -214,7 +213,7 @@ class CheckedWorld(WorldWrapper):
             for array in (each.poses, each.context, each.context_poses, each.noise, each.origin)
         ]
         with _unwritten(self.world, "generate", given):
-            made = self._call("generate", requests)
+            made = self._call("generate", self.world.generate, requests)
         answers.check_count(self.world, "generate", made, len(requests))
         for request, latents in zip(requests, made, strict=True):
             answers.check_latents(self.world, len(request.poses), latents)
@@ -224,7 +223,7 @@ class CheckedWorld(WorldWrapper):
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream], chunks: Sequence[int]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:
         with _unwritten(self.world, "decode", list(latents)):
-            answer = self._call("decode", latents, streams)
+            answer = self._call("decode", self.world.decode, latents, streams)
         if not isinstance(answer, tuple) or len(answer) != 2:
             answers.refuse(self.world, f"decode returned {answers.shown(answer)}; allowed: (frames, streams)")
         frames, following = answer
@@ -234,14 +233,14 @@ class CheckedWorld(WorldWrapper):
             answers.check_frames(self.world, "decode", chunk, len(part), each)
         return list(frames), list(following)
 
-    def _call(self, method: str, *arguments: Any) -> Any:
+    def _call(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
         try:
             with torch.inference_mode():
-                return operator.methodcaller(method, *arguments)(self.world)
+                return method(*arguments)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
-                f"world {self.spec.name!r}: {method} failed on {len(arguments[0])} episodes: "
+                f"world {self.spec.name!r}: {name} failed on {len(arguments[0])} episodes: "
                 f"{type(error).__name__}: {reason}"
             ) from error
 
