@@ -49,7 +49,7 @@ def train_autoencoder(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
-    forward = torch.compile(_reconstruct) if device.type == "cuda" else _reconstruct
+    forward = torch.compile(reconstruct) if device.type == "cuda" else reconstruct
     while not progress.finished:
         pixels = to_pixels(draw(stage.batch)).to(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -69,12 +69,18 @@ def train_autoencoder(
     return model
 
 
-def _reconstruct(model: Autoencoder, pixels: torch.Tensor, latent_noise: float) -> torch.Tensor:
-    latents = model.encoder(pixels)
-    # Latents that a diffusion model makes are never exact; the decoder learns to forgive small errors.
+def reconstruct(model: Autoencoder, pixels: torch.Tensor, latent_noise: float) -> torch.Tensor:
+    """Encode and decode pictures [B, 3, H, W] with noise on the latents, see `decode_noisy`."""
+    return decode_noisy(model, model.encoder(pixels), latent_noise)
+
+
+def decode_noisy(model: Autoencoder, latents: torch.Tensor, latent_noise: float) -> torch.Tensor:
+    """Decode latents [B, C, h, w] with noise of a random level up to ``latent_noise``; small levels are likelier.
+
+    Latents that a diffusion model makes are never exact; the decoder learns to forgive small errors.
+    """
     level = latent_noise * torch.rand(len(latents), 1, 1, 1, device=latents.device) ** 2
-    noisy = latents * (1 - level) + level * torch.randn_like(latents)
-    out: torch.Tensor = model.decoder(noisy)
+    out: torch.Tensor = model.decoder(latents * (1 - level) + level * torch.randn_like(latents))
     return out
 
 

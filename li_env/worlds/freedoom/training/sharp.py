@@ -19,6 +19,7 @@ from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, t
 from li_env.worlds.freedoom.efficientnet import FeatureNet, load_features
 from li_env.worlds.freedoom.feature_metrics import compare, feature_distance
 from li_env.worlds.freedoom.training import checkpoint
+from li_env.worlds.freedoom.training.autoencoder import decode_noisy, reconstruct
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.patch_judge import PatchJudge, hinge_loss
 
@@ -86,18 +87,6 @@ def pixel_and_feature_loss(
     """
     distance = feature_distance(net(output), net(pixels)).mean()
     return l1_loss(output.float(), pixels.float()) + weight * distance, distance
-
-
-def reconstruct(model: Autoencoder, pixels: torch.Tensor, latent_noise: float) -> torch.Tensor:
-    """Encode and decode pictures, with noise of a random level (small ones are likelier) on the latents."""
-    return decode_noisy(model, model.encoder(pixels), latent_noise)
-
-
-def decode_noisy(model: Autoencoder, latents: torch.Tensor, latent_noise: float) -> torch.Tensor:
-    """Decode latents [B, C, h, w] with such noise."""
-    level = latent_noise * torch.rand(len(latents), 1, 1, 1, device=latents.device) ** 2
-    out: torch.Tensor = model.decoder(latents * (1 - level) + level * torch.randn_like(latents))
-    return out
 
 
 class SharpTrainer:
