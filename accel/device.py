@@ -1,9 +1,11 @@
-"""Asynchronous copies to a device, and tensors split from a batch without shared storage."""
+"""Copies between host and device, and tensors split from a batch without shared storage."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -16,6 +18,16 @@ def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def on_host(values: Any) -> np.ndarray:
+    """Return an array as it is, and a tensor as an array on the host."""
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+
+
+def on_device(values: Any, device: torch.device) -> torch.Tensor:
+    """Return a tensor on ``device``; from an array a copy, because the array may be read-only."""
+    return values.to(device) if isinstance(values, torch.Tensor) else torch.tensor(values, device=device)
 
 
 def own_storage(values: torch.Tensor) -> torch.Tensor:

@@ -20,11 +20,12 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
+from li_env.accel.device import on_host
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import BaseWorld, check_world_type
 from li_env.actions import ActionMapper
-from li_env.frames import frame_poses, fresh_frames, on_host
+from li_env.frames import frame_poses, fresh_frames
 from li_env.infos import describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat

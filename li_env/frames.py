@@ -12,17 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
+from li_env.accel.device import on_host
 from li_env.accel.runtime.chunk import ChunkResult, Frames, PlannedChunk
 from li_env.accel.world_spec import WorldSpec
-
-if TYPE_CHECKING:  # state.py imports this module
-    from li_env.state import EpisodeState
+from li_env.state import EpisodeState
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +140,3 @@ def _intrinsics(focal: tuple[float, float], frame_size: tuple[int, int]) -> np.n
 def each_frame(actions: Sequence[Any], latent_frames: int) -> list[Any]:
     """Repeat one action per new latent into one action per frame."""
     return [action for action in actions for _ in range(latent_frames)]
-
-
-def on_host(frames: Frames) -> np.ndarray:
-    """Return frames as an array on the host."""
-    return frames.cpu().numpy() if isinstance(frames, torch.Tensor) else frames

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from li_env.accel.device import own_storage
+from li_env.accel.device import on_device, on_host, own_storage
 from li_env.accel.geometry.camera import motion_table
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import Frames, GenerationState, PlannedChunk
 from li_env.accel.world_spec import WorldSpec
-from li_env.frames import on_host
 from li_env.tasks.task import ForeignTask, Task, TaskState
 
 
@@ -135,11 +134,6 @@ def slide(window: Frames, new: Frames) -> Frames:
     if count >= rows:
         return own_storage(new[count - rows :])
     return torch.cat((on_device(window[count:], new.device), new))
-
-
-def on_device(frames: Frames, device: torch.device) -> torch.Tensor:
-    """Return frames as a tensor on ``device``."""
-    return frames.to(device) if isinstance(frames, torch.Tensor) else torch.tensor(frames, device=device)
 
 
 def read_only(frames: np.ndarray) -> np.ndarray:

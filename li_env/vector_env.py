@@ -13,15 +13,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
 from li_env.accel.config import AccelConfig
+from li_env.accel.device import on_host
 from li_env.actions import from_tensor
 from li_env.env import DEFAULT_PRESET, constructor_state
 from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
-from li_env.frames import on_host
 from li_env.state import EpisodeState
 from li_env.tasks import Task
 from li_env.validation import check_choice, check_whole
 from li_env.vector.arguments import action_batch, env_rows, masked_rows, options_of_each, seeds_of_rows
-from li_env.vector.batches import batch_arrays, batch_tensors, on_device
+from li_env.vector.batches import batch_arrays, batch_tensors, observation_on_device
 from li_env.vector.infos import objects, stack_infos
 from li_env.vector.memory_check import check_memory
 
@@ -336,7 +336,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         over = [states[index] for index in ended]
         last = [self.runner.observation(state) for state in over]
         if self.device_obs:
-            last = [on_device(item, self.world.device) for item in last]
+            last = [observation_on_device(item, self.world.device) for item in last]
         mask = np.zeros(self.num_envs, dtype=np.bool_)
         mask[list(ended)] = True
         return {

@@ -10,6 +10,8 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
 
+from li_env.accel.device import on_device
+
 
 def batch_arrays(space: spaces.Space[Any], items: Sequence[Any]) -> Any:
     """Stack observations of ``space`` along a new first axis: new arrays, in the structure of the space."""
@@ -28,9 +30,8 @@ def batch_tensors(items: Sequence[Any], device: torch.device) -> Any:
     return torch.from_numpy(np.stack(items)).to(device)
 
 
-def on_device(item: Any, device: torch.device) -> Any:
-    """Return one observation as tensors on ``device``."""
+def observation_on_device(item: Any, device: torch.device) -> Any:
+    """Return one observation, or a dictionary of them, as tensors on ``device``."""
     if isinstance(item, dict):
-        return {key: on_device(value, device) for key, value in item.items()}
-    # A copy of an array: it may be a saved state's own, which is read-only.
-    return item.to(device) if isinstance(item, torch.Tensor) else torch.tensor(item, device=device)
+        return {key: observation_on_device(value, device) for key, value in item.items()}
+    return on_device(item, device)

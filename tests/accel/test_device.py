@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from li_env.accel.device import own_storage, to_device, unbatch
+from li_env.accel.device import on_device, on_host, own_storage, to_device, unbatch
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -10,6 +11,15 @@ def test_values_arrive():
     arrived = to_device(VALUES, torch.device("cpu"))
     assert torch.equal(arrived, VALUES)
     assert arrived.device.type == "cpu"
+
+
+def test_the_host_and_the_device_take_arrays_and_tensors():
+    array, cpu = VALUES.numpy(), torch.device("cpu")
+    array.setflags(write=False)
+    assert on_host(array) is array
+    assert on_device(VALUES, cpu) is VALUES
+    assert np.array_equal(on_host(VALUES), array)
+    assert torch.equal(on_device(array, cpu), VALUES)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from li_env.vector.batches import batch_arrays, batch_tensors, on_device
+from li_env.vector.batches import batch_arrays, batch_tensors, observation_on_device
 
 SPACE = spaces.Dict({"rgb": spaces.Box(0, 255, (2, 3), np.uint8), "goal": spaces.Box(-1, 1, (2,), np.float32)})
 
@@ -33,6 +33,6 @@ def test_arrays_join_tensors():
 def test_single_observations_keep_their_structure():
     SPACE.seed(0)
     item = SPACE.sample()
-    moved = on_device(item, torch.device("cpu"))
+    moved = observation_on_device(item, torch.device("cpu"))
     for key in SPACE:
         np.testing.assert_array_equal(moved[key].numpy(), item[key])
