@@ -1,4 +1,4 @@
-"""The layer contract must be able to fail."""
+"""The contracts on layers and cycles must be able to fail."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ ADDITIONS = {
     "kernels know accel": ("kernels/__init__.py", "import li_env.accel.plan"),
     "the environment knows agents": ("li_env/env.py", "import li_env.agents"),
     "a module without a layer": ("li_env/newcomer.py", "import li_env.env"),
+    "a cycle inside a layer": ("li_env/state.py", "import li_env.frames"),
+    "a cycle that the type checker alone sees": (
+        "accel/retrieval/base.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import li_env.accel.retrieval.candidates",
+    ),
 }
 
 
 @pytest.mark.parametrize("addition", [None, *ADDITIONS])
-def test_an_arrow_that_points_up_is_found(addition, tmp_path):
+def test_a_forbidden_import_is_found(addition, tmp_path):
     for name in ("li_env", "accel", "kernels", "agents", "configs"):
         ignore = shutil.ignore_patterns("data", "__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignore)
