@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from li_env import CameraMotion, EpisodeDataset, GroundTruth, Task, View
+from li_env.accel.geometry.camera import follow_many, motion_table
 from li_env.agents.base import Label
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import STOP, MacroActions, macro_action_towards
@@ -73,7 +74,7 @@ class ShortestPathFollower:
         poses = np.stack([view.info["pose"]] * len(_TURNS))
         realised = self._truth.walk([record.map_seed] * len(_TURNS), poses, commanded)
         walked = np.array([[np.hypot(each.right, each.forward) for each in motions] for motions in realised])
-        ends = _ends(view.info["pose"], realised)
+        ends = follow_many(poses, motion_table(realised))[:, -1, [0, 2], 3]
         left = self._truth.distance(record.map_seed, record.goal[:2]).near(ends)
         # A turn costs a step: prefer what lies ahead when it is nearly as good. Sliding along a wall is allowed, but
         # clear ground is better.
@@ -96,14 +97,3 @@ def follower_of(task: Task, macro_actions: MacroActions) -> ShortestPathFollower
     if not isinstance(task, PointGoal | ImageGoal) or task.dataset is None or task.truth is None:
         return None
     return ShortestPathFollower(macro_actions, task.dataset, task.truth, ARRIVAL * task.rules.success_radius)
-
-
-def _ends(pose: np.ndarray, paths: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
-    """Return the points (x, z) [n, 2] that paths lead to whose first motion alone turns the camera."""
-    turns = np.radians([path[0].yaw for path in paths])
-    right, ahead = (
-        np.array([sum(getattr(each, key) for each in path) for path in paths]) for key in ("right", "forward")
-    )
-    heading = np.arctan2(pose[0, 2], pose[2, 2]) + turns
-    sine, cosine = np.sin(heading), np.cos(heading)
-    return pose[[0, 2], 3] + np.stack([ahead * sine + right * cosine, ahead * cosine - right * sine], -1)
