@@ -5,7 +5,7 @@ A world that breaks its promise is refused at once, before wrong numbers can loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,17 @@ def check_device(world: BaseWorld) -> None:
 
 
 def check_latents(world: BaseWorld, made: Sequence[Any], counts: Sequence[int]) -> None:
-    """Refuse latents that are not one tensor [counts[i], C, h, w] per episode on the world's device.
+    """Refuse latents that are not one float tensor [counts[i], C, h, w] per episode on the world's device.
 
     Raises:
         ValueError: names the world, what it made and what it promised.
     """
-    _check_number(world, "generate", "tensors of latents", made, counts)
-    for chunk, count in zip(made, counts, strict=True):
-        expected = (count, *world.spec.latent_shape)
-        right = isinstance(chunk, torch.Tensor) and chunk.is_floating_point() and tuple(chunk.shape) == expected
-        if not right or chunk.device.type != world.device.type:
-            promised = f"a float tensor {list(expected)} on {world.device}"
-            raise ValueError(f"world {world.spec.name!r}: generate() made {_say(chunk)}; promised: {promised}")
+
+    def right(chunk: Any) -> bool:
+        return torch.is_tensor(chunk) and chunk.is_floating_point() and chunk.device.type == world.device.type
+
+    shapes = [(count, *world.spec.latent_shape) for count in counts]
+    _check_made(world, "generate", "tensors of latents", made, shapes, right, f"a float tensor {{}} on {world.device}")
 
 
 def check_all_read(world: BaseWorld, requests: PlannedRequests) -> None:
@@ -52,31 +51,39 @@ def check_all_read(world: BaseWorld, requests: PlannedRequests) -> None:
         raise ValueError(f"world {world.spec.name!r}: generate_stream() read {read} of {len(requests)} requests")
 
 
-def check_frames(world: BaseWorld, frames: Sequence[Any], counts: Sequence[int]) -> None:
+def check_frames(world: BaseWorld, made: Sequence[Any], counts: Sequence[int]) -> None:
     """Refuse frames that are not uint8 [counts[i], H, W, 3] per episode, an array or a tensor.
 
     Raises:
         ValueError: names the world, what it decoded and what it promised.
     """
-    _check_number(world, "decode", "arrays of frames", frames, counts)
-    for part, count in zip(frames, counts, strict=True):
-        expected = (count, *world.spec.frame_size, 3)
-        dtype = part.dtype if isinstance(part, np.ndarray | torch.Tensor) else None
-        if dtype not in (np.uint8, torch.uint8) or tuple(part.shape) != expected:
-            promised = f"uint8 {list(expected)}"
-            raise ValueError(
-                f"world {world.spec.name!r}: decode() made {_say(part, frames=True)}; promised: {promised}"
-            )
+
+    def right(part: Any) -> bool:
+        return isinstance(part, np.ndarray | torch.Tensor) and part.dtype in (np.uint8, torch.uint8)
+
+    shapes = [(count, *world.spec.frame_size, 3) for count in counts]
+    _check_made(world, "decode", "arrays of frames", made, shapes, right, "uint8 {}")
 
 
-def _check_number(world: BaseWorld, method: str, what: str, made: Sequence[Any], counts: Sequence[int]) -> None:
-    if len(made) != len(counts):
-        raise ValueError(f"world {world.spec.name!r}: {method}() made {len(made)} {what} for {len(counts)} episodes")
+def _check_made(
+    world: BaseWorld,
+    method: str,
+    what: str,
+    made: Sequence[Any],
+    shapes: Sequence[tuple[int, ...]],
+    right: Callable[[Any], bool],
+    promised: str,
+) -> None:
+    """Refuse another number of results than ``shapes``, a result of another shape, or one that is not ``right``."""
+    if len(made) != len(shapes):
+        raise ValueError(f"world {world.spec.name!r}: {method}() made {len(made)} {what} for {len(shapes)} episodes")
+    for each, shape in zip(made, shapes, strict=True):
+        if not right(each) or tuple(each.shape) != shape:
+            allowed = promised.format(list(shape))
+            raise ValueError(f"world {world.spec.name!r}: {method}() made {_say(each)}; promised: {allowed}")
 
 
-def _say(value: Any, frames: bool = False) -> str:
-    if isinstance(value, torch.Tensor) and frames:
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+def _say(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{value.dtype} {list(value.shape)} on {value.device}"
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
