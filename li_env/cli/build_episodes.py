@@ -41,11 +41,11 @@ def run(arguments: Arguments) -> None:
     from dataclasses import replace
 
     from li_env.cli._output import progress_display
-    from li_env.cli.train_world import require_doom
     from li_env.doom import splits
     from li_env.files import check_file
     from li_env.tasks import NavigationRules
     from li_env.validation import MOST_SEED, check_number, check_whole, shown
+    from li_env.worlds.common.game import require_game
     from li_env.worlds.freedoom.build_episodes import build_episodes
 
     if arguments.out.suffix != ".json":
@@ -64,7 +64,7 @@ def run(arguments: Arguments) -> None:
     for file in (arguments.out, arguments.out.with_suffix(".safetensors")):
         check_file("out", file)
     rules = replace(NavigationRules.default(), goal_distance=(arguments.near, arguments.far))
-    require_doom("building episodes")
+    require_game("building episodes")
     with progress_display() as progress:
         task = progress.add_task("maps", total=arguments.maps)
         data = build_episodes(

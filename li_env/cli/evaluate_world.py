@@ -37,11 +37,11 @@ def run(arguments: Arguments) -> None:
     """Measure, write, and print the tables."""
     from rich.console import Console
 
-    from li_env.cli.train_world import require_doom
     from li_env.evaluation.fidelity.run import PICTURE, PLOT, REPORT, evaluate_world
     from li_env.evaluation.fidelity.settings import FidelitySettings
     from li_env.evaluation.fidelity.tables import print_report
     from li_env.files import check_folder
+    from li_env.worlds.common.game import require_game
     from li_env.worlds.registry import resolve_device
 
     settings = FidelitySettings(
@@ -56,7 +56,7 @@ def run(arguments: Arguments) -> None:
         command=_command(arguments),
     )
     check_folder("out", arguments.out, (REPORT, PLOT, PICTURE))
-    require_doom("evaluating the freedoom world")
+    require_game("evaluating the freedoom world")
     report = evaluate_world(settings, arguments.out)
     console = Console()
     print_report(report, console)

@@ -44,13 +44,14 @@ def run(arguments: Arguments) -> None:
 
     import torch
 
+    from li_env.worlds.common.game import require_game
     from li_env.worlds.freedoom.training.run import TrainConfig, train_world
     from li_env.worlds.freedoom.weights import export_weights
     from li_env.worlds.registry import resolve_device
 
     config = TrainConfig.read(arguments.config)
     device = torch.device(resolve_device(arguments.device))
-    require_doom("training the freedoom world")
+    require_game("training the freedoom world")
     with _bars() as bars:
         train_world(config, arguments.out, device, arguments.workers, StageBars(bars).show)
     missing = [name for name in NEEDED if not (arguments.out / f"{name}.safetensors").is_file()]
@@ -85,14 +86,3 @@ def _bars() -> Progress:
     from rich.progress import Progress
 
     return Progress()
-
-
-def require_doom(purpose: str) -> None:
-    """Raise `MissingExtraError` if ViZDoom is absent."""
-    from li_env.doom.renderer import require_vizdoom
-    from li_env.errors import MissingExtraError
-
-    try:
-        require_vizdoom()
-    except ImportError as error:
-        raise MissingExtraError("ViZDoom", "doom", purpose) from error

@@ -1,1 +1,1 @@
-"""Parts that several worlds share: transformers, codecs, checkpoints."""
+"""Parts that several worlds share: transformers, codecs, checkpoints, the game."""

@@ -13,10 +13,10 @@ from li_env.doom.collision import Walls
 from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
 from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.render_pool import FrameRenderer, LocalRenderer
-from li_env.doom.renderer import MAP_UNITS_PER_METRE, require_vizdoom
+from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.walking import doom_points, doom_poses, exact_doom_poses, level_pose, planar_poses, walk
-from li_env.errors import MissingExtraError
 from li_env.validation import check_choice
+from li_env.worlds.common.game import require_game
 from li_env.worlds.freedoom.start_frames import StartFrames
 
 EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
@@ -83,10 +83,7 @@ class FreedoomTruth:
 
     def render(self, map_ids: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
         if self._renderer is None:
-            try:
-                require_vizdoom()
-            except ImportError as error:
-                raise MissingExtraError("ViZDoom", "doom", "rendering the game") from error
+            require_game("rendering the game")
             self._renderer = LocalRenderer()
         return self._renderer.render(map_ids, [doom_poses(planar_poses(each)) for each in poses])
 

@@ -22,10 +22,9 @@ from li_env.accel.grouping import equal_groups
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, StartViews
 from li_env.doom.known_maps import known_tangents
 from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
-from li_env.doom.renderer import require_vizdoom
 from li_env.doom.walking import doom_points, doom_poses, level_pose, planar_poses
-from li_env.errors import MissingExtraError
 from li_env.validation import check_whole
+from li_env.worlds.common.game import require_game
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
@@ -67,10 +66,7 @@ class FreedoomGame(BaseWorld[GameScene, None]):
     def __init__(self, workers: int = 0, engines: int = ENGINES) -> None:
         check_whole("workers", workers)
         check_whole("engines", engines, 1)
-        try:
-            require_vizdoom()
-        except ImportError as error:
-            raise MissingExtraError("ViZDoom", "doom", "the world 'freedoom_game'") from error
+        require_game("the world 'freedoom_game'")
         self.device = torch.device("cpu")
         starts = StartFrames.load(packaged_folder())
         self.start_views = StartViews(

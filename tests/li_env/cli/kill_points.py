@@ -17,9 +17,11 @@ import torch._dynamo  # an optimiser would import it, slowly, in every run
 
 from li_env.agents.ppo import train as _train  # noqa: F401 - what a run would import
 from li_env.cli import main
+from li_env.cli import train_world as _train_world  # noqa: F401
 from li_env.files import WRITING, read_json
 from li_env.recording import read_video
 from li_env.tensor_files import open_tensors
+from li_env.worlds.common import game
 from li_env.worlds.common.transformer import TransformerConfig
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.geometry import FEATURES
@@ -155,8 +157,7 @@ if __name__ == "__main__":
     training_run.MODELS["dynamics"] = small_model
     # These two write nothing while they run.
     training_run.train_autoencoder = training_run.train_motion = lambda model, *_: model  # type: ignore[assignment]
-    sys.modules["li_env.cli.train_world"] = __import__("li_env.cli.train_world", fromlist=["run"])
-    sys.modules["li_env.cli.train_world"].require_doom = lambda purpose: None  # type: ignore[attr-defined]
+    game.require_game = lambda purpose: None
     sys.stdout.flush()
     found = check(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
     print("\n".join(["", "MISTAKES", *found]))

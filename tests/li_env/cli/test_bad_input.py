@@ -84,7 +84,7 @@ TAKEN = {("train agent", "empty"), ("train world", "empty"), ("preset", "empty")
 def test_files_that_are_no_settings(command, file, folder, capsys, monkeypatch):
     if (command, file) in TAKEN:
         pytest.skip("no mistake: everything has its default")
-    monkeypatch.setattr("li_env.cli.train_world.require_doom", lambda purpose: None)
+    monkeypatch.setattr("li_env.worlds.common.game.require_game", lambda purpose: None)
     name = file
     if command == "preset" and "/" not in file and len(file) < 100:
         name = f"{file}.json"  # settings are a file by their ending

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from li_env.cli import main
-from li_env.doom import renderer
 from li_env.evaluation.fidelity import run as fidelity
+from li_env.worlds.common import game
 from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld
 
 
@@ -74,7 +74,7 @@ def test_a_world_with_photographic_memory_is_measured_against_the_game(tmp_path,
 )
 def test_bad_input_exits_2_with_one_line(options, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(renderer, "require_vizdoom", lambda: None)
+    monkeypatch.setattr(game, "require_game", lambda purpose: None)
     assert evaluate(*options) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from li_env.cli import main
-from li_env.doom import renderer
+from li_env.worlds.common import game
 from li_env.worlds.freedoom.training import run
 from li_env.worlds.freedoom.weights import read_manifest
 
@@ -35,7 +35,7 @@ def stages(*names: str):
 
 
 def test_trained_weights_end_in_a_folder_that_can_be_loaded(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(renderer, "require_vizdoom", lambda: None)
+    monkeypatch.setattr(game, "require_game", lambda purpose: None)
     monkeypatch.setattr(run, "train_world", stages("autoencoder", "dynamics", "motion"))
     assert train(CONFIG, tmp_path / "out", "--workers", "3") == 0
     assert len(read_manifest(tmp_path / "out" / "weights")) == 3
@@ -45,7 +45,7 @@ def test_trained_weights_end_in_a_folder_that_can_be_loaded(tmp_path, monkeypatc
 
 
 def test_left_out_stages_are_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(renderer, "require_vizdoom", lambda: None)
+    monkeypatch.setattr(game, "require_game", lambda purpose: None)
     monkeypatch.setattr(run, "train_world", stages("autoencoder"))
     assert train(CONFIG, tmp_path / "out", "--workers", "3") == 0
     assert "the stages dynamics, motion were left out" in capsys.readouterr().out
@@ -98,7 +98,7 @@ def test_left_out_stages_are_named(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_bad_configurations_exit_2_with_one_line(text, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(renderer, "require_vizdoom", lambda: None)
+    monkeypatch.setattr(game, "require_game", lambda purpose: None)
     (tmp_path / "config.yaml").write_text(text)
     assert train(tmp_path / "config.yaml", tmp_path / "out") == 2
     error = capsys.readouterr().err.strip()
