@@ -17,7 +17,8 @@ from gymnasium.wrappers import TimeLimit
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.world import BaseWorld
-from li_env.episodes import Observation, Preset, new_generator, open_episodes, unmoved_on_failure
+from li_env.episodes import Observation, Preset, open_episodes
+from li_env.generators import new_generator, unmoved_on_failure
 from li_env.images import fit_note
 from li_env.state import EpisodeState
 from li_env.tasks import EpisodeDataset, Task

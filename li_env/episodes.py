@@ -6,8 +6,7 @@ vector environment a list of states. Both get the same frames, rewards and infos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
-from gymnasium.utils import seeding
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.device import on_host
@@ -33,7 +31,7 @@ from li_env.start_view import start_view
 from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState
-from li_env.validation import check_choice, check_flag, check_keys, check_whole, shown
+from li_env.validation import check_choice, check_flag, check_keys, check_mapping
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -281,7 +279,7 @@ class EpisodeRunner:
         Raises:
             ValueError: names the option, what is wrong and what is allowed.
         """
-        check_mapping(options)
+        check_mapping("options", options)
         check_keys("reset option", options, (*START_OPTIONS, *self.task.options))
         if "state" in options:
             if len(options) > 1:
@@ -370,34 +368,3 @@ class EpisodeRunner:
     def _stopped(self, state: EpisodeState) -> EpisodeState:
         """Return the state after ``stop``: the frames stay, none is new."""
         return replace(state, task=self.task.advance(state.task, None), new_frames=0, last=None, steps=state.steps + 1)
-
-
-def check_mapping(options: Any) -> None:
-    """Refuse reset options that are not a dictionary.
-
-    Raises:
-        ValueError: names what was given.
-    """
-    if not isinstance(options, Mapping):
-        raise ValueError(f"options={shown(options)} is not usable; allowed: a dictionary of reset options")
-
-
-@contextmanager
-def unmoved_on_failure(generators: Sequence[np.random.Generator]) -> Iterator[None]:
-    """Put generators back to where they were if the block raises."""
-    before = [generator.bit_generator.state for generator in generators]
-    try:
-        yield
-    except BaseException:
-        for generator, state in zip(generators, before, strict=True):
-            generator.bit_generator.state = state
-        raise
-
-
-def new_generator(seed: Any) -> tuple[np.random.Generator, int]:
-    """Make a generator as Gymnasium does; return it and its seed.
-
-    Raises:
-        ValueError: not a whole number from 0 up.
-    """
-    return seeding.np_random(check_whole("seed", seed))

@@ -16,10 +16,11 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.device import on_host
 from li_env.actions import from_tensor
 from li_env.env import DEFAULT_PRESET, constructor_state
-from li_env.episodes import Preset, check_mapping, new_generator, open_episodes, unmoved_on_failure
+from li_env.episodes import Preset, open_episodes
+from li_env.generators import new_generator, unmoved_on_failure
 from li_env.state import EpisodeState
 from li_env.tasks import Task
-from li_env.validation import check_choice, check_whole
+from li_env.validation import check_choice, check_mapping, check_whole
 from li_env.vector.arguments import action_batch, env_rows, masked_rows, options_of_each, seeds_of_rows
 from li_env.vector.batches import batch_arrays, batch_tensors, observation_on_device
 from li_env.vector.infos import objects, stack_infos
@@ -142,8 +143,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             ResetNeeded: a mask that leaves out environments that never began.
         """
         options = {} if options is None else options
-        check_mapping(options)
-        shared = dict(options)
+        shared = dict(check_mapping("options", options))
         rows = masked_rows(shared.pop("reset_mask", None), [state is not None for state in self._states])
         each = options_of_each(shared, self.num_envs)
         for index in rows:
