@@ -32,6 +32,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from ceilings import ATTENTION_CEILING, GEMM_CEILING, floor_ms
 from on_device import Stopwatch, kernel_times, milliseconds, peak_gib, synchronize
 from provenance import provenance
 from reference.padded import padded_velocity
@@ -54,9 +55,6 @@ from li_env.worlds.matrix_game_3.world import GRID, MatrixGame3Scene, MatrixGame
 
 CLIPS = 8
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
-GEMM_CEILING, ATTENTION_CEILING = 690.0, 565.0
-"""TFLOP/s of bfloat16 matrix products and of dense attention, measured on an H200."""
-
 ASKED = {"all against off": 1.9, "all against the original": 2.2, "clip coming back, seconds": 1.6, "aim, seconds": 1.0}
 
 TOY = MatrixGame3Config(
@@ -175,11 +173,6 @@ def operations(world: MatrixGame3World, plan: ChunkPlan, views: int) -> dict[str
         "linear": teras * (plan.steps * (block + acts) + cameras),
         "attention": teras * plan.steps * (own + cross),
     }
-
-
-def floor_ms(work: dict[str, float]) -> float:
-    """Milliseconds at the measured ceilings."""
-    return round(1000 * (work["linear"] / GEMM_CEILING + work["attention"] / ATTENTION_CEILING), 1)
 
 
 def measure_original(bench: Bench) -> list[dict[str, Any]]:
