@@ -21,117 +21,33 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend
 from torch.nn.functional import scaled_dot_product_attention
 
+from benchmarks.kernels.block_sparse_cases import (
+    WIDTH,
+    WORLDS,
+    Case,
+    make_case,
+    operations,
+    relative_rms,
+    sample_errors,
+)
+from benchmarks.kernels.block_sparse_rivals import dense_with, flex_attention_of
 from benchmarks.provenance import provenance
-from li_env.kernels.block_select import SelectionPlan, TileLists, block_select, selection_plan, tile_means
+from li_env.kernels.block_select import block_select, tile_means
 from li_env.kernels.block_sparse_attention import run_config
 from li_env.kernels.block_sparse_attention.configs import CONFIGS, default_config
 from li_env.kernels.block_sparse_attention.gathered import gathered_block_sparse_attention
-from li_env.kernels.tile_order import Cut, TileLayout, tile_layout, tile_order, tile_table
 
-DEVICE = "cuda"
-WORLDS, HEADS, WIDTH, TEXT = 2, 16, 128, 900
-ROWS, COLUMNS, TILE = 30, 52, (4, 8, 4)
 DEFAULT_VARIANTS = [
     "hopper-2", "hopper-3", "descriptor-128x128", "descriptor-128x64", "descriptor-128x64-pair", "descriptor-64x64",
     "pointer-128x128", "pointer-128x64",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Case:
-    """One problem and what was chosen for it."""
-
-    name: str
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-    layout: TileLayout
-    plan: SelectionPlan
-    lists: TileLists
-
-    @property
-    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Query, key, value."""
-        return self.query, self.key, self.value
-
-
-def make_case(
-    kind: str, latents: int, cut: Cut, ratio: float | None, dtype: torch.dtype, rows: int = ROWS, heads: int = HEADS
-) -> Case:
-    """Random tensors at the shapes of a denoising step (``decode``) or of the context pass (``context``)."""
-    history = tile_order((latents, rows, COLUMNS), TILE, cut)
-    own = tile_order((4, rows, COLUMNS), TILE, cut)
-    middle = TEXT + history.permutation.numel()
-    keys = tile_table([history.starts + TEXT] * WORLDS, [history.lengths] * WORLDS, DEVICE)
-    generator = torch.Generator(DEVICE).manual_seed(latents)
-    if kind == "decode":
-        queries = tile_table([own.starts] * WORLDS, [own.lengths] * WORLDS, DEVICE)
-        total, count = middle + own.permutation.numel(), own.permutation.numel()
-        layout = tile_layout(queries, keys, [[(0, TEXT), (middle, total)]] * WORLDS)
-        plan = selection_plan(layout, 0.175 if ratio is None else ratio)
-    else:
-        queries = tile_table([history.starts] * WORLDS, [history.lengths] * WORLDS, DEVICE)
-        total, count = middle, history.permutation.numel()
-        layout = tile_layout(queries, keys, [[(0, TEXT)]] * WORLDS)
-        protected = [history.neighbours()] * WORLDS if ratio is None else None
-        plan = selection_plan(layout, 0.3 if ratio is None else ratio, minimum=7, protected=protected)
-    query, key, value = (
-        torch.randn(WORLDS, heads, n, WIDTH, generator=generator, device=DEVICE, dtype=dtype)
-        for n in (count, total, total)
-    )
-    lists = block_select(tile_means(query, queries), tile_means(key, keys), plan)
-    return Case(f"{kind}-{latents}-{cut}", query, key, value, layout, plan, lists)
-
-
-def operations(case: Case) -> float:
-    """Floating-point operations for true tokens: 2 products of 2 operations each."""
-    lengths = case.layout.keys.lengths.cpu()
-    own = case.layout.queries.lengths.cpu()
-    total = 0
-    for world, ranges in enumerate(case.layout.always.ranges):
-        always = sum(stop - first for first, stop in ranges)
-        chosen = case.lists.indices[world].cpu()
-        attended = torch.where(chosen >= 0, lengths[world][chosen.clamp(min=0).long()], 0).sum(dim=-1)
-        total += int(((attended + always) * own[world]).sum())
-    return 4.0 * WIDTH * total
-
-
-def relative_rms(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """Root mean square error over root mean square."""
-    return float((actual.double() - expected.double()).pow(2).mean().sqrt() / expected.double().pow(2).mean().sqrt())
-
-
-def sample_errors(case: Case, output: torch.Tensor, lse: torch.Tensor) -> dict[str, float]:
-    """Errors on some query tiles against float32, and those of plain torch in the same type."""
-    ours, plain, lse_error = [], [], 0.0
-    tiles = case.layout.queries.counts[0]
-    for world, head, tile in ((0, 0, 0), (0, 1, tiles - 1), (WORLDS - 1, case.query.shape[1] - 1, tiles // 2)):
-        start, length = (int(x[world, tile]) for x in (case.layout.queries.starts, case.layout.queries.lengths))
-        tokens = [torch.arange(first, stop) for first, stop in case.layout.always.ranges[world]]
-        for index in case.lists.indices[world, head, tile, : int(case.lists.counts[world, head, tile])].tolist():
-            first = int(case.layout.keys.starts[world, index])
-            tokens.append(torch.arange(first, first + int(case.layout.keys.lengths[world, index])))
-        chosen = torch.cat(tokens).to(case.key.device)
-        query, key, value = (
-            case.query[world, head, start : start + length],
-            case.key[world, head, chosen],
-            case.value[world, head, chosen],
-        )
-        scores = query.double() @ key.double().T * WIDTH**-0.5
-        exact = scores.softmax(dim=-1) @ value.double()
-        low = (query @ key.T * WIDTH**-0.5).softmax(dim=-1) @ value
-        ours.append(relative_rms(output[world, head, start : start + length], exact))
-        plain.append(relative_rms(low, exact))
-        lse_error = max(lse_error, float((lse[world, head, start : start + length] - scores.logsumexp(-1)).abs().max()))
-    return {"error": max(ours), "torch_error": max(plain), "lse_error": lse_error}
 
 
 def probe(name: str) -> dict[str, Any]:
@@ -185,62 +101,6 @@ def probe_in_children(names: list[str], limit: float) -> dict[str, dict[str, Any
             else:
                 found[name] = {"ok": all(entry["ok"] for entry in checks.values()), "checks": checks}
     return {name: found[name] for name in names}
-
-
-def flex_attention_of(case: Case) -> Callable[[], Any]:
-    """FlexAttention on the same lists: every tile padded to 128 positions, positions without a token masked out."""
-    from torch.nn.attention.flex_attention import BlockMask, flex_attention
-
-    device = case.query.device
-    text_blocks = [(at, min(128, TEXT - at)) for at in range(0, TEXT, 128)]
-    starts, lengths = case.layout.keys.starts[0].tolist(), case.layout.keys.lengths[0].tolist()
-    own = list(zip(case.layout.queries.starts[0].tolist(), case.layout.queries.lengths[0].tolist(), strict=True))
-    ranges = case.layout.always.ranges[0]
-    current = [(ranges[1][0] + first, size) for first, size in own] if len(ranges) > 1 else []
-    blocks = text_blocks + list(zip(starts, lengths, strict=True)) + current
-
-    def padded(x: torch.Tensor, pieces: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        position = torch.arange(128)
-        tokens = torch.cat([first + torch.where(position < size, position, 0) for first, size in pieces]).to(device)
-        return x[:, :, tokens].contiguous(), torch.cat([position < size for _, size in pieces]).to(device)
-
-    query, _ = padded(case.query, own)
-    key, valid = padded(case.key, blocks)
-    value, _ = padded(case.value, blocks)
-    chosen = case.lists.indices.long()
-    always = [*range(len(text_blocks)), *range(len(blocks) - len(current), len(blocks))]
-    fixed = torch.tensor(always, device=device).expand(*chosen.shape[:3], -1)
-    listed = torch.cat([fixed, torch.where(chosen >= 0, chosen + len(text_blocks), len(blocks))], dim=-1)
-    sizes = torch.tensor([size for _, size in blocks] + [0], device=device)[listed]
-
-    def ordered(keep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        order = (~keep).to(torch.int8).sort(dim=-1, stable=True).indices
-        numbers = listed.gather(-1, order).clamp(max=len(blocks) - 1)
-        return keep.sum(-1, dtype=torch.int32), numbers.to(torch.int32).contiguous()
-
-    partial, full = ordered((sizes > 0) & (sizes < 128)), ordered(sizes == 128)
-    width = len(blocks)
-
-    def grown(numbers: torch.Tensor) -> torch.Tensor:
-        spare = torch.zeros((*numbers.shape[:3], width - numbers.shape[3]), dtype=torch.int32, device=device)
-        return torch.cat([numbers, spare], dim=-1)
-
-    mask = BlockMask.from_kv_blocks(
-        partial[0], grown(partial[1]), full[0], grown(full[1]), BLOCK_SIZE=128,
-        mask_mod=lambda b, h, q, kv: valid[kv],
-    )  # fmt: skip
-    compiled = torch.compile(flex_attention, dynamic=False)
-    return lambda: compiled(query, key, value, block_mask=mask)
-
-
-def dense_with(case: Case, backend: SDPBackend) -> Callable[[], Any]:
-    """Dense attention of all queries over all keys through one backend of torch."""
-
-    def run() -> Any:
-        with sdpa_kernel(backend):
-            return scaled_dot_product_attention(*case.tensors)
-
-    return run
 
 
 def graphed(run: Callable[[], Any]) -> Callable[[], Any]:
