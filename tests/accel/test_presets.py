@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig, preset_names
-from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.accel.geometry.camera import follow
 from li_env.accel.geometry.trajectory import parse_trajectory
 from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
 from li_env.accel.pose_track import PoseTrack
+from li_env.accel.world_spec import WorldSpec
+from tests.accel.strategies import specs, trajectories
 from tests.accel.walks import wander
 from tests.analytic_world import SPEC
 
@@ -47,41 +49,14 @@ def test_shipped_presets() -> None:
 @settings(deadline=None, max_examples=25)
 @given(
     name=st.sampled_from(sorted(PRESETS)),
-    motions=st.lists(
-        st.tuples(st.sampled_from([-15.0, 0.0, 15.0, 90.0]), st.sampled_from([-0.75, 0.0, 0.75])),
-        min_size=1,
-        max_size=100,
-    ),
-    first=st.sampled_from([1, 4]),
-    chunk=st.sampled_from([1, 3, 4, 7]),
-    temporal=st.integers(1, 12),
-    memory=st.integers(0, 16),
-    group=st.sampled_from([1, 2, 3, 4]),
-    able=st.booleans(),
+    poses=trajectories(100),
+    spec=specs(SPEC),
     change=st.none() | st.floats(0, 100),
 )
 def test_plans_are_valid_for_any_trajectory_and_budget(
-    name: str,
-    motions: list[tuple[float, float]],
-    first: int,
-    chunk: int,
-    temporal: int,
-    memory: int,
-    group: int,
-    able: bool,
-    change: float | None,
+    name: str, poses: np.ndarray, spec: WorldSpec, change: float | None
 ) -> None:
-    spec = replace(
-        SPEC,
-        first_chunk_latents=first,
-        chunk_latents=chunk,
-        temporal_latents=temporal,
-        context_latents=temporal + memory,
-        memory_group=group,
-        supports_block_sparse=able,
-    )
     planner, again = Planner(spec, PRESETS[name]), Planner(spec, PRESETS[name])
-    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in motions])
     length = index = 0
     while length < len(poses):
         count = spec.latents_in_chunk(index)
@@ -90,7 +65,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         check_plans([plan], spec, [(index, length)])
         assert (plan.regime == "warmup") == (index < 3)
         assert plan.sigmas == spec.sigmas or (plan.steps == 2 and plan.regime == "revisit")
-        assert plan.attention.kind == "dense" or (able and plan.regime != "warmup")
+        assert plan.attention.kind == "dense" or (spec.supports_block_sparse and plan.regime != "warmup")
         assert 0.0 <= plan.similarity <= 1.0
         assert plan.reason.endswith(".")
         assert ChunkPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan

@@ -24,11 +24,15 @@ def make(num_envs: int = 2, **kwargs: object) -> SB3VecEnv:
     )
 
 
+def sb3s_own() -> DummyVecEnv:
+    def single() -> gymnasium.Env:
+        return gymnasium.make(ID, world=AnalyticWorld(), observation="frame", max_episode_steps=3)
+
+    return DummyVecEnv([single, single])
+
+
 def test_it_does_what_sb3s_own_vector_environment_does():
-    ours = make()
-    theirs = DummyVecEnv(
-        [lambda: gymnasium.make(ID, world=AnalyticWorld(), observation="frame", max_episode_steps=3) for _ in range(2)]
-    )
+    ours, theirs = make(), sb3s_own()
     for env in (ours, theirs):
         env.seed(5)
         env.set_options({"start": 1})
@@ -91,10 +95,7 @@ def test_worlds_have_nothing_of_their_own():
 
 
 def test_infos_of_resets_belong_to_the_episodes_that_run():
-    ours = make()
-    theirs = DummyVecEnv(
-        [lambda: gymnasium.make(ID, world=AnalyticWorld(), observation="frame", max_episode_steps=3) for _ in range(2)]
-    )
+    ours, theirs = make(), sb3s_own()
     for env in (ours, theirs):
         env.seed(5)
         env.reset()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.scripts.loading import load
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "check_prose.py"
-LOADED = importlib.util.spec_from_file_location("check_prose", SCRIPT)
-prose = importlib.util.module_from_spec(LOADED)
-sys.modules["check_prose"] = prose
-LOADED.loader.exec_module(prose)
+prose = load("check_prose")
 RULES = prose.Rules.read(ROOT / prose.PAGE)
 
 GOOD = [

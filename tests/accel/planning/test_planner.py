@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, follow
@@ -19,6 +18,7 @@ from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_CANDIDATES, MAX_QUERIES
 from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.hy_worldplay.view_overlap import BallOverlap
+from tests.accel.strategies import specs, trajectories
 from tests.analytic_world import SPEC
 from tests.oracle import load_oracle
 
@@ -85,31 +85,9 @@ def test_selections_match_oracle(hy: tuple[dict[str, Any], BallOverlap]) -> None
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    motions=st.lists(
-        st.tuples(st.sampled_from([-15.0, 0.0, 15.0, 90.0]), st.sampled_from([-0.75, 0.0, 0.75])),
-        min_size=1,
-        max_size=120,
-    ),
-    first=st.sampled_from([1, 4]),
-    chunk=st.sampled_from([1, 3, 4, 7]),
-    temporal=st.integers(1, 12),
-    memory=st.integers(0, 16),
-    group=st.sampled_from([1, 2, 3, 4]),
-)
-def test_plans_are_valid_for_any_trajectory_and_budget(
-    motions: list[tuple[float, float]], first: int, chunk: int, temporal: int, memory: int, group: int
-) -> None:
-    spec = replace(
-        SPEC,
-        first_chunk_latents=first,
-        chunk_latents=chunk,
-        temporal_latents=temporal,
-        context_latents=temporal + memory,
-        memory_group=group,
-    )
+@given(poses=trajectories(120), spec=specs(SPEC))
+def test_plans_are_valid_for_any_trajectory_and_budget(poses: np.ndarray, spec: WorldSpec) -> None:
     planner, again = Planner(spec, OFF), Planner(spec, OFF)
-    poses = follow(np.eye(4), [CameraMotion(yaw=yaw, forward=forward) for yaw, forward in motions])
     length = index = 0
     while length < len(poses):
         plan = plan_at(planner, poses, length)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-
 import numpy as np
-import pytest
 from gymnasium.vector import AutoresetMode
 
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
+from tests.benchmark_scripts import benchmark_script
 
 
-def test_ten_thousand_steps_with_random_resets_need_no_more_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
-    resident_mib = import_module("on_device").resident_mib
+def test_ten_thousand_steps_with_random_resets_need_no_more_memory():
+    with benchmark_script("on_device") as script:
+        resident_mib = script.resident_mib
     world = AnalyticWorld()
     env = LightInteractionVectorEnv(10, world=world, max_episode_steps=20, autoreset_mode=AutoresetMode.SAME_STEP)
     draws = np.random.default_rng(0)

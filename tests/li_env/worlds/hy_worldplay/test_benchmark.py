@@ -5,25 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PATH = Path(__file__).parents[4] / "benchmarks" / "hy_worldplay_h200.py"
+from tests.benchmark_scripts import benchmark_script
 
 
 @pytest.fixture(scope="module")
 def benchmark_module() -> Iterator[ModuleType]:
-    """Load the script, with its folder in front of the path as when it is run."""
-    spec = spec_from_file_location("hy_worldplay_h200", PATH)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PATH.parent))
-        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
-        spec.loader.exec_module(module)
+    with benchmark_script("hy_worldplay_h200") as module:
         yield module
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,20 +13,13 @@ import pytest
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.worlds.matrix_game_3.config import PUBLISHED
 from li_env.worlds.matrix_game_3.world import world_spec
-
-PATH = Path(__file__).parents[4] / "benchmarks" / "matrix_game_3_h200.py"
+from tests.benchmark_scripts import benchmark_script
 
 
 @pytest.fixture(scope="module")
-def benchmark_module() -> ModuleType:
-    sys.path.insert(0, str(PATH.parent))  # as when it is run as a script
-    spec = spec_from_file_location("matrix_game_3_h200", PATH)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    sys.path.remove(str(PATH.parent))
-    return module
+def benchmark_module() -> Iterator[ModuleType]:
+    with benchmark_script("matrix_game_3_h200") as module:
+        yield module
 
 
 def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:

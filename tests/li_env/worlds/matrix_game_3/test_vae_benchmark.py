@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-SCRIPT = Path(__file__).parents[4] / "benchmarks" / "matrix_game_3_vae_h200.py"
+from tests.benchmark_scripts import benchmark_script
 
 
 @pytest.fixture(scope="module")
-def benchmark_script() -> ModuleType:
-    sys.path.insert(0, str(SCRIPT.parent))  # as when it is run as a script
-    spec = importlib.util.spec_from_file_location("matrix_game_3_vae_h200", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    sys.path.remove(str(SCRIPT.parent))
-    return module
+def benchmark_module() -> Iterator[ModuleType]:
+    with benchmark_script("matrix_game_3_vae_h200") as module:
+        yield module
 
 
 @pytest.mark.parametrize("decoder", ["full", "light", "lighter"])
-def test_stand_in_has_the_published_layers(benchmark_script: ModuleType, decoder: str) -> None:
+def test_stand_in_has_the_published_layers(benchmark_module: ModuleType, decoder: str) -> None:
     diffusers = pytest.importorskip("diffusers")
-    width = benchmark_script.DECODERS[decoder]
+    width = benchmark_module.DECODERS[decoder]
     with torch.device("meta"):
-        ours = benchmark_script.Autoencoder(benchmark_script.Sizes(width=width))
+        ours = benchmark_module.Autoencoder(benchmark_module.Sizes(width=width))
         theirs = diffusers.AutoencoderKLWan(
             base_dim=160, decoder_base_dim=width, z_dim=48, is_residual=True, in_channels=12, out_channels=12,
             patch_size=2, scale_factor_spatial=16, latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
@@ -49,9 +42,9 @@ def test_stand_in_has_the_published_layers(benchmark_script: ModuleType, decoder
                 assert getattr(level.avg_shortcut, name) == getattr(published.avg_shortcut, name)
 
 
-def test_toy_run(benchmark_script: ModuleType, tmp_path: Path) -> None:
+def test_toy_run(benchmark_module: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
-    benchmark_script.main(["--tiny", "--device", "cpu", "--repeats", "1", "--out", str(out)])
+    benchmark_module.main(["--tiny", "--device", "cpu", "--repeats", "1", "--out", str(out)])
     decoders = json.loads(out.read_text(encoding="utf-8"))["decoders"]
     assert list(decoders) == ["full", "light", "lighter"]
     for entry in decoders.values():
