@@ -298,7 +298,7 @@ def _preset_of(env: Environment, runner: EpisodeRunner) -> AccelConfig:
     different = {presets} if isinstance(presets, AccelConfig) else set(presets)
     if len(different) > 1:
         names = shown(sorted(preset.name for preset in different))
-        raise ValueError(f"preset: the worlds have {names}; allowed: one for all, or reset option 'preset'")
+        raise ValueError(f"preset: the environments have {names}; allowed: one for all, or reset option 'preset'")
     return different.pop()
 
 

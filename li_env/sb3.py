@@ -100,11 +100,12 @@ class SB3VecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Refuse, because the environments share all attributes."""
-        raise AttributeError(f"{attr_name!r} cannot be set: worlds share one environment; set it when building that")
+        raise AttributeError(f"{attr_name!r} cannot be set: all environments are one object; set it when building that")
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         """Refuse, because the environments share all methods."""
-        raise AttributeError(f"{method_name!r} cannot be called per world: call it on the vector environment, `.env`")
+        where = "call it on the vector environment, `.env`"
+        raise AttributeError(f"{method_name!r} cannot be called on one environment: {where}")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Return ``False``: there are no single environments to wrap."""

@@ -176,7 +176,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         chosen = self._actions(actions)
         over = [index for index, state in enumerate(states) if self._over(state)]
         if over and self.autoreset_mode == AutoresetMode.DISABLED:
-            raise ResetNeeded(f"worlds {over} are over: call reset(options={{'reset_mask': mask}}) for them first")
+            raise ResetNeeded(f"environments {over} are over: call reset(options={{'reset_mask': mask}}) first")
         going = [index for index in range(self.num_envs) if index not in set(over)]
         rewards, terminations, truncations = np.zeros(self.num_envs), *np.zeros((2, self.num_envs), dtype=np.bool_)
         after = self.runner.step([states[index] for index in going], [chosen[index] for index in going])
@@ -213,7 +213,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
     def preset(self, preset: Preset | Sequence[Preset]) -> None:
         each: list[Any] = list(preset) if isinstance(preset, list | tuple) else [preset] * self.num_envs
         if len(each) != self.num_envs:
-            raise ValueError(f"preset: {len(each)} given for {self.num_envs} worlds; allowed: one, or one per world")
+            given = f"preset: {len(each)} given for {self.num_envs} environments"
+            raise ValueError(f"{given}; allowed: one, or one for each")
         self._presets = [AccelConfig.of(one) for one in each]
 
     @property
@@ -246,7 +247,9 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         rows = env_rows(worlds, self.num_envs)
         if not isinstance(states, Sequence) or len(states) != len(rows):
             what = str(len(states)) if isinstance(states, Sequence) else type(states).__name__
-            raise ValueError(f"states: {what} given for {len(rows)} worlds; allowed: a list with one state per world")
+            raise ValueError(
+                f"states: {what} given for {len(rows)} environments; allowed: a list with a state for each"
+            )
         checked = [self.runner.check_state(state) for state in states]
         for index, state in zip(rows, checked, strict=True):
             self._states[index] = state

@@ -32,7 +32,7 @@ def masked_rows(mask: Any, begun: Sequence[bool]) -> list[int]:
     if not mask.any():
         raise ValueError(f"reset option reset_mask without True; {allowed}")
     if any(not running and not chosen for running, chosen in zip(begun, mask, strict=True)):
-        raise ResetNeeded("call reset() without reset_mask first: some of the other worlds never began")
+        raise ResetNeeded("call reset() without reset_mask first: some of the other environments never began")
     return [int(index) for index in np.flatnonzero(mask)]
 
 
@@ -64,7 +64,7 @@ def seeds_of_rows(seed: int | Sequence[int | None] | None, rows: Sequence[int], 
         first = check_whole("seed", seed)
         return [first + index for index in rows]
     if len(seed) != count:
-        raise ValueError(f"seed: {len(seed)} given for {count} worlds; allowed: one number, or one per world")
+        raise ValueError(f"seed: {len(seed)} given for {count} environments; allowed: one number, or one for each")
     return [None if seed[index] is None else check_whole(f"seed[{index}]", seed[index]) for index in rows]
 
 
@@ -80,9 +80,9 @@ def env_rows(worlds: Iterable[int] | None, count: int) -> list[int]:
         wanted = list(worlds)
     except TypeError:  # not iterable
         raise ValueError(
-            f"worlds={shown(worlds)} is not usable; allowed: a list of numbers of worlds, or None"
+            f"worlds={shown(worlds)} is not usable; allowed: a list of numbers of environments, or None"
         ) from None
-    return [check_whole("world", index, 0, count - 1) for index in wanted]
+    return [check_whole("env", index, 0, count - 1) for index in wanted]
 
 
 def action_batch(actions: Any, count: int, each: tuple[int, ...]) -> np.ndarray:
@@ -96,7 +96,7 @@ def action_batch(actions: Any, count: int, each: tuple[int, ...]) -> np.ndarray:
         batch = np.asarray(actions)
     except (ValueError, TypeError, RuntimeError):
         what = "rows of different lengths, or no numbers,"
-        raise ValueError(f"actions: {what} for {count} worlds; allowed: shape {shape}") from None
+        raise ValueError(f"actions: {what} for {count} environments; allowed: shape {shape}") from None
     if list(batch.shape) != shape:
-        raise ValueError(f"actions: shape {list(batch.shape)} for {count} worlds; allowed: shape {shape}")
+        raise ValueError(f"actions: shape {list(batch.shape)} for {count} environments; allowed: shape {shape}")
     return batch

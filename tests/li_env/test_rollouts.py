@@ -241,5 +241,5 @@ def test_the_preset_is_that_of_the_environment_now():
         assert cheapest(each) == 4
         assert cheapest(each, [{"preset": "all"}]) < 4
     many.preset = ["off", "all"]
-    with pytest.raises(ValueError, match="preset: the worlds have .'all', 'off'.; allowed: one for all"):
+    with pytest.raises(ValueError, match="preset: the environments have .'all', 'off'.; allowed: one for all"):
         cheapest(many)

@@ -88,7 +88,7 @@ def test_environments_that_do_not_fit_are_refused(kwargs, message):
 
 def test_worlds_have_nothing_of_their_own():
     env = make()
-    with pytest.raises(AttributeError, match="worlds share one environment"):
+    with pytest.raises(AttributeError, match="all environments are one object"):
         env.set_attr("timings", True)
     with pytest.raises(AttributeError, match="call it on the vector environment"):
         env.env_method("save_state")

@@ -173,10 +173,10 @@ def test_disabled_mode_waits_for_the_caller():
     env.reset(seed=0)
     truncations = [outcome[3].tolist() for outcome in steps_of(env, 2)]
     assert truncations == [[False] * 3, [True] * 3]
-    with pytest.raises(ResetNeeded, match=r"worlds \[0, 1, 2\] are over: call reset\(options={'reset_mask'"):
+    with pytest.raises(ResetNeeded, match=r"environments \[0, 1, 2\] are over: call reset\(options={'reset_mask'"):
         env.step([0] * 3)
     env.reset(options={"reset_mask": np.array([True, True, False])})
-    with pytest.raises(ResetNeeded, match=r"worlds \[2\] are over"):
+    with pytest.raises(ResetNeeded, match=r"environments \[2\] are over"):
         env.step([0] * 3)
     env.reset(options={"reset_mask": np.array([False, False, True])})
     assert env.step([0] * 3)[4]["chunk"].tolist() == [1, 1, 1]

@@ -32,12 +32,12 @@ def test_bad_arguments_name_the_key_the_value_and_what_is_allowed(kwargs, messag
 @pytest.mark.parametrize(
     ("actions", "message"),
     [
-        ([0, 0], r"actions: shape \[2\] for 3 worlds; allowed: shape \[3\]"),
-        (0, r"actions: shape \[\] for 3 worlds"),
-        ([[0], [0], [0]], r"actions: shape \[3, 1\] for 3 worlds"),
+        ([0, 0], r"actions: shape \[2\] for 3 environments; allowed: shape \[3\]"),
+        (0, r"actions: shape \[\] for 3 environments"),
+        ([[0], [0], [0]], r"actions: shape \[3, 1\] for 3 environments"),
         ([0, 99, 0], r"action=.*99.* is outside the discrete space; allowed: 0 to"),
         ([0.5, 0, 0], r"action=.*0\.5.* is outside the discrete space"),
-        ([[0], [0, 1], []], r"actions: rows of different lengths, or no numbers, for 3 worlds"),
+        ([[0], [0, 1], []], r"actions: rows of different lengths, or no numbers, for 3 environments"),
         (["1", "1", "1"], r"action=.* is outside the discrete space"),
         ([None, 1, 1], r"action=None is outside the discrete space"),
         (torch.tensor([1, 1, 1]).to_sparse(), r"action=a tensor torch.int64, torch.sparse_coo, on cpu cannot be read"),
@@ -69,7 +69,7 @@ def test_wrong_actions_are_one_clear_line_and_change_nothing(actions, message):
         ({"options": {"imge": 1}}, r"reset option key='imge' is unknown"),
         ({"options": [1]}, r"options=\[1\] is not allowed; use a mapping"),
         ({"options": "start"}, r"options='start' is not allowed"),
-        ({"seed": [1, 2]}, r"seed: 2 given for 3 worlds"),
+        ({"seed": [1, 2]}, r"seed: 2 given for 3 environments"),
         ({"seed": 1.5}, r"seed=1\.5 is not allowed; use a whole number from 0 up"),
         ({"seed": True}, r"seed=True is not allowed"),
         ({"seed": "7"}, r"seed='7' is not allowed"),
@@ -102,9 +102,9 @@ def test_wrong_worlds_and_snapshots_are_refused():
         env.reset(options={"reset_mask": np.array([True, False, False])})
     env.reset(seed=0)
     before = env.save_state()
-    with pytest.raises(ValueError, match="states: 2 given for 3 worlds"):
+    with pytest.raises(ValueError, match="states: 2 given for 3 environments"):
         env.restore_state(env.save_state([0, 1]))
-    with pytest.raises(ValueError, match="states: EpisodeState given for 1 worlds"):
+    with pytest.raises(ValueError, match="states: EpisodeState given for 1 environments"):
         env.restore_state(before[0], [0])
     with pytest.raises(ValueError, match="str is not usable; allowed: what save_state"):
         env.restore_state(["here"], [0])
@@ -115,12 +115,12 @@ def test_wrong_worlds_and_snapshots_are_refused():
             lambda number=number: env.save_state([number]),
             lambda number=number: env.restore_state(before[:1], [number]),
         ):
-            with pytest.raises(ValueError, match="world=.* is not allowed; use a whole number from 0 to 2"):
+            with pytest.raises(ValueError, match="env=.* is not allowed; use a whole number from 0 to 2"):
                 call()
     for numbers in (1, 0.5, np.array(1)):
-        with pytest.raises(ValueError, match="worlds=.* is not usable; allowed: a list of numbers of worlds, or None"):
+        with pytest.raises(ValueError, match="worlds=.* is not usable; allowed: a list of numbers of environments"):
             env.restore_state(before[:1], numbers)
-    with pytest.raises(ValueError, match="world='1' is not allowed"):
+    with pytest.raises(ValueError, match="env='1' is not allowed"):
         env.fork(0, "1")
     assert env.save_state() == before
     env.fork(np.int64(0), np.array([1, 2]))
