@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,3 +141,11 @@ def read_only(frames: np.ndarray) -> np.ndarray:
     """Lock an array, so that saved states can share it; return the same array."""
     frames.setflags(write=False)
     return frames
+
+
+def __getattr__(name: str) -> Any:
+    """Return `EpisodeState` by its former name, with a warning; goes with the next release."""
+    if name != "SavedState":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("li_env.state.SavedState is now EpisodeState", DeprecationWarning, stacklevel=2)
+    return EpisodeState

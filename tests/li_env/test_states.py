@@ -12,6 +12,8 @@ import torch
 from gymnasium.wrappers import TimeLimit
 
 import li_env  # noqa: F401  (registers the ids)
+from li_env import EpisodeState
+from li_env import state as state_module
 from li_env.env import LightInteractionEnv
 from li_env.frames import episode_frames
 from li_env.tasks import Explore
@@ -234,3 +236,9 @@ def test_wrappers_cannot_change_the_spaces_that_it_computes_with():
     assert env.reset(seed=0)[0].keys() == {"rgb", "pointgoal"}
     env.step(np.array([1, 0, 0, 0], np.float32))
     assert env.save_state().episode.pose[2, 3] > 0
+
+
+def test_the_former_name_of_a_state_warns():
+    with pytest.warns(DeprecationWarning, match="SavedState is now EpisodeState"):
+        assert state_module.SavedState is EpisodeState
+    assert not hasattr(state_module, "Saved")
