@@ -85,3 +85,9 @@ def test_new_names_of_the_changelog_exist():
         renamed = [line.split("|")[2] for line in classes.splitlines() if line.startswith("| `")]
         for name in re.findall(r"`(\w+)`", " ".join(renamed)):
             assert re.search(rf"^(?:class )?{name}\b", code, re.MULTILINE), name
+
+
+def test_no_module_has_more_than_400_lines():
+    names = subprocess.run(["git", "-C", ROOT, "ls-files", "*.py"], capture_output=True, text=True, check=False).stdout
+    long = [name for name in names.split() if len((ROOT / name).read_text(encoding="utf-8").splitlines()) > 400]
+    assert not long, f"more than 400 lines: {long}; split by meaning (CONTRIBUTING.md)"
