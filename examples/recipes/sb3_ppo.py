@@ -1,4 +1,4 @@
-"""PPO of Stable-Baselines3 on many worlds at once, with frames that its policies take.
+"""PPO of Stable-Baselines3 on many environments at once, with frames that its policies take.
 
 Run: python examples/recipes/sb3_ppo.py --world freedoom_game --steps 20000
 """

@@ -61,7 +61,7 @@ optimizer = torch.optim.Adam(objective.parameters(), lr=3e-4)
 played = 0
 while played < arguments.steps:
     with torch.no_grad():
-        data = env.rollout(arguments.horizon, actor, break_when_any_done=False)  # [worlds, horizon]
+        data = env.rollout(arguments.horizon, actor, break_when_any_done=False)  # [num_envs, horizon]
     played += data.numel()
     advantage(data)
     for _ in range(2):

@@ -51,7 +51,7 @@ def roll_out(
     assert not known[1:].any() and (known[0, -1] == 1).all(), "only the first latent is known"
     world = world or tiny_world(tuple(noise.shape[-2:]))
     scene = HYWorldPlayScene(tiny_model().text_cache(inputs.conditioning), known[0, :-1])
-    # The stored heads are narrower than our block-sparse kernels take; the release's stand-in takes any.
+    # The stored heads are narrower than our block-sparse kernels take; the stub of the release takes any.
     spec = replace(world.spec, supports_block_sparse=True, sigmas=noise_levels(steps))
     planner = Planner(spec, config, BallOverlap(inputs.points))
     poses = np.concatenate([np.eye(4)[None], follow(np.eye(4), inputs.motions)])

@@ -1,4 +1,4 @@
-"""The benchmark of the autoencoder: its stand-in has the published layers, and a toy run measures everything."""
+"""The benchmark of the autoencoder: its stub has the published layers, and a toy run measures everything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def benchmark_module() -> Iterator[ModuleType]:
         yield module
 
 
-def test_stand_in_has_the_published_layers(benchmark_module: ModuleType) -> None:
+def test_stub_has_the_published_layers(benchmark_module: ModuleType) -> None:
     diffusers = pytest.importorskip("diffusers")
     with torch.device("meta"):
         ours = benchmark_module.Decoder(benchmark_module.Sizes())

@@ -1,4 +1,4 @@
-"""The benchmark of the autoencoder: its stand-ins have the published layers, and a toy run measures everything."""
+"""The benchmark of the autoencoder: its stubs have the published layers, and a toy run measures everything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def benchmark_module() -> Iterator[ModuleType]:
 
 
 @pytest.mark.parametrize("decoder", ["full", "light", "lighter"])
-def test_stand_in_has_the_published_layers(benchmark_module: ModuleType, decoder: str) -> None:
+def test_stub_has_the_published_layers(benchmark_module: ModuleType, decoder: str) -> None:
     diffusers = pytest.importorskip("diffusers")
     width = benchmark_module.DECODERS[decoder]
     with torch.device("meta"):
