@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,25 @@ import numpy as np
 
 from li_env.doom.maps import generate_map, write_wad
 from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, require_vizdoom
+from li_env.doom.scan_poses import training_scan
 from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate, world_poses
 
 Shard = dict[str, np.ndarray]
 
-SHARD_ARRAYS = ("frames", "poses", "commanded", "feasible", "map_seed", "kind")
+SHARD_ARRAYS = ("frames", "poses", "commanded", "feasible", "map_seed", "kind", "views", "view_poses")
+
+
+@dataclass(frozen=True)
+class MapScan:
+    """Views around the walks of every map, beside the walks.
+
+    Attributes:
+        views: per map; none by default.
+        spacings: least and most metres between spots; every map draws its own.
+    """
+
+    views: int = 0
+    spacings: tuple[float, float] = (1.5, 5.0)
 
 
 def render_shard(
@@ -31,6 +46,7 @@ def render_shard(
     length: int,
     kinds_weights: Mapping[str, float],
     seed: int,
+    scan: MapScan,
     folder: str | os.PathLike[str],
 ) -> Path:
     """Render one shard into ``folder`` (created; appears only when complete). Arguments as in `render_dataset`."""
@@ -45,20 +61,28 @@ def render_shard(
     walks = simulate([m.space for m in maps], [m.segments for m in maps], which.tolist(), kinds, length, rng)
     wad = partial / "maps.wad"
     write_wad(maps, wad)
-    frames = np.lib.format.open_memmap(
-        partial / "frames.npy", mode="w+", dtype=np.uint8, shape=(len(which), length, HEIGHT, WIDTH, 3)
+    frames = _frames_file(partial / "frames.npy", len(which), length)
+    views = _frames_file(partial / "views.npy", len(maps), scan.views)
+    paths = walks.doom_poses[..., :2].reshape(len(maps), -1, 2)
+    view_poses = np.stack(
+        [
+            training_scan(each.space, path, scan.views, scan.spacings, child)
+            for each, path, child in zip(maps, paths, rng.spawn(len(maps)), strict=True)
+        ]
     )
     with DoomRenderer(wad) as renderer:
         for row, map_index in enumerate(which):
             frames[row] = renderer.render(int(map_index), walks.doom_poses[row])
-    frames.flush()
-    del frames
+            if row % trajectories_per_map == 0 and scan.views:
+                views[map_index] = renderer.render(int(map_index), view_poses[map_index])
+    del frames, views  # written when their maps are closed
     arrays = {
         "poses": world_poses(walks.doom_poses),
         "commanded": walks.commanded,
         "feasible": walks.feasible,
         "map_seed": np.asarray(map_seeds, dtype=np.int64)[which],
         "kind": walks.kinds,
+        "view_poses": world_poses(view_poses),
     }
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array, allow_pickle=False)
@@ -68,12 +92,22 @@ def render_shard(
     return final
 
 
+def _frames_file(path: Path, rows: int, length: int) -> np.ndarray:
+    """Make a file of frames to be filled."""
+    if not length:  # nothing to map
+        empty = np.empty((rows, 0, HEIGHT, WIDTH, 3), dtype=np.uint8)
+        np.save(path, empty, allow_pickle=False)
+        return empty
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, length, HEIGHT, WIDTH, 3))
+
+
 def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard:
     """Load the arrays of a shard.
 
     frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
-    [N]; kind int16 [N], index into `explorers.KINDS`.
+    [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, 96, 128, 3] and view_poses [M, V, 3], the scan
+    of each of the M maps, whose walks are N / M neighbouring rows.
     """
     mode: Literal["r"] | None = "r" if memory_map else None
     return {name: np.load(Path(folder) / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in SHARD_ARRAYS}
@@ -89,6 +123,7 @@ def render_dataset(
     seed: int = 0,
     workers: int = 1,
     maps_per_shard: int = 32,
+    scan: MapScan = MapScan(),
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
     """Render trajectories on many maps; yield the folder of each shard as it becomes ready (`load_shard` reads it).
@@ -106,6 +141,7 @@ def render_dataset(
         seed: seed of the walks.
         workers: processes (each also starts a game engine process).
         maps_per_shard: maps in one shard (the last may hold fewer).
+        scan: views around the walks.
         on_shard: called with each shard's folder before it is yielded.
 
     Raises:
@@ -125,7 +161,7 @@ def render_dataset(
     return _render_in_background(
         [list(map_seeds[i : i + maps_per_shard]) for i in range(0, len(map_seeds), maps_per_shard)],
         Path(folder),
-        (trajectories_per_map, length, dict(kinds_weights), seed),
+        (trajectories_per_map, length, dict(kinds_weights), seed, scan),
         workers,
         on_shard,
     )
@@ -148,11 +184,12 @@ def _claim(folder: Path, arguments: dict[str, object]) -> None:
 def _render_in_background(
     groups: list[list[int]],
     folder: Path,
-    options: tuple[int, int, dict[str, float], int],
+    options: tuple[int, int, dict[str, float], int, MapScan],
     workers: int,
     on_shard: Callable[[Path], None] | None,
 ) -> Iterator[Path]:
-    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed": options})
+    told = (*options[:-1], astuple(options[-1]))
+    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan": told})
     targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
     waiting: set[Future[Path]] = set()
     # spawn: forking a process that holds CUDA or threads is not safe

@@ -3,12 +3,12 @@ import pytest
 
 from li_env.doom.maps import generate_map, write_wad
 from li_env.doom.renderer import DoomRenderer, renderable_poses
-from li_env.doom.shards import load_shard, render_dataset
+from li_env.doom.shards import MapScan, load_shard, render_dataset
 
 pytest.importorskip("vizdoom")
 
 SEEDS = [20_000_000, 20_000_001, 20_000_002]
-OPTIONS = {"trajectories_per_map": 2, "length": 6, "seed": 7, "maps_per_shard": 2}
+OPTIONS = {"trajectories_per_map": 2, "length": 6, "seed": 7, "maps_per_shard": 2, "scan": MapScan(views=16)}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,8 @@ def test_arrays(shards):
         "feasible": ((4, 5, 3), "<f4"),
         "map_seed": ((4,), "<i8"),
         "kind": ((4,), "<i2"),
+        "views": ((2, 16, 96, 128, 3), "|u1"),
+        "view_poses": ((2, 16, 3), "<f4"),
     }
     assert first["map_seed"].tolist() == [20_000_000, 20_000_000, 20_000_001, 20_000_001]
     assert last["map_seed"].tolist() == [20_000_002, 20_000_002]
@@ -37,13 +39,14 @@ def test_arrays(shards):
     assert sorted(path.name for path in shards[0].iterdir()) == sorted(f"{name}.npy" for name in first)
 
 
-def test_frames_belong_to_their_poses(shards, tmp_path):
+@pytest.mark.parametrize(("shown", "posed", "row"), [("frames", "poses", 3), ("views", "view_poses", 1)])
+def test_frames_belong_to_their_poses(shards, tmp_path, shown, posed, row):
     shard = load_shard(shards[0], memory_map=False)
     write_wad([generate_map(SEEDS[1])], tmp_path / "map.wad")
-    x, z, yaw = np.moveaxis(shard["poses"][3].astype(float), -1, 0)
+    x, z, yaw = np.moveaxis(shard[posed][row].astype(float), -1, 0)
     with DoomRenderer(tmp_path / "map.wad") as engine:
         frames = engine.render(0, renderable_poses(np.stack([z * 32, -x * 32, -yaw], -1)))
-    np.testing.assert_array_equal(frames, shard["frames"][3])
+    np.testing.assert_array_equal(frames, shard[shown][row])
 
 
 def test_the_number_of_workers_changes_nothing_and_complete_shards_are_kept(shards, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,19 @@ import numpy as np
 import torch
 
 from li_env.doom import DEFAULT_KINDS, load_shard, render_dataset
+from li_env.doom.shards import MapScan
 from li_env.doom.watchdog import temporary_folder
+
+Convert = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Amount of data to render. ``kinds`` are shares of the explorers."""
+    """Amount of data to render.
+
+    ``kinds`` are shares of the explorers. ``scan_views`` views of every map are rendered around its walks, from spots
+    with ``scan_spacing`` metres between them (least and most; every map draws its own).
+    """
 
     maps: int = 3264
     trajectories_per_map: int = 4
@@ -26,17 +33,27 @@ class DataSettings:
     seed: int = 0
     validation_maps: int = 96
     validation_length: int = 128
+    scan_views: int = 0
+    scan_spacing: tuple[float, float] = (1.5, 5.0)
+    validation_scan_views: int = 0
+    validation_scan_spacing: float = 2.5
 
 
 @dataclass
 class Trajectories:
-    """Frames uint8 [N, L, H, W, 3], planar poses [N, L, 3] and motions [N, L - 1, 3] (metres, radians)."""
+    """Walks with planar poses [N, L, 3] and motions [N, L - 1, 3] (metres, radians), and scans of their maps.
+
+    ``frames`` are uint8 [N, L, H, W, 3] or what `gather` converted them to, ``views`` [M, V, ...] alike, with
+    ``view_poses`` [M, V, 3]. Neighbouring rows of walks belong to one of the M maps.
+    """
 
     frames: torch.Tensor
     poses: torch.Tensor
     commanded: torch.Tensor
     realised: torch.Tensor
     kinds: np.ndarray
+    views: torch.Tensor
+    view_poses: torch.Tensor
 
 
 def gather(
@@ -47,15 +64,28 @@ def gather(
     seed: int,
     device: torch.device,
     workers: int | None = None,
+    scan: MapScan | None = None,
+    convert: Convert = lambda frames: frames,
 ) -> Trajectories:
-    """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk."""
+    """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk.
+
+    Args:
+        scan: views around the walks; none by default.
+        convert: called with uint8 frames [n, L, H, W, 3] on ``device``; what it gives is kept instead of them.
+    """
+    scan = scan or MapScan()
     count = len(map_seeds) * trajectories_per_map
     workers = workers or os.cpu_count() or 1
     # Small shards keep all workers busy on small sets.
     maps_per_shard = max(1, min(16, len(map_seeds) // (2 * workers)))
-    frames: torch.Tensor | None = None
     arrays: dict[str, torch.Tensor] = {}
     labels = np.zeros(count, dtype=np.int16)
+
+    def keep(name: str, first: int, rows: int, values: torch.Tensor) -> None:
+        if name not in arrays:
+            arrays[name] = torch.empty((rows, *values.shape[1:]), dtype=values.dtype, device=device)
+        arrays[name][first : first + len(values)] = values
+
     with temporary_folder("li-env-frames-") as folder:
         for path in render_dataset(
             map_seeds,
@@ -66,22 +96,22 @@ def gather(
             seed=seed,
             workers=workers,
             maps_per_shard=maps_per_shard,
+            scan=scan,
         ):
-            begin = int(Path(path).name.split("_")[-1]) * maps_per_shard * trajectories_per_map
+            first = int(Path(path).name.split("_")[-1]) * maps_per_shard
             shard = load_shard(path, memory_map=False)
-            rows = slice(begin, begin + len(shard["frames"]))
-            if frames is None:
-                frames = torch.empty((count, *shard["frames"].shape[1:]), dtype=torch.uint8, device=device)
-                for name, steps in (("poses", length), ("commanded", length - 1), ("feasible", length - 1)):
-                    arrays[name] = torch.empty((count, steps, 3), device=device)
-            frames[rows] = torch.from_numpy(shard["frames"]).to(device)
-            arrays["poses"][rows] = _radians(shard["poses"], 2).to(device)
-            arrays["commanded"][rows] = _radians(shard["commanded"], 0).to(device)
-            arrays["feasible"][rows] = _radians(shard["feasible"], 0).to(device)
-            labels[rows] = shard["kind"]
+            for name, angle in (("poses", 2), ("commanded", 0), ("feasible", 0)):
+                keep(name, first * trajectories_per_map, count, _radians(shard[name], angle).to(device))
+            keep("view_poses", first, len(map_seeds), _radians(shard["view_poses"], 2).to(device))
+            for name, factor in (("frames", trajectories_per_map), ("views", 1)):
+                values = torch.from_numpy(shard[name]).to(device)
+                keep(name, first * factor, len(map_seeds) * factor, convert(values) if values.numel() else values)
+            labels[first * trajectories_per_map :][: len(shard["kind"])] = shard["kind"]
             shutil.rmtree(path)
-    assert frames is not None
-    return Trajectories(frames, arrays["poses"], arrays["commanded"], arrays["feasible"], labels)
+    return Trajectories(
+        arrays["frames"], arrays["poses"], arrays["commanded"], arrays["feasible"], labels,
+        arrays["views"], arrays["view_poses"],
+    )  # fmt: skip
 
 
 def _radians(values: np.ndarray, angle: int) -> torch.Tensor:

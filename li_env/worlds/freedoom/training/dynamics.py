@@ -27,6 +27,28 @@ WINDOWS: tuple[tuple[float, Window], ...] = (
 )
 """Context windows with their shares: every context that a planner may choose, most of them with retrieved latents."""
 
+SCAN_WINDOWS: tuple[tuple[float, Window], ...] = (
+    (0.36, Window(12, 0, 8)),
+    (0.12, Window(8, 4, 8)),
+    (0.20, Window(4, 0, 8)),
+    (0.12, Window(4, 0, 16)),
+    (0.04, Window(8, 0, 4)),
+    (0.04, Window(4, 0, 4)),
+    (0.08, Window(0, 0, 8)),
+    (0.04, Window(0, 0, 4)),
+)
+"""Contexts with views of a scan, with their shares; the last ones begin an episode at a pose without a picture."""
+
+SCAN_SHARE = 0.55
+"""Share of batches with views where there are scans."""
+
+
+def draw_window(scanned: bool, choice: torch.Generator) -> Window:
+    """Draw a context window; ``scanned`` says whether there are views to draw from."""
+    scanned = scanned and bool(torch.rand(1, generator=choice) < SCAN_SHARE)
+    windows = SCAN_WINDOWS if scanned else WINDOWS
+    return windows[int(torch.multinomial(torch.tensor([share for share, _ in windows]), 1, generator=choice))][1]
+
 
 @dataclass(frozen=True)
 class DynamicsStage:
@@ -71,17 +93,28 @@ def flow_loss(
 
     caches = None
     if contexts:
-        level = stage.context_noise * uniform(size, 1) * (uniform(size, 1) < 0.7)
+        level = (stage.context_noise * uniform(size, 1) * (uniform(size, 1) < 0.7)).repeat(1, contexts)
+        # Views of a scan are real pictures: most of them stay clean beside a past that the model made.
+        level[:, : batch.views] *= uniform(size, 1) < 0.3
         clean = batch.context.float()
         noise = torch.randn(clean.shape, device=device, generator=generator)
         noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * noise
         slots = torch.arange(-contexts, 0, device=device)
-        caches = model.context_pass(noisy, level.expand(size, contexts), Cameras.of(batch.context_poses, slots))
+        caches = model.context_pass(noisy, level, Cameras.of(batch.context_poses, slots))
         # Branch-major caches: repeat each branch's entries once per draw.
         caches = [tuple(_repeat_branches(part, stage.draws) for part in cache) for cache in caches]  # type: ignore[misc]
     target = batch.target.float().repeat(stage.draws, 1, 1, 1)
     poses = batch.target_poses.repeat(stage.draws, 1, 1)
-    return chunk_loss(model, target, Cameras.of(poses, torch.arange(frames, device=device)), caches, stage, generator)
+    known = uniform(len(target), 1) < _known_share(batch)
+    cameras = Cameras.of(poses, torch.arange(frames, device=device))
+    return chunk_loss(model, target, cameras, caches, known, stage, generator)
+
+
+def _known_share(batch: Batch) -> float:
+    """Return how often the first latent of the chunk is given: never after a past, always without any context."""
+    if batch.context.shape[1] > batch.views:
+        return 0.0
+    return 0.5 if batch.views else 1.0
 
 
 def chunk_loss(
@@ -89,12 +122,13 @@ def chunk_loss(
     target: torch.Tensor,
     cameras: Cameras,
     caches: list[BlockCache] | None,
+    known: torch.Tensor,
     stage: DynamicsStage,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise ``target`` [B, T, n, C] at drawn levels and compare: (weighted loss, plain mean squared error).
 
-    Without ``caches`` the chunk is the first of an episode: its first latent stays clean and is not scored.
+    Rows that are ``known`` (bool [B, 1]) begin an episode: their first latent stays clean and is not scored.
     """
     device = target.device
     total, frames = target.shape[:2]
@@ -102,9 +136,8 @@ def chunk_loss(
     pure = torch.rand(total, 1, device=device, generator=generator) < stage.pure_noise
     sigma = torch.where(pure, torch.ones_like(logit), logit.sigmoid()).expand(total, frames)
     weight = 1 / sigma.clamp(min=stage.loss_floor).square()
-    if caches is None:
-        given = torch.arange(frames, device=device) == 0
-        sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
+    given = known & (torch.arange(frames, device=device) == 0)
+    sigma, weight = sigma.masked_fill(given, 0.0), weight.masked_fill(given, 0.0)
     spread = sigma[..., None, None]
     noisy = target * (1 - spread) + spread * torch.randn(target.shape, device=device, generator=generator)
     output = model(noisy, sigma, cameras, caches)
@@ -129,7 +162,6 @@ def train_dynamics(
     device = store.device
     generator = torch.Generator(device).manual_seed(seed)
     choice = torch.Generator().manual_seed(seed)
-    shares = torch.tensor([share for share, _ in WINDOWS])
     optimizer, ema = Optimizer(model, stage.muon_rate, stage.adam_rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
     if state_path.exists():
@@ -144,7 +176,7 @@ def train_dynamics(
     if device.type == "cuda":
         compile_blocks(model)
     while not progress.finished:
-        window = WINDOWS[int(torch.multinomial(shares, 1, generator=choice))][1]
+        window = draw_window(store.has_views, choice)
         batch = store.sample(window, stage.batch, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss, error = flow_loss(model, batch, stage, generator)

@@ -27,6 +27,9 @@ LONGEST_CONTEXT = 20
 
 MOST_SCHEDULES = 64
 
+SPACINGS = (0.5, 50.0)
+"""Metres between spots of a scan."""
+
 _COUNTS: dict[str, tuple[int, int]] = {
     "steps": (1, 10**9),
     "batch": (1, 2**16),
@@ -41,6 +44,8 @@ _COUNTS: dict[str, tuple[int, int]] = {
     "length": (2, 2**16),
     "validation_maps": (1, len(VALIDATION)),
     "validation_length": (2, 2**16),
+    "scan_views": (0, 4096),
+    "validation_scan_views": (0, 4096),
     "seed": (0, 2**62),
 }
 _ABOVE_0 = {"rate": 1, "muon_rate": 1, "adam_rate": 1, "judge_rate": 1, "loss_floor": 1, "max_seconds": 1e9,
@@ -87,6 +92,14 @@ def _check_value(key: str, name: str, value: Any) -> None:
         for kind, weight in check_mapping(key, value).items():
             check_number(f"{key}.{shown(kind)}", weight, 0, 1e6)
         choose_kinds(0, value, np.random.default_rng(0))
+    elif name == "scan_spacing":
+        if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(each, int | float) for each in value):
+            raise ValueError(f"{key}={shown(value)} is not allowed; use two lengths in metres, least and most")
+        least, most = (check_number(key, each, *SPACINGS) for each in value)
+        if least > most:
+            raise ValueError(f"{key}={shown(value)} is not allowed; use the smaller length first")
+    elif name == "validation_scan_spacing":
+        check_number(key, value, *SPACINGS)
     elif name == "schedules":
         _check_schedules(key, value)
     else:

@@ -41,9 +41,17 @@ class MotionBatch:
 
 
 def sample_motions(
-    store: LatentStore, commanded: torch.Tensor, realised: torch.Tensor, size: int, generator: torch.Generator
+    store: LatentStore,
+    commanded: torch.Tensor,
+    realised: torch.Tensor,
+    size: int,
+    generator: torch.Generator,
+    scanned: float = 0.0,
 ) -> MotionBatch:
-    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look ahead."""
+    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look ahead.
+
+    A share ``scanned`` of the samples is in scanned places: views of the scan may be among those that look ahead.
+    """
     device = store.device
     track = torch.randint(store.count, (size,), device=device, generator=generator)
     start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)
@@ -54,13 +62,17 @@ def sample_motions(
     end = commanded_path(wanted)[:, -1]
     look = current.clone()
     look[:, 2] += torch.atan2(end[:, 0], end[:, 1])
-    poses = store.poses[track]
-    score = view_overlap(look[:, None], poses)
-    frames = torch.arange(store.length, device=device)
-    score = score.masked_fill(frames[None] >= (start - GROUP)[:, None].clamp(min=1), -1.0)
-    indices = torch.cat((score.topk(4, dim=1).indices, start[:, None] - torch.arange(4, 0, -1, device=device)), dim=1)
-    seen = store.poses[rows, indices]
-    return MotionBatch(store.latents[rows, indices], relative_planar(seen, current[:, None]), wanted, real)
+    candidates = store.candidates(track)
+    past = candidates.frame[None] < (start - GROUP)[:, None].clamp(min=1)
+    allowed = (candidates.walk[None] == (track % store.per_map)[:, None]) & past
+    in_scan = torch.rand(size, 1, device=device, generator=generator) < scanned
+    allowed |= (candidates.kind == 0) & in_scan
+    score = view_overlap(look[:, None], candidates.poses).masked_fill(~allowed, -1.0)
+    ahead = score.topk(4, dim=1).indices
+    recent = start[:, None] - torch.arange(4, 0, -1, device=device)
+    seen = torch.cat((candidates.poses.gather(1, ahead[..., None].expand(-1, -1, 3)), store.poses[rows, recent]), dim=1)
+    latents = torch.cat((store.candidate_latents(track, ahead), store.latents[rows, recent]), dim=1)
+    return MotionBatch(latents, relative_planar(seen, current[:, None]), wanted, real)
 
 
 def train_motion(
@@ -77,7 +89,7 @@ def train_motion(
     optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds)
     while not progress.finished:
-        batch = sample_motions(store, *motions, stage.batch, generator)
+        batch = sample_motions(store, *motions, stage.batch, generator, 0.5 * store.has_views)
         with torch.autocast(store.device.type, torch.bfloat16, enabled=store.device.type == "cuda"):
             loss = motion_loss(model, batch, stage, generator)
         loss.backward()
@@ -87,7 +99,9 @@ def train_motion(
         if progress.done % 1000 == 0:
             log({"step": progress.done, "loss": loss.item()})
     ema.copy_to(model)
-    log({"step": progress.done, "final": 1.0} | measure_motion(model, *held_out, generator, stage.held_out_samples))
+    for scanned in (0.0, 1.0) if held_out[0].has_views else (0.0,):
+        measured = measure_motion(model, *held_out, generator, stage.held_out_samples, scanned)
+        log({"step": progress.done, "final": 1.0, "scanned": scanned} | measured)
     return model
 
 
@@ -114,9 +128,10 @@ def measure_motion(
     realised: torch.Tensor,
     generator: torch.Generator,
     samples: int,
+    scanned: float = 0.0,
 ) -> dict[str, float]:
     """Measure accuracy on held-out maps: errors in metres, and how often blocked and free motions are recognised."""
-    batch = sample_motions(store, commanded, realised, samples, generator)
+    batch = sample_motions(store, commanded, realised, samples, generator, scanned)
     predicted = model.realised(batch.latents.float(), batch.poses, batch.commanded)
     error = (predicted - batch.realised)[..., 1:].norm(dim=-1)
     shortfall = (batch.realised - batch.commanded)[..., 1:].norm(dim=-1)

@@ -9,7 +9,7 @@ import torch
 from li_env.metrics import psnr, sharpness
 from li_env.worlds.freedoom.autoencoder import Autoencoder
 from li_env.worlds.freedoom.dynamics import DynamicsModel
-from li_env.worlds.freedoom.training.rollout import roll_out
+from li_env.worlds.freedoom.training.rollout import Grounding, roll_out
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
 
@@ -18,6 +18,35 @@ def decode(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Tensor:
     batch, frames = latents.shape[:2]
     planes = latents.flatten(0, 1).transpose(1, 2).unflatten(2, (6, 8)).float()
     return torch.cat([autoencoder.decode(part) for part in planes.split(512)]).unflatten(0, (batch, frames))
+
+
+def _grounded(
+    model: DynamicsModel,
+    autoencoder: Autoencoder,
+    store: LatentStore,
+    real: torch.Tensor,
+    sigmas: Sequence[float],
+    budget: tuple[int, int],
+) -> dict[str, float]:
+    """Measure own rollouts in scanned places, where retrieved latents are views of the scan."""
+    device, tracks = store.device, len(real)
+    recent, views = budget
+    track = torch.arange(tracks, device=device)
+    grounding = Grounding(store, track, torch.zeros_like(track), views)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        own = roll_out(
+            model, store.latents[:tracks, 0], store.poses[:tracks], min(32, store.length // GROUP), sigmas,
+            torch.Generator(device).manual_seed(0), recent, 0, grounding=grounding,
+        )  # fmt: skip
+    out: dict[str, float] = {}
+    for first, last in ((1, 9), (16, 16), (27, 31)):
+        part = slice((first - 1) * GROUP, last * GROUP)
+        if own[:, part].shape[1]:
+            decoded = decode(autoencoder, own[:, part])
+            frames = real[:, part][:, : decoded.shape[1]]
+            name = f"{len(sigmas) - 1}step_grounded{first}_{last}"
+            out |= {f"{name}_psnr": psnr(decoded, frames).mean().item(), f"{name}_sharp": sharpness(decoded, frames)}
+    return out
 
 
 @torch.no_grad()
@@ -36,6 +65,7 @@ def quick_measures(
     out: dict[str, float] = {}
     amp = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
     for sigmas in schedules:
+        out |= _grounded(model, autoencoder, store, real, sigmas, budget) if store.has_views else {}
         name = f"{len(sigmas) - 1}step"
         generator = torch.Generator(device).manual_seed(0)
         chunks = store.length // GROUP

@@ -24,13 +24,16 @@ from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.sampler import sample_chunk
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
-from li_env.worlds.freedoom.training.dynamics import WINDOWS, DynamicsStage, chunk_loss, compile_blocks, flow_loss
+from li_env.worlds.freedoom.training.dynamics import DynamicsStage, chunk_loss, compile_blocks, draw_window, flow_loss
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
-from li_env.worlds.freedoom.training.rollout import chunk_cameras, chunk_context, roll_out, window_at
+from li_env.worlds.freedoom.training.rollout import Grounding, chunk_cameras, chunk_context, roll_out, window_at
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
 BUDGETS: tuple[tuple[int, int], ...] = ((12, 8), (4, 4), (4, 8), (8, 4))
 """(recent, memory) budgets of the rollouts, drawn with equal chance."""
+
+SCAN_BUDGETS: tuple[tuple[int, int, int], ...] = ((12, 0, 8), (12, 0, 8), (4, 0, 8), (8, 4, 8), (4, 0, 16))
+"""(recent, memory, views) budgets of the rollouts in scanned places: half of all where there are scans."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class OwnChunk:
     poses: torch.Tensor
     chunk: int
     budget: tuple[int, int]
+    grounding: Grounding | None = None
+
+    @property
+    def known(self) -> torch.Tensor:
+        """Whether the first latent of the chunk is given: bool [B, 1]."""
+        return torch.full((len(self.real), 1), self.chunk == 0, device=self.real.device)
 
     @property
     def target(self) -> torch.Tensor:
@@ -81,7 +90,8 @@ class OwnChunk:
 
     def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
         """Compute keys and values of the generated past; None in the first chunk."""
-        return chunk_context(model, self.history, self.poses, self.chunk, window_at(self.chunk, *self.budget), label)
+        window = window_at(self.chunk, *self.budget)
+        return chunk_context(model, self.history, self.poses, self.chunk, window, label, self.grounding)
 
 
 def own_rollouts(
@@ -95,17 +105,21 @@ def own_rollouts(
 
     chunk = pick(stage.chunks)
     real_chunks = pick(chunk + 1)
-    budget = BUDGETS[pick(len(BUDGETS))]
+    (recent, memory), views = BUDGETS[pick(len(BUDGETS))], 0
+    if store.has_views and pick(2):
+        recent, memory, views = SCAN_BUDGETS[pick(len(SCAN_BUDGETS))]
+    budget = recent, memory
     sigmas = stage.schedules[pick(len(stage.schedules))]
     length = (chunk + 1) * GROUP
     track = torch.randint(store.count, (stage.batch,), device=device, generator=generator)
     offset = torch.randint(store.length - length + 1, (stage.batch, 1), device=device, generator=generator)
     frames = offset + torch.arange(length, device=device)
     latents, poses = store.latents[track[:, None], frames], store.poses[track[:, None], frames]
+    grounding = Grounding(store, track, offset[:, 0], views, generator) if views else None
     history = roll_out(
-        model, latents[:, 0], poses, chunk, sigmas, generator, *budget, stage.label, latents, real_chunks
+        model, latents[:, 0], poses, chunk, sigmas, generator, *budget, stage.label, latents, real_chunks, grounding
     )
-    return OwnChunk(history, latents.float(), poses, chunk, budget)
+    return OwnChunk(history, latents.float(), poses, chunk, budget, grounding)
 
 
 def sample_last(
@@ -122,7 +136,7 @@ def own_flow_loss(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
 ) -> torch.Tensor:
     """Compute the flow-matching loss towards the real chunk from the generated context."""
-    return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), flow, generator)[0]
+    return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), own.known, flow, generator)[0]
 
 
 def judge_loss(
@@ -171,7 +185,6 @@ def train_refine(
         ema.values, ema.updates, progress.done = state["ema"], state["updates"], state["done"]
         generator.manual_seed(seed + progress.done)
         choice.manual_seed(seed + progress.done)
-    shares = torch.tensor([share for share, _ in WINDOWS])
     if device.type == "cuda":
         compile_blocks(model)
     parameters = list(model.parameters())
@@ -184,7 +197,7 @@ def train_refine(
         with amp, torch.compiler.set_stance("force_eager"):
             own = own_rollouts(model, store, stage, generator, choice)
         with amp:
-            window = WINDOWS[int(torch.multinomial(shares, 1, generator=choice))][1]
+            window = draw_window(store.has_views, choice)
             loss = flow_loss(model, store.sample(window, stage.batch, generator), flow, generator)[0]
             own_loss = own_flow_loss(model, own, stage, flow, generator)
         (loss + own_loss).backward()

@@ -19,6 +19,7 @@ from torch import nn
 
 from li_env.device_memory import check_memory
 from li_env.doom.renderer import HEIGHT, WIDTH
+from li_env.doom.shards import MapScan
 from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.files import append_json, check_folder, read_yaml
 from li_env.tensor_files import check_tensors, read_tensors, write_tensors
@@ -28,7 +29,7 @@ from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.efficientnet import load_features
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
-from li_env.worlds.freedoom.training.data import DataSettings, Trajectories, gather
+from li_env.worlds.freedoom.training.data import Convert, DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
 from li_env.worlds.freedoom.training.limits import EXTRA_STAGES, NEEDS, STAGES, check_training
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
@@ -36,7 +37,7 @@ from li_env.worlds.freedoom.training.progress_report import quick_measures
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
 from li_env.worlds.freedoom.training.sharp import SHARP, SharpStage, evaluator, train_sharp, widened
 from li_env.worlds.freedoom.training.store import LatentStore
-from li_env.worlds.freedoom.weights import packaged_folder
+from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -54,10 +55,15 @@ SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of all stages, read from YAML; ``stages`` may leave some out."""
+    """Settings of all stages, read from YAML; ``stages`` may leave some out.
+
+    ``start`` is a folder of weights, as `li-env train world` writes it, from which dynamics begin instead of random
+    numbers.
+    """
 
     seed: int = 0
     stages: tuple[str, ...] = STAGES
+    start: str = ""
     data: DataSettings = field(default_factory=DataSettings)
     autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
     dynamics: DynamicsStage = field(default_factory=DynamicsStage)
@@ -133,12 +139,15 @@ def train_world(
     torch.set_float32_matmul_precision("high")
     if not todo:
         return
-    training, validation = render(config.data, device, workers, log)
-    if "sharp_autoencoder" in todo:
-        sharpen(training.frames.flatten(0, 1), validation.frames, config, out, log)
-        if len(todo) == 1:
-            return
     autoencoder = Autoencoder(AutoencoderConfig()).to(device)
+    learns_pictures = any("autoencoder" in stage for stage in todo)
+    if not learns_pictures:
+        read(autoencoder, out / "autoencoder.safetensors")
+
+    def encode(frames: torch.Tensor) -> torch.Tensor:
+        return encode_all(autoencoder, frames) if frames.numel() else frames
+
+    training, validation = render(config.data, device, workers, log, (lambda x: x) if learns_pictures else encode)
     if "autoencoder" in todo:
         generator = torch.Generator(device).manual_seed(config.seed)
         flat = training.frames.flatten(0, 1)
@@ -149,12 +158,18 @@ def train_world(
         held_out = validation.frames[:32, ::4].flatten(0, 1)
         train_autoencoder(autoencoder, draw, held_out, config.autoencoder, tagged(log, "autoencoder"))
         write(autoencoder, out / "autoencoder.safetensors")
-    read(autoencoder, out / "autoencoder.safetensors")
-    store, held_out_store = (
-        LatentStore(encode_all(autoencoder, part.frames), part.poses) for part in (training, validation)
+    if "sharp_autoencoder" in todo:
+        sharpen(training.frames.flatten(0, 1), validation.frames, config, out, log)
+    if not set(todo) - {"autoencoder", "sharp_autoencoder"}:
+        return
+    if learns_pictures:
+        read(autoencoder, out / "autoencoder.safetensors")
+        training.frames, training.views = encode(training.frames), encode(training.views)
+    store = LatentStore(training.frames, training.poses, training.views, training.view_poses)
+    held_out_store = LatentStore(
+        encode(validation.frames), validation.poses, encode(validation.views), validation.view_poses
     )
-    del training.frames
-    log({"stage": "encode", "latents": list(store.latents.shape)})
+    log({"stage": "encode", "latents": list(store.latents.shape), "views": list(store.views.shape)})
 
     def evaluate(model: DynamicsModel) -> dict[str, float]:
         with torch.compiler.set_stance("force_eager"):
@@ -162,6 +177,9 @@ def train_world(
 
     model = DynamicsModel().to(device)
     if "dynamics" in todo:
+        if config.start:
+            load_weights({"dynamics": model}, Path(config.start))
+            log({"stage": "dynamics", "start": 1.0} | evaluate(model))
         state = out / "dynamics_state.safetensors"
         train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed)
         write(model, out / "dynamics.safetensors")
@@ -182,7 +200,7 @@ def train_world(
 
 
 def sharpen(frames: torch.Tensor, validation: torch.Tensor, config: TrainConfig, out: Path, log: Log) -> None:
-    """Train the stage ``sharp_autoencoder`` from the run's own autoencoder, or from the shipped weights without one.
+    """Train the stage ``sharp_autoencoder`` from the run's own autoencoder, or from the shipped one if there is none.
 
     Args:
         frames: uint8 [n, H, W, 3] to learn from, on the training device.
@@ -229,24 +247,28 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
 
 
 def _frame_bytes(data: DataSettings) -> int:
-    count = data.maps * data.trajectories_per_map * data.length + 2 * data.validation_maps * data.validation_length
-    return count * HEIGHT * WIDTH * 3
+    training = data.trajectories_per_map * data.length + data.scan_views
+    validation = 2 * data.validation_length + data.validation_scan_views
+    return (data.maps * training + data.validation_maps * validation) * HEIGHT * WIDTH * 3
 
 
 def render(
-    data: DataSettings, device: torch.device, workers: int | None, log: Log
+    data: DataSettings, device: torch.device, workers: int | None, log: Log, convert: Convert
 ) -> tuple[Trajectories, Trajectories]:
-    """Render the training and the validation trajectories."""
+    """Render the training and the validation trajectories; ``convert`` is for the frames of the former."""
     began = time.monotonic()
     training = gather(
         TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps],
         data.trajectories_per_map, data.length, data.kinds, data.seed, device, workers,
+        MapScan(data.scan_views, data.scan_spacing), convert,
     )  # fmt: skip
+    spacing = data.validation_scan_spacing
     validation = gather(
-        VALIDATION[: data.validation_maps], 2, data.validation_length, data.kinds, data.seed, device, workers
-    )
+        VALIDATION[: data.validation_maps], 2, data.validation_length, data.kinds, data.seed, device, workers,
+        MapScan(data.validation_scan_views, (spacing, spacing)),
+    )  # fmt: skip
     seconds = time.monotonic() - began
-    count = training.frames.shape[0] * training.frames.shape[1]
+    count = data.maps * (data.trajectories_per_map * data.length + data.scan_views)
     log({"stage": "render", "frames": count, "seconds": round(seconds, 1), "frames_per_second": round(count / seconds)})
     return training, validation
 

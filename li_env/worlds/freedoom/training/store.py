@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from li_env.worlds.freedoom.geometry import relative_planar
+from li_env.worlds.freedoom.training.views import Candidates, choose_views, drop_at_random
 
 GROUP = 4
 """Latents per retrieved group and per chunk."""
@@ -17,44 +18,72 @@ FALLOFF_METRES = 6.25
 
 @dataclass(frozen=True)
 class Window:
-    """Sizes of a context: ``recent`` latents of the recent window and ``retrieved`` ones before the chunk.
+    """Sizes of a context: ``views`` of a scan, ``retrieved`` latents before the chunk, ``recent`` ones just before it.
 
-    With neither, the batch is made of first chunks: the chunk's own first latent is given.
+    With none of them, the batch is made of first chunks whose own first latent is given; with views alone, of first
+    chunks of which nothing is given.
     """
 
     recent: int
     retrieved: int
+    views: int = 0
+
+    @property
+    def past(self) -> int:
+        return self.recent + self.retrieved
 
     @property
     def context(self) -> int:
-        return self.recent + self.retrieved
+        return self.past + self.views
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples: context [B, m, n, C] and target chunk [B, T, n, C], with planar poses seen from the reference camera."""
+    """Samples: context [B, m, n, C] and target chunk [B, T, n, C], with planar poses seen from the reference camera.
+
+    The first ``views`` latents of the context are of a scan.
+    """
 
     context: torch.Tensor
     context_poses: torch.Tensor
     target: torch.Tensor
     target_poses: torch.Tensor
+    views: int = 0
 
 
 class LatentStore:
-    """Trajectories as latents [N, L, n, C] (half precision) and planar poses [N, L, 3] on one device."""
+    """Trajectories as latents [N, L, n, C] (half precision) and planar poses [N, L, 3] on one device.
 
-    def __init__(self, latents: torch.Tensor, poses: torch.Tensor) -> None:
+    Args:
+        views: [M, V, n, C], scans of the maps, with ``view_poses`` [M, V, 3]. Trajectories of one of the M maps are
+            neighbouring rows, equally many for each map.
+    """
+
+    def __init__(
+        self,
+        latents: torch.Tensor,
+        poses: torch.Tensor,
+        views: torch.Tensor | None = None,
+        view_poses: torch.Tensor | None = None,
+    ) -> None:
         if latents.shape[:2] != poses.shape[:2]:
             raise ValueError(f"latents {tuple(latents.shape)} and poses {tuple(poses.shape)} disagree")
         self.latents, self.poses = latents, poses
         self.count, self.length = latents.shape[:2]
         self.device = latents.device
+        scanned = views is not None and view_poses is not None and views.shape[1] > 0
+        self.views = views if scanned and views is not None else latents[:, :0]
+        self.view_poses = view_poses if scanned and view_poses is not None else poses[:, :0]
+        self.per_map = self.count // len(self.views)
+
+    @property
+    def has_views(self) -> bool:
+        return self.views.shape[1] > 0
 
     def sample(self, window: Window, size: int, generator: torch.Generator) -> Batch:
         """Draw ``size`` chunks at random positions with their contexts."""
-        earliest = max(window.context, 0)
         track = torch.randint(self.count, (size,), device=self.device, generator=generator)
-        start = torch.randint(earliest, self.length - GROUP + 1, (size,), device=self.device, generator=generator)
+        start = torch.randint(window.past, self.length - GROUP + 1, (size,), device=self.device, generator=generator)
         return self.gather(track, start, window, generator)
 
     def gather(
@@ -63,27 +92,71 @@ class LatentStore:
         """Return the samples that begin at latent ``start`` of trajectories ``track`` (both [B])."""
         current = start[:, None] + torch.arange(GROUP, device=self.device)
         context = self.context_indices(track, start, window, generator)
-        reference = self.poses[track, (start - 1).clamp(min=0)][:, None]
-        if window.context == 0:
-            reference = self.poses[track, start][:, None]
+        newest = start if window.past == 0 else start - 1
+        reference = self.poses[track, newest][:, None]
         rows = track[:, None]
+        latents, poses = self.latents[rows, context], self.poses[rows, context]
+        if window.views:
+            seen, seen_poses = self.near_views(track, start, window, generator)
+            latents, poses = torch.cat((seen, latents), dim=1), torch.cat((seen_poses, poses), dim=1)
         return Batch(
-            context=self.latents[rows, context],
-            context_poses=relative_planar(self.poses[rows, context], reference),
+            context=latents,
+            context_poses=relative_planar(poses, reference),
             target=self.latents[rows, current],
             target_poses=relative_planar(self.poses[rows, current], reference),
+            views=window.views,
         )
 
     def context_indices(
         self, track: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
     ) -> torch.Tensor:
-        """Return latent indices [B, m] of the contexts, increasing."""
+        """Return indices [B, m] of the latents before the chunk that are context, increasing."""
         recent = start[:, None] - torch.arange(window.recent, 0, -1, device=self.device)
         if not window.retrieved:
             return recent
         groups = retrieve(self.poses[track], start, window, generator)
         memory = (groups[..., None] * GROUP + torch.arange(GROUP, device=self.device)).flatten(1)
         return torch.cat((memory, recent), dim=1).sort(dim=1).values
+
+    def near_views(
+        self, track: torch.Tensor, start: torch.Tensor, window: Window, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose views of the map for chunks at ``start``: latents [B, views, n, C] and poses [B, views, 3].
+
+        Without a generator the scan alone is searched. With one, walks are candidates too and candidates are missing
+        at random, see `drop_at_random`.
+        """
+        candidates = self.candidates(track)
+        query = self.poses[track[:, None], start[:, None] + torch.arange(0, GROUP, 2, device=self.device)]
+        if generator is None:
+            allowed = candidates.kind == 0
+        else:
+            allowed = drop_at_random(candidates, track % self.per_map, start, start - window.recent, generator)
+        chosen = choose_views(query, candidates.poses, allowed, window.views)
+        if generator is not None:  # their order must not matter
+            order = torch.rand(chosen.shape, device=self.device, generator=generator).argsort(dim=1)
+            chosen = chosen.gather(1, order)
+        return self.candidate_latents(track, chosen), candidates.poses.gather(1, chosen[..., None].expand(-1, -1, 3))
+
+    def candidates(self, track: torch.Tensor) -> Candidates:
+        """Return all views of the maps of ``track`` [B]: the scan, then the map's walks one after another."""
+        maps = track // self.per_map
+        walks = self.poses.unflatten(0, (-1, self.per_map))[maps].flatten(1, 2)
+        scan = self.views.shape[1]
+        number = torch.arange(scan + self.per_map * self.length, device=self.device) - scan
+        return Candidates(
+            torch.cat((self.view_poses[maps], walks), dim=1), scan, number // self.length, number % self.length
+        )
+
+    def candidate_latents(self, track: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Return latents [B, k, n, C] of the candidates ``chosen`` [B, k]."""
+        maps, scan = (track // self.per_map)[:, None], self.views.shape[1]
+        number = (chosen - scan).clamp(min=0)
+        walked = self.latents[maps * self.per_map + number // self.length, number % self.length]
+        if not scan:
+            return walked
+        viewed = self.views[maps, chosen.clamp(max=scan - 1)]
+        return torch.where((chosen < scan)[..., None, None], viewed, walked)
 
 
 def retrieve(
