@@ -45,6 +45,8 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
         check_choice("label", arguments.label, NAMES)
     check_text("instruction", arguments.instruction, empty=True)
     device = resolve_device(arguments.device)
+    if arguments.weights is not None and not arguments.weights.is_dir():
+        raise ValueError(f"weights={shown(str(arguments.weights))} is not a folder; allowed: one with the weights")
     weights = None if arguments.weights is None else str(arguments.weights.resolve())
     entry = world_entry(arguments.world)
     agent = agent_path(arguments.agent)

@@ -67,6 +67,7 @@ class Arguments:
 def run(arguments: Arguments) -> None:
     """Collect, join, summarise."""
     import time
+    from dataclasses import replace
 
     from li_env.cli._collecting import claim, manifest_of, open_player, prepare
     from li_env.cli._output import progress_display
@@ -78,6 +79,8 @@ def run(arguments: Arguments) -> None:
 
     for name, most in (("worlds", 10**5), ("encoders", 256), ("slice_size", 10**6)):
         check_whole(name, getattr(arguments, name), 1, most)
+    # Absolute: starting the game changes the current folder for a while.
+    arguments = replace(arguments, out=arguments.out.absolute())
     manifest, player, runner = manifest_of(arguments)
     formats = Formats(manifest, runner)
     prepare(arguments.out, manifest, arguments.resume)

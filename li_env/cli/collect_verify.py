@@ -31,11 +31,12 @@ def run(arguments: Arguments) -> None:
 
     check_whole("replays", arguments.replays, 0, 10**6)
     check_whole("worlds", arguments.worlds, 1, 10**5)
-    found = check_files(arguments.folder)
+    folder = arguments.folder.absolute()  # starting the game changes the current folder for a while
+    found = check_files(folder)
     if not found and arguments.replays:
         from li_env.cli._collecting import check_weights, open_player
 
-        manifest, records = Manifest.read(arguments.folder), read_episodes(arguments.folder)
+        manifest, records = Manifest.read(folder), read_episodes(folder)
         check_weights(manifest)
         picked = np.unique(np.linspace(0, len(records) - 1, min(arguments.replays, len(records))).astype(int))
         player, runner = open_player(manifest)
@@ -43,6 +44,6 @@ def run(arguments: Arguments) -> None:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise ValueError(f"{found[0]}{more}")
-    summary = read_summary(arguments.folder)
+    summary = read_summary(folder)
     print(f"{summary['episodes']} episodes, {summary['rows']} rows, {len(summary['files'])} files are right; content "
           f"{summary['content'][:16]}")  # fmt: skip

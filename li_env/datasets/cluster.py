@@ -6,6 +6,7 @@ killed driver costs nothing: started again, it hands out what the journal lacks.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from li_env.datasets.journal import Journal
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player
 from li_env.episodes import EpisodeRunner
+from li_env.validation import shown
 
 Opener = Callable[[Manifest], tuple[Player, EpisodeRunner]]
 """Function of a module that loads what plays a manifest; workers import it by name."""
@@ -70,6 +72,7 @@ def collect_on_ray(
         MissingExtraError: the extra ``cluster`` is not installed.
     """
     ray = import_ray()
+    _check_reachable(address)
     try:
         ray.init(None if address == "local" else address, log_to_driver=False, logging_level="error",
                  include_dashboard=False, ignore_reinit_error=True)  # fmt: skip
@@ -91,6 +94,19 @@ def collect_on_ray(
         return _hand_out(ray, workers, iter(slices), manifest, on_episode)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse a host that does not answer at once; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"ray={shown(address)} is not an address; allowed: auto, local, or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ValueError(f"ray={shown(address)} cannot be reached ({error.strerror or error})") from None
 
 
 def _hand_out(

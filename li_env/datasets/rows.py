@@ -103,6 +103,7 @@ def columns_of(task: Task, action_size: int, teacher: bool) -> dict[str, Column]
         "plan.regime": Column("int64"),
         "plan.denoising_steps": Column("int64"),
         "step.index": Column("int64"),
+        "step.blocked": Column("float64"),
     }
     if teacher:
         columns["teacher.action"] = Column("float32", tuple(actions))
@@ -155,6 +156,7 @@ def make_rows(
         "plan.regime": np.array([info["regime"] for info in episode.infos[1:]], np.int64)[step],
         "plan.denoising_steps": np.array([info["denoising_steps"] for info in episode.infos[1:]], np.int64)[step],
         "step.index": step.astype(np.int64),
+        "step.blocked": np.array([info["blocked"] for info in episode.infos[1:]], np.float64)[step],
     }
     if teacher:
         rows["teacher.action"] = np.stack(recording.teacher)[step]

@@ -12,7 +12,7 @@ collect_ignore_glob = [] if find_spec("pyarrow") else ["test_*.py"]  # the extra
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset in all formats without loss; tests do not change it."""
+    """Record all formats without loss; tests do not change the dataset."""
     folder = tmp_path_factory.mktemp("dataset")
     words = ("--format", "lerobot,minari,clips", "--codec", "lossless", "--validation", "0.3")
     return collected(folder, folder / "out", *words)
