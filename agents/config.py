@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+from li_env.agents.cloning.config import BCConfig
 from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.ppo.config import PPOConfig
 from li_env.files import read_yaml
 from li_env.validation import check_choice, check_keys, check_mapping, shown_path
 
-Config = PPOConfig | MapperConfig
+Config = PPOConfig | MapperConfig | BCConfig
 
-KINDS: dict[str, type[PPOConfig] | type[MapperConfig]] = {"ppo": PPOConfig, "mapper": MapperConfig}
+KINDS: dict[str, type[PPOConfig] | type[MapperConfig] | type[BCConfig]] = {
+    "ppo": PPOConfig,
+    "mapper": MapperConfig,
+    "bc": BCConfig,
+}
 """Values of the key ``agent`` of a configuration; ``ppo`` without one."""
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from li_env import BaseWorld, EpisodeDataset
 from li_env.agents.base import Agent, PlayedEnv
-from li_env.agents.config import Config
 from li_env.agents.constants import ARRIVAL
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.mapper.agent import Mapper
+from li_env.agents.mapper.config import MapperConfig
 from li_env.agents.mapper.train import WEIGHTS, load_net
 from li_env.agents.mapper.train import train as train_mapper
 from li_env.agents.ppo.config import PPOConfig
@@ -65,7 +65,7 @@ def make_agent(name: str, env: PlayedEnv, seed: int = 0, greedy: bool = False, d
 
 
 def train(
-    config: Config,
+    config: PPOConfig | MapperConfig,
     out: str | Path,
     dataset: str | Path | EpisodeDataset | None = None,
     world: BaseWorld | None = None,

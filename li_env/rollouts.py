@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import gymnasium
@@ -19,7 +18,7 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from li_env.accel.config import AccelConfig
 from li_env.env import LightInteractionEnv
-from li_env.episodes import EpisodeRunner, Observation
+from li_env.episodes import EpisodeRunner, Observation, new_generator
 from li_env.state import EpisodeState
 from li_env.validation import check_whole, shown
 from li_env.vector_env import LightInteractionVectorEnv
@@ -72,6 +71,7 @@ class FinishedEpisode:
         truncated: whether the time limit or a degenerated world ended the episode.
         measures: every number that the task measures, at the end (`li_env.tasks.Task.metrics`).
         last: the state at the end.
+        memory: agent state that the policy returned with its last action.
     """
 
     index: int
@@ -85,18 +85,20 @@ class FinishedEpisode:
     truncated: bool
     measures: dict[str, float]
     last: EpisodeState
+    memory: Any = None
 
 
 def play_episodes(
     env: Environment,
     act: Act,
-    options: int | Iterable[Mapping[str, Any]],
+    options: int | Iterable[Mapping[str, Any] | None],
     *,
     max_steps: int | None = None,
     seed: int = 0,
     agent_seed: int = 0,
     batch: int = 64,
     numbers: Iterable[int] | None = None,
+    seeds: Iterable[int] | None = None,
     in_order: bool = False,
     observations: bool = False,
 ) -> Iterator[FinishedEpisode]:
@@ -118,13 +120,16 @@ def play_episodes(
             would be skipped.
         act: the policy.
         options: reset options of every episode, such as ``{"episode": 3}``; or a number of episodes without options.
-            An iterable is asked for the next episode only when there is room for it.
+            An iterable is asked for the next episode only when there is room for it. It may answer ``None``, which
+            means that no episode is ready: it is asked again after the next step.
         max_steps: steps until an episode is cut; the environment's own time limit by default.
         seed: of the episodes: noise and whatever a reset draws.
         agent_seed: of the policy's draws.
         batch: most episodes that step together.
         numbers: one per episode, from 0 up; by default the ``episode`` that its options name, else its index in
             ``options``. Episodes of equal numbers count their repetitions, so that a second try differs from the first.
+        seeds: one per episode, instead of ``seed``: the episode then equals the one after ``env.reset(seed=...)`` with
+            its options.
         in_order: yield in the order of ``options``; the episodes that end early are kept until their turn. Otherwise
             an episode is yielded at once, and the order depends on lengths and ``batch``.
         observations: keep the observations.
@@ -140,11 +145,12 @@ def play_episodes(
         check_whole(name, value, least)
     given = iter([{}] * options) if isinstance(options, int) else iter(options)
     if isinstance(options, Sequence):
-        for index, one in enumerate(options):
+        for index, one in enumerate(each for each in options if each is not None):
             runner.check_options(one)
             _number("reset option episode", one.get("episode", index))
     runner = runner.in_batches_of(batch)  # as the batch runs empty, a world's micro-batches stay what they are
-    queue = _queue(runner, given, None if numbers is None else iter(numbers), seed, agent_seed, observations)
+    named, seeded = (None if each is None else iter(each) for each in (numbers, seeds))
+    queue = _queue(runner, given, named, seeded, seed, agent_seed, observations)
     played = _play(runner, act, queue, batch, limit, _preset_of(env, runner))
     return _sorted(played) if in_order else played
 
@@ -193,7 +199,7 @@ class _Running:
         }
         return FinishedEpisode(
             *(self.index, self.number, self.options, self._observations, self._actions, np.array(self._rewards)),
-            *(self._infos, terminated, truncated, measures, self.state),
+            *(self._infos, terminated, truncated, measures, self.state, self.memory),
         )
 
     def _look(self, runner: EpisodeRunner) -> Observation:
@@ -206,15 +212,21 @@ class _Running:
 
 def _queue(
     runner: EpisodeRunner,
-    options: Iterator[Mapping[str, Any]],
+    options: Iterator[Mapping[str, Any] | None],
     numbers: Iterator[int] | None,
+    seeds: Iterator[int] | None,
     seed: int,
     agent_seed: int,
     keep: bool,
-) -> Iterator[_Running]:
-    """Yield the episodes to play, not begun yet."""
+) -> Iterator[_Running | None]:
+    """Yield the episodes to play, not begun yet; ``None`` where none is ready."""
     repetitions: Counter[int] = Counter()
-    for index, given in enumerate(options):
+    index = -1
+    for given in options:
+        if given is None:
+            yield None
+            continue
+        index += 1
         runner.check_options(given)
         if numbers is None:
             number = _number("reset option episode", given.get("episode", index))
@@ -224,7 +236,13 @@ def _queue(
             number = _number("numbers", named)
         key = (number, repetitions[number])
         repetitions[number] += 1
-        generators = np.random.default_rng([seed, *key]), np.random.default_rng([agent_seed, *key, _AGENT])
+        if seeds is None:
+            own = np.random.default_rng([seed, *key])
+        elif (chosen := next(seeds, None)) is None:
+            raise ValueError(f"seeds: {index} given for more episodes; one per episode is needed")
+        else:
+            own = new_generator(chosen)[0]
+        generators = own, np.random.default_rng([agent_seed, *key, _AGENT])
         yield _Running(index, number, given, generators, keep)
 
 
@@ -233,11 +251,11 @@ def _number(name: str, value: Any) -> int:
 
 
 def _play(
-    runner: EpisodeRunner, act: Act, queue: Iterator[_Running], batch: int, limit: int, preset: AccelConfig
+    runner: EpisodeRunner, act: Act, queue: Iterator[_Running | None], batch: int, limit: int, preset: AccelConfig
 ) -> Iterator[FinishedEpisode]:
     going: list[_Running] = []
     while True:
-        fresh = list(islice(queue, batch - len(going)))
+        fresh = _ready(queue, batch - len(going), wait=not going)
         _begin(runner, fresh, preset)
         going += fresh
         if not going:
@@ -258,6 +276,21 @@ def _play(
         for episode in finished.values():
             if episode is not None:
                 yield episode
+
+
+def _ready(queue: Iterator[_Running | None], room: int, wait: bool) -> list[_Running]:
+    """Take episodes that are ready, at most ``room``; with ``wait`` ask until there is one or the queue ends."""
+    fresh: list[_Running] = []
+    while len(fresh) < room:
+        try:
+            each = next(queue)
+        except StopIteration:
+            break
+        if each is not None:
+            fresh.append(each)
+        elif fresh or not wait:
+            break
+    return fresh
 
 
 def _begin(runner: EpisodeRunner, fresh: Sequence[_Running], preset: AccelConfig) -> None:

@@ -49,7 +49,7 @@ def clone(
             in which the learner, before it learns from them, would most likely do what the teacher does.
     """
     rounds = Rounds(env, config.worlds, config.max_episode_steps, config.seed)
-    learner = _Learner(policy, macro_actions, config)
+    learner = LabelLearner(policy, macro_actions, config)
     observations: list[dict[str, np.ndarray]] = []
     indices: list[np.ndarray] = []
     clearances: list[np.ndarray] = []
@@ -111,7 +111,7 @@ def _agreement(policy: ActorCriticPolicy, observations: dict[str, np.ndarray], i
     return same / len(indices)
 
 
-class _Learner:
+class LabelLearner:
     """Optimiser of a policy on labels."""
 
     def __init__(self, policy: ActorCriticPolicy, macro_actions: MacroActions, config: CloningConfig) -> None:

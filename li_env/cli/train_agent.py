@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from li_env.agents.cloning.config import BCConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Arguments:
     """Another seed than the configuration's."""
     device: str = "auto"
     """auto, cpu or cuda, for the world and the agent."""
+    data: Path | None = None
+    """Folder of a recorded dataset (li-env collect), for configs/agents/bc.yaml."""
     workers: int = 0
     """Processes that render the game (world freedoom_game); 0 renders in this one."""
 
@@ -36,14 +41,20 @@ def run(arguments: Arguments) -> None:
     from dataclasses import replace
 
     from li_env.accel.config import AccelConfig, preset_names
+    from li_env.agents.cloning.config import BCConfig
     from li_env.agents.config import read_config
     from li_env.files import check_folder
+    from li_env.validation import shown
     from li_env.worlds.registry import load_world, world_entry
 
+    config = read_config(arguments.config)
+    if isinstance(config, BCConfig):
+        _clone(arguments, config)
+        return
+    if arguments.data is not None:
+        raise ValueError(f"data={shown(str(arguments.data))} is of use with agent 'bc' only; allowed here: no --data")
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
-    config = replace(
-        read_config(arguments.config), **{name: value for name, value in given.items() if value is not None}
-    )
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
     if arguments.workers and config.world != "freedoom_game":
         raise ValueError(f"workers={arguments.workers} is of use in world 'freedoom_game' only; allowed here: 0")
     check_folder("out", arguments.out)
@@ -72,4 +83,31 @@ def run(arguments: Arguments) -> None:
             console.print(f"{entry['steps']:>9} steps  " + "  ".join(f"{k} {v:.3f}" for k, v in shown.items()))
 
         train(config, arguments.out, dataset, world, arguments.device, show)
+    print(f"agent for --agent: {arguments.out}")
+
+
+def _clone(arguments: Arguments, config: BCConfig) -> None:
+    """Train by behaviour cloning, with a progress display."""
+    from dataclasses import replace
+
+    from li_env.cli._output import progress_display
+    from li_env.files import check_folder
+
+    refused = [name for name in ("dataset", "world", "preset", "steps", "workers") if getattr(arguments, name)]
+    if refused:
+        raise ValueError(f"{refused[0]} is of no use with agent 'bc'; allowed: data, seed, device")
+    if arguments.data is None:
+        raise ValueError("data is missing; agent 'bc' learns from --data DIR, the folder of a recorded dataset")
+    if arguments.seed is not None:
+        config = replace(config, seed=arguments.seed)
+    check_folder("out", arguments.out)
+    from li_env.agents.cloning.train import train
+
+    with progress_display() as display:
+        task = display.add_task("behaviour cloning", total=config.epochs)
+
+        def show(entry: dict[str, Any]) -> None:
+            display.update(task, completed=entry["epoch"], description=f"loss {entry['loss']:.3f}")
+
+        train(config, arguments.out, arguments.data, arguments.device, show)
     print(f"agent for --agent: {arguments.out}")

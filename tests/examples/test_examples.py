@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from li_env.recording import write_png
 from li_env.worlds import registry
-from tests.analytic_world import AnalyticWorld
+from tests.analytic_world import SPEC, AnalyticWorld
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -24,7 +25,7 @@ RUNS = {
     "point_goal": ("", None),
     "train_ppo": ("--steps 64 --num-envs 2 --horizon 4", "train_ppo/curve.png"),
     "vector_rollouts": ("", None),
-    "collect_dataset": ("--episodes 3 --batch 2", "dataset/episode-00002.npz"),
+    "collect_dataset": ("--episodes 3 --batch 2 --world freedoom", "dataset/lerobot/meta/info.json"),
     "compare_presets": ("--chunks 5", "compare/side_by_side.mp4"),
 }
 
@@ -36,7 +37,11 @@ def test_none_is_forgotten():
 @pytest.mark.parametrize("name", RUNS)
 def test_runs_from_top_to_bottom(name, tmp_path, monkeypatch, capsys):
     words, output = RUNS[name]
-    entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device), "stub")
+    spec = SPEC
+    if name == "collect_dataset":
+        pytest.importorskip("pyarrow", reason="needs the extra data")
+        spec = replace(SPEC, fps=8.0)  # LeRobot knows whole frames per second only
+    entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device, spec), "stub")
     registry.world_names()
     monkeypatch.setitem(registry._registered, "freedoom", entry)
     monkeypatch.setattr(registry, "_loaded", {})

@@ -1,0 +1,137 @@
+"""Collection on a Ray cluster: a task is (manifest, slice) -> episodes in the journal on a shared file system.
+
+A task can be repeated: it skips what is committed. So a killed worker costs the episodes that it was playing, and a
+killed driver costs nothing: started again, it hands out what the journal lacks. No step is ever called remotely.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from li_env.datasets.collect import Progress, collect
+from li_env.datasets.extras import ray as import_ray
+from li_env.datasets.journal import Journal
+from li_env.datasets.manifest import Manifest
+from li_env.datasets.recorder import Player
+from li_env.episodes import EpisodeRunner
+from li_env.validation import shown
+
+Opener = Callable[[Manifest], tuple[Player, EpisodeRunner]]
+"""Function of a module that loads what plays a manifest; workers import it by name."""
+
+
+class Worker:
+    """One vector environment on one GPU, or on as many cores as the manifest has threads.
+
+    Args:
+        opener: loads the player.
+        manifest: of the dataset.
+        folder: of the dataset, on a file system that all machines share.
+        worlds: most episodes that step together.
+        encoders: threads that encode.
+    """
+
+    def __init__(self, opener: Opener, manifest: Manifest, folder: str, worlds: int, encoders: int) -> None:
+        self._manifest, self._folder = manifest, Path(folder)
+        self._worlds, self._encoders = worlds, encoders
+        self._player, self._runner = opener(manifest)
+
+    def collect(self, numbers: Sequence[int]) -> Progress:
+        """Collect the episodes of a slice that the journal lacks; return the counts."""
+        arguments = (self._manifest, self._folder, self._worlds, self._encoders, numbers)
+        return collect(self._player, self._runner, *arguments)
+
+
+def collect_on_ray(
+    opener: Opener,
+    manifest: Manifest,
+    folder: Path,
+    address: str,
+    worlds: int,
+    encoders: int,
+    slice_size: int,
+    on_episode: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Collect with all workers that a cluster has room for, one slice per worker at a time.
+
+    Args:
+        opener: loads the player on a worker.
+        manifest: what to collect.
+        folder: of the dataset, on a file system that all machines share.
+        address: of the cluster; ``auto`` for the running one, ``local`` for a new one on this machine.
+        worlds: most episodes that step together on a worker.
+        encoders: encoding threads of a worker.
+        slice_size: episodes of a task.
+        on_episode: called after every task.
+
+    Raises:
+        ValueError: no cluster at the address, or one without a free GPU or core.
+        MissingExtraError: the extra ``cluster`` is not installed.
+    """
+    ray = import_ray()
+    _check_reachable(address)
+    try:
+        ray.init(None if address == "local" else address, log_to_driver=False, logging_level="error",
+                 include_dashboard=False, ignore_reinit_error=True)  # fmt: skip
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ValueError(f"ray={address!r} cannot be reached: {str(error).splitlines()[0]}") from None
+    try:
+        on_gpu = manifest.computation["device"] != "cpu"
+        share = {"num_gpus": 1} if on_gpu else {"num_cpus": max(1, int(manifest.computation["threads"]))}
+        ((name, each),) = share.items()
+        room = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0)) // each
+        if room < 1:
+            raise ValueError(f"ray={address!r} has no room for a worker with {name}={each}; allowed: a larger cluster")
+        done = Journal(folder).numbers()
+        missing = [number for number in manifest.episodes if number not in done]
+        slices = [tuple(missing[first : first + slice_size]) for first in range(0, len(missing), slice_size)]
+        remote = ray.remote(Worker).options(**share, max_restarts=-1, max_task_retries=-1)
+        path = str(folder.resolve())
+        workers = [remote.remote(opener, manifest, path, worlds, encoders) for _ in range(min(room, len(slices)))]
+        return _hand_out(ray, workers, iter(slices), manifest, on_episode)
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse a host that does not answer at once; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"ray={shown(address)} is not an address; allowed: auto, local, or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ValueError(f"ray={shown(address)} cannot be reached ({error.strerror or error})") from None
+
+
+def _hand_out(
+    ray: Any,
+    workers: Sequence[Any],
+    slices: Iterator[tuple[int, ...]],
+    manifest: Manifest,
+    on_episode: Callable[[Progress], None],
+) -> Progress:
+    """Keep every worker busy with one slice until none is left."""
+    total, running = Progress(), {}
+
+    def hand_to(worker: Any) -> None:
+        part = next(slices, None)
+        if part is not None:
+            name = f"{manifest.digest()[:12]}:{part[0]}-{part[-1]}"
+            running[worker.collect.options(name=name).remote(part)] = worker
+
+    for worker in workers:
+        hand_to(worker)
+    while running:
+        (ended,), _ = ray.wait(list(running), num_returns=1)
+        made = ray.get(ended)
+        for name in ("episodes", "successes", "frames", "steps", "stored"):
+            setattr(total, name, getattr(total, name) + getattr(made, name))
+        on_episode(total)
+        hand_to(running.pop(ended))
+    return total

@@ -1,0 +1,138 @@
+"""Collection: play the episodes of a manifest that the journal lacks, and commit each as soon as it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gymnasium import spaces
+
+from li_env.datasets.formats import Formats
+from li_env.datasets.instructions import instruction_of
+from li_env.datasets.journal import Journal
+from li_env.datasets.manifest import Manifest
+from li_env.datasets.recorder import Player, Recorder, Recording
+from li_env.datasets.rows import make_rows
+from li_env.episodes import EpisodeRunner
+from li_env.rollouts import FinishedEpisode, play_episodes
+
+
+@dataclass
+class Progress:
+    """Counts of a collection.
+
+    Attributes:
+        episodes: that ended in this call.
+        successes: of these.
+        frames: that they have.
+        steps: computed in this call.
+        stored: steps of the episodes that were written.
+    """
+
+    episodes: int = 0
+    successes: int = 0
+    frames: int = 0
+    steps: int = 0
+    stored: int = 0
+
+
+def collect(
+    player: Player,
+    runner: EpisodeRunner,
+    manifest: Manifest,
+    folder: Path,
+    worlds: int,
+    encoders: int = 1,
+    numbers: Iterable[int] | None = None,
+    on_episode: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Play what is missing and commit it to the journal.
+
+    Episodes that are played and episodes that wait for their commit are together at most ``worlds``: a kill costs at
+    most one episode per environment.
+
+    Args:
+        player: plays the episodes.
+        runner: runner of the player's environment.
+        manifest: what to collect.
+        folder: of the dataset.
+        worlds: most episodes that step together.
+        encoders: threads that encode and write.
+        numbers: of the manifest's episodes, the ones to collect here; all by default.
+        on_episode: called after every commit.
+
+    Raises:
+        OSError: a file could not be written; the committed episodes stay.
+    """
+    journal, formats, progress = Journal(folder), Formats(manifest, runner), Progress()
+    journal.open()
+    space, task = runner.action_space, runner.task
+    assert isinstance(space, spaces.Box)
+    recorder = Recorder(player, space, task.can_stop, manifest.noise)
+    seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
+    done = journal.numbers()
+    missing = [number for number in (manifest.episodes if numbers is None else numbers) if number not in done]
+    pending: set[Future[dict[str, Any]]] = set()
+    started = 0
+
+    def commit(episode: FinishedEpisode, recording: Recording) -> dict[str, Any]:
+        text = instruction_of(
+            manifest.task, runner.spec.length_unit, episode.number, recording.sensors[0], manifest.instruction
+        )
+        rows = make_rows(episode, recording, task, runner.spec, text, manifest.records_teacher)
+        kept = manifest.keep == "all" or bool(rows.record["success"])
+        record = {**rows.record, "kept": kept, "map": formats.map_of(episode.number)}
+        with journal.commit(episode.number, record) as entry:
+            if kept:
+                formats.write(entry, rows, seeds[episode.number])
+        return record
+
+    def reap(block: bool) -> None:
+        ended = wait(pending, None if block else 0, FIRST_COMPLETED).done
+        for future in ended:
+            pending.discard(future)
+            record = future.result()
+            progress.episodes += 1
+            progress.successes += record["success"]
+            progress.frames += record["frames"]
+            progress.stored += record["steps"] if record["kept"] else 0
+            progress.steps = recorder.steps
+            on_episode(progress)
+
+    def options() -> Iterator[dict[str, Any] | None]:
+        nonlocal started
+        for number in missing:
+            while True:
+                reap(block=False)
+                if started - ended + len(pending) < worlds:
+                    break
+                if started == ended:
+                    reap(block=True)
+                else:
+                    yield None
+            started += 1
+            yield formats.options(number)
+
+    ended = 0
+    with ThreadPoolExecutor(encoders, "li-env-encoder") as pool:
+        played = play_episodes(
+            player.env,
+            recorder.act,
+            options(),
+            max_steps=manifest.max_steps,
+            agent_seed=manifest.agent_seed,
+            batch=worlds,
+            numbers=iter(missing),
+            seeds=(seeds[number] for number in missing),
+        )
+        for episode in played:
+            ended += 1
+            recording = recorder.finish(episode, runner.observation(episode.last))
+            pending.add(pool.submit(commit, episode, recording))
+        while pending:
+            reap(block=True)
+    progress.steps = recorder.steps
+    return progress

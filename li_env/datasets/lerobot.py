@@ -1,0 +1,286 @@
+"""Writer of LeRobot datasets, format v3.0: Parquet rows and MP4 videos, many episodes per file.
+
+An episode's part in the journal is its video, its rows and its statistics. `assemble` joins the parts in the order of
+the manifest and gives out the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from li_env.datasets.extras import pyarrow
+from li_env.datasets.rows import Column, EpisodeRows
+from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged
+from li_env.datasets.video import Codec, encode, join
+from li_env.files import read_json, write_json
+
+CAMERA = "observation.images.front"
+CHUNK = 1000
+DATA_MB, VIDEO_MB = 100, 200
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64",
+             "task_index": "int64"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shape of a dataset.
+
+    Attributes:
+        columns: of the rows.
+        frame_size: (height, width) in pixels.
+        fps: frames per second, a whole number.
+        codec: of the video.
+        extra: column of the episodes -> its type in Parquet.
+    """
+
+    columns: Mapping[str, Column]
+    frame_size: tuple[int, int]
+    fps: int
+    codec: Codec
+
+    def features(self) -> dict[str, Any]:
+        """Return the features of ``meta/info.json``."""
+        codec, (height, width) = self.codec, self.frame_size
+        video = {
+            "video.height": height,
+            "video.width": width,
+            "video.codec": codec.name,
+            "video.pix_fmt": codec.pixels,
+            "video.fps": self.fps,
+            "video.channels": 3,
+            "has_audio": False,
+            "video.g": 2,
+            "video.crf": codec.crf,
+            "video.preset": codec.preset,
+            "video.fast_decode": 0,
+            "video.video_backend": "pyav",
+            "video.extra_options": {},
+            "is_depth_map": False,
+        }
+        names = ["height", "width", "channels"]
+        features: dict[str, Any] = {
+            CAMERA: {"dtype": "video", "shape": [height, width, 3], "names": names, "info": video}
+        }
+        for name, column in self.columns.items():
+            labels = None if column.names is None else list(column.names)
+            features[name] = {"dtype": column.dtype, "shape": [column.size], "names": labels}
+        return features | {name: {"dtype": dtype, "shape": [1], "names": None} for name, dtype in _DEFAULTS.items()}
+
+
+def write_part(folder: Path, episode: EpisodeRows, layout: Layout) -> None:
+    """Write the part of an episode into its entry of the journal."""
+    frames = episode.frames[: episode.count]
+    encode(folder / "front.mp4", frames, layout.fps, layout.codec)
+    # No compression: the part is read once more and thrown away.
+    with open(folder / "rows.npz", "wb") as file:
+        np.savez(file, allow_pickle=False, **episode.rows)
+    rows = {**episode.rows, **_defaults(episode.count, layout.fps)}
+    statistics = {CAMERA: frame_statistics(frames)}
+    statistics |= {name: column_statistics(values) for name, values in rows.items()}
+    write_json(folder / "statistics.json", statistics)
+
+
+def _defaults(count: int, fps: int) -> dict[str, np.ndarray]:
+    index = np.arange(count, dtype=np.int64)
+    return {"timestamp": (index / fps).astype(np.float32), "frame_index": index}
+
+
+def assemble(
+    target: Path, parts: Sequence[Path], records: Sequence[Mapping[str, Any]], layout: Layout, notes: dict[str, Any]
+) -> None:
+    """Join the parts of episodes into a dataset.
+
+    Args:
+        target: folder to write, empty.
+        parts: folders of the episodes, in the order of the dataset.
+        records: descriptions of the episodes, in the same order.
+        layout: shape of the dataset.
+        notes: content of ``meta/li_env.json``.
+    """
+    tasks = {text: index for index, text in enumerate(dict.fromkeys(record["task"] for record in records))}
+    rows, everything = [], []
+    data = _write_data(target, parts, records, layout, tasks)
+    videos = _write_videos(target, parts, records, layout)
+    for index, (part, record, places) in enumerate(zip(parts, records, zip(data, videos, strict=True), strict=True)):
+        where, shot = places
+        first, count = where.pop("first"), record["rows"]
+        statistics = read_json(part / "statistics.json", "journal")
+        for name, start, task in (("episode_index", index, True), ("index", first, False)):
+            values = np.full(count, start) if task else np.arange(start, start + count)
+            statistics[name] = column_statistics(values)
+        statistics["task_index"] = column_statistics(np.full(count, tasks[record["task"]]))
+        statistics = {name: statistics[name] for name in layout.features()}
+        everything.append(statistics)
+        flat = {f"stats/{name}/{each}": values[each] for name, values in statistics.items() for each in NAMES}
+        rows.append({
+            "episode_index": index, "tasks": [record["task"]], "length": count,
+            **where, "dataset_from_index": first, "dataset_to_index": first + count, **shot, **flat,
+            "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
+            "li_env.episode": record["episode"], "li_env.return": record["return"], "li_env.steps": record["steps"],
+            "li_env.success": record["success"], "li_env.spl": float(record["measures"].get("spl", np.nan)),
+        })  # fmt: skip
+    _write_episodes(target, rows)
+    _write_tasks(target / "meta" / "tasks.parquet", tasks)
+    write_json(target / "meta" / "stats.json",
+               {name: merged([each[name] for each in everything]) for name in layout.features()})  # fmt: skip
+    write_json(target / "meta" / "info.json", _info(layout, records, len(tasks)))
+    write_json(target / "meta" / "li_env.json", notes)
+
+
+def _info(layout: Layout, records: Sequence[Mapping[str, Any]], tasks: int) -> dict[str, Any]:
+    return {
+        "codebase_version": "v3.0",
+        "fps": layout.fps,
+        "features": layout.features(),
+        "total_episodes": len(records),
+        "total_frames": sum(record["rows"] for record in records),
+        "total_tasks": tasks,
+        "chunks_size": CHUNK,
+        "data_files_size_in_mb": DATA_MB,
+        "video_files_size_in_mb": VIDEO_MB,
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH,
+        "robot_type": None,
+        "splits": {"train": f"0:{len(records)}"},
+    }
+
+
+def _write_data(
+    target: Path, parts: Sequence[Path], records: Sequence[Mapping[str, Any]], layout: Layout, tasks: dict[str, int]
+) -> list[dict[str, int]]:
+    """Write the rows, one row group per episode; return file and first index of every episode."""
+    pa = pyarrow("writing LeRobot datasets")
+    schema, places, first = arrow_schema(layout), [], 0
+    writer, file, path = None, -1, target
+    try:
+        for index, (part, record) in enumerate(zip(parts, records, strict=True)):
+            if writer is None or path.stat().st_size >= DATA_MB * 2**20:
+                if writer is not None:
+                    writer.close()
+                file += 1
+                path = _made(target / DATA_PATH.format(chunk_index=file // CHUNK, file_index=file % CHUNK))
+                writer = pa.parquet.ParquetWriter(path, schema, compression="snappy", use_dictionary=True)
+            with np.load(part / "rows.npz", allow_pickle=False) as stored:
+                columns = {name: stored[name] for name in layout.columns}
+            count = record["rows"]
+            columns |= _defaults(count, layout.fps)
+            columns |= {
+                "episode_index": np.full(count, index),
+                "index": np.arange(first, first + count),
+                "task_index": np.full(count, tasks[record["task"]]),
+            }
+            arrays = [_arrow(pa, columns[field.name], field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            places.append({"data/chunk_index": file // CHUNK, "data/file_index": file % CHUNK, "first": first})
+            first += count
+    finally:
+        if writer is not None:
+            writer.close()
+    return places
+
+
+def arrow_schema(layout: Layout) -> Any:
+    """Return the Parquet schema of the rows."""
+    pa = pyarrow("writing LeRobot datasets")
+    types = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
+    fields = []
+    for name, column in {**layout.columns, **{name: Column(each) for name, each in _DEFAULTS.items()}}.items():
+        kind = types[column.dtype]
+        fields.append((name, kind if column.names is None else pa.list_(kind, column.size)))
+    return pa.schema(fields)
+
+
+def _arrow(pa: Any, values: np.ndarray, kind: Any) -> Any:
+    if values.ndim == 1:
+        return pa.array(values, type=kind)
+    flat = pa.array(np.ascontiguousarray(values).ravel(), type=kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+
+
+def _write_videos(
+    target: Path, parts: Sequence[Path], records: Sequence[Mapping[str, Any]], layout: Layout
+) -> list[dict[str, Any]]:
+    """Join the videos; return file and seconds of every episode."""
+    places = []
+    for file, members in enumerate(_by_size([part / "front.mp4" for part in parts], VIDEO_MB * 2**20)):
+        chunk, number = file // CHUNK, file % CHUNK
+        path = _made(target / VIDEO_PATH.format(video_key=CAMERA, chunk_index=chunk, file_index=number))
+        counts = [records[index]["rows"] for index in members]
+        join(path, [parts[index] / "front.mp4" for index in members], counts, layout.fps)
+        before = 0
+        for count in counts:
+            places.append({
+                f"videos/{CAMERA}/chunk_index": chunk, f"videos/{CAMERA}/file_index": number,
+                f"videos/{CAMERA}/from_timestamp": before / layout.fps,
+                f"videos/{CAMERA}/to_timestamp": (before + count) / layout.fps,
+            })  # fmt: skip
+            before += count
+    return places
+
+
+def _by_size(files: Sequence[Path], most: int) -> Iterator[list[int]]:
+    members: list[int] = []
+    size = 0
+    for index, file in enumerate(files):
+        bytes_of_it = file.stat().st_size
+        if members and size + bytes_of_it > most:
+            yield members
+            members, size = [], 0
+        members.append(index)
+        size += bytes_of_it
+    if members:
+        yield members
+
+
+def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    pa = pyarrow("writing LeRobot datasets")
+    number, text = pa.int64(), pa.string()
+    nested = pa.list_(pa.list_(pa.list_(pa.float64())))
+    fields = []
+    for name in rows[0]:
+        if name.startswith("stats/"):
+            kind = pa.list_(number) if name.endswith("/count") else pa.list_(pa.float64())
+            kind = nested if CAMERA in name and not name.endswith("/count") else kind
+        elif name == "tasks":
+            kind = pa.list_(text)
+        elif name.endswith("timestamp") or name in ("li_env.return", "li_env.spl"):
+            kind = pa.float64()
+        else:
+            kind = pa.bool_() if name == "li_env.success" else number
+        fields.append((name, kind))
+    path = _made(target / EPISODES_PATH.format(chunk_index=0, file_index=0))
+    pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path)
+
+
+def _write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
+    """Write the tasks as a table whose pandas index is the text."""
+    pa = pyarrow("writing LeRobot datasets")
+    described = {
+        "index_columns": ["task"],
+        "column_indexes": [{"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object",
+                            "metadata": {"encoding": "UTF-8"}}],
+        "columns": [
+            {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64",
+             "metadata": None},
+            {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
+        ],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.0.0",
+    }  # fmt: skip
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(described)})
+    table = pa.table({"task_index": list(tasks.values()), "task": list(tasks)}, schema=schema)
+    pa.parquet.write_table(table, _made(path))
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,114 @@
+"""Recorder around a policy: keeps the frames of every episode, asks a teacher, adds noise to actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from li_env.frames import on_host
+from li_env.rollouts import Act, Environment, FinishedEpisode, View
+from li_env.state import EpisodeState
+
+Teach = Callable[[Sequence[View]], Sequence[np.ndarray]]
+"""Teacher: views -> the action to take in each."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """What plays the episodes of a manifest.
+
+    Attributes:
+        env: environment with ``continuous`` actions and observation ``frame``.
+        act: policy.
+        teach: teacher of labels; ``None`` without.
+    """
+
+    env: Environment
+    act: Act
+    teach: Teach | None = None
+
+
+@dataclass(eq=False)
+class Recording:
+    """Frames, cameras and labels of an episode while it is played.
+
+    Attributes:
+        frames: uint8 [n, H, W, 3] per state: the frames that are new in it.
+        poses: float64 [n, 4, 4] per state.
+        sensors: observation of every state without the frames.
+        teacher: action to imitate, per step.
+        task_states: state of the task, per state.
+        generator: of the noise.
+        memory: agent state.
+    """
+
+    generator: np.random.Generator
+    frames: list[np.ndarray] = field(default_factory=list)
+    poses: list[np.ndarray] = field(default_factory=list)
+    sensors: list[dict[str, Any]] = field(default_factory=list)
+    teacher: list[np.ndarray] = field(default_factory=list)
+    task_states: list[Any] = field(default_factory=list)
+    memory: Any = None
+
+    def look(self, state: EpisodeState, observation: Any) -> None:
+        """Keep what is new in a state."""
+        # A state shares the memory of its frames with other states: copies let that memory go.
+        count = state.new_frames
+        first = len(state.frames) - count
+        self.frames.append(np.array(on_host(state.frames[first:])))
+        self.poses.append(np.array(state.frame_poses[first:]))
+        sensors = observation if isinstance(observation, dict) else {}
+        self.sensors.append({name: value for name, value in sensors.items() if name != "rgb"})
+        self.task_states.append(state.task)
+
+
+class Recorder:
+    """Policy that records the episodes it plays; its agent state is a `Recording`.
+
+    Args:
+        player: what plays.
+        space: of the actions.
+        can_stop: whether the last number of an action is ``stop``.
+        noise: probability of a random motion instead of the agent's action. ``stop`` is never replaced.
+    """
+
+    def __init__(self, player: Player, space: spaces.Box, can_stop: bool, noise: float) -> None:
+        self._player, self._space, self._can_stop, self._noise = player, space, can_stop, noise
+        self.steps = 0
+
+    def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Recording]]:
+        """Answer every view."""
+        recordings = []
+        for view in views:
+            # A generator of its own, so that noise does not move the agent's draws.
+            recording = view.memory or Recording(view.generator.spawn(1)[0])
+            recording.look(view.state, view.observation)
+            recordings.append(recording)
+        seen = [replace(view, memory=each.memory) for view, each in zip(views, recordings, strict=True)]
+        actions, memories = self._player.act(seen)
+        wanted = actions if self._player.teach is None else self._player.teach(seen)
+        done = []
+        for index, recording in enumerate(recordings):
+            recording.memory = None if memories is None else memories[index]
+            recording.teacher.append(np.array(wanted[index], dtype=np.float32))
+            done.append(self._disturbed(np.array(actions[index], dtype=np.float32), recording.generator))
+        self.steps += len(views)
+        return done, recordings
+
+    def finish(self, episode: FinishedEpisode, observation: Any) -> Recording:
+        """Return the recording of an episode that has ended, with its last state."""
+        recording: Recording = episode.memory
+        recording.look(episode.last, observation)
+        return recording
+
+    def _disturbed(self, action: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        if self._noise == 0 or generator.random() >= self._noise or (self._can_stop and action[-1] > 0.5):
+            return action
+        motion = generator.uniform(self._space.low, self._space.high).astype(np.float32)
+        if self._can_stop:
+            motion[-1] = 0.0
+        return motion

@@ -1,0 +1,126 @@
+"""Videos of a dataset: one encode per episode, joined by copying packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from li_env.validation import check_choice, shortened, shown_path
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Encoder and its settings.
+
+    Attributes:
+        encoder: name for FFmpeg.
+        name: of the codec in the file, as LeRobot writes it.
+        pixels: pixel format in the file.
+        options: of the encoder.
+        crf: quality, as LeRobot writes it.
+        preset: of the encoder.
+        least: smallest height and width in pixels.
+        even: whether height and width must be even.
+        given: pixel format that the encoder is given, if another than that in the file.
+    """
+
+    encoder: str
+    name: str
+    pixels: str
+    options: dict[str, str]
+    crf: int
+    preset: str
+    least: int = 1
+    even: bool = True
+    given: str | None = None
+
+
+# A key frame every second frame, so that random access is cheap; one thread and no B-frames, so that a file is a
+# function of its frames.
+_X264 = {"g": "2", "bf": "0", "threads": "1"}
+_CODECS = {
+    "h264": Codec("libx264", "h264", "yuv420p", {**_X264, "crf": "16", "preset": "medium"}, 16, "medium"),
+    "av1": Codec("libsvtav1", "av1", "yuv420p", {"g": "2", "crf": "18", "preset": "8", "svtav1-params": "lp=1"},
+                 18, "8", 64),
+    "lossless": Codec("libx264rgb", "h264", "gbrp", {**_X264, "qp": "0", "preset": "medium"}, 0, "medium",
+                      even=False, given="rgb24"),
+}  # fmt: skip
+
+
+def codec_of(name: str, frame_size: tuple[int, int]) -> Codec:
+    """Return a codec that can encode frames of a size.
+
+    Raises:
+        ValueError: an unknown codec, an encoder that this build of PyAV lacks, or a size that it does not take.
+    """
+    codec = _CODECS[check_choice("codec", name, tuple(_CODECS))]
+    if codec.encoder not in av.codecs_available:
+        raise ValueError(f"codec={name!r} needs the encoder {codec.encoder}, which this build of PyAV lacks")
+    odd = codec.even and any(side % 2 for side in frame_size)
+    if odd or min(frame_size) < codec.least:
+        needs = f"sides of at least {codec.least} pixels" + (", even ones" if codec.even else "")
+        raise ValueError(f"codec={name!r} with frames of {list(frame_size)} pixels is not allowed; it needs {needs}")
+    return codec
+
+
+def encode(path: Path, frames: np.ndarray, fps: float, codec: Codec) -> None:
+    """Write frames uint8 [n, H, W, 3] as an MP4 file whose first frame stands at 0 seconds."""
+    av.logging.set_level(av.logging.ERROR)
+    rate = Fraction(fps).limit_denominator(1000)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart", "fflags": "bitexact"}) as container:
+        stream = container.add_stream(codec.encoder, rate=rate, options=dict(codec.options))
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = codec.given or codec.pixels
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def join(path: Path, parts: Sequence[Path], counts: Sequence[int], fps: float) -> None:
+    """Join videos of one encoder by copying their packets, without a gap between them.
+
+    Args:
+        path: file to write.
+        parts: videos, in order.
+        counts: frames of each.
+        fps: frames per second.
+    """
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart", "fflags": "bitexact"}) as container:
+        stream, frames = None, 0
+        for part, count in zip(parts, counts, strict=True):
+            with av.open(str(part)) as source:
+                given = source.streams.video[0]
+                if stream is None:
+                    stream = container.add_stream_from_template(given, opaque=True)
+                    stream.time_base = given.time_base
+                assert given.time_base is not None
+                shift = round(frames / fps / given.time_base)
+                for packet in source.demux(given):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = stream
+                    container.mux(packet)
+            frames += count
+
+
+def decode(path: Path) -> Iterator[np.ndarray]:
+    """Yield the frames of a video, uint8 [H, W, 3].
+
+    Raises:
+        ValueError: a damaged file; names file and frame.
+    """
+    index = 0
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+                index += 1
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{shown_path(path)}: frame {index} cannot be decoded: {shortened(error)}") from None

@@ -1,0 +1,169 @@
+"""Datasets are functions of their manifests, whatever happens while they are made."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from li_env.cli import main
+from li_env.datasets.finish import SUMMARY, read_episodes
+from li_env.datasets.journal import Journal
+from tests.li_env.datasets.rooms import EPISODES, collected, words
+
+ALL = ("--format", "lerobot,minari,clips")
+
+
+def content(out: Path) -> str:
+    return json.loads((out / SUMMARY).read_text())["content"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    return collected(folder, folder / "out", *ALL, "--worlds", "1")
+
+
+def shared(whole: Path) -> Path:
+    """Return the folder of the episode file, whose path belongs to the manifest."""
+    return whole.parent
+
+
+@pytest.mark.parametrize("more", [("--worlds", "4"), ("--worlds", "16"), ("--worlds", "5", "--encoders", "3")])
+def test_the_content_does_not_depend_on_worlds_and_threads(more, whole, tmp_path):
+    assert content(collected(shared(whole), tmp_path / "out", *ALL, *more)) == content(whole)
+
+
+def test_another_seed_is_another_content(whole, tmp_path):
+    assert content(collected(shared(whole), tmp_path / "out", *ALL, "--seed", "1")) != content(whole)
+
+
+def test_verify_and_show_like_it(whole, tmp_path, capsys):
+    assert main(["collect", "verify", str(whole)]) == 0
+    assert "files are right" in capsys.readouterr().out
+    assert main(["collect", "show", str(whole), "--out", str(tmp_path / "sheet.png")]) == 0
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+RUN = "import sys; import tests.li_env.datasets.rooms; from li_env.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def killed_after(seconds: float, arguments: list[str]) -> bool:
+    """Run the command in a process of its own and kill it; tell whether it was killed before its end."""
+    process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def kill_at(event: int, arguments: list[str], folder: Path) -> bool:
+    """Run in a fork that kills itself at the n-th thing it does with a file of ``folder``."""
+    seen, inside = 0, str(folder)
+    pid = os.fork()
+    if pid:
+        return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+    def watch(name: str, given: tuple[object, ...]) -> None:
+        nonlocal seen
+        if name in ("open", "os.rename", "os.mkdir", "os.remove", "os.link", "os.rmdir") and isinstance(given[0], str):
+            seen += given[0].startswith(inside)
+            if seen == event:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    code = 1
+    try:
+        code = main(arguments)
+    finally:
+        os._exit(code)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_kill_costs_at_most_one_episode_per_world(seed, whole, tmp_path):
+    """SIGKILL at a random thing that collector, encoder or final pass do with a file."""
+    out, arguments = tmp_path / "out", words(shared(whole), tmp_path / "out", *ALL, "--worlds", "3", "--resume")
+    event = random.Random(seed).randint(1, 1180)
+    killed = kill_at(event, arguments, out)
+    assert killed, f"event {event} is one of a run"
+    assert main(arguments) == 0
+    assert content(out) == content(whole)
+    assert [record["episode"] for record in read_episodes(out)] == list(range(EPISODES))
+    assert main(["collect", "verify", str(out), "--replays", "0"]) == 0
+    assert not [path for path in out.iterdir() if path.name.startswith(".writing-")]
+    assert not (out / "journal").exists()
+
+
+def test_a_kill_between_seconds(whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = words(shared(whole), out, *ALL, "--resume")
+    began = time.monotonic()
+    while killed_after(3.0 + random.Random(0).random(), arguments) and time.monotonic() - began < 60:
+        pass
+    assert main(arguments) == 0
+    assert content(out) == content(whole)
+
+
+def test_episodes_that_are_committed_are_not_played_again(whole, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = words(shared(whole), out, "--worlds", "2", "--resume")
+    assert kill_at(150, arguments, out)
+    done = len(Journal(out).numbers())
+    assert 0 < done < EPISODES
+    steps = sum(Journal(out).record(number)["steps"] for number in Journal(out).numbers())
+    every = sum(record["steps"] for record in read_episodes(whole))
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert f"; {every - steps} steps in" in capsys.readouterr().out
+
+
+def test_no_step_is_computed_that_is_not_stored(whole, tmp_path, capsys):
+    out = collected(shared(whole), tmp_path / "out", "--worlds", "7")
+    stored = json.loads((out / SUMMARY).read_text())["steps"]
+    assert f"; {stored} steps in" in capsys.readouterr().out
+
+
+def test_keep_success_leaves_out_the_others_and_numbers_without_a_gap(whole, tmp_path):
+    out = collected(shared(whole), tmp_path / "out", "--keep", "success", "--noise", "0.6", *ALL)
+    summary, records = json.loads((out / SUMMARY).read_text()), read_episodes(out)
+    kept = [record for record in records if record["success"]]
+    assert 0 < summary["episodes"] == len(kept) < len(records) == EPISODES
+    assert len(list((out / "clips").iterdir())) == len(kept)
+    assert main(["collect", "verify", str(out)]) == 0
+
+
+def test_read_only_target_and_full_disk_are_one_line(whole, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    arguments = words(shared(whole), out, *ALL, "--resume")
+    from li_env.datasets import lerobot
+
+    real, calls = lerobot.encode, []
+
+    def full(*given):
+        calls.append(1)
+        if len(calls) == 5:
+            raise OSError(28, "No space left on device")
+        real(*given)
+
+    monkeypatch.setattr(lerobot, "encode", full)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "No space left" in error
+    done = Journal(out).numbers()
+    assert len(done) >= 3
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    assert content(out) == content(whole)
+    shutil.rmtree(out)
