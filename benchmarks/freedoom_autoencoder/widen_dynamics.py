@@ -38,6 +38,7 @@ def widened(old: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def main(folder: Path) -> None:
+    """Write the weights and their manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "dynamics.safetensors"
     weights = widened(read_tensors(packaged_folder() / path.name))
