@@ -18,7 +18,8 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from li_env.accel.config import AccelConfig
 from li_env.env import LightInteractionEnv
-from li_env.episodes import EpisodeRunner, Observation, new_generator
+from li_env.episodes import EpisodeRunner, Observation
+from li_env.generators import new_generator
 from li_env.state import EpisodeState
 from li_env.validation import check_whole, shown
 from li_env.vector_env import LightInteractionVectorEnv

@@ -16,7 +16,7 @@ from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.weights import MANIFEST, packaged_folder, sha256
 
 CHANNELS = 32
-"""Of the shipped dynamics."""
+"""Channels of the shipped dynamics."""
 
 
 def widened(old: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from li_env.datasets.manifest import MANIFEST, Manifest, episode_seeds, parse_nu
 from li_env.validation import MOST_SEED, check_choice, check_text, check_whole, shown
 
 if TYPE_CHECKING:
-    from li_env.cli.collect import Arguments
+    from li_env.cli._collect_arguments import Arguments
     from li_env.datasets.recorder import Player
     from li_env.env import LightInteractionEnv
     from li_env.episodes import EpisodeRunner

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.frames import on_host
+from li_env.accel.device import on_host
 from li_env.rollouts import Act, Environment, FinishedEpisode, View
 from li_env.state import EpisodeState
 

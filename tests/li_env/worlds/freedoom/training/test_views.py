@@ -24,7 +24,7 @@ def test_the_nearest_of_equal_views_is_taken_and_then_one_that_shows_the_rest() 
     query = torch.zeros(1, 1, 3)
     candidates = torch.tensor([[[0, -3.0, 0], [0, -0.5, 0], [0, -0.6, 0], [0, 0, math.pi], [0.2, 0, 0.6]]])
     chosen = choose_views(query, candidates, torch.ones(1, 5, dtype=torch.bool), 3)[0].tolist()
-    assert 3 not in chosen[:2]  # looks the other way
+    assert 3 not in chosen[:2]  # looks behind
     assert set(chosen[:2]) == {1, 4}
 
 
