@@ -30,12 +30,14 @@ def test_the_learner_comes_to_agree_with_its_teacher(room, macro_actions):
     torch.manual_seed(0)
     policy = build_policy(room.observation_space, macro_actions)
     rounds = []
-    config = CloningConfig(steps=8 * 16 * 6, worlds=8, horizon=16, epochs=5, batch_size=32, learning_rate=1e-3)
+    config = CloningConfig(steps=8 * 16 * 10, worlds=8, horizon=16, epochs=5, batch_size=32, learning_rate=1e-3)
     clone(policy, macro_actions, room, Compass(), config, rounds.append)
     steps = [entry["steps"] for entry in rounds]
-    assert all(0 <= made - asked < 8 * 32 for made, asked in zip(steps, range(128, 769, 128), strict=True))
+    assert all(0 <= made - asked < 8 * 32 for made, asked in zip(steps, range(128, 1281, 128), strict=True))
     assert rounds[-1]["loss"] < 0.5 * rounds[0]["loss"]
-    assert rounds[-1]["agreement"] > 0.6 > rounds[0]["agreement"] + 0.3
+    # One round has 128 choices, and what is learned from the others depends on rounding: a mean of the last ones.
+    agreement = np.mean([entry["agreement"] for entry in rounds[-3:]])
+    assert agreement > 0.6 > rounds[0]["agreement"] + 0.3, [entry["agreement"] for entry in rounds]
 
 
 def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(macro_actions):
