@@ -38,7 +38,7 @@ def content(out: Path) -> str:
 
 
 def begun(tmp_path: Path) -> tuple[Path, Path, Manifest]:
-    """A finished dataset, and a folder with nothing but its manifest."""
+    """Make a finished dataset, and a folder with nothing but its manifest."""
     whole = collected(tmp_path, tmp_path / "whole", "--format", "lerobot,clips")
     out, manifest = tmp_path / "out", Manifest.read(whole)
     out.mkdir()
