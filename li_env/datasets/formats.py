@@ -117,7 +117,7 @@ class Formats:
         data.mkdir(parents=True)
         for index, part in enumerate(parts):
             _link_files(part, data / str(index))
-            described = {"id": index, **read_json(part / "metadata.json", "journal")}
+            described = {**read_json(part / "metadata.json", "journal"), "id": index}
             (data / str(index) / "metadata.json").unlink()  # not the journal's file of the same content
             write_json(data / str(index) / "metadata.json", described)
         about = {

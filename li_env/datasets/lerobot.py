@@ -17,7 +17,7 @@ import numpy as np
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged
-from li_env.datasets.video import Codec, encode, join
+from li_env.datasets.video import Codec, cut, encode, join
 from li_env.files import read_json, write_json
 
 CAMERA = "observation.images.front"
@@ -284,3 +284,41 @@ def _write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
 def _made(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def take_apart(root: Path, episode: int, part: Path) -> None:
+    """Write the part of one episode again, from a dataset that `assemble` made.
+
+    Args:
+        root: of the dataset.
+        episode: its number there.
+        part: folder to write to.
+    """
+    pa = pyarrow("reading LeRobot datasets")
+    table = pa.parquet.read_table(root / EPISODES_PATH.format(chunk_index=0, file_index=0))
+    row = table.slice(episode, 1).to_pylist()[0]
+    place = {name: row[f"videos/{CAMERA}/{name}"] for name in ("chunk_index", "file_index")}
+    seconds = row[f"videos/{CAMERA}/from_timestamp"], row[f"videos/{CAMERA}/to_timestamp"]
+    cut(part / "front.mp4", root / VIDEO_PATH.format(video_key=CAMERA, **place), *seconds)
+    place = {name: row[f"data/{name}"] for name in ("chunk_index", "file_index")}
+    data = pa.parquet.ParquetFile(root / DATA_PATH.format(**place))
+    before = table.column("data/chunk_index").to_pylist(), table.column("data/file_index").to_pylist()
+    first = next(index for index, each in enumerate(zip(*before, strict=True)) if each == tuple(place.values()))
+    rows = data.read_row_group(episode - first)
+    columns = {name: _numpy(rows.column(name)) for name in rows.column_names if name not in _DEFAULTS}
+    with open(part / "rows.npz", "wb") as file:
+        np.savez(file, allow_pickle=False, **columns)
+    statistics: dict[str, dict[str, Any]] = {}
+    for name, value in row.items():
+        kind, _, rest = name.partition("/")
+        if kind == "stats":
+            feature, _, key = rest.rpartition("/")
+            statistics.setdefault(feature, {})[key] = value
+    write_json(part / "statistics.json", statistics)
+
+
+def _numpy(column: Any) -> np.ndarray:
+    joined = column.combine_chunks()
+    if hasattr(joined.type, "list_size"):
+        return joined.flatten().to_numpy(zero_copy_only=False).reshape(len(joined), -1)
+    return joined.to_numpy(zero_copy_only=False)

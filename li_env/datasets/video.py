@@ -41,10 +41,11 @@ class Codec:
 
 
 # A key frame every second frame, so that random access is cheap; one thread and no B-frames, so that a file is a
-# function of its frames.
+# function of its frames. Full colour resolution: with halved colour planes the worst of 5,376 frames of the game had
+# 23 dB at crf 16, and crf 8 did not mend it.
 _X264 = {"g": "2", "bf": "0", "threads": "1"}
 _CODECS = {
-    "h264": Codec("libx264", "h264", "yuv420p", {**_X264, "crf": "16", "preset": "medium"}, 16, "medium"),
+    "h264": Codec("libx264", "h264", "yuv444p", {**_X264, "crf": "16", "preset": "medium"}, 16, "medium"),
     "av1": Codec("libsvtav1", "av1", "yuv420p", {"g": "2", "crf": "18", "preset": "8", "svtav1-params": "lp=1"},
                  18, "8", 64),
     "lossless": Codec("libx264rgb", "h264", "gbrp", {**_X264, "qp": "0", "preset": "medium"}, 0, "medium",
@@ -124,3 +125,28 @@ def decode(path: Path) -> Iterator[np.ndarray]:
                 index += 1
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{shown_path(path)}: frame {index} cannot be decoded: {shortened(error)}") from None
+
+
+def cut(path: Path, source: Path, begin: float, end: float) -> None:
+    """Write the frames of a video from ``begin`` to before ``end`` (seconds) by copying their packets.
+
+    The frame at ``begin`` must be a key frame, as the first frame of every episode is.
+    """
+    with (
+        av.open(str(source)) as container,
+        av.open(str(path), "w", format="mp4", options={"fflags": "bitexact"}) as target,
+    ):
+        given = container.streams.video[0]
+        assert given.time_base is not None
+        stream = target.add_stream_from_template(given, opaque=True)
+        stream.time_base = given.time_base
+        first, last = round(begin / given.time_base), round(end / given.time_base)
+        container.seek(first, stream=given)
+        for packet in container.demux(given):
+            if packet.dts is None or packet.pts is None or packet.pts < first:
+                continue
+            if packet.pts >= last:
+                break
+            packet.pts, packet.dts = packet.pts - first, packet.dts - first
+            packet.stream = stream
+            target.mux(packet)

@@ -167,3 +167,29 @@ def test_read_only_target_and_full_disk_are_one_line(whole, tmp_path, capsys, mo
     assert main(arguments) == 0
     assert content(out) == content(whole)
     shutil.rmtree(out)
+
+
+def test_what_a_kill_can_cost_is_one_episode_per_world_while_encoders_are_slow(whole, tmp_path, monkeypatch):
+    from li_env.datasets import lerobot
+    from li_env.datasets.recorder import Recorder
+
+    out, ended, most = tmp_path / "out", [], []
+    encode, act, finish = lerobot.encode, Recorder.act, Recorder.finish
+
+    def slow(*given):
+        time.sleep(0.05)
+        encode(*given)
+
+    def watched(self, views):
+        most.append(len(views) + len(ended) - len(Journal(out).numbers()))
+        return act(self, views)
+
+    def counted(self, *given):
+        ended.append(1)
+        return finish(self, *given)
+
+    monkeypatch.setattr(lerobot, "encode", slow)
+    monkeypatch.setattr(Recorder, "act", watched)
+    monkeypatch.setattr(Recorder, "finish", counted)
+    collected(shared(whole), out, "--worlds", "3")
+    assert max(most) == 3

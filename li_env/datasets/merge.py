@@ -1,0 +1,76 @@
+"""Merging of finished datasets: their episodes one after the other, as if recorded together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from li_env.datasets.finish import read_episodes, read_summary
+from li_env.datasets.journal import Journal
+from li_env.datasets.lerobot import take_apart
+from li_env.datasets.manifest import Manifest
+from li_env.validation import shown, shown_path
+
+_DIFFERENT = ("episodes", "seeds")
+
+
+def merged_manifest(folders: Sequence[Path]) -> Manifest:
+    """Return the manifest whose dataset holds the episodes of all folders.
+
+    Since a dataset is a function of its manifest, the merged dataset is the one that this manifest makes.
+
+    Raises:
+        ValueError: fewer than two folders, an incomplete dataset, an episode that two have, or manifests that differ in
+            more than their episodes; names the field.
+    """
+    if len(folders) < 2:
+        raise ValueError(f"folders: {len(folders)} given; allowed: two datasets or more")
+    manifests = []
+    for folder in folders:
+        read_summary(folder)
+        manifests.append(Manifest.read(folder))
+    first = manifests[0]
+    for folder, other in zip(folders[1:], manifests[1:], strict=True):
+        try:
+            replace(first, **{name: getattr(other, name) for name in _DIFFERENT}).check_same(other)
+        except ValueError as error:
+            raise ValueError(f"{shown_path(folder)} cannot be merged: {error}") from None
+    numbers = [number for manifest in manifests for number in manifest.episodes]
+    twice = [number for number in set(numbers) if numbers.count(number) > 1]
+    if twice:
+        raise ValueError(f"episode {shown(min(twice))} is in two of the datasets; allowed: different episodes")
+    seeds = [seed for manifest in manifests for seed in manifest.seeds]
+    return replace(first, episodes=tuple(numbers), seeds=tuple(seeds))
+
+
+def unpack(folder: Path, journal: Journal, manifest: Manifest) -> None:
+    """Commit the episodes of a finished dataset to a journal; `finish` then joins them again.
+
+    Args:
+        folder: of the dataset.
+        journal: of the merged dataset.
+        manifest: of the merged dataset.
+    """
+    kept = 0
+    for record in read_episodes(folder):
+        with journal.commit(record["episode"], record) as entry:
+            if not record["kept"]:
+                continue
+            for name in manifest.formats:
+                part = entry / name
+                part.mkdir()
+                if name == "lerobot":
+                    take_apart(folder / name, kept, part)
+                elif name == "clips":
+                    _copy(folder / name / f"episode-{kept:06d}", part)
+                else:
+                    (data,) = (folder / name).glob("*/*/data")
+                    _copy(data / str(kept), part)
+            kept += 1
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        shutil.copyfile(path, target / path.name)
