@@ -8,6 +8,7 @@ long as its process lives; what a killed process left is removed by the next one
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -117,6 +118,12 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"key {shown(name)} comes twice")
         found[name] = value
     return found
+
+
+def file_sha256(path: str | Path) -> str:
+    """Compute the SHA-256 of a file, read piece by piece."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: str | Path, data: Any) -> None:

@@ -24,6 +24,7 @@ from li_env.agents.run_folder import RunFolder
 from li_env.datasets.lerobot import CAMERA
 from li_env.datasets.reading import RecordedDataset
 from li_env.validation import shown
+from li_env.worlds import resolve_device
 
 
 def train(
@@ -55,7 +56,7 @@ def train(
     torch.manual_seed(config.seed)
     space, macro_actions = _spaces(dataset)
     policy = build_policy(space, macro_actions)
-    policy.to("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+    policy.to(resolve_device(device))
     labels = nearest(macro_actions, dataset.columns[target])
     observations = {
         "rgb": np.ascontiguousarray(dataset.frames.transpose(0, 3, 1, 2)),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from li_env.files import write_json
+from li_env.files import file_sha256, write_json
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.worlds.freedoom.dynamics import DynamicsModel
-from li_env.worlds.freedoom.weights import MANIFEST, packaged_folder, sha256
+from li_env.worlds.freedoom.weights import MANIFEST, packaged_folder
 
 CHANNELS = 32
 """Channels of the shipped dynamics."""
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     path = folder / "dynamics.safetensors"
     weights = widened(read_tensors(packaged_folder() / path.name))
     write_tensors(path, {name: value.to(torch.bfloat16).contiguous() for name, value in weights.items()})
-    write_json(folder / MANIFEST, {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size}})
+    write_json(folder / MANIFEST, {path.name: {"sha256": file_sha256(path), "bytes": path.stat().st_size}})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from li_env.datasets.arrays import save_arrays
 from li_env.datasets.rows import EpisodeRows
 from li_env.datasets.video import Codec, encode
 
@@ -20,15 +21,10 @@ def write_part(folder: Path, episode: EpisodeRows, fps: float, codec: Codec) -> 
     """
     encode(folder / "video.mp4", episode.frames, fps, codec)
     count = len(episode.frames)
-    camera = episode.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
-    _savez(folder / "camera.npz", extrinsics_c2w=episode.poses, intrinsics=np.tile(camera, (count, 1)))
+    camera = episode.rows["camera.intrinsics"][0]
+    save_arrays(folder / "camera.npz", extrinsics_c2w=episode.poses, intrinsics=np.tile(camera, (count, 1)))
     moved = {"action": episode.rows["action"][: count - 1], "motion": episode.rows["camera.motion"][: count - 1]}
-    _savez(folder / "actions.npz", **moved)
+    save_arrays(folder / "actions.npz", **moved)
     yaw = np.arctan2(episode.poses[:, 0, 2], episode.poses[:, 2, 2])
-    _savez(folder / "traj_data.npz", position=episode.poses[:, [0, 2], 3], yaw=yaw)
+    save_arrays(folder / "traj_data.npz", position=episode.poses[:, [0, 2], 3], yaw=yaw)
     (folder / "prompt.txt").write_text(episode.task + "\n", encoding="utf-8")
-
-
-def _savez(path: Path, **arrays: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)  # the archive has fixed dates: equal arrays make equal files

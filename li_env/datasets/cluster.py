@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,8 @@ def _hand_out(
     while running:
         (ended,), _ = ray.wait(list(running), num_returns=1)
         made = ray.get(ended)
-        for name in ("episodes", "successes", "frames", "steps", "stored"):
-            setattr(total, name, getattr(total, name) + getattr(made, name))
+        for count in fields(Progress):
+            setattr(total, count.name, getattr(total, count.name) + getattr(made, count.name))
         on_episode(total)
         hand_to(running.pop(ended))
     return total

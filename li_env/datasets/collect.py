@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gymnasium import spaces
-
 from li_env.datasets.formats import Formats
 from li_env.datasets.instructions import instruction_of
 from li_env.datasets.journal import Journal
 from li_env.datasets.manifest import Manifest
-from li_env.datasets.recorder import Player, Recorder, Recording
+from li_env.datasets.recorder import Player, Recording, record_episodes
 from li_env.datasets.rows import make_rows
 from li_env.episodes import EpisodeRunner
-from li_env.rollouts import FinishedEpisode, play_episodes
+from li_env.rollouts import FinishedEpisode
 
 
 @dataclass
@@ -69,9 +67,6 @@ def collect(
     """
     journal, formats, progress = Journal(folder), Formats(manifest, runner), Progress()
     journal.open()
-    space, task = runner.action_space, runner.task
-    assert isinstance(space, spaces.Box)
-    recorder = Recorder(player, space, task.can_stop, manifest.noise)
     seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
     done = journal.numbers()
     missing = [number for number in (manifest.episodes if numbers is None else numbers) if number not in done]
@@ -82,7 +77,7 @@ def collect(
         text = instruction_of(
             manifest.task, runner.spec.length_unit, episode.number, recording.sensors[0], manifest.instruction
         )
-        rows = make_rows(episode, recording, task, runner.spec, text, manifest.records_teacher)
+        rows = make_rows(episode, recording, runner.task, runner.spec, text, manifest.records_teacher)
         kept = manifest.keep == "all" or bool(rows.record["success"])
         record = {**rows.record, "kept": kept, "map": formats.map_of(episode.number)}
         with journal.commit(episode.number, record) as entry:
@@ -117,20 +112,10 @@ def collect(
             yield formats.options(number)
 
     ended = 0
+    recorder, recorded = record_episodes(player, runner, manifest, missing, options(), worlds)
     with ThreadPoolExecutor(encoders, "li-env-encoder") as pool:
-        played = play_episodes(
-            player.env,
-            recorder.act,
-            options(),
-            max_steps=manifest.max_steps,
-            agent_seed=manifest.agent_seed,
-            batch=worlds,
-            numbers=iter(missing),
-            seeds=(seeds[number] for number in missing),
-        )
-        for episode in played:
+        for episode, recording in recorded:
             ended += 1
-            recording = recorder.finish(episode, runner.observation(episode.last))
             pending.add(pool.submit(commit, episode, recording))
         while pending:
             reap(block=True)

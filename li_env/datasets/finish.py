@@ -11,8 +11,8 @@ from typing import Any
 from li_env.datasets.card import card
 from li_env.datasets.formats import Formats
 from li_env.datasets.journal import JOURNAL, Journal, flush, flush_tree
-from li_env.datasets.manifest import MANIFEST, Manifest, file_sha256, sha256_of
-from li_env.files import WRITING, atomic_write, read_json, scratch_folder, write_json
+from li_env.datasets.manifest import MANIFEST, Manifest, sha256_of
+from li_env.files import WRITING, atomic_write, file_sha256, read_json, scratch_folder, write_json
 
 SUMMARY = "dataset.json"
 """File that exists once a dataset is complete: its content hash and the checksum of every file."""

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from li_env.datasets import clips, lerobot, minari
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.manifest import Manifest
+from li_env.datasets.recorder import reset_options
 from li_env.datasets.rows import EpisodeRows, columns_of
 from li_env.datasets.video import codec_of
 from li_env.episodes import EpisodeRunner
@@ -56,8 +57,7 @@ class Formats:
 
     def options(self, number: int) -> dict[str, Any]:
         """Return the reset options of an episode."""
-        task = self._runner.task
-        return {"episode": number} if isinstance(task, Navigation) and task.dataset is not None else {}
+        return reset_options(self._runner.task, number)
 
     def map_of(self, number: int) -> int | None:
         """Return the map of an episode, ``None`` where it is not known."""

@@ -6,11 +6,11 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from li_env.files import read_json, scratch_folder, write_json
+from li_env.files import WRITING, read_json, scratch_folder, write_json
 
 JOURNAL = "journal"
 """Folder of the journal below that of the dataset."""
@@ -64,7 +64,7 @@ class Journal:
             number: of the episode.
             record: its description, which the block may still complete.
         """
-        with scratch_folder(".writing-", self.path) as scratch:
+        with scratch_folder(WRITING, self.path) as scratch:
             folder = scratch / "entry"
             folder.mkdir()
             yield folder
@@ -92,12 +92,7 @@ def flush(path: Path) -> None:
     """Flush a file or folder to the disk; file systems that cannot flush a folder are left alone."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with suppress(OSError) if path.is_dir() else _nothing():
+        with suppress(OSError) if path.is_dir() else nullcontext():
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

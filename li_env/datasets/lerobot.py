@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from li_env.datasets.arrays import array_of, save_arrays
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged
@@ -39,7 +40,6 @@ class Layout:
         frame_size: (height, width) in pixels.
         fps: frames per second, a whole number.
         codec: of the video.
-        extra: column of the episodes -> its type in Parquet.
     """
 
     columns: Mapping[str, Column]
@@ -81,8 +81,7 @@ def write_part(folder: Path, episode: EpisodeRows, layout: Layout) -> None:
     frames = episode.frames[: episode.count]
     encode(folder / "front.mp4", frames, layout.fps, layout.codec)
     # No compression: the part is read once more and thrown away.
-    with open(folder / "rows.npz", "wb") as file:
-        np.savez(file, allow_pickle=False, **episode.rows)
+    save_arrays(folder / "rows.npz", **episode.rows)
     rows = {**episode.rows, **_defaults(episode.count, layout.fps)}
     statistics = {CAMERA: frame_statistics(frames)}
     statistics |= {name: column_statistics(values) for name, values in rows.items()}
@@ -305,9 +304,8 @@ def take_apart(root: Path, episode: int, part: Path) -> None:
     before = table.column("data/chunk_index").to_pylist(), table.column("data/file_index").to_pylist()
     first = next(index for index, each in enumerate(zip(*before, strict=True)) if each == tuple(place.values()))
     rows = data.read_row_group(episode - first)
-    columns = {name: _numpy(rows.column(name)) for name in rows.column_names if name not in _DEFAULTS}
-    with open(part / "rows.npz", "wb") as file:
-        np.savez(file, allow_pickle=False, **columns)
+    columns = {name: array_of(rows.column(name)) for name in rows.column_names if name not in _DEFAULTS}
+    save_arrays(part / "rows.npz", **columns)
     statistics: dict[str, dict[str, Any]] = {}
     for name, value in row.items():
         kind, _, rest = name.partition("/")
@@ -315,10 +313,3 @@ def take_apart(root: Path, episode: int, part: Path) -> None:
             feature, _, key = rest.rpartition("/")
             statistics.setdefault(feature, {})[key] = value
     write_json(part / "statistics.json", statistics)
-
-
-def _numpy(column: Any) -> np.ndarray:
-    joined = column.combine_chunks()
-    if hasattr(joined.type, "list_size"):
-        return joined.flatten().to_numpy(zero_copy_only=False).reshape(len(joined), -1)
-    return joined.to_numpy(zero_copy_only=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from li_env.files import read_json, write_json
+from li_env.files import file_sha256, read_json, write_json
 from li_env.validation import check_choice, check_keys, check_mapping, check_number, check_whole, shown, shown_path
 
 MANIFEST = "manifest.json"
@@ -188,9 +188,3 @@ def sha256_of(value: Any) -> str:
 def sha256_of_files(paths: Iterable[Path]) -> str:
     """Compute the SHA-256 of names and content of files."""
     return sha256_of([[path.name, file_sha256(path)] for path in sorted(paths)])
-
-
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

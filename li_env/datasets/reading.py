@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from li_env.datasets.arrays import array_of
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.lerobot import CAMERA, DATA_PATH, VIDEO_PATH
 from li_env.datasets.video import decode
@@ -69,19 +70,13 @@ def _rows(root: Path, episodes: Sequence[int], decisions: bool) -> tuple[dict[st
             episode = table.column("episode_index")[0].as_py()
             if episode not in wanted:
                 continue
-            columns = {name: _array(table.column(name).combine_chunks()) for name in table.column_names}
+            columns = {name: array_of(table.column(name)) for name in table.column_names}
             rows = np.arange(len(table))
             if decisions:
                 rows = np.flatnonzero(np.diff(columns["step.index"], prepend=-1))
             picked[episode] = rows
             parts.append({name: values[rows] for name, values in columns.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, picked
-
-
-def _array(column: Any) -> np.ndarray:
-    if hasattr(column.type, "list_size"):
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return column.to_numpy(zero_copy_only=False)
 
 
 def _frames(root: Path, episodes: Sequence[int], rows: dict[int, np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,8 +10,12 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.device import on_host
-from li_env.rollouts import Act, Environment, FinishedEpisode, View
+from li_env.datasets.manifest import Manifest
+from li_env.episodes import EpisodeRunner
+from li_env.rollouts import Act, Environment, FinishedEpisode, View, play_episodes
 from li_env.state import EpisodeState
+from li_env.tasks import Task
+from li_env.tasks.navigation import Navigation
 
 Teach = Callable[[Sequence[View]], Sequence[np.ndarray]]
 """Teacher: views -> the action to take in each."""
@@ -112,3 +116,48 @@ class Recorder:
         if self._can_stop:
             motion[-1] = 0.0
         return motion
+
+
+def record_episodes(
+    player: Player,
+    runner: EpisodeRunner,
+    manifest: Manifest,
+    numbers: Sequence[int],
+    options: Iterable[Mapping[str, Any] | None],
+    worlds: int,
+) -> tuple[Recorder, Iterator[tuple[FinishedEpisode, Recording]]]:
+    """Play episodes of a manifest and record them; return the recorder and the episodes as they end.
+
+    Args:
+        player: plays the episodes.
+        runner: runner of the player's environment.
+        manifest: of the dataset.
+        numbers: of the episodes.
+        options: reset options of each, see `li_env.rollouts.play_episodes`.
+        worlds: most episodes that step together.
+    """
+    space = runner.action_space
+    assert isinstance(space, spaces.Box)
+    recorder = Recorder(player, space, runner.task.can_stop, manifest.noise)
+    seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
+    played = play_episodes(
+        player.env,
+        recorder.act,
+        options,
+        max_steps=manifest.max_steps,
+        agent_seed=manifest.agent_seed,
+        batch=worlds,
+        numbers=iter(numbers),
+        seeds=(seeds[number] for number in numbers),
+    )
+
+    def recorded() -> Iterator[tuple[FinishedEpisode, Recording]]:
+        for episode in played:
+            yield episode, recorder.finish(episode, runner.observation(episode.last))
+
+    return recorder, recorded()
+
+
+def reset_options(task: Task, number: int) -> dict[str, Any]:
+    """Return the reset options that begin an episode of a task."""
+    return {"episode": number} if isinstance(task, Navigation) and task.dataset is not None else {}

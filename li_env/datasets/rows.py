@@ -50,7 +50,6 @@ class EpisodeRows:
         task: instruction.
         frames: uint8 [F, H, W, 3]: every frame of the episode, once and in order.
         poses: float64 [F, 4, 4], camera-to-world.
-        intrinsics: float64 [3, 3] in pixels.
         rows: column -> [R] or [R, n]; R is F - 1, and one more where the episode ends by ``stop``.
         actions: float32 [n, k], per step.
         rewards: float64 [n], per step.
@@ -64,7 +63,6 @@ class EpisodeRows:
     task: str
     frames: np.ndarray
     poses: np.ndarray
-    intrinsics: np.ndarray
     rows: dict[str, np.ndarray]
     actions: np.ndarray
     rewards: np.ndarray
@@ -181,7 +179,6 @@ def make_rows(
         task=instruction,
         frames=frames,
         poses=poses,
-        intrinsics=camera,
         rows=rows,
         actions=actions,
         rewards=episode.rewards,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from li_env.datasets.arrays import array_of
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.finish import read_episodes, read_summary
 from li_env.datasets.lerobot import CAMERA
@@ -38,8 +39,9 @@ def _actions(folder: Path) -> np.ndarray:
         clips = sorted((folder / "clips").glob("*/actions.npz"))
         return np.concatenate([np.load(path)["action"] for path in clips]) if clips else np.zeros((0, 1))
     pa = pyarrow("reading LeRobot datasets")
-    parts = [pa.parquet.read_table(path, columns=["action"]).column("action").combine_chunks() for path in files]
-    return np.concatenate([part.flatten().to_numpy().reshape(len(part), -1) for part in parts])
+    return np.concatenate(
+        [array_of(pa.parquet.read_table(path, columns=["action"]).column("action")) for path in files]
+    )
 
 
 def _histogram(actions: np.ndarray, most: int = 12) -> list[tuple[list[float], int]]:

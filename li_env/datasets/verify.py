@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from li_env.datasets.arrays import array_of
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.finish import EPISODES, files_of, read_episodes, read_summary, summarise
-from li_env.datasets.manifest import Manifest, file_sha256
-from li_env.datasets.recorder import Player, Recorder
+from li_env.datasets.manifest import Manifest
+from li_env.datasets.recorder import Player, record_episodes, reset_options
 from li_env.datasets.rows import make_rows, row_checks
 from li_env.datasets.video import decode
 from li_env.episodes import EpisodeRunner
-from li_env.rollouts import play_episodes
+from li_env.files import file_sha256
 from li_env.validation import shortened
 
 
@@ -72,7 +71,7 @@ def _damaged_row(folder: Path, path: Path) -> str:
     for group in range(file.num_row_groups):
         try:
             table = file.read_row_group(group)
-            rows = {field.name: _column(table, field.name) for field in table.schema}
+            rows = {name: array_of(table.column(name)) for name in table.column_names}
             record = kept[int(rows["episode_index"][0])]
         except (OSError, ValueError, IndexError, pa.ArrowException) as error:
             return f"the rows of its row group {group} cannot be read: {shortened(error)}"
@@ -83,13 +82,6 @@ def _damaged_row(folder: Path, path: Path) -> str:
             if checks[part] != record["row_checks"][part] or rows["frame_index"][row] != row:
                 return f"row {int(rows['index'][row])} (episode {rows['episode_index'][0]}, frame {row}) is wrong"
     return "the checksum is wrong; all rows are right"
-
-
-def _column(table: Any, name: str) -> np.ndarray:
-    column = table.column(name).combine_chunks()
-    if hasattr(column, "flatten") and hasattr(column.type, "list_size"):
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return column.to_numpy(zero_copy_only=False)
 
 
 def replay(
@@ -105,21 +97,9 @@ def replay(
         worlds: most episodes that step together.
     """
     stored = {record["episode"]: record for record in records}
-    seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
-    recorder = Recorder(player, runner.action_space, runner.task.can_stop, manifest.noise)  # type: ignore[arg-type]
-    named = "episode" in runner.task.options and getattr(runner.task, "dataset", None) is not None
-    played = play_episodes(
-        player.env,
-        recorder.act,
-        [{"episode": number} if named else {} for number in stored],
-        max_steps=manifest.max_steps,
-        agent_seed=manifest.agent_seed,
-        batch=worlds,
-        numbers=iter(stored),
-        seeds=(seeds[number] for number in stored),
-    )
-    for episode in played:
-        recording = recorder.finish(episode, runner.observation(episode.last))
+    options = [reset_options(runner.task, number) for number in stored]
+    _, recorded = record_episodes(player, runner, manifest, list(stored), options, worlds)
+    for episode, recording in recorded:
         record = stored[episode.number]
         made = make_rows(episode, recording, runner.task, runner.spec, record["task"], manifest.records_teacher)
         if made.record["frames_sha256"] != record["frames_sha256"]:

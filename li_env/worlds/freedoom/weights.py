@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from li_env.files import atomic_folder, read_json, write_json
+from li_env.files import atomic_folder, file_sha256, read_json, write_json
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import SHOWN, check_mapping, shortened, shown, shown_path
 
@@ -66,18 +65,12 @@ def checked(path: Path, expected: str) -> Path:
     """Return ``path`` if its SHA-256 is ``expected``, else raise a ValueError that names both."""
     if not path.is_file():
         raise ValueError(f"weight file {shown_path(path)} is missing; expected sha256 {shortened(expected, SHOWN)}")
-    found = sha256(path)
+    found = file_sha256(path)
     if found != expected:
         raise ValueError(
             f"weight file {shown_path(path)} is damaged: sha256 {found}, expected {shortened(expected, SHOWN)}"
         )
     return path
-
-
-def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def export_weights(run: Path, folder: Path) -> None:
@@ -94,5 +87,5 @@ def export_weights(run: Path, folder: Path) -> None:
         for name, tensors in zip(FILES, (autoencoder, dynamics, motion), strict=True):
             file = temporary / f"{name}.safetensors"
             write_tensors(file, {key: value.to(torch.bfloat16).contiguous() for key, value in tensors.items()})
-            manifest[file.name] = {"sha256": sha256(file), "bytes": file.stat().st_size}
+            manifest[file.name] = {"sha256": file_sha256(file), "bytes": file.stat().st_size}
         write_json(temporary / MANIFEST, manifest)

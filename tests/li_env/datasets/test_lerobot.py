@@ -48,9 +48,7 @@ def golden_episode(rng: np.random.Generator, number: int, count: int) -> Episode
     record = {"task": f"task {number}", "rows": count, "episode": number, "return": 0.0, "steps": 1, "success": True,
               "measures": {}}  # fmt: skip
     empty = np.zeros(0)
-    return EpisodeRows(
-        number, record["task"], np.stack(frames), empty, empty, stacked, empty, empty, empty, {}, [], record
-    )
+    return EpisodeRows(number, record["task"], np.stack(frames), empty, stacked, empty, empty, empty, {}, [], record)
 
 
 @pytest.fixture(scope="module")
