@@ -35,7 +35,7 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     from li_env.accel.config import AccelConfig
     from li_env.agents.registry import NAMES
     from li_env.tasks.navigation import Navigation
-    from li_env.worlds.registry import resolve_device, world_entry
+    from li_env.worlds.registry import resolve_device
 
     numbers = parse_numbers(arguments.episodes)
     for name in ("seed", "agent_seed"):
@@ -48,7 +48,7 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     if arguments.weights is not None and not arguments.weights.is_dir():
         raise ValueError(f"weights={shown(str(arguments.weights))} is not a folder; allowed: one with the weights")
     weights = None if arguments.weights is None else str(arguments.weights.resolve())
-    entry = world_entry(arguments.world)
+    weights_hash = world_hash(arguments.world, arguments.weights)
     agent = agent_path(arguments.agent)
     # Everything that the frames depend on; another machine of the same kind makes the same bits.
     computation: dict[str, Any] = {
@@ -62,7 +62,7 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     }
     manifest = Manifest(
         world=arguments.world,
-        weights=hash_of_files(entry.weight_files()) if arguments.weights is None else folder_hash(arguments.weights),
+        weights=weights_hash,
         weights_folder=weights,
         preset=AccelConfig.of(arguments.preset).to_dict(),
         task=arguments.task,
@@ -108,7 +108,7 @@ def open_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
     """Load the world and the agents of a manifest.
 
     Raises:
-        ValueError: an agent that cannot play the task, or weights that have changed since the manifest was written.
+        ValueError: an agent that cannot play the task. `check_weights` tells whether its files are still the same.
     """
     import torch
 
@@ -156,6 +156,14 @@ def agent_path(name: str) -> str:
 def hash_of_files(paths: Sequence[Path]) -> str:
     """Compute the SHA-256 of files; empty without any."""
     return sha256_of_files(paths) if paths else ""
+
+
+def world_hash(world: str, folder: Path | None) -> str:
+    """Compute the SHA-256 of a world's weights: of those in ``folder``, or of the shipped ones."""
+    from li_env.worlds.registry import world_entry
+
+    entry = world_entry(world)
+    return hash_of_files(entry.weight_files()) if folder is None else folder_hash(folder)
 
 
 def folder_hash(folder: Path) -> str:
@@ -213,12 +221,7 @@ def check_weights(manifest: Manifest) -> None:
     Raises:
         ValueError: says which files changed.
     """
-    from li_env.worlds.registry import world_entry
-
-    if manifest.weights_folder is None:
-        now = hash_of_files(world_entry(manifest.world).weight_files())
-    else:
-        now = folder_hash(Path(manifest.weights_folder))
+    now = world_hash(manifest.world, None if manifest.weights_folder is None else Path(manifest.weights_folder))
     agent = folder_hash(Path(manifest.agent)) if manifest.agent_hash else ""
     for what, old, new in (("world", manifest.weights, now), ("agent", manifest.agent_hash, agent)):
         if old != new:

@@ -285,16 +285,22 @@ def _made(path: Path) -> Path:
     return path
 
 
-def take_apart(root: Path, episode: int, part: Path) -> None:
+def read_episode_table(root: Path) -> Any:
+    """Read the table of the episodes of a dataset that `assemble` made, one row each."""
+    pa = pyarrow("reading LeRobot datasets")
+    return pa.parquet.read_table(root / EPISODES_PATH.format(chunk_index=0, file_index=0))
+
+
+def take_apart(root: Path, table: Any, episode: int, part: Path) -> None:
     """Write the part of one episode again, from a dataset that `assemble` made.
 
     Args:
         root: of the dataset.
+        table: what `read_episode_table` gives for it.
         episode: its number there.
         part: folder to write to.
     """
     pa = pyarrow("reading LeRobot datasets")
-    table = pa.parquet.read_table(root / EPISODES_PATH.format(chunk_index=0, file_index=0))
     row = table.slice(episode, 1).to_pylist()[0]
     place = {name: row[f"videos/{CAMERA}/{name}"] for name in ("chunk_index", "file_index")}
     seconds = row[f"videos/{CAMERA}/from_timestamp"], row[f"videos/{CAMERA}/to_timestamp"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from li_env.datasets.finish import read_episodes, read_summary
 from li_env.datasets.journal import Journal
-from li_env.datasets.lerobot import take_apart
+from li_env.datasets.lerobot import read_episode_table, take_apart
 from li_env.datasets.manifest import Manifest
 from li_env.validation import shown, shown_path
 
@@ -54,6 +54,7 @@ def unpack(folder: Path, journal: Journal, manifest: Manifest) -> None:
         manifest: of the merged dataset.
     """
     kept = 0
+    table = read_episode_table(folder / "lerobot") if "lerobot" in manifest.formats else None
     for record in read_episodes(folder):
         with journal.commit(record["episode"], record) as entry:
             if not record["kept"]:
@@ -62,7 +63,7 @@ def unpack(folder: Path, journal: Journal, manifest: Manifest) -> None:
                 part = entry / name
                 part.mkdir()
                 if name == "lerobot":
-                    take_apart(folder / name, kept, part)
+                    take_apart(folder / name, table, kept, part)
                 elif name == "clips":
                     _copy(folder / name / f"episode-{kept:06d}", part)
                 else:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo  # an optimiser would import it, slowly, in every run
@@ -49,13 +50,14 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def rendered(*_: object) -> tuple[Trajectories, Trajectories]:
-    """Trajectories of noise instead of the game's."""
+def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
+    """Make trajectories of noise instead of the game's; the last argument converts the frames to learn from."""
+    convert = arguments[-1]
     generator = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (2, 24, 96, 128, 3), generator=generator, dtype=torch.uint8)
     poses, motions = torch.rand(2, 24, 3, generator=generator), torch.rand(2, 23, 3, generator=generator)
-    one = Trajectories(frames, poses, motions, motions, torch.zeros(2).numpy())
-    return one, Trajectories(frames.clone(), poses, motions, motions, torch.zeros(2).numpy())
+    rest = poses, motions, motions, torch.zeros(2).numpy(), frames[:, :0], poses[:, :0]
+    return Trajectories(convert(frames.clone()), *rest), Trajectories(frames, *rest)
 
 
 def small_model() -> DynamicsModel:
