@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import torch
 import torch._dynamo  # an optimiser would import it, slowly, in every run
 
 from li_env.agents.ppo import train as _train  # noqa: F401 - what a run would import
-from li_env.cli import main
 from li_env.cli import train_world as _train_world  # noqa: F401
 from li_env.files import WRITING, read_json
 from li_env.recording import read_video
@@ -30,6 +28,7 @@ from li_env.worlds.freedoom.training import run as training_run
 from li_env.worlds.freedoom.training.data import Trajectories
 from li_env.worlds.registry import register_world
 from tests.analytic_world import AnalyticWorld
+from tests.forks import run_in_fork
 
 EVENTS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.truncate")
 
@@ -63,34 +62,6 @@ def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
 def small_model() -> DynamicsModel:
     """Make a transformer that takes no time."""
     return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
-
-
-def start(words: list[str], folder: Path, kill_at: int, counter: Path) -> int:
-    """Run in a fork; returns the status of ``os.waitpid``. Events below ``folder`` are counted in ``counter``."""
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
-    seen, inside = 0, str(folder)
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        if (
-            event in EVENTS
-            and isinstance(arguments[0], str | os.PathLike)
-            and os.fspath(arguments[0]).startswith(inside)
-        ):
-            seen += 1
-            if seen == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    code = 1
-    try:
-        code = main(words)
-        if code == 0 and not kill_at:
-            counter.write_text(str(seen))
-    finally:
-        os._exit(code)
 
 
 def mistakes(folder: Path) -> list[str]:
@@ -128,16 +99,16 @@ def check(command: str, folder: Path, points: int) -> list[str]:
         return [word.replace("OUT", str(out)) for word in COMMANDS[command]]
 
     whole = folder / "whole"
-    if start(words(whole), whole, 0, counter):
+    if run_in_fork(words(whole), whole, EVENTS, 0, counter):
         return ["the run without a kill failed"]
     events, wrong = int(counter.read_text()), []
     for point in range(points):
         number = 1 + point * (events - 1) // max(1, points - 1)
         out = folder / f"killed{number}"
-        if not os.WIFSIGNALED(start(words(out), out, number, counter)):
+        if not os.WIFSIGNALED(run_in_fork(words(out), out, EVENTS, number, counter)):
             wrong.append(f"event {number} of {events}: not killed")
         wrong += [f"event {number} of {events}: {each}" for each in mistakes(out)]
-        if start(words(out), out, 0, counter):
+        if run_in_fork(words(out), out, EVENTS, 0, counter):
             wrong.append(f"event {number} of {events}: the run after it failed")
         wrong += [f"after event {number} of {events}: {each}" for each in mistakes(out)]
         if kept(out) != kept(whole):

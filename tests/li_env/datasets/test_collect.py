@@ -17,6 +17,7 @@ import pytest
 from li_env.cli import main
 from li_env.datasets.finish import SUMMARY, read_episodes
 from li_env.datasets.journal import Journal
+from tests.forks import run_in_fork
 from tests.li_env.datasets.rooms import EPISODES, collected, words
 
 ALL = ("--format", "lerobot,minari,clips")
@@ -68,26 +69,12 @@ def killed_after(seconds: float, arguments: list[str]) -> bool:
     return False
 
 
+EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.link", "os.rmdir")
+
+
 def kill_at(event: int, arguments: list[str], folder: Path) -> bool:
-    """Run in a fork that kills itself at the n-th thing it does with a file of ``folder``."""
-    seen, inside = 0, str(folder)
-    pid = os.fork()
-    if pid:
-        return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-
-    def watch(name: str, given: tuple[object, ...]) -> None:
-        nonlocal seen
-        if name in ("open", "os.rename", "os.mkdir", "os.remove", "os.link", "os.rmdir") and isinstance(given[0], str):
-            seen += given[0].startswith(inside)
-            if seen == event:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    code = 1
-    try:
-        code = main(arguments)
-    finally:
-        os._exit(code)
+    """Kill a run at the n-th thing it does with a file of ``folder``; say whether that came."""
+    return os.WIFSIGNALED(run_in_fork(arguments, folder, EVENTS, event))
 
 
 @pytest.mark.parametrize("seed", range(20))
