@@ -9,9 +9,6 @@ import numpy as np
 from li_env.doom.renderer import MAP_UNITS_PER_METRE, renderable_poses
 from li_env.doom.space import FreeSpace
 
-_START = 0
-"""Cell from which the first spot is farthest away: the choice of spots depends on the map alone."""
-
 
 def scan_spots(
     space: FreeSpace, spacing: float, near: np.ndarray | None = None, within: float = math.inf
@@ -32,16 +29,22 @@ def scan_spots(
     if near is not None:
         away = np.full(len(places), np.inf)
         for point in np.unique(np.round(near / side), axis=0) * side:
-            np.minimum(away, ((places - point) ** 2).sum(1), out=away)
+            np.minimum(away, _squares(places, point), out=away)
         places = places[away <= (within * MAP_UNITS_PER_METRE) ** 2]
     reach = (spacing / math.sqrt(2) * MAP_UNITS_PER_METRE) ** 2
-    spots: list[np.ndarray] = []
-    open_squares = ((places - places[_START]) ** 2).sum(1)
-    while not spots or open_squares.max() > reach:
-        spots.append(places[int(open_squares.argmax())])
-        squares = ((places - spots[-1]) ** 2).sum(1)
-        open_squares = squares if len(spots) == 1 else np.minimum(open_squares, squares)
+    # The first is far from a fixed place, so that the choice depends on the map alone.
+    spots = [places[int(_squares(places, places[0]).argmax())]]
+    away = _squares(places, spots[0])
+    while away.max() > reach:
+        spots.append(places[int(away.argmax())])
+        away = np.minimum(away, _squares(places, spots[-1]))
     return np.array(spots)
+
+
+def _squares(places: np.ndarray, spot: np.ndarray) -> np.ndarray:
+    """Return the squared distances of places [n, 2] to a spot [2]: [n]."""
+    squares: np.ndarray = ((places - spot) ** 2).sum(1)
+    return squares
 
 
 def scan_poses(spots: np.ndarray, headings: int, first: float | np.ndarray = 0.0) -> np.ndarray:
@@ -67,9 +70,11 @@ def training_scan(
 
     Args:
         path: [n, 2] map units.
-        views: how many.
+        views: how many; 0 for none.
         spacings: least and most metres between spots.
     """
+    if not views:
+        return np.empty((0, 3))
     headings = 8
     spots = scan_spots(space, float(rng.uniform(*spacings)), path, within=4.0)
     away = ((spots[:, None] - path[None, ::4]) ** 2).sum(-1).min(1)

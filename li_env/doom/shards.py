@@ -40,6 +40,9 @@ class MapScan:
     spacings: tuple[float, float] = (1.5, 5.0)
 
 
+NO_SCAN = MapScan()
+
+
 def render_shard(
     map_seeds: Sequence[int],
     trajectories_per_map: int,
@@ -123,7 +126,7 @@ def render_dataset(
     seed: int = 0,
     workers: int = 1,
     maps_per_shard: int = 32,
-    scan: MapScan = MapScan(),
+    scan: MapScan = NO_SCAN,
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
     """Render trajectories on many maps; yield the folder of each shard as it becomes ready (`load_shard` reads it).

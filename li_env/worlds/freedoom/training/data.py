@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from li_env.doom import DEFAULT_KINDS, load_shard, render_dataset
-from li_env.doom.shards import MapScan
+from li_env.doom.shards import NO_SCAN, MapScan
 from li_env.doom.watchdog import temporary_folder
 
 Convert = Callable[[torch.Tensor], torch.Tensor]
@@ -64,7 +64,7 @@ def gather(
     seed: int,
     device: torch.device,
     workers: int | None = None,
-    scan: MapScan | None = None,
+    scan: MapScan = NO_SCAN,
     convert: Convert = lambda frames: frames,
 ) -> Trajectories:
     """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk.
@@ -73,7 +73,6 @@ def gather(
         scan: views around the walks; none by default.
         convert: called with uint8 frames [n, L, H, W, 3] on ``device``; what it gives is kept instead of them.
     """
-    scan = scan or MapScan()
     count = len(map_seeds) * trajectories_per_map
     workers = workers or os.cpu_count() or 1
     # Small shards keep all workers busy on small sets.

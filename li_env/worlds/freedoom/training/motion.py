@@ -66,12 +66,13 @@ def sample_motions(
     past = candidates.frame[None] < (start - GROUP)[:, None].clamp(min=1)
     allowed = (candidates.walk[None] == (track % store.per_map)[:, None]) & past
     in_scan = torch.rand(size, 1, device=device, generator=generator) < scanned
-    allowed |= (candidates.kind == 0) & in_scan
+    allowed |= candidates.scanned & in_scan
     score = view_overlap(look[:, None], candidates.poses).masked_fill(~allowed, -1.0)
     ahead = score.topk(4, dim=1).indices
     recent = start[:, None] - torch.arange(4, 0, -1, device=device)
-    seen = torch.cat((candidates.poses.gather(1, ahead[..., None].expand(-1, -1, 3)), store.poses[rows, recent]), dim=1)
-    latents = torch.cat((store.candidate_latents(track, ahead), store.latents[rows, recent]), dim=1)
+    latents, seen = store.take(track, candidates, ahead)
+    latents = torch.cat((latents, store.latents[rows, recent]), dim=1)
+    seen = torch.cat((seen, store.poses[rows, recent]), dim=1)
     return MotionBatch(latents, relative_planar(seen, current[:, None]), wanted, real)
 
 

@@ -89,7 +89,7 @@ class OwnChunk:
         return chunk_cameras(self.poses, self.chunk)
 
     def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
-        """Compute keys and values of the generated past; None in the first chunk."""
+        """Compute keys and values of the generated past and the views; None in a first chunk without views."""
         window = window_at(self.chunk, *self.budget)
         return chunk_context(model, self.history, self.poses, self.chunk, window, label, self.grounding)
 

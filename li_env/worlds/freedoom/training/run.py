@@ -177,10 +177,10 @@ def train_world(
 
     model = DynamicsModel().to(device)
     if "dynamics" in todo:
-        if config.start:
+        state = out / "dynamics_state.safetensors"
+        if config.start and not state.exists():
             load_weights({"dynamics": model}, Path(config.start))
             log({"stage": "dynamics", "start": 1.0} | evaluate(model))
-        state = out / "dynamics_state.safetensors"
         train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed)
         write(model, out / "dynamics.safetensors")
         state.unlink(missing_ok=True)
@@ -229,7 +229,8 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
     """Return the stages to run, after a check of the files of finished stages.
 
     Raises:
-        ValueError: such a file is damaged, or a stage starts from one that is neither done nor to be run.
+        ValueError: such a file is damaged, a stage starts from one that is neither done nor to be run, or the folder
+            ``config.start`` holds no weights of the dynamics.
     """
     done = [stage for stage in MODELS if (out / f"{stage}.safetensors").exists()]
     for stage in done:
@@ -243,6 +244,8 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
                 f"stages={shown(config.stages)} is not allowed; {stage} starts from {missing[0]}, which is not there: "
                 "add it"
             )
+    if config.start and "dynamics" in todo:  # refused now and not after the frames are rendered
+        load_weights({"dynamics": MODELS["dynamics"]()}, Path(config.start))
     return todo
 
 

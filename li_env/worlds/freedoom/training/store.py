@@ -7,13 +7,21 @@ from dataclasses import dataclass
 import torch
 
 from li_env.worlds.freedoom.geometry import relative_planar
-from li_env.worlds.freedoom.training.views import Candidates, choose_views, drop_at_random
+from li_env.worlds.freedoom.training.views import (
+    Candidates,
+    camera_distance,
+    choose_views,
+    drop_at_random,
+    seen_points,
+    view_points,
+)
 
 GROUP = 4
 """Latents per retrieved group and per chunk."""
 
-VIEW_METRES = 12.0
 FALLOFF_METRES = 6.25
+OVERLAP_DEPTHS = (1.0, 3.0, 6.0, 10.0)
+"""Metres to the points at which the overlap of two views is looked at."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Window:
     """Sizes of a context: ``views`` of a scan, ``retrieved`` latents before the chunk, ``recent`` ones just before it.
 
     With none of them, the batch is made of first chunks whose own first latent is given; with views alone, of first
-    chunks of which nothing is given.
+    chunks whose own first latent is given in every second sample.
     """
 
     recent: int
@@ -71,9 +79,9 @@ class LatentStore:
         self.latents, self.poses = latents, poses
         self.count, self.length = latents.shape[:2]
         self.device = latents.device
-        scanned = views is not None and view_poses is not None and views.shape[1] > 0
-        self.views = views if scanned and views is not None else latents[:, :0]
-        self.view_poses = view_poses if scanned and view_poses is not None else poses[:, :0]
+        if views is None or view_poses is None or not views.shape[1]:
+            views, view_poses = latents[:, :0], poses[:, :0]
+        self.views, self.view_poses = views, view_poses
         self.per_map = self.count // len(self.views)
 
     @property
@@ -129,14 +137,14 @@ class LatentStore:
         candidates = self.candidates(track)
         query = self.poses[track[:, None], start[:, None] + torch.arange(0, GROUP, 2, device=self.device)]
         if generator is None:
-            allowed = candidates.kind == 0
+            allowed = candidates.scanned[None]
         else:
-            allowed = drop_at_random(candidates, track % self.per_map, start, start - window.recent, generator)
+            allowed = drop_at_random(candidates, track % self.per_map, start - window.recent, generator)
         chosen = choose_views(query, candidates.poses, allowed, window.views)
         if generator is not None:  # their order must not matter
             order = torch.rand(chosen.shape, device=self.device, generator=generator).argsort(dim=1)
             chosen = chosen.gather(1, order)
-        return self.candidate_latents(track, chosen), candidates.poses.gather(1, chosen[..., None].expand(-1, -1, 3))
+        return self.take(track, candidates, chosen)
 
     def candidates(self, track: torch.Tensor) -> Candidates:
         """Return all views of the maps of ``track`` [B]: the scan, then the map's walks one after another."""
@@ -144,9 +152,14 @@ class LatentStore:
         walks = self.poses.unflatten(0, (-1, self.per_map))[maps].flatten(1, 2)
         scan = self.views.shape[1]
         number = torch.arange(scan + self.per_map * self.length, device=self.device) - scan
-        return Candidates(
-            torch.cat((self.view_poses[maps], walks), dim=1), scan, number // self.length, number % self.length
-        )
+        poses = torch.cat((self.view_poses[maps], walks), dim=1)
+        return Candidates(poses, number // self.length, number % self.length)
+
+    def take(
+        self, track: torch.Tensor, candidates: Candidates, chosen: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return latents [B, k, n, C] and poses [B, k, 3] of the candidates ``chosen`` [B, k]."""
+        return self.candidate_latents(track, chosen), candidates.poses.gather(1, chosen[..., None].expand(-1, -1, 3))
 
     def candidate_latents(self, track: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Return latents [B, k, n, C] of the candidates ``chosen`` [B, k]."""
@@ -203,14 +216,7 @@ def view_overlap(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
     Returns:
         [B, m] in [0, 1].
     """
-    angles = torch.linspace(-0.7, 0.7, 6, device=query.device)
-    depths = torch.tensor([1.0, 3.0, 6.0, 10.0], device=query.device)
-    yaw = query[:, :, None, None, 2] + angles[:, None]
-    x = (query[:, :, None, None, 0] + depths * yaw.sin()).flatten(1)
-    z = (query[:, :, None, None, 1] + depths * yaw.cos()).flatten(1)
+    x, z, _ = view_points(query, OVERLAP_DEPTHS)
     dx, dz = x[:, None] - candidates[..., 0, None], z[:, None] - candidates[..., 1, None]
-    cos, sin = candidates[..., 2, None].cos(), candidates[..., 2, None].sin()
-    right, forward = cos * dx - sin * dz, sin * dx + cos * dz
-    seen = (forward > 0) & (right.abs() < forward) & (dx.square() + dz.square() < VIEW_METRES**2)
-    distance = (query[:, :1, :2] - candidates[..., :2]).norm(dim=-1)
-    return seen.float().mean(-1) * torch.exp(-distance / FALLOFF_METRES)
+    seen = seen_points(candidates, dx, dz)
+    return seen.float().mean(-1) * torch.exp(-camera_distance(query, candidates) / FALLOFF_METRES)

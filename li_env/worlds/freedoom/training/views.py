@@ -25,20 +25,41 @@ CLOSENESS_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Candidates:
-    """Views to choose from: planar ``poses`` [B, m, 3]; the first ``scan`` are the scan, the others frames of walks.
+    """Views to choose from, planar ``poses`` [B, m, 3]: those of a scan, then frames of walks.
 
-    ``walk`` and ``frame`` [m] number the walks of the map and their frames; in the scan they are negative.
+    ``walk`` and ``frame`` [m] number the walks of the map and their frames; in the scan ``walk`` is negative.
     """
 
     poses: torch.Tensor
-    scan: int
     walk: torch.Tensor
     frame: torch.Tensor
 
     @property
-    def kind(self) -> torch.Tensor:
-        """0 in the scan, 1 in walks: [1, m]."""
-        return (torch.arange(len(self.walk), device=self.walk.device) >= self.scan).long()[None]
+    def scanned(self) -> torch.Tensor:
+        """Which candidates are of the scan: bool [m]."""
+        return self.walk < 0
+
+
+def view_points(query: torch.Tensor, depths: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return sample points in views ``query`` [B, q, 3]: x, z and the yaw of the ray to each, all [B, p]."""
+    angles = torch.linspace(-0.7, 0.7, ANGLES, device=query.device)
+    yaw = query[:, :, None, None, 2] + angles[:, None]
+    reach = torch.tensor(depths, device=query.device).expand(*yaw.shape[:3], -1)
+    x = (query[:, :, None, None, 0] + reach * yaw.sin()).flatten(1)
+    z = (query[:, :, None, None, 1] + reach * yaw.cos()).flatten(1)
+    return x, z, yaw.expand_as(reach).flatten(1)
+
+
+def seen_points(candidates: torch.Tensor, dx: torch.Tensor, dz: torch.Tensor) -> torch.Tensor:
+    """Return which points candidates [B, m, 3] see; ``dx`` and ``dz`` [B, m, p] lead to them: bool [B, m, p]."""
+    cos, sin = candidates[..., 2, None].cos(), candidates[..., 2, None].sin()
+    right, forward = cos * dx - sin * dz, sin * dx + cos * dz
+    return (forward > 0) & (right.abs() < forward) & (dx.square() + dz.square() < VIEW_METRES**2)
+
+
+def camera_distance(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+    """Return the metres [B, m] from the first view of ``query`` to each candidate."""
+    return (query[:, :1, :2] - candidates[..., :2]).norm(dim=-1)
 
 
 def looks(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
@@ -47,21 +68,12 @@ def looks(query: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
     Args:
         query: [B, q, 3] planar poses (x, z in metres, yaw in radians). candidates: [B, m, 3].
     """
-    angles = torch.linspace(-0.7, 0.7, ANGLES, device=query.device)
-    depths = torch.tensor(DEPTHS, device=query.device)
-    yaw = query[:, :, None, None, 2] + angles[:, None]
-    reach = depths.expand(*yaw.shape[:3], -1)
-    dx, dz = reach * yaw.sin(), reach * yaw.cos()
-    x, z = (query[:, :, None, None, 0] + dx).flatten(1), (query[:, :, None, None, 1] + dz).flatten(1)
-    direction = yaw.expand_as(reach).flatten(1)[:, None]
-    to_x, to_z = x[:, None] - candidates[..., 0, None], z[:, None] - candidates[..., 1, None]
-    cos, sin = candidates[..., 2, None].cos(), candidates[..., 2, None].sin()
-    right, forward = cos * to_x - sin * to_z, sin * to_x + cos * to_z
-    seen = (forward > 0) & (right.abs() < forward) & (to_x.square() + to_z.square() < VIEW_METRES**2)
-    turn = torch.atan2(to_x, to_z) - direction
+    x, z, direction = view_points(query, DEPTHS)
+    dx, dz = x[:, None] - candidates[..., 0, None], z[:, None] - candidates[..., 1, None]
+    turn = torch.atan2(dx, dz) - direction[:, None]
     turn = torch.atan2(turn.sin(), turn.cos()).abs()
-    offset = (query[:, :1, :2] - candidates[..., :2]).norm(dim=-1)
-    return seen * torch.exp(-turn / ANGLE_FALLOFF - offset[..., None] / OFFSET_FALLOFF)
+    offset = camera_distance(query, candidates)[..., None]
+    return seen_points(candidates, dx, dz) * torch.exp(-turn / ANGLE_FALLOFF - offset / OFFSET_FALLOFF)
 
 
 def choose_views(query: torch.Tensor, candidates: torch.Tensor, allowed: torch.Tensor, count: int) -> torch.Tensor:
@@ -72,8 +84,7 @@ def choose_views(query: torch.Tensor, candidates: torch.Tensor, allowed: torch.T
         allowed: bool [B or 1, m]; where fewer than ``count`` are, the others fill up.
     """
     rating = looks(query, candidates)
-    offset = (query[:, :1, :2] - candidates[..., :2]).norm(dim=-1)
-    near = CLOSENESS_SHARE * torch.exp(-offset / OFFSET_FALLOFF) - 2.0 * (~allowed)
+    near = CLOSENESS_SHARE * torch.exp(-camera_distance(query, candidates) / OFFSET_FALLOFF) - 2.0 * (~allowed)
     best = rating.new_zeros(rating.shape[0], 1, rating.shape[2])
     chosen: list[torch.Tensor] = []
     for _ in range(count):
@@ -86,20 +97,17 @@ def choose_views(query: torch.Tensor, candidates: torch.Tensor, allowed: torch.T
 
 
 def drop_at_random(
-    candidates: Candidates,
-    own: torch.Tensor,
-    start: torch.Tensor,
-    before: torch.Tensor,
-    generator: torch.Generator,
+    candidates: Candidates, own: torch.Tensor, before: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Draw which candidates a sample may use, so that the model meets scans of every kind: bool [B, m].
 
-    Of the scan a half, a quarter or all views are there; frames of other walks of the map (as of a video) in half of
-    the samples; the own walk's frames up to ``before`` in half of them; and in one of twelve all frames of the own
-    walk, the coming ones too: a scan along the very path. One sample in ten has only a few views, from anywhere.
+    Of the scan all, a half, a quarter or a tenth of the views are there; frames of other walks of the map (as of a
+    video) in half of the samples; the own walk's frames up to ``before`` in half of them; and in one of twelve all
+    frames of the own walk, the coming ones too: a scan along the very path. One sample in ten has only a few views,
+    from anywhere.
 
     Args:
-        own: [B], number of the walk in its map. start: [B], first latent of the chunk. before: [B].
+        own: [B], number of the walk in its map. before: [B], first frame of it that the recent window holds.
     """
     device, size = candidates.poses.device, len(own)
 
@@ -109,10 +117,10 @@ def drop_at_random(
     uniform = torch.rand(size, len(candidates.walk), device=device, generator=generator)
     kept = torch.tensor([1.0, 0.5, 0.25, 0.1], device=device)
     share = kept[torch.randint(len(kept), (size, 1), device=device, generator=generator)]
-    scan = (candidates.kind == 0) & (uniform < share)
+    scan = candidates.scanned & (uniform < share)
     same = candidates.walk[None] == own[:, None]
     past = candidates.frame[None] < before[:, None]
-    walks = candidates.kind == 1
+    walks = ~candidates.scanned
     others, mine, path = walks & ~same & chance(0.5), walks & same & past & chance(0.5), walks & same & chance(1 / 12)
     everything = scan | others | mine | path
     return torch.where(chance(0.1), everything & (uniform < 0.03), everything)
