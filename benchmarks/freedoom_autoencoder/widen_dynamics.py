@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from li_env.files import file_sha256, write_json
-from li_env.tensor_files import read_tensors, write_tensors
+from li_env.tensor_files import read_tensors
 from li_env.worlds.freedoom.dynamics import DynamicsModel
-from li_env.worlds.freedoom.weights import MANIFEST, packaged_folder
+from li_env.worlds.freedoom.weights import packaged_folder, write_weights
 
 CHANNELS = 32
 """Channels of the shipped dynamics."""
@@ -39,11 +38,8 @@ def widened(old: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def main(folder: Path) -> None:
     """Write the weights and their manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "dynamics.safetensors"
-    weights = widened(read_tensors(packaged_folder() / path.name))
-    write_tensors(path, {name: value.to(torch.bfloat16).contiguous() for name, value in weights.items()})
-    write_json(folder / MANIFEST, {path.name: {"sha256": file_sha256(path), "bytes": path.stat().st_size}})
+    shipped = read_tensors(packaged_folder() / "dynamics.safetensors")
+    write_weights(folder, {"dynamics": widened(shipped)})
 
 
 if __name__ == "__main__":

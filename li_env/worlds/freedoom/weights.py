@@ -82,9 +82,14 @@ def export_weights(run: Path, folder: Path) -> None:
     autoencoder = read_tensors(run / "autoencoder.safetensors")
     dynamics = read_tensors(refined if refined.exists() else run / "dynamics.safetensors")
     motion = read_tensors(run / "motion.safetensors")
+    write_weights(folder, dict(zip(FILES, (autoencoder, dynamics, motion), strict=True)))
+
+
+def write_weights(folder: Path, models: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+    """Write the weights of models by name, in bf16 with a manifest, into ``folder``."""
     manifest = {}
     with atomic_folder(folder) as temporary:
-        for name, tensors in zip(FILES, (autoencoder, dynamics, motion), strict=True):
+        for name, tensors in models.items():
             file = temporary / f"{name}.safetensors"
             write_tensors(file, {key: value.to(torch.bfloat16).contiguous() for key, value in tensors.items()})
             manifest[file.name] = {"sha256": file_sha256(file), "bytes": file.stat().st_size}

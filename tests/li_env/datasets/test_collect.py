@@ -79,7 +79,7 @@ def kill_at(event: int, arguments: list[str], folder: Path) -> bool:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_kill_costs_at_most_one_episode_per_world(seed, whole, tmp_path):
-    """SIGKILL at a random thing that collector, encoder or final pass do with a file."""
+    """Kill it at a random thing that collector, encoder or final pass do with a file."""
     out, arguments = tmp_path / "out", words(shared(whole), tmp_path / "out", *ALL, "--worlds", "3", "--resume")
     event = random.Random(seed).randint(1, 1180)
     killed = kill_at(event, arguments, out)

@@ -42,7 +42,7 @@ def world(request):
 
 
 def turns_as_told(rows, spec) -> bool:
-    """Turns are never blocked: each row's camera turns by what its action asks for."""
+    """Tell whether each row's camera turns by what its action asks for: turns are never blocked."""
     asked = rows["action"][:, 2].astype(np.float64) * spec.motion.rotation / spec.latent_frames
     asked[rows["action"][:, 3] > 0.5] = 0.0
     return bool(np.allclose(rows["camera.motion"][:, 0], asked, atol=1e-4))

@@ -11,7 +11,7 @@ MAPS, PER_MAP, LENGTH, VIEWS = 3, 2, 40, 24
 
 
 def scanned_store() -> LatentStore:
-    """Latents hold a number of their own: walks 0, 1, ..., views from 10,000 on."""
+    """Make latents that hold a number of their own: walks 0, 1, ..., views from 10,000 on."""
     generator = torch.Generator().manual_seed(0)
     poses = torch.randn(MAPS * PER_MAP, LENGTH, 3, generator=generator).mul(0.4).cumsum(1)
     walks = torch.arange(MAPS * PER_MAP * LENGTH).view(-1, LENGTH, 1, 1).expand(-1, -1, 2, 3).float()
