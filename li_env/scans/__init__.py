@@ -1,0 +1,1 @@
+"""Posed views of one place, from which an episode is grounded."""
