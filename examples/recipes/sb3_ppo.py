@@ -9,8 +9,7 @@ import gymnasium
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
-import li_env  # noqa: F401  (registers the environments)
-from li_env.sb3 import SB3VecEnv
+from li_env import SB3VecEnv
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
