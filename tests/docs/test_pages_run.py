@@ -9,11 +9,12 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from li_env import tools
 from li_env.worlds import registry
 from tests.analytic_world import AnalyticWorld
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("acceleration", "extending", "quickstart")
+PAGES = ("acceleration", "extending", "quickstart", "recipes", "vector_env")
 MOST_LINES = 40
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -35,8 +36,18 @@ def small_world(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def same_policies(monkeypatch):
+    """Take back the policies of memory that a page registers."""
+    before = dict(tools.RETRIEVAL_POLICIES)
+    monkeypatch.setitem(tools.CHOICES, "memory", tools.CHOICES["memory"])
+    yield
+    tools.RETRIEVAL_POLICIES.clear()
+    tools.RETRIEVAL_POLICIES.update(before)
+
+
 @pytest.mark.parametrize("block", blocks())
-@pytest.mark.usefixtures("small_world")
+@pytest.mark.usefixtures("small_world", "same_policies")
 def test_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     path = tmp_path / "block.py"  # a file of its own: Triton reads the source of its kernels
