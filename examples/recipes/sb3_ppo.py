@@ -13,6 +13,7 @@ from li_env import SB3VecEnv
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
+parser.add_argument("--dataset", help="episodes on training maps (li-env build episodes); shipped ones are for tests")
 parser.add_argument("--steps", type=int, default=100_000)
 parser.add_argument("--worlds", type=int, default=8)
 arguments = parser.parse_args()
@@ -22,6 +23,7 @@ env = gymnasium.make_vec(
     num_envs=arguments.worlds,
     vectorization_mode="vector_entry_point",
     world=arguments.world,
+    dataset=arguments.dataset,
     observation="frame",  # one picture per step, as image policies want it
     frame_size=(84, 84),
     grayscale=True,

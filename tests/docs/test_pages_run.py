@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -14,7 +15,7 @@ from li_env.worlds import registry
 from tests.analytic_world import AnalyticWorld
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("acceleration", "extending", "quickstart", "recipes", "vector_env")
+PAGES = ("acceleration", "extending", "quickstart", "recipes", "tasks", "vector_env")
 MOST_LINES = 40
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -36,6 +37,14 @@ def small_world(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+def train_and_build(monkeypatch):
+    """Make the files that docs/tasks.md names: episodes on test maps, and the agent that its recipe writes."""
+    assert tools.main(["build", "episodes", "--split", "test", "--maps", "1", "--out", "test.json"]) == 0
+    words = "--world freedoom_game --dataset test.json --steps 64 --worlds 2"
+    monkeypatch.setattr(sys, "argv", ["sb3_ppo", *words.split()])
+    runpy.run_path(str(DOCS.parent / "examples" / "recipes" / "sb3_ppo.py"), run_name="__main__")
+
+
 @pytest.fixture
 def same_policies(monkeypatch):
     """Take back the policies of memory that a page registers."""
@@ -50,6 +59,10 @@ def same_policies(monkeypatch):
 @pytest.mark.usefixtures("small_world", "same_policies")
 def test_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    if "freedoom_game" in block:
+        pytest.importorskip("vizdoom", reason="needs the extra doom")
+    if "test.json" in block:
+        train_and_build(monkeypatch)
     path = tmp_path / "block.py"  # a file of its own: Triton reads the source of its kernels
     path.write_text(block, encoding="utf-8")
     runpy.run_path(str(path), run_name="__main__")
