@@ -72,8 +72,8 @@ def preset_quality(recorded: Recorded) -> str:
         sharpness = row["game"]["sharpness"] - plain["game"]["sharpness"]
         changes = (f"{signed(game)} dB", f"{signed(revisits)} dB", signed(sharpness))
         rows.append((f"`{preset}`", against, *(changes if preset != "off" else ("", "", ""))))
-    header = ("preset", "PSNR to `off`, pooled", "to the game, against `off`", "revisits, against `off`", "sharpness")
-    return table(header, rows)
+    header = ("preset", "PSNR to `off`, pooled", "to the game, against `off`", "revisits, against `off`")
+    return table((*header, "sharpness, against `off`"), rows)
 
 
 def paths(recorded: Recorded) -> list[str]:

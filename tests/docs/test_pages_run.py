@@ -40,7 +40,7 @@ def small_world(monkeypatch, tmp_path):
 def train_and_build(monkeypatch):
     """Make the files that docs/tasks.md names: episodes on test maps, and the agent that its recipe writes."""
     assert tools.main(["build", "episodes", "--split", "test", "--maps", "1", "--out", "test.json"]) == 0
-    words = "--world freedoom_game --dataset test.json --steps 64 --worlds 2"
+    words = "--world freedoom_game --dataset test.json --steps 64 --num-envs 2"
     monkeypatch.setattr(sys, "argv", ["sb3_ppo", *words.split()])
     runpy.run_path(str(DOCS.parent / "examples" / "recipes" / "sb3_ppo.py"), run_name="__main__")
 
