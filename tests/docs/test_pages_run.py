@@ -21,10 +21,15 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def blocks() -> list[object]:
+    """List the blocks of the pages; those that read a recorded dataset are run by test_readme_dataset.py."""
     found = []
-    for page in PAGES:
-        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-        found += [pytest.param(code, id=f"{page}-{number}") for number, code in enumerate(PYTHON.findall(text))]
+    for path in (DOCS.parent / "README.md", *(DOCS / f"{page}.md" for page in PAGES)):
+        codes = PYTHON.findall(path.read_text(encoding="utf-8"))
+        found += [
+            pytest.param(code, id=f"{path.stem}-{number}")
+            for number, code in enumerate(codes)
+            if "RecordedDataset" not in code
+        ]
     return found
 
 
