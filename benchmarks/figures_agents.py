@@ -97,7 +97,7 @@ def agents_training(recorded: Recorded) -> str:
     )
     return paragraph(
         f"""Every training: {config["steps"]:,} steps of four frames, {maps} maps of the training split,
-        {config["worlds"]} worlds at once; {inside} minutes in the learned world, {game} in the game, all
+        {config["worlds"]} envs at once; {inside} minutes in the learned world, {game} in the game, all
         {len(found)} trainings at the same time on one machine. {span(counts, str)} episodes per set in the real game;
         mean over {seeds} seeds +- standard deviation over seeds; scripted agents once."""
     )
@@ -124,7 +124,8 @@ def agents_readme(recorded: Recorded) -> str:
     """SPL of the README."""
     inside, outside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "game", "seeker"))
     return paragraph(
-        f"""Agents that learned inside `freedoom` alone find goals behind walls in the real game, on maps that neither
-        they nor the world have seen: SPL {inside:.2f}. The same agents trained in the game:
-        {outside:.2f}; a scripted agent: {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
+        f"""Mappers (not PPO) that learned from frames of `freedoom` alone, with map clearances as labels, find goals
+        behind walls in the real game, on maps that neither they nor the world have seen: SPL {inside:.2f}. The same
+        mappers trained in the game: {outside:.2f}; a scripted agent: {scripted_one:.2f}
+        ([docs/tasks.md](docs/tasks.md))."""
     )

@@ -7,7 +7,8 @@ from typing import Any
 from figure_tools import FigureError, Recorded, figure, table
 
 LANDED = "landed.json"
-"""Commits of files from before provenance was recorded: they landed with these, which need not be the code that ran."""
+"""Commits that files landed with, which need not be the code that ran: files from before provenance was recorded, and
+files whose commit was ``rebased`` afterwards."""
 
 
 def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | None]]:
@@ -54,15 +55,17 @@ def files(recorded: Recorded) -> str:
                 words += f" [{len(notes)}]"
             command, date = (old["command"], old["date"]) if facts is None else (facts["command"], facts["date"][:10])
             shown = f"`{command}`" if command.split()[0] in ("python", "li-env") else command
-            rows.append((words, shown, code(old if facts is None else facts), machine(recorded, file, facts), date))
+            rows.append((words, shown, code(facts, old), machine(recorded, file, facts), date))
     text = table(("file", "command (without `--out`)", "code", "machine", "date"), rows)
     return "\n".join([text, *(f"\n{note}" for note in notes)])
 
 
-def code(facts: dict[str, Any]) -> str:
-    """Name the commit that ran, or the one that a file landed with."""
-    if "clean" not in facts:
-        return f"landed with {facts['commit']}"
+def code(facts: dict[str, Any] | None, landed: dict[str, Any]) -> str:
+    """Name the commit that ran; where it is unknown, or was rebased later, the one that the file landed with."""
+    if facts is None:
+        return f"landed with {landed['commit']}"
     if facts["commit"] is None:
         return "not recorded"
+    if facts["commit"] == landed.get("rebased"):
+        return f"before a rebase; landed with {landed['commit']}"
     return facts["commit"][:7] + ("" if facts["clean"] else ", changed")

@@ -29,7 +29,6 @@ def every_host(recorded: Recorded) -> dict[str, list[float]]:
         }
         for cells in lists
     ]
-    runs += recorded.get("published.json", "freedoom_throughput_hosts", "runs")
     both = [run for run in runs if {"off", "all"} <= run.keys()]
     return {preset: [run[preset] for run in both] for preset in ("off", "all")}
 
@@ -51,7 +50,7 @@ def throughput_gpu(recorded: Recorded) -> str:
     rows = [(whole(worlds), *(whole(cell(recorded, GPU, worlds, preset, "device")["frames_per_second"])
                               for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
     host = (whole(cell(recorded, GPU, numbers[-1], preset, "host")["frames_per_second"]) for preset in ("off", "all"))
-    return table(("worlds", "`off`", "`all`"), [*rows, (f"{numbers[-1]}, observations on the host", *host)])
+    return table(("envs", "`off`", "`all`"), [*rows, (f"{numbers[-1]}, observations on the host", *host)])
 
 
 @figure("throughput.hosts")
@@ -62,7 +61,7 @@ def throughput_hosts(recorded: Recorded) -> str:
     gain = span((full / off for off, full in zip(hosts["off"], hosts["all"], strict=True)), lambda one: f"{one:.2f}")
     device = parts["motion_head"] + stages["generate"] + stages["decode"]
     return paragraph(
-        f"""The host decides: on {len(hosts["all"])} machines with an H200, {MANY} worlds made {span(hosts["off"])}
+        f"""The host decides: on {len(hosts["all"])} machines with an H200, {MANY} envs made {span(hosts["off"])}
         frames/s under `off` and {span(hosts["all"])} under `all`, which was {gain} times as fast as `off` on the
         same machine. A step of them needs about {device:.0f} ms of the GPU under `all` (context pass and denoising
         {stages["generate"]:.0f}, decoding {stages["decode"]:.0f}, motions {parts["motion_head"]:.0f}); the table's took
@@ -91,7 +90,7 @@ def throughput_cpu(recorded: Recorded) -> str:
     numbers = sorted({one["worlds"] for one in recorded.get(CPU, "cells")})
     rows = [(str(worlds), *(fixed(cell(recorded, CPU, worlds, preset, "host")["frames_per_second"])
                             for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
-    return table(("worlds", "`off`", "`all`"), rows)
+    return table(("envs", "`off`", "`all`"), rows)
 
 
 @figure("throughput.one")
@@ -335,6 +334,6 @@ def cost(recorded: Recorded) -> str:
         which is of another day: {one_world_cpu(recorded)["off"]:.1f} frames/s with `off` and
         {one_world_cpu(recorded)["all"]:.1f} with `all`. Memory grows by {kilobytes:.0f} kB a chunk, the history itself
         ({memory[0]:.0f} to {memory[-1]:.0f} MiB over {chunks} chunks, after the C library gave back free pages). On an
-        H200, `all`: {one} frames/s for one world, {throughput_all(recorded)} for {MANY}, depending on the host
+        H200, `all`: {one} frames/s for one env, {throughput_all(recorded)} for {MANY}, depending on the host
         ([benchmarks](../../benchmarks/README.md)); late chunks are as fast as early ones."""
     )

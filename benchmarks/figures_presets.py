@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from figure_tools import Make, Recorded, figure, fixed, paragraph, signed, table
-from figures_freedoom import PRESETS_CPU, PRESETS_GPU, bench_row
-from figures_large_worlds import HY, MATRIX
+from figure_tools import Make, Recorded, figure, fixed, paragraph, signed, table, whole
+from figures_freedoom import EVERY, PRESETS_CPU, PRESETS_GPU, bench_row
+from figures_large_worlds import HY, MATRIX, times
 
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
 EQUAL = 99.0
 """Decibels that equal frames count as in the file of `li-env bench`."""
-
-
-def times(recorded: Recorded, file: str, key: str, preset: str) -> tuple[float, float]:
-    """Milliseconds of a chunk: exploring and in a revisit, the same where the file has one row for both."""
-    found = {row["regime"]: row[key] for row in recorded.get(file, "steady") if row["preset"] == preset}
-    return found["explore"], found.get("revisit", found["explore"])
 
 
 def gains(recorded: Recorded, file: str, key: str, preset: str) -> tuple[float, float]:
@@ -78,8 +72,48 @@ def preset_quality(recorded: Recorded) -> str:
         sharpness = row["game"]["sharpness"] - plain["game"]["sharpness"]
         changes = (f"{signed(game)} dB", f"{signed(revisits)} dB", signed(sharpness))
         rows.append((f"`{preset}`", against, *(changes if preset != "off" else ("", "", ""))))
-    header = ("preset", "PSNR to `off`, pooled", "to the game, against `off`", "revisits, against `off`", "sharpness")
-    return table(header, rows)
+    header = ("preset", "PSNR to `off`, pooled", "to the game, against `off`", "revisits, against `off`")
+    return table((*header, "sharpness, against `off`"), rows)
+
+
+def paths(recorded: Recorded) -> list[str]:
+    """Camera paths of the rollouts on the GPU."""
+    rows = recorded.get(PRESETS_GPU, "worlds", 0, "rows")
+    return [name for name in dict.fromkeys(row["trajectory"] for row in rows) if name != EVERY]
+
+
+@figure("preset.revisits")
+def preset_revisits(recorded: Recorded) -> str:
+    """Tabulate what ``all`` costs by camera path, and how well views of one place agree."""
+    rows = []
+    for path in paths(recorded):
+        plain, own = (bench_row(recorded, preset, path, PRESETS_GPU) for preset in ("off", "all"))
+        values = (plain["revisits"]["psnr"], own["revisits"]["psnr"], own["revisits"]["game_psnr"])
+        views = ("none" if value is None else "equal" if value >= EQUAL else f"{value:.1f} dB" for value in values)
+        rows.append((path, f"{own['against_off']['pooled_psnr']:.1f} dB", *views, whole(own["revisits"]["pairs"])))
+    header = ("camera path", "PSNR to `off`, pooled", "views of one place, `off`", "the same, `all`", "in the game")
+    return table((*header, "pairs"), rows)
+
+
+@figure("preset.pairs")
+def preset_pairs(recorded: Recorded) -> str:
+    """Count the pairs of views that the column about revisits rests on."""
+    return whole(bench_row(recorded, "all", file=PRESETS_GPU)["revisits"]["pairs"])
+
+
+@figure("preset.pooling")
+def preset_pooling(recorded: Recorded) -> str:
+    """Say why the two files' decibels cannot be compared."""
+    gpu, cpu = (
+        bench_row(recorded, "all", file=file)["against_off"]["pooled_psnr"] for file in (PRESETS_GPU, PRESETS_CPU)
+    )
+    single = [bench_row(recorded, "all", path, PRESETS_GPU)["against_off"]["pooled_psnr"] for path in paths(recorded)]
+    return paragraph(
+        f"""The {gpu:.1f} dB of the H200 and the {cpu:.1f} dB of the CPU are pooled differently. `{PRESETS_GPU}` takes
+        the mean squared error of all frames of all rollouts, so that the path with the largest error weighs most.
+        `{PRESETS_CPU}` takes it rollout by rollout and averages the decibels; on the H200 the mean over the four
+        paths is {sum(single) / len(single):.1f} dB."""
+    )
 
 
 @figure("preset.cpu")

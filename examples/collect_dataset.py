@@ -9,8 +9,7 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-from li_env.cli import main
-from li_env.datasets.reading import RecordedDataset
+from li_env import RecordedDataset, tools
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
@@ -23,7 +22,7 @@ arguments = parser.parse_args()
 # The same as `li-env collect ...` in a shell. Run it again after an interruption: --resume plays what is missing.
 words = ["collect", "--world", arguments.world, "--agent", arguments.agent, "--episodes", f"0:{arguments.episodes}"]
 words += ["--worlds", str(arguments.batch), "--out", str(arguments.out), "--resume"]
-if main(words) or main(["collect", "verify", str(arguments.out), "--replays", "1"]):
+if tools.main(words) or tools.main(["collect", "verify", str(arguments.out), "--replays", "1"]):
     sys.exit(2)
 
 dataset = RecordedDataset(arguments.out)

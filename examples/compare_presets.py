@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from li_env import Action
-from li_env.metrics import pooled_psnr, psnr
-from li_env.recording import write_video
+from li_env import Action, tools
 
 # The second half sees again what the first half saw.
 ACTIONS = [Action.FORWARD] * 2 + [Action.TURN_RIGHT] * 7 + [Action.TURN_LEFT] * 7
@@ -74,7 +72,7 @@ def side_by_side(runs):
 
 def decibels(frames, reference):
     """Compare two chunks: PSNR of all their pixels together, in dB."""
-    return pooled_psnr(psnr(torch.from_numpy(frames), torch.from_numpy(reference)))
+    return tools.pooled_psnr(tools.psnr(torch.from_numpy(frames), torch.from_numpy(reference)))
 
 
 if __name__ == "__main__":
@@ -103,5 +101,5 @@ if __name__ == "__main__":
         print(f"{preset}: {frames} frames in {seconds:.1f} s, {frames / seconds:.1f} frames/s")
 
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_video(arguments.out / "side_by_side.mp4", side_by_side(runs), fps)
+    tools.write_video(arguments.out / "side_by_side.mp4", side_by_side(runs), fps)
     print(f"wrote {arguments.out / 'side_by_side.mp4'}")

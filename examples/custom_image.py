@@ -7,18 +7,16 @@ import sys
 
 import gymnasium
 
-from li_env import Action
-from li_env.images import read_image
-from li_env.recording import contact_sheet, write_png
+from li_env import Action, tools
 
 env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", observation="frame")
-observation, info = env.reset(seed=0, options={"image": read_image(sys.argv[1])})
+observation, info = env.reset(seed=0, options={"image": tools.read_image(sys.argv[1])})
 
 frames = [observation]
 for _ in range(6):
     observation, *_ = env.step(Action.TURN_RIGHT)
     frames.append(observation)
 
-write_png("outputs/custom_image.png", contact_sheet(frames, columns=7))
+tools.write_png("outputs/custom_image.png", tools.contact_sheet(frames, columns=7))
 env.close()
 print("wrote outputs/custom_image.png")

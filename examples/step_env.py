@@ -5,11 +5,10 @@ Run: python examples/step_env.py
 
 import gymnasium
 
-from li_env import Action
-from li_env.wrappers import RecordAllFrames
+from li_env import Action, tools
 
 env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom")
-env = RecordAllFrames(env, "outputs/step_env")
+env = tools.RecordAllFrames(env, "outputs/step_env")
 
 observation, info = env.reset(seed=0)
 print(f"a step shows {observation.shape[0]} frames of {observation.shape[1]} x {observation.shape[2]} pixels")

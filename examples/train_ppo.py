@@ -1,10 +1,13 @@
 """Train PPO of Stable-Baselines3 on PointGoal inside the learned world, and draw its learning curve.
 
 Run: python examples/train_ppo.py --steps 200000 --num-envs 32    # a GPU; on a laptop try --world freedoom_game
+
+Episodes on training maps are built first (extra doom); give others with --dataset.
 """
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -15,10 +18,12 @@ import matplotlib.pyplot as plt
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
-from li_env import SB3VecEnv
+from li_env import SB3VecEnv, tools
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
+parser.add_argument("--dataset", type=Path, help="file of navigation episodes; by default built on training maps")
+parser.add_argument("--maps", type=int, default=128, help="training maps to build episodes on")
 parser.add_argument("--steps", type=int, default=200_000, help="environment steps over all environments")
 parser.add_argument("--num-envs", type=int, default=8)
 parser.add_argument("--horizon", type=int, default=32, help="steps of every environment between two updates")
@@ -26,12 +31,20 @@ parser.add_argument("--out", type=Path, default=Path("outputs/train_ppo"))
 arguments = parser.parse_args()
 arguments.out.mkdir(parents=True, exist_ok=True)
 
+# The episodes that the world ships are on held-out test maps: an agent that trained on them could not be tested.
+dataset = arguments.dataset or arguments.out / f"training-{arguments.maps}-maps.json"
+if not dataset.exists() and arguments.dataset is None:
+    words = ["build", "episodes", "--split", "training", "--maps", str(arguments.maps), "--out", str(dataset)]
+    if tools.main(words):
+        sys.exit(2)
+
 # One model computes all episodes in one batch. Observations are a Dict: rgb [84, 84, 1] and pointgoal [2].
 env = gymnasium.make_vec(
     "LightInteraction/PointGoal-v0",
     num_envs=arguments.num_envs,
     vectorization_mode="vector_entry_point",
     world=arguments.world,
+    dataset=dataset,
     observation="frame",
     frame_size=(84, 84),
     grayscale=True,

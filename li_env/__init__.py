@@ -1,7 +1,7 @@
 """A Gymnasium environment on an accelerated interactive video world model.
 
 Importing this package registers the environments and nothing else: neither PyTorch nor a world is loaded before
-``gymnasium.make`` or the first use of a public name.
+``gymnasium.make`` or the first use of a public name. What is used more rarely is in the one public module, `tools`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from li_env.accel.world_spec import WorldSpec
     from li_env.accel.world_wrapper import WorldWrapper
     from li_env.actions import Action
+    from li_env.datasets.reading import RecordedDataset
     from li_env.env import LightInteractionEnv
     from li_env.rollouts import View, play_episodes
     from li_env.sb3 import SB3VecEnv
@@ -40,6 +41,7 @@ __all__ = [
     "GroundTruth",
     "LightInteractionEnv",
     "LightInteractionVectorEnv",
+    "RecordedDataset",
     "SB3VecEnv",
     "Task",
     "View",
@@ -48,6 +50,7 @@ __all__ = [
     "load_world",
     "play_episodes",
     "register_world",
+    "tools",
 ]
 
 _HOMES = {
@@ -60,6 +63,7 @@ _HOMES = {
     "GroundTruth": "accel.ground_truth",
     "LightInteractionEnv": "env",
     "LightInteractionVectorEnv": "vector_env",
+    "RecordedDataset": "datasets.reading",
     "SB3VecEnv": "sb3",
     "Task": "tasks.task",
     "View": "rollouts",
@@ -86,6 +90,8 @@ for _name, _task, _steps in (
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
+    if name == "tools":
+        return importlib.import_module("li_env.tools")  # the import puts it into this namespace
     if name not in _HOMES:
         raise AttributeError(f"module 'li_env' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"li_env.{_HOMES[name]}"), name)

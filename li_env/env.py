@@ -1,4 +1,4 @@
-"""The single-world environment: actions in, generated video out."""
+"""The single environment: actions in, generated video out."""
 
 from __future__ import annotations
 

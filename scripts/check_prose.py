@@ -3,8 +3,8 @@
     python scripts/check_prose.py               # every tracked Python file and page; exit status 1 with findings
     python scripts/check_prose.py accel docs    # only these files and folders
 
-The list stands at the end of docs/concepts.md, beside the words to use instead. Code is left alone: names in backticks,
-fenced blocks, and strings that are no docstrings.
+The list stands at the end of CONTRIBUTING.md; docs/concepts.md has the words to use instead. Code is left alone: names
+in backticks, fenced blocks, and strings that are no docstrings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = "docs/concepts.md"
+PAGE = "CONTRIBUTING.md"
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"``.+?``|`[^`]+`", re.DOTALL)
 DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|fmt:|ruff:|mypy:|!)")

@@ -15,7 +15,7 @@ import li_env  # noqa: F401  (registers the environments)
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
 parser.add_argument("--steps", type=int, default=100_000)
-parser.add_argument("--worlds", type=int, default=8)
+parser.add_argument("--num-envs", type=int, default=8)
 parser.add_argument("--horizon", type=int, default=32)
 arguments = parser.parse_args()
 GAMMA, LAMBDA, CLIP, EPOCHS = 0.97, 0.95, 0.2, 4
@@ -23,7 +23,7 @@ GAMMA, LAMBDA, CLIP, EPOCHS = 0.97, 0.95, 0.2, 4
 torch.manual_seed(0)
 env = gymnasium.make_vec(
     "LightInteraction/Explore-v0",
-    num_envs=arguments.worlds,
+    num_envs=arguments.num_envs,
     vectorization_mode="vector_entry_point",
     world=arguments.world,
     observation="frame",
@@ -65,7 +65,7 @@ while played < arguments.steps:
         done = torch.as_tensor(terminations | truncations, device=device)
         rewards = torch.as_tensor(rewards, dtype=torch.float32, device=device)
         batch.append((frames, actions, choice.log_prob(actions), values, rewards, done.float()))
-        frames, played = following, played + arguments.worlds
+        frames, played = following, played + arguments.num_envs
 
     seen, taken, before, values, rewards, dones = (torch.stack(column) for column in zip(*batch, strict=True))
     with torch.no_grad():

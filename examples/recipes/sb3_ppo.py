@@ -9,24 +9,25 @@ import gymnasium
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor
 
-import li_env  # noqa: F401  (registers the environments)
-from li_env.sb3 import SB3VecEnv
+from li_env import SB3VecEnv
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
+parser.add_argument("--dataset", help="episodes on training maps (li-env build episodes); shipped ones are for tests")
 parser.add_argument("--steps", type=int, default=100_000)
-parser.add_argument("--worlds", type=int, default=8)
+parser.add_argument("--num-envs", type=int, default=8)
 arguments = parser.parse_args()
 
 env = gymnasium.make_vec(
     "LightInteraction/PointGoal-v0",
-    num_envs=arguments.worlds,
+    num_envs=arguments.num_envs,
     vectorization_mode="vector_entry_point",
     world=arguments.world,
+    dataset=arguments.dataset,
     observation="frame",  # one picture per step, as image policies want it
     frame_size=(84, 84),
     grayscale=True,
-    autoreset_mode="SameStep",  # SB3 resets a world in the step that ends its episode
+    autoreset_mode="SameStep",  # SB3 resets an environment in the step that ends its episode
 )
 model = PPO("MultiInputPolicy", VecMonitor(SB3VecEnv(env)), n_steps=32, batch_size=64, n_epochs=2, seed=0)
 model.learn(arguments.steps)

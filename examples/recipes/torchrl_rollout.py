@@ -19,14 +19,14 @@ import li_env  # noqa: F401  (registers the environments)
 parser = argparse.ArgumentParser()
 parser.add_argument("--world", default="freedoom")
 parser.add_argument("--steps", type=int, default=20_000)
-parser.add_argument("--worlds", type=int, default=8)
+parser.add_argument("--num-envs", type=int, default=8)
 parser.add_argument("--horizon", type=int, default=32)
 arguments = parser.parse_args()
 
 torch.manual_seed(0)
 inner = gymnasium.make_vec(
     "LightInteraction/Explore-v0",
-    num_envs=arguments.worlds,
+    num_envs=arguments.num_envs,
     vectorization_mode="vector_entry_point",
     world=arguments.world,
     observation="frame",

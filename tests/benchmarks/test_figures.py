@@ -215,6 +215,18 @@ def test_files_from_before_landed_with_these_commits(figures: Any) -> None:
                 assert any(line.split()[1:] == [old["date"]] and line.startswith(old["commit"][:7]) for line in lines)
 
 
+def test_every_commit_of_the_table_is_in_the_repository() -> None:
+    if not (ROOT / ".git").exists() or (ROOT / ".git/shallow").exists():
+        pytest.skip("needs the whole repository")
+    table = (ROOT / "benchmarks/README.md").read_text().split("<!-- figure files -->")[1].split("<!-- /figure -->")[0]
+    rows = [row.split("|") for row in table.strip().splitlines()]
+    commits = {commit for row in rows for commit in re.findall(r"\b[0-9a-f]{7}\b", row[3])}
+    assert len(commits) > 5
+    for commit in commits:
+        known = subprocess.run(["git", "-C", ROOT, "cat-file", "-e", commit], capture_output=True, check=False)
+        assert known.returncode == 0, commit
+
+
 def test_code_that_quotes_measurements(figures: Any) -> None:
     """Compare what constants of the worlds claim with what the files say."""
     from li_env.worlds.freedoom import world as freedoom
@@ -270,6 +282,6 @@ def test_recorded_anew_needs_no_hand(figures: Any, copy: Path, capsys: pytest.Ca
     assert "`hy_worldplay_h200.json`: `calls`, `steady` |" in text and "`hy_worldplay_h200.json`: other parts |" in text
     assert "| 0123456, changed | NVIDIA H200 | 2026-12-01 |" in text and "damaged" not in text
     made = f"{before / 2:,.0f} to {before:,.0f}"
-    assert f"on 3 machines with an H200, 512 worlds made {made}" in text and "41.2 dB, 30 or more" in text
+    assert f"on 2 machines with an H200, 512 envs made {made}" in text and "41.2 dB, 30 or more" in text
     assert "dB to the game (mean" not in text.split("How much memory")[1].split("<!--")[0]
-    assert f"(3 hosts) | {made} frames/s" in (copy / "README.md").read_text()
+    assert f"(2 hosts) | {made} frames/s" in (copy / "README.md").read_text()

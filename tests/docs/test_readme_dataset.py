@@ -1,4 +1,4 @@
-"""README's five lines from the installation to a DataLoader run as they stand, on a small test world."""
+"""README's five lines from the installation to a DataLoader run as they stand, and what docs/datasets.md does next."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from li_env.worlds import registry
 from tests.analytic_world import SPEC, AnalyticWorld
 
 README = Path(__file__).parents[2] / "README.md"
+PAGE = README.parent / "docs" / "datasets.md"
 SECTION = re.compile(
     r"^## Data for imitation\n.*?^```\n(?P<shell>.*?)^```\n.*?^```python\n(?P<code>.*?)^```", re.S | re.M
 )
@@ -41,3 +42,7 @@ def test_the_five_lines(tmp_path, monkeypatch):
     batch = next(iter(loader))
     assert batch["observation.images.front"].shape[1:] == (3, 96, 128)
     assert len(batch["action"]) == len(batch["task"])
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+    (tmp_path / "learn.py").write_text(code)
+    learned = runpy.run_path("learn.py")
+    assert len(learned["actions"]) == len(learned["frames"]) > 0

@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "examples" / "recipes"
 RUNS = {
-    "sb3_ppo": ("stable_baselines3", "--steps 64 --worlds 2", r"64 steps, the last \d+ episodes: mean return"),
-    "cleanrl_ppo": ("torch", "--steps 16 --worlds 2 --horizon 4", r"16 steps, mean reward per step \d"),
-    "torchrl_rollout": ("torchrl", "--steps 16 --worlds 2 --horizon 4", r"16 steps, mean reward per step \d"),
+    "sb3_ppo": ("stable_baselines3", "--steps 64 --num-envs 2", r"64 steps, the last \d+ episodes: mean return"),
+    "cleanrl_ppo": ("torch", "--steps 16 --num-envs 2 --horizon 4", r"16 steps, mean reward per step \d"),
+    "torchrl_rollout": ("torchrl", "--steps 16 --num-envs 2 --horizon 4", r"16 steps, mean reward per step \d"),
     "minari_dataset": ("minari", "--episodes 2", r"2 episodes, \d+ steps\nposes of the first episode: \(\d+, 4, 4\)"),
     # Ray alone is there for collecting datasets: RLlib needs dm-tree besides.
     "rllib_ppo": ("tree", "--iterations 1 --batch 8", "iteration 0: mean return"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
 import li_env
-from li_env import Action, LightInteractionEnv, LightInteractionVectorEnv
+from li_env import Action, LightInteractionEnv, LightInteractionVectorEnv, tools
 from li_env.actions import DISCRETE_ACTIONS
 from tests.analytic_world import AnalyticWorld
 
@@ -24,7 +25,15 @@ def test_at_most_twenty_names_each_documented():
     for name in li_env.__all__:
         assert (getattr(li_env, name).__doc__ or "").strip(), name
     modules = {path.stem for path in (ROOT / "li_env").iterdir()}
-    assert not modules & set(li_env.__all__), "a name that a module has too would be shadowed by it"
+    shadowed = {name for name in modules & set(li_env.__all__) if not isinstance(getattr(li_env, name), ModuleType)}
+    assert not shadowed, "a name that a module has too would be shadowed by it"
+
+
+def test_tools_are_documented_and_the_same_from_everywhere():
+    assert li_env.tools.__all__ == sorted(tools.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
+    for name in tools.__all__:
+        assert name in ("CHOICES", "RETRIEVAL_POLICIES") or (getattr(tools, name).__doc__ or "").strip(), name
+    assert not set(tools.__all__) & set(li_env.__all__), "a name has one place"
 
 
 def test_importing_all_names_works_and_a_plain_import_loads_no_torch():

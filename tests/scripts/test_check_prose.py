@@ -80,7 +80,6 @@ def test_a_page_without_its_list_is_an_error(text, tmp_path):
 
 
 def test_command_prints_lines_and_a_count_by_folder(tmp_path):
-    (tmp_path / "docs").mkdir()
     (tmp_path / prose.PAGE).write_text((ROOT / prose.PAGE).read_text())
     (tmp_path / "x.py").write_text('"""Of."""\n')
     for words in (["init", "-q"], ["add", "."]):
