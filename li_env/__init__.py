@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from li_env.env import LightInteractionEnv
     from li_env.rollouts import View, play_episodes
     from li_env.sb3 import SB3VecEnv
+    from li_env.scans.scan import Scan
     from li_env.state import EpisodeState
     from li_env.tasks.dataset import EpisodeDataset
     from li_env.tasks.task import Task
@@ -41,6 +42,7 @@ __all__ = [
     "LightInteractionEnv",
     "LightInteractionVectorEnv",
     "SB3VecEnv",
+    "Scan",
     "Task",
     "View",
     "WorldSpec",
@@ -61,6 +63,7 @@ _HOMES = {
     "LightInteractionEnv": "env",
     "LightInteractionVectorEnv": "vector_env",
     "SB3VecEnv": "sb3",
+    "Scan": "scans.scan",
     "Task": "tasks.task",
     "View": "rollouts",
     "WorldSpec": "accel.world_spec",

@@ -81,7 +81,9 @@ def compare_views(
         margins[view] = sweep.score(view, view) - sweep.by_chance(view, rng)
         on_view()
     kept, limits = _decided(margins, sweep.closeness)
-    for view in np.flatnonzero(kept & (margins < limits)):  # so few poses by chance may have been the wrong ones
+    for view in np.flatnonzero(
+        kept & (margins < limits)
+    ).tolist():  # so few poses by chance may have been the wrong ones
         margins[view] = sweep.score(view, view) - sweep.by_chance(view, rng, _SURE)
     wrong = np.flatnonzero(kept & (margins < limits))
     wrong = wrong[np.argsort(margins[wrong], kind="stable")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_AGREE = 0.5  # length of the mean of the cameras' down axes, below which the world's cannot be told
+_AGREE = 0.5  # length of the mean of the cameras' down axes, below which the world's is unclear
 
 # Axis of the world that points down, with its sign -> (rows of the upright world, their signs): proper rotations.
 _TURNS = {

@@ -41,7 +41,9 @@ def view_sheet(scan: Scan, views: int = 64, columns: int = 8) -> np.ndarray:
     return contact_sheet(shown, columns)
 
 
-def coverage(poses: np.ndarray, angle: float, reach: float, margin: float) -> tuple[np.ndarray, tuple[float, ...]]:
+def coverage(
+    poses: np.ndarray, angle: float, reach: float, margin: float
+) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """Count from how many places each spot of the ground is looked at, as if there were no walls.
 
     Args:
