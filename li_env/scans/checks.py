@@ -73,7 +73,7 @@ def check_poses(poses: Any) -> np.ndarray:
         raise ValueError(f"poses of shape {list(matrices.shape)} are not usable; add the row 0 0 0 1: [n, 4, 4]")
     if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or not len(matrices):
         raise ValueError(f"poses of shape {list(matrices.shape)} are not usable; allowed: [n, 4, 4], n from 1 up")
-    _refuse(np.isnan(matrices.sum((1, 2)) * 0), "holds NaN or infinity; allowed: finite numbers")
+    _refuse(np.asarray(~np.isfinite(matrices).all((1, 2))), "holds NaN or infinity; allowed: finite numbers")
     _check_last_row(matrices)
     matrices = _check_rotations(matrices)
     _refuse(
@@ -138,16 +138,20 @@ def _looks_inverted(poses: np.ndarray) -> bool:
     """Tell whether cameras jump from view to view as given, and move smoothly if the matrices are inverted."""
     if len(poses) < _FEW:
         return False
-    given, other = _roughness(poses[:, :3, 3]), _roughness(inverse(poses)[:, :3, 3])
-    return given > 0.2 and other < given / 4 and not _look_at_one_point(poses)
+    given, other = poses[:, :3, 3], inverse(poses)[:, :3, 3]
+    # A camera that circles around the origin has an inverse that stays in one place: nothing is wrong with it.
+    circles = _spread(other) < 0.1 * float(np.linalg.norm(other.mean(0))) or _look_at_one_point(poses)
+    return _step(given) > 0.1 * _spread(given) and _step(other) < _step(given) / 4 and not circles
 
 
-def _roughness(positions: np.ndarray) -> float:
-    """Return the median step between consecutive positions [n, 3] in units of their spread; infinite without spread."""
-    spread = float(np.sqrt(positions.var(0).sum()))
-    if spread <= 1e-4 * float(np.abs(positions).max()):
-        return np.inf
-    return float(np.median(np.linalg.norm(np.diff(positions, axis=0), axis=1))) / spread
+def _step(positions: np.ndarray) -> float:
+    """Return the median distance between consecutive positions [n, 3]."""
+    return float(np.median(np.linalg.norm(np.diff(positions, axis=0), axis=1)))
+
+
+def _spread(positions: np.ndarray) -> float:
+    """Return the standard deviation of positions [n, 3]."""
+    return float(np.sqrt(positions.var(0).sum()))
 
 
 def _look_at_one_point(poses: np.ndarray) -> bool:
@@ -156,7 +160,7 @@ def _look_at_one_point(poses: np.ndarray) -> bool:
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]  # projects onto the plane across each axis
     point = np.linalg.lstsq(across.sum(0), (across @ positions[:, :, None]).sum(0), rcond=None)[0][:, 0]
     away = np.linalg.norm((across @ (point - positions)[:, :, None])[..., 0], axis=1)
-    return float(np.median(away)) < 0.25 * float(np.sqrt(positions.var(0).sum()))
+    return float(np.median(away)) < 0.25 * _spread(positions)
 
 
 def place_distances(poses: np.ndarray) -> np.ndarray:

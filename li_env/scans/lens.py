@@ -15,6 +15,7 @@ LEAST_SHOWN = 0.8
 """Share of a world's frame, along each side, that a view has to show; the rest is filled with its rim."""
 
 _SAME = 1e-6
+_BEYOND = 0.06  # share of a side; OpenCV finds the rim of a very wide lens no better
 _SHAPE = 0.02  # aspect ratios that differ by less are the same
 
 
@@ -51,13 +52,17 @@ def _undistortion(
     bends = np.array(distortion)
     kept, _ = cv2.getOptimalNewCameraMatrix(matrix, bends, (width, height), 0.0)
     lens = np.array([kept[0, 0], kept[1, 1], kept[0, 2] + 0.5, kept[1, 2] + 0.5])
-    change = lens[:2] / intrinsics[:2]
-    if not np.isfinite(lens).all() or (change < 0.2).any() or (change > 5).any():
+    columns, rows = cv2.initUndistortRectifyMap(matrix, bends, None, kept, (width, height), cv2.CV_32FC1)
+    folded = not np.isfinite(lens).all() or (np.diff(columns, axis=1) <= 0).any() or (np.diff(rows, axis=0) <= 0).any()
+    beyond = max(
+        max(-float(places.min()), float(places.max()) + 1 - side) / side
+        for places, side in ((columns, width), (rows, height))
+    )
+    if folded or beyond > _BEYOND:
         names = ", ".join(
             f"{name}={value:g}" for name, value in zip(("k1", "k2", "p1", "p2", "k3"), bends, strict=True)
         )
         raise ValueError(f"distortion {names} leaves nothing of a picture of {height} x {width}; allowed: a lens")
-    columns, rows = cv2.initUndistortRectifyMap(matrix, bends, None, kept, (width, height), cv2.CV_32FC1)
     return columns, rows, lens
 
 
