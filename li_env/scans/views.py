@@ -116,7 +116,7 @@ def _without_lens(image: np.ndarray, lens: Lens, path: Path) -> tuple[np.ndarray
     intrinsics = np.array(lens.intrinsics)
     if lens.size is not None and lens.size != (width, height):
         grown = np.array([width / lens.size[0], height / lens.size[1]])
-        if abs(grown[0] / grown[1] - 1) > 2 / min(width, height, *lens.size):
+        if abs(lens.size[1] * grown[0] - height) > 1 and abs(lens.size[0] * grown[1] - width) > 1:
             raise ValueError(
                 f"image={path.name!r} is {height} x {width}, its camera {lens.size[1]} x {lens.size[0]}; allowed: the "
                 "same size, or a smaller picture of the same shape"
