@@ -1,7 +1,7 @@
 """Views that disagree with their poses, found by comparing neighbouring views.
 
 Two views agree if patches of one are found in the other on the lines where the poses say that they must be, at some
-depth (a plane sweep with normalised correlation). Views at one place need no depth. How well a view agrees with its
+depth (a plane sweep with normalised correlation). Views from one spot need no depth. How well a view agrees with its
 neighbours is compared with how well it agrees with views somewhere else in the scan: repeated textures agree by chance.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from li_env.accel.geometry.camera import inverse
 from li_env.scans.axes import other_cameras
-from li_env.scans.checks import place_distances
+from li_env.scans.checks import spot_distances
 
 WIDTH = 64
 """Pixels of a row of the pictures that are compared."""
@@ -81,16 +81,17 @@ def compare_views(
         margins[view] = sweep.score(view, view) - sweep.by_chance(view, rng)
         on_view()
     kept, limits = _decided(margins, sweep.closeness)
-    for view in np.flatnonzero(
-        kept & (margins < limits)
-    ).tolist():  # so few poses by chance may have been the wrong ones
+    suspects = np.flatnonzero(kept & (margins < limits))
+    for view in suspects.tolist():  # so few poses by chance may have been the wrong ones
         margins[view] = sweep.score(view, view) - sweep.by_chance(view, rng, _SURE)
     wrong = np.flatnonzero(kept & (margins < limits))
     wrong = wrong[np.argsort(margins[wrong], kind="stable")]
+    fits = _fits(sweep, wrong, limits, rng)
+    for view in wrong.tolist():  # a view beside wrong ones has nobody to agree with
+        kept[view] = view in fits or np.isin(sweep.neighbours(view), wrong).sum() < _BEST
     convention = "" if kept.any() else _convention(pictures, poses, seed)
-    return Agreement(
-        np.where(kept, margins, np.nan), tuple(wrong.tolist()), _fits(sweep, wrong, limits, rng), convention
-    )
+    judged = tuple(view for view in wrong.tolist() if kept[view])
+    return Agreement(np.where(kept, margins, np.nan), judged, fits, convention)
 
 
 class _Pictures:
@@ -125,7 +126,7 @@ class _Sweep:
 
     def __init__(self, pictures: _Pictures, poses: np.ndarray) -> None:
         self.pictures, self.poses = pictures, poses
-        nearest = place_distances(poses)
+        nearest = spot_distances(poses)
         self._spacing = float(np.median(nearest)) if len(nearest) else 1.0
         self._slopes = [0.0, *(1 / np.geomspace(0.5 * self._spacing, 12 * self._spacing, 9))]
         self._to_camera = inverse(poses)
@@ -144,6 +145,10 @@ class _Sweep:
             found.append((order, float(away[order[_BEST - 1]]) if len(order) >= _BEST else np.inf))
         return found
 
+    def neighbours(self, pose: int) -> np.ndarray:
+        """Return the views that are nearest to a pose, the nearest first."""
+        return self._neighbours[pose][0]
+
     @property
     def closeness(self) -> np.ndarray:
         """Distance [n] of every pose to its second neighbour, turns counted too; infinite without one."""
@@ -157,8 +162,8 @@ class _Sweep:
 
     def score(self, view: int, pose: int) -> float:
         """Return how well a view agrees with the best neighbours of a pose, NaN if it cannot be compared."""
-        order, _ = self._neighbours[pose]
-        found = sorted((self._pair(int(other), view, pose) for other in order if other != view), reverse=True)
+        others = [other for other in self.neighbours(pose).tolist() if other != view]
+        found = sorted((self._pair(other, view, pose) for other in others), reverse=True)
         found = [score for score in found if score >= 0]
         return float(np.mean(found[:_BEST])) if found else np.nan
 

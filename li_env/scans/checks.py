@@ -163,21 +163,21 @@ def _look_at_one_point(poses: np.ndarray) -> bool:
     return float(np.median(away)) < 0.25 * _spread(positions)
 
 
-def place_distances(poses: np.ndarray) -> np.ndarray:
-    """Return the distance from each place of a scan to the nearest other one; empty for a single place.
+def spot_distances(poses: np.ndarray) -> np.ndarray:
+    """Return the distance from each spot of a scan to the nearest other one; empty for a single spot.
 
-    Views at one position, such as the headings of a spot, count as one place.
+    A spot is a position; the views from there may have many headings.
     """
     positions = poses[:, :3, 3]
     size = max(float(np.ptp(positions, axis=0).max()), 1e-12)
     _, first = np.unique(np.round((positions - positions[0]) / size, 6) + 0.0, axis=0, return_index=True)
-    places = positions[np.sort(first)]
-    if len(places) < 2:
+    spots = positions[np.sort(first)]
+    if len(spots) < 2:
         return np.empty(0)
-    nearest = np.empty(len(places))
-    for start in range(0, len(places), 256):  # the whole table of 4,096 places would take 400 MB
-        part = places[start : start + 256]
-        squares = ((part[:, None] - places) ** 2).sum(-1)
+    nearest = np.empty(len(spots))
+    for start in range(0, len(spots), 256):  # the whole table of 4,096 spots would take 400 MB
+        part = spots[start : start + 256]
+        squares = ((part[:, None] - spots) ** 2).sum(-1)
         squares[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
         nearest[start : start + len(part)] = np.sqrt(squares.min(1))
     return nearest
@@ -191,15 +191,15 @@ def check_distances(poses: np.ndarray, view_distance: float) -> None:
         view_distance: distance up to which a view shows the scene, in the unit of the poses.
 
     Raises:
-        ValueError: half of the places are more than two view distances from the nearest other one.
+        ValueError: half of the spots are more than two view distances from the nearest other one.
     """
-    nearest = place_distances(poses)
+    nearest = spot_distances(poses)
     median = float(np.median(nearest)) if len(nearest) else 0.0
     if median > 2 * view_distance:
         factor = next((each for each in (0.01, 0.001) if median * each <= view_distance / 2), None)
         unit = {0.01: "centimetres", 0.001: "millimetres"}.get(factor or 0)
         hint = f" (are these {unit}? scale={factor})" if unit else ""
         raise ValueError(
-            f"poses: neighbouring places of the scan are {median:,.4g} apart, but a view shows {view_distance:g}: no "
+            f"poses: neighbouring spots of the scan are {median:,.4g} apart, but a view shows {view_distance:g}: no "
             f"two views overlap; another unit of length? use Scan.read(path, scale=...){hint}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from li_env.scans.agreement import Agreement
-from li_env.scans.checks import place_distances
+from li_env.scans.checks import spot_distances
 from li_env.scans.scan import Scan
 
 
@@ -35,10 +35,10 @@ def field_of_view(scan: Scan, intrinsics: np.ndarray) -> tuple[float, float]:
 
 def numbers_of(scan: Scan) -> dict[str, Any]:
     """Return counts, size, lens, spacing and tilt of a scan, in words for a table."""
-    nearest = place_distances(scan.poses)
+    nearest = spot_distances(scan.poses)
     height, width = scan.images.shape[1:3]
     extent = np.ptp(scan.poses[:, :3, 3], axis=0)
-    spacing = "one place" if not len(nearest) else (
+    spacing = "one spot" if not len(nearest) else (
         f"{np.median(nearest):.3g} to the nearest (median), {nearest.max():.3g} at most"
     )  # fmt: skip
     lens = "the world's"
@@ -46,7 +46,7 @@ def numbers_of(scan: Scan) -> dict[str, Any]:
         lens = "{:.0f} x {:.0f} degrees".format(*field_of_view(scan, scan.intrinsics))
     return {
         "views": len(scan),
-        "places": max(1, len(nearest)),
+        "spots": max(1, len(nearest)),
         "image": f"{height} x {width}",
         "field of view": lens,
         "extent": " x ".join(f"{side:.3g}" for side in extent) + " (x, y, z)",

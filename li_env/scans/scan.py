@@ -34,7 +34,7 @@ class Scan:
 
     Raises:
         ValueError: images and poses differ in number, no view or more than 4,096, poses that are not rigid or have
-            other axes, or places so far from each other that no two views overlap; names the likely cause.
+            other axes, or spots so far from each other that no two views overlap; names the likely cause.
     """
 
     images: np.ndarray
@@ -147,6 +147,6 @@ def check_scale(scan: Scan, view_distance: float) -> None:
         view_distance: of the world (`WorldSpec.view_distance`), in its unit of length.
 
     Raises:
-        ValueError: the places of the scan are too far from each other for views to overlap.
+        ValueError: the spots of the scan are too far from each other for views to overlap.
     """
     check_distances(scan.poses, view_distance)

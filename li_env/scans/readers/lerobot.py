@@ -22,16 +22,16 @@ def open_dataset(root: Path) -> tuple[list[int], Any]:
         MissingExtraError: the extra ``data`` is not installed.
     """
     pa = pyarrow("reading LeRobot datasets")
-    place = [f"videos/{_CAMERA}/{name}" for name in ("chunk_index", "file_index")]
+    shard = [f"videos/{_CAMERA}/{name}" for name in ("chunk_index", "file_index")]
     rows = ["episode_index", "camera.pose", "camera.intrinsics"]
     with damaged(pa, root):
-        episodes = pa.parquet.read_table(root / "meta" / "episodes", columns=["length", *place]).to_pylist()
+        episodes = pa.parquet.read_table(root / "meta" / "episodes", columns=["length", *shard]).to_pylist()
         data = pa.parquet.read_table(root / "data", columns=rows).combine_chunks()
         order = np.asarray(data.column("episode_index"))
         poses = np.stack(data.column("camera.pose").to_numpy()).reshape(-1, 4, 4)
         lens = np.array(data.column("camera.intrinsics")[0].as_py())
     counts = [int(each["length"]) for each in episodes]
-    files = [tuple(int(each[key]) for key in place) for each in episodes]
+    files = [tuple(int(each[key]) for key in shard) for each in episodes]
 
     def frames_of(index: int, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chunk, file = files[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -39,7 +40,10 @@ def build_scan(
     spots = scan_spots(known_map(map_seed).space, spacing)
     count = len(spots) * headings
     if count > MAX_VIEWS:
-        wider = np.ceil(11 * spacing * np.sqrt(count / MAX_VIEWS)) / 10
+        # Spots come in the order of choice: the first that is too many says how densely those before it cover.
+        most = max(1, MAX_VIEWS // headings)
+        away = float(np.linalg.norm(spots[:most] - spots[most], axis=1).min()) / MAP_UNITS_PER_METRE
+        wider = np.ceil(10 * math.sqrt(2) * away) / 10
         raise ValueError(
             f"spacing={spacing:g} with headings={headings} makes {count:,} views of map {map_seed}; allowed: at most "
             f"{MAX_VIEWS:,}, as with spacing={wider:g}"

@@ -20,7 +20,8 @@ FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns OpenCV's camera axes into OpenGL's and back."""
 
 _HALF = np.array([5.0, 2.0, 5.0])
-_TEXTURES = np.random.default_rng(7).integers(0, 256, (6, 64, 64, 3)).astype(np.uint8)
+_PATCHES = np.random.default_rng(7).integers(0, 256, (6, 24, 24, 3)).astype(np.uint8)
+_TEXTURES = [cv2.resize(patches, (64, 64), interpolation=cv2.INTER_CUBIC) for patches in _PATCHES]
 
 
 def level(x: float, z: float, yaw: float) -> np.ndarray:

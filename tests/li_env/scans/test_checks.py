@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from li_env.accel.geometry.camera import inverse
-from li_env.scans.checks import check_distances, check_intrinsics, check_poses, place_distances
+from li_env.scans.checks import check_distances, check_intrinsics, check_poses, spot_distances
 from li_env.scans.scan import Scan, check_scale
 from tests.li_env.scans.room import FLIP, level, noise, room_poses
 
@@ -74,12 +74,12 @@ def test_the_remedies_in_the_messages_help():
     np.testing.assert_allclose(check_poses(np.linalg.inv(inverse(WALK))), WALK, atol=1e-9)
 
 
-def test_distances_are_between_places_not_between_headings():
-    np.testing.assert_allclose(place_distances(room_poses(4)), np.hypot(1.3, 0.9))
-    assert len(place_distances(room_poses(1))) == 0
+def test_distances_are_between_spots_not_between_headings():
+    np.testing.assert_allclose(spot_distances(room_poses(4)), np.hypot(1.3, 0.9))
+    assert len(spot_distances(room_poses(1))) == 0
     many = np.tile(np.eye(4), (600, 1, 1))
     many[:, 0, 3] = np.arange(600) * 0.25
-    np.testing.assert_allclose(place_distances(many), 0.25)
+    np.testing.assert_allclose(spot_distances(many), 0.25)
 
 
 @pytest.mark.parametrize(("factor", "hint"), [(1000, "millimetres? scale=0.001"), (100, "centimetres? scale=0.01")])
@@ -93,7 +93,7 @@ def test_units_that_make_no_overlap_are_refused(factor, hint):
 
 def test_a_scan_with_neighbours_a_thousand_units_away_is_refused_without_a_world():
     poses = np.stack([level(1000.0 * index, 0, 0) for index in range(3)])
-    with pytest.raises(ValueError, match="neighbouring places of the scan are 1,000 apart"):
+    with pytest.raises(ValueError, match="neighbouring spots of the scan are 1,000 apart"):
         Scan(noise(3), poses)
     poses[:, 0, 3] /= 50
     scan = Scan(noise(3), poses)
