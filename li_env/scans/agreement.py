@@ -62,7 +62,7 @@ def compare_views(
     seed: int = 0,
     on_view: Callable[[], None] = lambda: None,
 ) -> Agreement:
-    """Compare every view with its neighbours, about 50 milliseconds each.
+    """Compare every view with its neighbours, some tens of milliseconds each.
 
     Args:
         images: uint8 [n, H, W, 3].

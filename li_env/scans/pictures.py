@@ -121,4 +121,4 @@ def write_map(
     axes.set(xlim=limits[:2], ylim=limits[2:], aspect="equal", xlabel=f"x ({unit})", ylabel=f"z ({unit})")
     axes.set_title(f"{len(scan)} views" + (f", {len(wrong)} disagree with their poses (red)" if len(wrong) else ""))
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=100, bbox_inches="tight")

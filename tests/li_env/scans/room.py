@@ -14,7 +14,7 @@ from li_env.recording import write_png
 from li_env.scans.scan import Scan
 
 LENS = np.array([32.0, 32.0, 32.0, 24.0])
-"""Of the views: 48 x 64 pixels, 90 degrees wide."""
+"""Intrinsics of the views: 48 x 64 pixels, 90 degrees wide."""
 
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns OpenCV's camera axes into OpenGL's and back."""
