@@ -80,7 +80,7 @@ def load(paths: Sequence[Path], lenses: Sequence[Lens] | Lens | None) -> tuple[n
     images = np.empty((0,))
     found: list[np.ndarray] = []
     for index, path in enumerate(paths):
-        image = read_image(path)
+        image = read_picture(path)
         if not index:
             check_bytes(len(paths), image.shape)
             images = np.empty((len(paths), *image.shape), dtype=np.uint8)
@@ -95,6 +95,18 @@ def load(paths: Sequence[Path], lenses: Sequence[Lens] | Lens | None) -> tuple[n
     if lenses is None:
         return images, None
     return images, np.stack(found) if isinstance(lenses, Sequence) else found[0]
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a picture as its poses were computed: COLMAP and Nerfstudio never turn it.
+
+    Raises:
+        ValueError: not readable; names the file however long its folder's name is.
+    """
+    try:
+        return read_image(path, turned=False)
+    except ValueError as error:
+        raise ValueError(f"picture {path.name!r}: {error}") from None
 
 
 def check_bytes(count: int, shape: tuple[int, ...]) -> None:

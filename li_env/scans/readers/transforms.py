@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from li_env.files import read_json
-from li_env.images import read_image
 from li_env.scans.axes import other_cameras, upright
-from li_env.scans.views import Lens, Views, check_count, load
+from li_env.scans.views import Lens, Views, check_count, load, read_picture
 from li_env.validation import MOST_LENGTH, MOST_SEED, check_choice, check_mapping, check_number, check_text, check_whole
 
 NAME = "transforms.json"
@@ -130,7 +129,7 @@ def _lens(where: str, keys: Mapping[str, Any], path: Path) -> Lens | None:
     if "w" in keys and "h" in keys:
         width, height = (int(number(key, 0, 0)) for key in ("w", "h"))
     else:
-        height, width = read_image(path).shape[:2]
+        height, width = read_picture(path).shape[:2]
 
     def focal(pixels: str, angle: str, side: int) -> float:
         return number(pixels, 0, 0) if pixels in keys else side / 2 / math.tan(number(angle, 0, 0) / 2)

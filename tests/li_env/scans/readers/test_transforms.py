@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from li_env.images import read_image
 from li_env.recording import write_png
 from li_env.scans.scan import Scan
 from tests.li_env.scans.room import FLIP, LENS, level, noise, room_poses, room_scan, write_transforms
@@ -95,6 +97,22 @@ def test_file_names(tmp_path):
     data["frames"][1]["file_path"] = "images\\1.png"
     (folder / "transforms_train.json").write_text(json.dumps(data))
     np.testing.assert_array_equal(Scan.read(folder / "transforms_train.json").images, noise(2))
+
+
+def test_a_picture_is_taken_as_the_sensor_saw_it(tmp_path):
+    folder = write_transforms(tmp_path, [Z_UP], fl_x=5, fl_y=6, cx=4, cy=3, w=8, h=6)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    Image.fromarray(noise(1)[0]).save(folder / "images" / "0.png", exif=exif)
+    assert read_image(folder / "images" / "0.png").shape == (8, 6, 3)
+    np.testing.assert_array_equal(Scan.read(folder).images, noise(1))
+
+
+def test_an_unreadable_picture_is_named_in_a_deep_folder(tmp_path):
+    folder = write_transforms(tmp_path / ("deep" * 30), [Z_UP])
+    (folder / "images" / "0.png").write_bytes((folder / "images" / "0.png").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"^picture '0\.png': image=.* cannot be decoded"):
+        Scan.read(folder)
 
 
 def test_every_second_frame(tmp_path):
