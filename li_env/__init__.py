@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from li_env.env import LightInteractionEnv
     from li_env.rollouts import View, play_episodes
     from li_env.sb3 import SB3VecEnv
+    from li_env.scans.scan import Scan
     from li_env.state import EpisodeState
     from li_env.tasks.dataset import EpisodeDataset
     from li_env.tasks.task import Task
@@ -43,6 +44,7 @@ __all__ = [
     "LightInteractionVectorEnv",
     "RecordedDataset",
     "SB3VecEnv",
+    "Scan",
     "Task",
     "View",
     "WorldSpec",
@@ -65,6 +67,7 @@ _HOMES = {
     "LightInteractionVectorEnv": "vector_env",
     "RecordedDataset": "datasets.reading",
     "SB3VecEnv": "sb3",
+    "Scan": "scans.scan",
     "Task": "tasks.task",
     "View": "rollouts",
     "WorldSpec": "accel.world_spec",

@@ -27,8 +27,12 @@ _SPARE = 4  # times the pixels of image and frame: an image that would grow more
 _MARGIN = 2  # pixels of the image around what is seen
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, turned: bool = True) -> np.ndarray:
     """Read an image file as uint8 [H, W, 3], RGB.
+
+    Args:
+        path: of the file.
+        turned: turn the image as the camera noted that it was held; without, rows and columns are those of the sensor.
 
     Raises:
         ValueError: the file is absent, no PNG, JPEG or WebP, damaged, or has more than `MOST_PIXELS` pixels.
@@ -45,7 +49,8 @@ def read_image(path: str | Path) -> np.ndarray:
     if width * height > MOST_PIXELS:
         raise ValueError(f"image={where} has {height} x {width} pixels; allowed: at most {MOST_PIXELS:,}")
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        flags = cv2.IMREAD_COLOR if turned else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:

@@ -67,17 +67,40 @@ def _written(path: str | Path) -> Iterator[av.container.OutputContainer]:
 
 
 def read_video(path: str | Path) -> np.ndarray:
-    """All frames of a video file: uint8 [n, H, W, 3], RGB."""
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    """Read all frames of a video file: uint8 [n, H, W, 3], RGB. Errors as `video_frames`."""
+    return np.stack(list(video_frames(path)))
+
+
+def video_frames(path: str | Path) -> Iterator[np.ndarray]:
+    """Yield the frames of a video one by one, uint8 [H, W, 3], turned as the file says that they are shown.
+
+    Raises:
+        ValueError: a damaged file; names file and frame.
+    """
+    index = 0
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                image = frame.to_ndarray(format="rgb24")
+                quarters = frame.rotation // 90 % 4  # phones store upright films lying on their side
+                yield np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+                index += 1
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{shown_path(path)}: frame {index} cannot be decoded: {shortened(error)}") from None
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3], RGB, as PNG."""
-    _check_frames(image[None])
-    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    data = encode_png(image)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(data)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Return the bytes of a PNG file that shows uint8 [H, W, 3], RGB."""
+    _check_frames(image[None])
+    encoded: bytes = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return encoded
 
 
 def contact_sheet(frames: Sequence[np.ndarray] | np.ndarray, columns: int, gap: int = 2) -> np.ndarray:

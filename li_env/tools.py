@@ -25,6 +25,7 @@ from li_env.kernels.backend import uses_triton
 from li_env.metrics import pooled_psnr, psnr, sharpness, ssim
 from li_env.recording import contact_sheet, read_video, write_png, write_video
 from li_env.rollouts import FinishedEpisode
+from li_env.scans.scan import check_scale
 from li_env.tasks import EpisodeRecord, Explore, ImageGoal, NavigationRules, Opening, PointGoal
 from li_env.testing import check_task, check_world
 from li_env.worlds import world_entry, world_names
@@ -49,6 +50,7 @@ __all__ = [
     "RetrievalChoice",
     "RetrievalRequest",
     "StartViews",
+    "check_scale",
     "check_task",
     "check_world",
     "contact_sheet",

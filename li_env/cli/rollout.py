@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from li_env.accel.config import AccelConfig
     from li_env.accel.geometry.camera import CameraMotion
     from li_env.accel.world import BaseWorld
+    from li_env.accel.world_spec import WorldSpec
     from li_env.evaluation.drive import Rollout
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Drive a world along a camera trajectory; write video.mp4, contact_sheet.png and report.json."""
+    """Drive a world along a camera trajectory; write video.mp4, poses.npz, contact_sheet.png and report.json."""
 
     trajectory: str
     """Commands NAME-COUNT separated by commas. Names: w s a d (move), left right up down (look); COUNT in latents."""
@@ -52,12 +53,12 @@ def run(arguments: Arguments) -> None:
     if arguments.prompt is not None:
         check_text("prompt", arguments.prompt, empty=True)
     configs = [AccelConfig.of(each) for each in (arguments.preset, arguments.compare) if each is not None]
-    check_folder("out", arguments.out, ("video.mp4", "contact_sheet.png", "report.json", "compare.mp4"))
+    check_folder("out", arguments.out, ("video.mp4", "poses.npz", "contact_sheet.png", "report.json", "compare.mp4"))
     world = load_world(arguments.world, device=arguments.device)
     motions = parse_trajectory(arguments.trajectory, world.spec.motion)
     rollouts = _roll_out(world, configs, motions, arguments)
     report = _report(rollouts, configs, arguments)
-    _write(arguments.out, rollouts, report, world.spec.fps)
+    _write(arguments.out, rollouts, report, world.spec)
     _print(report, arguments.out)
 
 
@@ -140,23 +141,27 @@ def _difference(rollouts: list[Rollout], warmup: int) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], fps: float) -> None:
+def _write(folder: Path, rollouts: list[Rollout], report: dict[str, Any], spec: WorldSpec) -> None:
     """Write all files, or none."""
     import numpy as np
 
     from li_env.files import atomic_folder, write_json
+    from li_env.frames import intrinsics
     from li_env.recording import contact_sheet, write_png, write_video
 
     main = rollouts[0]
     with atomic_folder(folder) as temporary:
-        write_video(temporary / "video.mp4", main.frames, fps)
+        write_video(temporary / "video.mp4", main.frames, spec.fps)
+        # Frames with poses are a scan: li-env scan and Scan.read take the folder.
+        lens = intrinsics(spec.focal, spec.frame_size)[[0, 1, 0, 1], [0, 1, 2, 2]]
+        np.savez(temporary / "poses.npz", allow_pickle=False, poses=main.poses, intrinsics=lens)
         # The start frame and the last frame of every chunk: the whole rollout on one sheet.
         shown = main.frames[[0, *[end - 1 for end in main.chunk_ends]]]
         write_png(temporary / "contact_sheet.png", contact_sheet(shown, columns=6))
         if len(rollouts) == 2:
             length = min(len(rollout.frames) for rollout in rollouts)
             both = np.concatenate([rollout.frames[:length] for rollout in rollouts], axis=2)
-            write_video(temporary / "compare.mp4", both, fps)
+            write_video(temporary / "compare.mp4", both, spec.fps)
         write_json(temporary / "report.json", report)
 
 

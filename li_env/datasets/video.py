@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from li_env.validation import check_choice, shortened, shown_path
+from li_env.recording import video_frames
+from li_env.validation import check_choice
 
 
 @dataclass(frozen=True)
@@ -111,20 +112,8 @@ def join(path: Path, parts: Sequence[Path], counts: Sequence[int], fps: float) -
             frames += count
 
 
-def decode(path: Path) -> Iterator[np.ndarray]:
-    """Yield the frames of a video, uint8 [H, W, 3].
-
-    Raises:
-        ValueError: a damaged file; names file and frame.
-    """
-    index = 0
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-                index += 1
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"{shown_path(path)}: frame {index} cannot be decoded: {shortened(error)}") from None
+decode = video_frames
+"""Frames of a video, one by one: uint8 [H, W, 3]."""
 
 
 def cut(path: Path, source: Path, begin: float, end: float) -> None:

@@ -28,6 +28,7 @@ class Rollout:
 
     Attributes:
         frames: uint8 [n, H, W, 3]: the start frame, then every frame that was made, each once.
+        poses: float64 [n, 4, 4]: camera-to-world of every frame.
         chunk_ends: number of frames up to and with each chunk.
         motions: the realised motions, in order.
         start_index: index of the start frame among the world's own, -1 for another image.
@@ -35,6 +36,7 @@ class Rollout:
     """
 
     frames: np.ndarray
+    poses: np.ndarray
     chunk_ends: tuple[int, ...]
     motions: tuple[CameraMotion, ...]
     start_index: int
@@ -93,10 +95,11 @@ def roll_out(
         results.append(result)
         report.add(result)
         on_chunk()
-    frames = [record.frame for record in engine_frames(world.spec, begun.frames[0], results)]
+    records = list(engine_frames(world.spec, begun.frames[0], results))
     ends = np.cumsum([len(fresh_frames(result)) for result in results]) + 1
     return Rollout(
-        np.stack(frames),
+        np.stack([record.frame for record in records]),
+        np.stack([record.pose for record in records]),
         tuple(int(end) for end in ends),
         tuple(motion for result in results for motion in result.motions),
         begun.start_index,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from li_env.recording import contact_sheet, read_video, write_png, write_video
+from li_env.recording import contact_sheet, read_video, video_frames, write_png, write_video
 
 
 def moving_bar(count: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -25,6 +25,16 @@ def test_a_video_holds_the_frames_in_order_at_the_given_rate(tmp_path):
     with av.open(str(tmp_path / "new" / "video.mp4")) as container:
         assert float(container.streams.video[0].average_rate) == pytest.approx(8.75)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["video.mp4"]
+
+
+def test_a_damaged_video_is_named_with_its_frame(tmp_path):
+    path = tmp_path / "video.mp4"
+    write_video(path, moving_bar(10), fps=8)
+    frames = video_frames(path)
+    np.testing.assert_array_equal(next(frames), read_video(path)[0])
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(ValueError, match=r"video\.mp4: frame 0 cannot be decoded"):
+        read_video(path)
 
 
 def test_odd_sizes_are_padded(tmp_path):

@@ -199,7 +199,7 @@ def test_arguments(words, message, folder, capsys):
     assert message in refused(words, folder, capsys)
 
 
-@pytest.mark.parametrize("name", ["video.mp4", "contact_sheet.png", "report.json"])
+@pytest.mark.parametrize("name", ["video.mp4", "poses.npz", "contact_sheet.png", "report.json"])
 def test_a_folder_where_a_result_belongs_is_noticed_before_the_work(name, folder, capsys, monkeypatch):
     monkeypatch.setattr("li_env.worlds.registry.load_world", lambda *a, **k: pytest.fail("began to work"))
     Path("out", name).mkdir(parents=True)

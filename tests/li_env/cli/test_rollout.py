@@ -19,7 +19,7 @@ def test_writes_video_sheet_and_report_and_prints_a_table(tmp_path, world_name, 
     monkeypatch.setenv("COLUMNS", "200")
     out = tmp_path / "deep" / "er"
     assert rollout(out, "--seed", "3", world=world_name) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["contact_sheet.png", "report.json", "video.mp4"]
+    assert sorted(path.name for path in out.iterdir()) == ["contact_sheet.png", "poses.npz", "report.json", "video.mp4"]
     report = json.loads((out / "report.json").read_text())
     assert report["world"] == world_name
     assert report["seed"] == 3

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from li_env.cli import main
-from li_env.datasets import extras
 from tests.li_env.datasets.rooms import collected, episode_file, words
 
 ARGUMENTS = {
@@ -108,7 +107,7 @@ def test_missing_extra(tmp_path, capsys, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(extras, "importlib", SimpleNamespace(import_module=missing))
+    monkeypatch.setattr("li_env.arrow.importlib", SimpleNamespace(import_module=missing))
     assert "pip install 'li-env[data]'" in complaint(capsys, *words(tmp_path, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
