@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ NEEDED = ("autoencoder", "dynamics", "motion")
 class Arguments:
     """Train the freedoom world (needs the extra doom and, to be of use, a large GPU).
 
-    Renders its own data. Run it again with the same folder and configuration to go on after an interruption.
+    Renders its own data. Run it again with the same folder and configuration to go on after an interruption. On several
+    GPUs: torchrun --nproc-per-node 2 --no-python li-env train world ...
     """
 
     config: Path
@@ -54,6 +56,8 @@ def run(arguments: Arguments) -> None:
     require_game("training the freedoom world")
     with _bars() as bars:
         train_world(config, arguments.out, device, arguments.workers, StageBars(bars).show)
+    if int(os.environ.get("RANK", "0")):
+        return  # torchrun's first process writes and tells
     missing = [name for name in NEEDED if not (arguments.out / f"{name}.safetensors").is_file()]
     if missing:
         print(f"no weights to use yet: the stages {', '.join(missing)} were left out")

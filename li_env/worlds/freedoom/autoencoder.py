@@ -1,4 +1,4 @@
-"""Frame autoencoder of the freedoom world: 96x128 RGB <-> 6x8 tokens of 32 channels (16x in each direction).
+"""Frame autoencoder of the freedoom world: 96x128 RGB <-> 6x8 tokens of 64 channels (16x in each direction).
 
 Every token is normalised over its channels (LayerNorm without weights), so that latents have a fixed scale and the
 diffusion model needs no statistics.
@@ -17,7 +17,7 @@ from torch.nn.functional import layer_norm, pixel_shuffle, pixel_unshuffle, silu
 class AutoencoderConfig:
     """Channels at 1/4, 1/8 and 1/16 (encoder) and 1/2, 1/4, 1/8, 1/16 (decoder) of the frame."""
 
-    latent_channels: int = 32
+    latent_channels: int = 64
     encoder: tuple[int, int, int] = (64, 128, 224)
     decoder: tuple[int, int, int, int] = (48, 96, 160, 256)
     decoder_blocks: tuple[int, int, int, int] = (2, 2, 2, 1)

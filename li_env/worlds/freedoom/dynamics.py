@@ -12,7 +12,7 @@ from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import BlockCache, CameraTables, TransformerConfig, VideoTransformer
 from li_env.worlds.freedoom.geometry import FEATURES, camera_tables, token_features
 
-LATENT_CHANNELS = 32
+LATENT_CHANNELS = 64
 
 
 def default_transformer() -> TransformerConfig:

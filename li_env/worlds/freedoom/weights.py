@@ -76,10 +76,10 @@ def checked(path: Path, expected: str) -> Path:
 def export_weights(run: Path, folder: Path) -> None:
     """Write what a training run left in ``run`` as shippable weights (bf16, with a manifest) into ``folder``.
 
-    The refined dynamics are taken where the run has them.
+    The sharpened autoencoder and the refined dynamics are taken where the run has them.
     """
-    refined = run / "refine.safetensors"
-    autoencoder = read_tensors(run / "autoencoder.safetensors")
+    sharpened, refined = run / "sharp_autoencoder.safetensors", run / "refine.safetensors"
+    autoencoder = read_tensors(sharpened if sharpened.exists() else run / "autoencoder.safetensors")
     dynamics = read_tensors(refined if refined.exists() else run / "dynamics.safetensors")
     motion = read_tensors(run / "motion.safetensors")
     write_weights(folder, dict(zip(FILES, (autoencoder, dynamics, motion), strict=True)))

@@ -59,7 +59,7 @@ def test_left_out_stages_are_named(tmp_path, monkeypatch, capsys):
         ("dynamics: {stepps: 5}", "training config dynamics. key='stepps' is unknown (did you mean 'steps'?)"),
         (
             "stages: [autoencoder, polish]",
-            "stages=('autoencoder', 'polish') is not allowed; use a list of autoencoder, dynamics",
+            "stages=('autoencoder', 'polish') is not allowed; use a list of autoencoder, sharp_autoencoder",
         ),
         ("a: [1", "config.yaml:2: not YAML: "),
         ("5", "training config=5 is not allowed; use a mapping"),

@@ -11,6 +11,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from li_env.metrics import psnr, sharpness
 from li_env.worlds.freedoom.autoencoder import Autoencoder, to_pixels
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def train_autoencoder(
     held_out: torch.Tensor,
     stage: AutoencoderStage,
     log: Callable[[dict[str, float]], None],
+    ranks: Ranks = ALONE,
 ) -> Autoencoder:
     """Train in place and return ``model`` with averaged weights.
 
@@ -47,11 +49,11 @@ def train_autoencoder(
     """
     device = held_out.device
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
-    progress = Progress(stage.steps, stage.max_seconds)
+    optimizer, ema = Optimizer(model, None, stage.rate, ranks=ranks), Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds, ranks, device)
     forward = torch.compile(reconstruct) if device.type == "cuda" else reconstruct
     while not progress.finished:
-        pixels = to_pixels(draw(stage.batch)).to(memory_format=torch.channels_last)
+        pixels = to_pixels(draw(ranks.share(stage.batch))).to(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             output = forward(model, pixels, stage.latent_noise)
         output = output.float()

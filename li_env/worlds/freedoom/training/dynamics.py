@@ -12,6 +12,7 @@ from li_env.worlds.common.transformer import BlockCache
 from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.store import Batch, LatentStore, Window
 
 WINDOWS: tuple[tuple[float, Window], ...] = (
@@ -38,6 +39,9 @@ SCAN_WINDOWS: tuple[tuple[float, Window], ...] = (
     (0.04, Window(0, 0, 4)),
 )
 """Contexts with views of a scan, with their shares; the last ones begin an episode at a pose without a picture."""
+
+FIRST_LOGGED = (1, 10, 50, 100)
+"""Steps after which the log is written beside every 200th: they show what compiling takes."""
 
 SCAN_SHARE = 0.55
 """Share of batches with views where there are scans."""
@@ -71,6 +75,7 @@ class DynamicsStage:
     loss_floor: float = 0.25
     ema: float = 0.999
     save_seconds: float = 120.0
+    measure_every: int = 2000
 
 
 def compile_blocks(model: DynamicsModel) -> None:
@@ -157,34 +162,35 @@ def train_dynamics(
     evaluate: Callable[[DynamicsModel], dict[str, float]],
     state_path: Path,
     seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> DynamicsModel:
     """Train in place and return ``model`` with averaged weights; continues from ``state_path`` if it exists."""
     device = store.device
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(ranks.seed(seed))
     choice = torch.Generator().manual_seed(seed)
-    optimizer, ema = Optimizer(model, stage.muon_rate, stage.adam_rate), Ema(model, stage.ema)
-    progress = Progress(stage.steps, stage.max_seconds)
+    optimizer, ema = Optimizer(model, stage.muon_rate, stage.adam_rate, ranks=ranks), Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds, ranks, device)
     if state_path.exists():
         state = checkpoint.load(state_path, str(device))
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         ema.values, ema.updates = state["ema"], state["updates"]
         progress.done = state["done"]
-        generator.manual_seed(seed + progress.done)
+        generator.manual_seed(ranks.seed(seed + progress.done))
         choice.manual_seed(seed + progress.done)
     next_save = stage.save_seconds
     if device.type == "cuda":
         compile_blocks(model)
     while not progress.finished:
         window = draw_window(store.has_views, choice)
-        batch = store.sample(window, stage.batch, generator)
+        batch = store.sample(window, ranks.share(stage.batch), generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss, error = flow_loss(model, batch, stage, generator)
         loss.backward()
         norm = optimizer.step(progress.rate())
         ema.update()
         progress.done += 1
-        if progress.done % 200 == 0:
+        if progress.done % 200 == 0 or progress.done in FIRST_LOGGED:
             log(
                 {
                     "step": progress.done,
@@ -195,7 +201,8 @@ def train_dynamics(
                     "fraction": progress.fraction,
                 }
             )
-        if progress.fraction * (stage.max_seconds or 1e9) > next_save or progress.done % 2000 == 0:
+        due = progress.fraction * (stage.max_seconds or 1e9) > next_save or progress.done % 2000 == 0
+        if due and ranks.first:
             next_save += stage.save_seconds
             checkpoint.save(
                 state_path,
@@ -207,7 +214,7 @@ def train_dynamics(
                     "done": progress.done,
                 },
             )
-        if progress.done % 2000 == 0:
+        if progress.done % stage.measure_every == 0:
             log({"step": progress.done} | averaged(model, ema, evaluate))
     ema.copy_to(model)
     log({"step": progress.done, "final": 1.0} | evaluate(model))

@@ -13,13 +13,16 @@ from li_env.doom.trajectories import choose_kinds
 from li_env.validation import check_mapping, check_number, check_whole, shown
 from li_env.worlds.freedoom.training.store import GROUP
 
-STAGES = ("autoencoder", "dynamics", "motion", "refine")
+STAGES = ("autoencoder", "sharp_autoencoder", "dynamics", "motion", "refine")
+"""All stages in their order."""
 
-EXTRA_STAGES = ("sharp_autoencoder",)
-"""Stages that run only when they are asked for."""
-
-NEEDS = {"autoencoder": (), "dynamics": ("autoencoder",), "motion": ("autoencoder",),
-         "refine": ("autoencoder", "dynamics"), "sharp_autoencoder": ()}  # fmt: skip
+NEEDS: dict[str, tuple[str, ...]] = {
+    "autoencoder": (),
+    "sharp_autoencoder": ("autoencoder",),
+    "dynamics": ("autoencoder",),
+    "motion": ("autoencoder",),
+    "refine": ("autoencoder", "dynamics"),
+}
 """Stages whose results a stage starts from."""
 
 LONGEST_CONTEXT = 20
@@ -51,8 +54,8 @@ _COUNTS: dict[str, tuple[int, int]] = {
 _ABOVE_0 = {"rate": 1, "muon_rate": 1, "adam_rate": 1, "judge_rate": 1, "loss_floor": 1, "max_seconds": 1e9,
             "save_seconds": 1e9}  # fmt: skip
 _FROM_0 = {"latent_noise": 1, "feature_weight": 1e3, "adversarial_from": 1, "context_noise": 1, "pure_noise": 1,
-           "blend": 1, "label": 1, "adversarial_share": 100, "gradient_weight": 1e3, "smoothness": 1e3,
-           "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
+           "blocked_share": 1, "blend": 1, "label": 1, "adversarial_share": 100, "gradient_weight": 1e3,
+           "smoothness": 1e3, "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
 
 
 def check_training(config: Any) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 from li_env.worlds.freedoom.geometry import relative_planar
 from li_env.worlds.freedoom.motion_head import MOTIONS, MotionHead, commanded_path
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore, view_overlap
 
 BLOCKED_METRES = 0.05
@@ -19,11 +20,16 @@ BLOCKED_METRES = 0.05
 
 @dataclass(frozen=True)
 class MotionStage:
-    """Settings of the stage. ``latent_noise`` is the largest noise level added to the latents that the head sees."""
+    """Settings of the stage.
+
+    ``blocked_share``: of the samples, those drawn where something stops the camera, which is rare in walks.
+    ``latent_noise``: the largest noise level added to the latents that the head sees.
+    """
 
     steps: int = 8000
     max_seconds: float | None = None
     batch: int = 512
+    blocked_share: float = 0.4
     rate: float = 1e-3
     latent_noise: float = 0.3
     held_out_samples: int = 4096
@@ -32,7 +38,7 @@ class MotionStage:
 
 @dataclass(frozen=True)
 class MotionBatch:
-    """Frames to look at, and and commanded and realised motions: motions are (yaw rad, right m, forward m)."""
+    """Frames to look at, and commanded and realised motions: motions are (yaw rad, right m, forward m)."""
 
     latents: torch.Tensor
     poses: torch.Tensor
@@ -47,14 +53,20 @@ def sample_motions(
     size: int,
     generator: torch.Generator,
     scanned: float = 0.0,
+    blocked: torch.Tensor | None = None,
 ) -> MotionBatch:
     """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look ahead.
 
-    A share ``scanned`` of the samples is in scanned places: views of the scan may be among those that look ahead.
+    Args:
+        scanned: share of the samples that are in scanned places: views of the scan may be among those that look ahead.
+        blocked: (walk, latent) [k, 2] from which further samples are drawn, `blocked_starts`, beside ``size`` others.
     """
     device = store.device
     track = torch.randint(store.count, (size,), device=device, generator=generator)
     start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)
+    if blocked is not None:
+        track, start = torch.cat((track, blocked[:, 0])), torch.cat((start, blocked[:, 1]))
+        size = len(track)
     rows = track[:, None]
     steps = start[:, None] - 1 + torch.arange(MOTIONS, device=device)
     wanted, real = commanded[rows, steps], realised[rows, steps]
@@ -76,6 +88,16 @@ def sample_motions(
     return MotionBatch(latents, relative_planar(seen, current[:, None]), wanted, real)
 
 
+def blocked_starts(commanded: torch.Tensor, realised: torch.Tensor) -> torch.Tensor:
+    """Find the starts of `sample_motions` after which a motion of the next four is blocked: (walk, latent) [k, 2]."""
+    short = (realised - commanded)[..., 1:].norm(dim=-1) > BLOCKED_METRES
+    soon = short.unfold(1, MOTIONS, 1).any(-1)  # motion m of a walk leads to latent m + 1
+    soon[:, : GROUP - 1] = False
+    found = soon.nonzero()
+    found[:, 1] += 1
+    return found
+
+
 def train_motion(
     model: MotionHead,
     store: LatentStore,
@@ -84,13 +106,18 @@ def train_motion(
     stage: MotionStage,
     log: Callable[[dict[str, float]], None],
     seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> MotionHead:
     """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, realised)."""
-    generator = torch.Generator(store.device).manual_seed(seed)
-    optimizer, ema = Optimizer(model, None, stage.rate), Ema(model, stage.ema)
-    progress = Progress(stage.steps, stage.max_seconds)
+    generator = torch.Generator(store.device).manual_seed(ranks.seed(seed))
+    optimizer, ema = Optimizer(model, None, stage.rate, ranks=ranks), Ema(model, stage.ema)
+    progress = Progress(stage.steps, stage.max_seconds, ranks, store.device)
+    starts = blocked_starts(*motions)
+    batch_size = ranks.share(stage.batch)
+    extra = round(stage.blocked_share * batch_size) if len(starts) else 0
     while not progress.finished:
-        batch = sample_motions(store, *motions, stage.batch, generator, 0.5 * store.has_views)
+        drawn = starts[torch.randint(max(1, len(starts)), (extra,), device=store.device, generator=generator)]
+        batch = sample_motions(store, *motions, batch_size - extra, generator, 0.5 * store.has_views, drawn)
         with torch.autocast(store.device.type, torch.bfloat16, enabled=store.device.type == "cuda"):
             loss = motion_loss(model, batch, stage, generator)
         loss.backward()

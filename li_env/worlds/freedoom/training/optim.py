@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
+
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
@@ -17,7 +19,7 @@ class Optimizer:
     """Muon on hidden matrices and AdamW on everything else, stepped together with one learning-rate factor.
 
     Without ``muon_rate`` AdamW takes all parameters. ``momentum`` is AdamW's first decay rate; judges in adversarial
-    stages want less of it.
+    stages want less of it. Gradients are averaged over ``ranks``.
     """
 
     def __init__(
@@ -27,7 +29,9 @@ class Optimizer:
         adam_rate: float,
         weight_decay: float = 0.01,
         momentum: float = 0.9,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
@@ -48,6 +52,7 @@ class Optimizer:
 
     def step(self, factor: float, clip: float = 1.0) -> torch.Tensor:
         """Clip, update with ``factor`` times the base rates, clear gradients; returns the gradient norm (a tensor)."""
+        self._ranks.average(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, clip)
         for part, rates in zip(self.parts, self.rates, strict=True):
             for group, rate in zip(part.param_groups, rates, strict=True):
@@ -92,16 +97,22 @@ class Ema:
 
 
 class Progress:
-    """Position in a stage, by steps or by a time limit, whichever is further; and the learning-rate factor there."""
+    """Position in a stage, by steps or by a time limit, whichever is further; and the learning-rate factor there.
 
-    def __init__(self, steps: int, max_seconds: float | None, done: int = 0) -> None:
-        self.steps, self.max_seconds, self.done = steps, max_seconds, done
+    All ``ranks`` go by the clock of the first, which they hear of when they ask whether the stage is `finished`.
+    """
+
+    def __init__(
+        self, steps: int, max_seconds: float | None, ranks: Ranks = ALONE, device: torch.device | None = None
+    ) -> None:
+        self.steps, self.max_seconds, self.done = steps, max_seconds, 0
         self.began = time.monotonic()
+        self._ranks, self._device, self._heard = ranks, device or torch.device("cpu"), 0.0
 
     @property
     def seconds(self) -> float:
         """Spent so far."""
-        return time.monotonic() - self.began
+        return self._heard if self._ranks.count > 1 else time.monotonic() - self.began
 
     @property
     def fraction(self) -> float:
@@ -110,6 +121,8 @@ class Progress:
 
     @property
     def finished(self) -> bool:
+        if self._ranks.count > 1:
+            self._heard = self._ranks.agree(time.monotonic() - self.began, self._device)
         return self.fraction >= 1.0
 
     def rate(self, warmup: int = 200, decay_from: float = 0.6) -> float:

@@ -12,7 +12,7 @@ against PSNR of seen ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.discriminator import Discriminator
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, chunk_loss, compile_blocks, draw_window, flow_loss
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.rollout import Grounding, chunk_cameras, chunk_context, roll_out, window_at
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
@@ -168,22 +169,24 @@ def train_refine(
     evaluate: Callable[[DynamicsModel], dict[str, float]],
     state_path: Path,
     seed: int = 1,
+    ranks: Ranks = ALONE,
 ) -> DynamicsModel:
     """Refine in place and return ``model`` with averaged weights; continues from ``state_path`` if it exists."""
     device = store.device
-    generator, choice = torch.Generator(device).manual_seed(seed), torch.Generator().manual_seed(seed)
+    stage = replace(stage, batch=ranks.share(stage.batch))
+    generator, choice = torch.Generator(device).manual_seed(ranks.seed(seed)), torch.Generator().manual_seed(seed)
     judge = Discriminator().to(device)
-    optimizer = Optimizer(model, stage.muon_rate, stage.adam_rate)
-    judge_optimizer = Optimizer(judge, None, stage.judge_rate, momentum=0.0)
+    optimizer = Optimizer(model, stage.muon_rate, stage.adam_rate, ranks=ranks)
+    judge_optimizer = Optimizer(judge, None, stage.judge_rate, momentum=0.0, ranks=ranks)
     ema = Ema(model, stage.ema)
     before = [value.clone() for value in ema.values]
-    progress = Progress(stage.steps, stage.max_seconds)
+    progress = Progress(stage.steps, stage.max_seconds, ranks, device)
     if state_path.exists():
         state = checkpoint.load(state_path, str(device))
         model.load_state_dict(state["model"])
         judge.load_state_dict(state["judge"])
         ema.values, ema.updates, progress.done = state["ema"], state["updates"], state["done"]
-        generator.manual_seed(seed + progress.done)
+        generator.manual_seed(ranks.seed(seed + progress.done))
         choice.manual_seed(seed + progress.done)
     if device.type == "cuda":
         compile_blocks(model)
@@ -240,7 +243,7 @@ def train_refine(
                     "fraction": progress.fraction,
                 }
             )
-        if progress.done % 500 == 0:
+        if progress.done % 500 == 0 and ranks.first:
             checkpoint.save(
                 state_path,
                 {

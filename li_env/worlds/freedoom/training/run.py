@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,28 +26,30 @@ from li_env.files import append_json, check_folder, read_yaml
 from li_env.tensor_files import check_tensors, read_tensors, write_tensors
 from li_env.validation import check_keys, check_mapping, shown
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
-from li_env.worlds.freedoom.dynamics import DynamicsModel
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.efficientnet import load_features
+from li_env.worlds.freedoom.geometry import COLUMNS, ROWS
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import Convert, DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
-from li_env.worlds.freedoom.training.limits import EXTRA_STAGES, NEEDS, STAGES, check_training
+from li_env.worlds.freedoom.training.limits import NEEDS, STAGES, check_training
 from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
-from li_env.worlds.freedoom.training.sharp import SHARP, SharpStage, evaluator, train_sharp, widened
+from li_env.worlds.freedoom.training.sharp import SharpStage, evaluator, train_sharp
 from li_env.worlds.freedoom.training.store import LatentStore
-from li_env.worlds.freedoom.weights import load_weights, packaged_folder
+from li_env.worlds.freedoom.weights import load_weights
 
 Log = Callable[[dict[str, Any]], None]
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "autoencoder": lambda: Autoencoder(AutoencoderConfig()),
+    "sharp_autoencoder": lambda: Autoencoder(AutoencoderConfig()),
     "dynamics": DynamicsModel,
     "motion": MotionHead,
     "refine": DynamicsModel,
-    "sharp_autoencoder": lambda: Autoencoder(SHARP),
 }
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -58,7 +61,7 @@ class TrainConfig:
     """Settings of all stages, read from YAML; ``stages`` may leave some out.
 
     ``start`` is a folder of weights, as `li-env train world` writes it, from which dynamics begin instead of random
-    numbers.
+    numbers; its autoencoder is used where ``stages`` leave that out.
     """
 
     seed: int = 0
@@ -127,43 +130,51 @@ def train_world(
 ) -> None:
     """Run the stages of ``config`` and leave ``<stage>.safetensors`` files and ``log.jsonl`` in ``out``.
 
-    ``show`` is called with every log entry; entries of a running stage carry ``stage`` and ``fraction``.
+    ``show`` is called with every log entry; entries of a running stage carry ``stage`` and ``fraction``. Started by
+    torchrun, it shares the work between the processes (`training.ranks`).
     """
+    ranks = Ranks.join(device)
+    if ranks.count > 1 and device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     out = check_folder("out", out, ("log.jsonl", *(f"{stage}.safetensors" for stage in MODELS)))
     todo = _unfinished(config, out)
     if todo:
-        check_memory("the rendered frames", _frame_bytes(config.data), device)
+        check_memory("the rendered frames", _frame_bytes(config.data, _learns_pictures(todo)), device)
+    ranks.wait()  # all have looked at the finished stages before the first adds to them
     out.mkdir(parents=True, exist_ok=True)
-    log = logger(out / "log.jsonl", show)
+    log = logger(out / "log.jsonl", show) if ranks.first else _silent
     torch.manual_seed(config.seed)
     torch.set_float32_matmul_precision("high")
     if not todo:
         return
     autoencoder = Autoencoder(AutoencoderConfig()).to(device)
-    learns_pictures = any("autoencoder" in stage for stage in todo)
+    learns_pictures = _learns_pictures(todo)
     if not learns_pictures:
-        read(autoencoder, out / "autoencoder.safetensors")
+        load_pictures(autoencoder, out, config.start, ranks)
 
     def encode(frames: torch.Tensor) -> torch.Tensor:
         return encode_all(autoencoder, frames) if frames.numel() else frames
 
-    training, validation = render(config.data, device, workers, log, (lambda x: x) if learns_pictures else encode)
+    training, validation = render(
+        config.data, device, workers, log, (lambda x: x) if learns_pictures else encode, ranks
+    )
     if "autoencoder" in todo:
-        generator = torch.Generator(device).manual_seed(config.seed)
+        generator = torch.Generator(device).manual_seed(ranks.seed(config.seed))
         flat = training.frames.flatten(0, 1)
 
         def draw(count: int) -> torch.Tensor:
             return flat[torch.randint(len(flat), (count,), device=device, generator=generator)]
 
         held_out = validation.frames[:32, ::4].flatten(0, 1)
-        train_autoencoder(autoencoder, draw, held_out, config.autoencoder, tagged(log, "autoencoder"))
-        write(autoencoder, out / "autoencoder.safetensors")
+        train_autoencoder(autoencoder, draw, held_out, config.autoencoder, tagged(log, "autoencoder"), ranks)
+        keep(autoencoder, out / "autoencoder.safetensors", ranks)
     if "sharp_autoencoder" in todo:
-        sharpen(training.frames.flatten(0, 1), validation.frames, config, out, log)
+        sharpen(training.frames.flatten(0, 1), validation.frames, config, out, log, ranks)
     if not set(todo) - {"autoencoder", "sharp_autoencoder"}:
         return
     if learns_pictures:
-        read(autoencoder, out / "autoencoder.safetensors")
+        load_pictures(autoencoder, out, config.start, ranks)
         training.frames, training.views = encode(training.frames), encode(training.views)
     store = LatentStore(training.frames, training.poses, training.views, training.view_poses)
     held_out_store = LatentStore(
@@ -172,6 +183,8 @@ def train_world(
     log({"stage": "encode", "latents": list(store.latents.shape), "views": list(store.views.shape)})
 
     def evaluate(model: DynamicsModel) -> dict[str, float]:
+        if not ranks.first:
+            return {}
         with torch.compiler.set_stance("force_eager"):
             return quick_measures(model, autoencoder, held_out_store, validation.frames, (SIGMAS_4, SIGMAS_16), 48)
 
@@ -181,48 +194,58 @@ def train_world(
         if config.start and not state.exists():
             load_weights({"dynamics": model}, Path(config.start))
             log({"stage": "dynamics", "start": 1.0} | evaluate(model))
-        train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed)
-        write(model, out / "dynamics.safetensors")
-        state.unlink(missing_ok=True)
+        train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed, ranks)
+        keep(model, out / "dynamics.safetensors", ranks, state)
     if "motion" in todo:
         motions = (training.commanded, training.realised)
         held_out_motions = (held_out_store, validation.commanded, validation.realised)
         head = MotionHead().to(device)
-        train_motion(head, store, motions, held_out_motions, config.motion, tagged(log, "motion"), config.seed)
-        write(head, out / "motion.safetensors")
+        train_motion(head, store, motions, held_out_motions, config.motion, tagged(log, "motion"), config.seed, ranks)
+        keep(head, out / "motion.safetensors", ranks)
     if "refine" in todo:
         read(model, out / "dynamics.safetensors")
         state = out / "refine_state.safetensors"
         flow = dataclasses.replace(config.dynamics, draws=1)
-        train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1)
-        write(model, out / "refine.safetensors")
-        state.unlink(missing_ok=True)
+        train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1, ranks)
+        keep(model, out / "refine.safetensors", ranks, state)
 
 
-def sharpen(frames: torch.Tensor, validation: torch.Tensor, config: TrainConfig, out: Path, log: Log) -> None:
-    """Train the stage ``sharp_autoencoder`` from the run's own autoencoder, or from the shipped one if there is none.
+def sharpen(
+    frames: torch.Tensor, validation: torch.Tensor, config: TrainConfig, out: Path, log: Log, ranks: Ranks
+) -> None:
+    """Train the stage ``sharp_autoencoder`` from the run's own autoencoder.
 
     Args:
         frames: uint8 [n, H, W, 3] to learn from, on the training device.
         validation: uint8 [N, L, H, W, 3] of other maps, for the log.
     """
     stage, device = config.sharp_autoencoder, frames.device
-    generator = torch.Generator(device).manual_seed(config.seed)
-    start = Autoencoder(AutoencoderConfig())
-    own = out / "autoencoder.safetensors"
-    read(start, own if own.exists() else packaged_folder() / "autoencoder.safetensors")
+    generator = torch.Generator(device).manual_seed(ranks.seed(config.seed))
+    model = Autoencoder(AutoencoderConfig())
+    read(model, out / "autoencoder.safetensors")
+    model.to(device)
     evaluate = evaluator(validation[:, ::8].flatten(0, 1)[:1024])
-    log({"stage": "sharp_autoencoder", "start": 1.0} | evaluate(start.to(device)))
-    model = widened(start, SHARP).to(device)
+    log({"stage": "sharp_autoencoder", "start": 1.0} | evaluate(model))
 
     def draw(count: int) -> torch.Tensor:
         return frames[torch.randint(len(frames), (count,), device=device, generator=generator)]
 
     state = out / "sharp_autoencoder_state.safetensors"
     net = load_features("lite0", stage.feature_scale).to(device)
-    train_sharp(model, draw, evaluate, net, stage, tagged(log, "sharp_autoencoder"), state)
-    write(model, out / "sharp_autoencoder.safetensors")
-    state.unlink(missing_ok=True)
+    train_sharp(model, draw, evaluate, net, stage, tagged(log, "sharp_autoencoder"), state, ranks)
+    keep(model, out / "sharp_autoencoder.safetensors", ranks, state)
+
+
+def load_pictures(model: Autoencoder, out: Path, start: str, ranks: Ranks) -> None:
+    """Load the autoencoder that later stages see through: the run's last one, or that of ``start``, kept in ``out``."""
+    files = [out / f"{name}.safetensors" for name in ("sharp_autoencoder", "autoencoder")]
+    found = next((file for file in files if file.exists()), None)
+    ranks.wait()  # all have looked before the first writes
+    if found is None:
+        load_weights({"autoencoder": model}, Path(start))
+        keep(model, files[-1], ranks)
+    else:
+        read(model, found)
 
 
 def _unfinished(config: TrainConfig, out: Path) -> list[str]:
@@ -237,31 +260,42 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
         with torch.device("meta"):
             model = MODELS[stage]()
         check_tensors(out / f"{stage}.safetensors", shapes_of(model), f"the stage {stage}")
-    todo = [stage for stage in (*EXTRA_STAGES, *STAGES) if stage in config.stages and stage not in done]
+    todo = [stage for stage in STAGES if stage in config.stages and stage not in done]
+    taken = {"dynamics"} & set(todo)
+    if todo and not {"autoencoder", "sharp_autoencoder"} & {*done, *todo}:
+        taken.add("autoencoder")
+    if config.start and taken:  # refused now and not after the frames are rendered
+        load_weights({name: MODELS[name]() for name in taken}, Path(config.start))
+        done += taken & {"autoencoder"}
     for stage in todo:
         if missing := [each for each in NEEDS[stage] if each not in done and each not in todo]:
             raise ValueError(
                 f"stages={shown(config.stages)} is not allowed; {stage} starts from {missing[0]}, which is not there: "
                 "add it"
             )
-    if config.start and "dynamics" in todo:  # refused now and not after the frames are rendered
-        load_weights({"dynamics": MODELS["dynamics"]()}, Path(config.start))
     return todo
 
 
-def _frame_bytes(data: DataSettings) -> int:
+def _learns_pictures(stages: list[str]) -> bool:
+    return any("autoencoder" in stage for stage in stages)
+
+
+def _frame_bytes(data: DataSettings, pictures: bool) -> int:
+    """Return the bytes of all frames on the device; without ``pictures`` those of training are kept as latents."""
     training = data.trajectories_per_map * data.length + data.scan_views
     validation = 2 * data.validation_length + data.validation_scan_views
-    return (data.maps * training + data.validation_maps * validation) * HEIGHT * WIDTH * 3
+    picture, latent = HEIGHT * WIDTH * 3, ROWS * COLUMNS * LATENT_CHANNELS * 2
+    return data.maps * training * (picture if pictures else latent) + data.validation_maps * validation * picture
 
 
 def render(
-    data: DataSettings, device: torch.device, workers: int | None, log: Log, convert: Convert
+    data: DataSettings, device: torch.device, workers: int | None, log: Log, convert: Convert, ranks: Ranks = ALONE
 ) -> tuple[Trajectories, Trajectories]:
     """Render the training and the validation trajectories; ``convert`` is for the frames of the former."""
     began = time.monotonic()
+    workers = max(1, (workers or os.cpu_count() or 1) // ranks.count)
     training = gather(
-        TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps],
+        ranks.own(TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps]),
         data.trajectories_per_map, data.length, data.kinds, data.seed, device, workers,
         MapScan(data.scan_views, data.scan_spacing), convert,
     )  # fmt: skip
@@ -291,6 +325,19 @@ def logger(path: Path, show: Log) -> Log:
 def tagged(log: Log, stage: str) -> Log:
     """Return a logger that adds the stage's name."""
     return lambda entry: log({"stage": stage} | entry)
+
+
+def keep(model: nn.Module, path: Path, ranks: Ranks, state: Path | None = None) -> None:
+    """Write the weights of a finished stage from the first process, and drop the saved ``state`` of its training."""
+    if ranks.first:
+        write(model, path)
+        if state is not None:
+            state.unlink(missing_ok=True)
+    ranks.wait()
+
+
+def _silent(entry: dict[str, Any]) -> None:
+    """Log nothing: the first process does."""
 
 
 def write(model: nn.Module, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A frame autoencoder that is not blurred: more channels per token, judged by features and by a weak critic.
+"""Stage 1b: sharpen the autoencoder, judged by features and by a weak critic of patches.
 
 First encoder and decoder learn together from absolute differences of pixels and distances of features. Then the encoder
 stands still, and a judge of patches that tries to tell decoded frames from real ones adds a small share to the
@@ -15,16 +15,14 @@ from pathlib import Path
 import torch
 from torch.nn.functional import l1_loss
 
-from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, to_pixels
+from li_env.worlds.freedoom.autoencoder import Autoencoder, to_pixels
 from li_env.worlds.freedoom.efficientnet import FeatureNet, load_features
 from li_env.worlds.freedoom.feature_metrics import compare, feature_distance
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.autoencoder import decode_noisy, reconstruct
 from li_env.worlds.freedoom.training.optim import Ema, Optimizer, Progress, averaged, combine_gradients
 from li_env.worlds.freedoom.training.patch_judge import PatchJudge, hinge_loss
-
-SHARP = AutoencoderConfig(latent_channels=64)
-"""Twice the channels per token of the first edition; all else, and with it the cost of decoding, stays."""
+from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 
 JUDGED_SCALE = 2
 """Enlargement of frames before Lite2 compares them; training may use another one."""
@@ -56,27 +54,6 @@ class SharpStage:
     measure_every: int = 2000
 
 
-@torch.no_grad()
-def widened(model: Autoencoder, config: AutoencoderConfig) -> Autoencoder:
-    """Make a model of ``config`` from the weights of ``model``, which has fewer channels per token.
-
-    The new channels carry random mixtures of what the encoder sees, and the decoder does not listen to them yet.
-    """
-    wide = Autoencoder(config).to(next(model.parameters()).device)
-    values = wide.state_dict()
-    for name, old in model.state_dict().items():
-        new = values[name]
-        if new.shape == old.shape:
-            new.copy_(old)
-            continue
-        if name.startswith("encoder"):
-            new.normal_().mul_(old.std())
-        else:
-            new.zero_()
-        new[tuple(slice(size) for size in old.shape)] = old
-    return wide
-
-
 def pixel_and_feature_loss(
     output: torch.Tensor, pixels: torch.Tensor, net: FeatureNet, weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,14 +69,16 @@ def pixel_and_feature_loss(
 class SharpTrainer:
     """Model, judge, optimisers and averages of the stage, one step at a time."""
 
-    def __init__(self, model: Autoencoder, net: FeatureNet, stage: SharpStage, device: torch.device) -> None:
+    def __init__(
+        self, model: Autoencoder, net: FeatureNet, stage: SharpStage, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
         self.model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judge = PatchJudge().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.net, self.stage, self.device = net, stage, device
-        self.optimizer = Optimizer(model, None, stage.rate)
-        self.judge_optimizer = Optimizer(self.judge, None, stage.judge_rate, momentum=0.5)
+        self.optimizer = Optimizer(model, None, stage.rate, ranks=ranks)
+        self.judge_optimizer = Optimizer(self.judge, None, stage.judge_rate, momentum=0.5, ranks=ranks)
         self.ema = Ema(model, stage.ema)
-        self.progress = Progress(stage.steps, stage.max_seconds)
+        self.progress = Progress(stage.steps, stage.max_seconds, ranks, device)
         self.late_steps = 0
         """Steps since the encoder stands still."""
         self.decoder = list(model.decoder.parameters())
@@ -197,6 +176,7 @@ def train_sharp(
     stage: SharpStage,
     log: Callable[[dict[str, float]], None],
     state_path: Path,
+    ranks: Ranks = ALONE,
 ) -> Autoencoder:
     """Train in place and return ``model`` with averaged weights; continues from ``state_path`` if it exists.
 
@@ -206,16 +186,16 @@ def train_sharp(
         net: what the loss looks through.
     """
     device = net.stem.weight.device
-    trainer = SharpTrainer(model, net, stage, device)
+    trainer = SharpTrainer(model, net, stage, device, ranks)
     progress = trainer.progress
     if state_path.exists():
         trainer.restore(checkpoint.load(state_path, str(device)))
     next_save = progress.seconds + stage.save_seconds
     while not progress.finished:
-        numbers = trainer.step(draw(stage.batch))
+        numbers = trainer.step(draw(ranks.share(stage.batch)))
         if progress.done % 200 == 0:
             log({"step": progress.done, "fraction": progress.fraction} | {k: v.item() for k, v in numbers.items()})
-        if progress.seconds > next_save:
+        if progress.seconds > next_save and ranks.first:
             next_save = progress.seconds + stage.save_seconds
             checkpoint.save(state_path, trainer.state())
         if progress.done % stage.measure_every == 0:

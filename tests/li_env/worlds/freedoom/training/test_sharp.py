@@ -12,10 +12,9 @@ from li_env.worlds.freedoom.efficientnet import FeatureNet
 from li_env.worlds.freedoom.training import checkpoint, run, sharp
 from li_env.worlds.freedoom.training.patch_judge import PatchJudge, hinge_loss
 from li_env.worlds.freedoom.training.run import TrainConfig, from_mapping, train_world
-from li_env.worlds.freedoom.training.sharp import SharpStage, SharpTrainer, train_sharp, widened
+from li_env.worlds.freedoom.training.sharp import SharpStage, SharpTrainer, train_sharp
 
-NARROW = AutoencoderConfig(8, (16, 16, 16), (16, 16, 16, 16), (1, 1, 1, 1))
-WIDE = replace(NARROW, latent_channels=12)
+SMALL = AutoencoderConfig(12, (16, 16, 16), (16, 16, 16, 16), (1, 1, 1, 1))
 STAGE = SharpStage(steps=8, batch=2, warmup=1, adversarial_from=0.5, feature_scale=1, measure_every=4, rate=5e-3)
 
 
@@ -27,25 +26,11 @@ def frames() -> torch.Tensor:
 
 def trainer(stage: SharpStage = STAGE) -> SharpTrainer:
     torch.manual_seed(1)
-    return SharpTrainer(Autoencoder(WIDE), FeatureNet("lite0"), stage, torch.device("cpu"))
+    return SharpTrainer(Autoencoder(SMALL), FeatureNet("lite0"), stage, torch.device("cpu"))
 
 
 def values(module: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
-
-
-def test_wider_model_starts_from_the_narrow_one() -> None:
-    narrow = Autoencoder(NARROW)
-    wide = widened(narrow, WIDE)
-    latents = torch.randn(2, 8, 2, 2)
-    extra = torch.cat((latents, torch.randn(2, 4, 2, 2)), dim=1)
-    torch.testing.assert_close(wide.decoder(extra), narrow.decoder(latents))
-    pixels = torch.rand(2, 3, 32, 32)
-    features = [model.encoder.levels[:-1](model.encoder.stem(torch.nn.functional.pixel_unshuffle(pixels, 4)))
-                for model in (narrow, wide)]  # fmt: skip
-    torch.testing.assert_close(features[0], features[1])
-    last = wide.encoder.levels[-1].weight
-    assert torch.equal(last[:8], narrow.encoder.levels[-1].weight) and last[8:].std() > 0
 
 
 def test_judge_sees_patches_of_46_pixels() -> None:
@@ -106,11 +91,11 @@ def test_training_continues_where_it_was_cut_off(frames: torch.Tensor, tmp_path:
         return {"psnr": 1.0}
 
     stage = replace(STAGE, save_seconds=1e-6)
-    model = Autoencoder(WIDE)
+    model = Autoencoder(SMALL)
     with pytest.raises(KeyboardInterrupt):
         train_sharp(model, draw, evaluate, FeatureNet("lite0"), stage, entries.append, state)
     entries.append({})
-    again = Autoencoder(WIDE)
+    again = Autoencoder(SMALL)
     train_sharp(again, draw, evaluate, FeatureNet("lite0"), stage, entries.append, state)
     assert [entry.get("step") for entry in entries] == [4, None, 8, 8] and entries[-1]["final"] == 1
     assert all(parameter.requires_grad for parameter in again.parameters())
@@ -130,7 +115,7 @@ def test_restored_trainer_takes_the_same_step(frames: torch.Tensor, tmp_path: Pa
 
 
 def test_stage_runs_by_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shipped weights go in, a file of 64 channels comes out, other stages are left alone."""
+    """The run's own autoencoder goes in, a sharpened one comes out, other stages are left alone."""
     torch.manual_seed(0)
     clip = torch.randint(0, 256, (2, 8, 32, 32, 3), dtype=torch.uint8)
 
@@ -142,18 +127,18 @@ def test_stage_runs_by_its_configuration(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sharp, "load_features", FeatureNet)
     settings = {"steps": 2, "batch": 1, "feature_scale": 1}
     config = from_mapping(TrainConfig, {"stages": ["sharp_autoencoder"], "sharp_autoencoder": settings}, "")
+    run.write(Autoencoder(AutoencoderConfig()), tmp_path / "autoencoder.safetensors")
     monkeypatch.setattr(run, "check_memory", lambda *arguments: None)
     shown: list[dict[str, Any]] = []
     train_world(config, tmp_path, torch.device("cpu"), show=shown.append)
     assert [entry["stage"] for entry in shown] == ["sharp_autoencoder"] * 2 and "lite2_frechet" in shown[-1]
-    model = Autoencoder(sharp.SHARP)
+    model = Autoencoder(AutoencoderConfig())
     run.read(model, tmp_path / "sharp_autoencoder.safetensors")
     assert model.encode(clip[0]).shape == (8, 64, 2, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "sharp_autoencoder.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "autoencoder.safetensors",
+        "log.jsonl",
+        "sharp_autoencoder.safetensors",
+    ]
     train_world(config, tmp_path, torch.device("cpu"), show=shown.append)
     assert len(shown) == 2
-
-
-def test_packaged_configuration_is_valid() -> None:
-    config = TrainConfig.read(Path(run.__file__).parents[3] / "configs" / "train" / "freedoom_autoencoder.yaml")
-    assert config.stages == ("sharp_autoencoder",)
