@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,13 @@ def open_tensors(path: str | Path, framework: str = "pt", device: str = "cpu") -
 
 
 def check_tensors(
-    path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None, what: str, device: str = "cpu"
+    path: str | Path,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    what: str,
+    device: str = "cpu",
+    kinds: Sequence[str] = FLOATS,
 ) -> Any:
-    """Look at names, shapes and kinds of numbers of a file of weights; arguments and errors as `read_tensors`.
+    """Look at names, shapes and ``kinds`` of numbers of a file of weights; arguments and errors as `read_tensors`.
 
     Returns:
         the handle of ``safetensors.safe_open``.
@@ -66,9 +70,9 @@ def check_tensors(
     found: dict[str, tuple[int, ...]] = {}
     for name in file.keys():  # noqa: SIM118 - the file is no dictionary
         entry = file.get_slice(name)
-        if entry.get_dtype() not in FLOATS:
+        if entry.get_dtype() not in kinds:
             raise ValueError(
-                f"{shown_path(path)} holds {shown(name)} as {entry.get_dtype()}; allowed: {', '.join(FLOATS)}"
+                f"{shown_path(path)} holds {shown(name)} as {entry.get_dtype()}; allowed: {', '.join(kinds)}"
             )
         found[name] = tuple(entry.get_shape())
     if shapes is None:

@@ -1,4 +1,4 @@
-"""Weight files of the freedoom world: bf16 safetensors with a manifest of checksums beside them."""
+"""Weight files of the freedoom world: packed safetensors with a manifest of checksums beside them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 from li_env.files import atomic_folder, file_sha256, read_json, write_json
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import SHOWN, check_mapping, shortened, shown, shown_path
+from li_env.worlds.freedoom.packed import pack, read_packed
 
 MANIFEST = "weights.json"
 FILES = ("autoencoder", "dynamics", "motion")
@@ -36,7 +37,7 @@ def load_weights(models: dict[str, nn.Module], folder: Path) -> None:
             raise ValueError(f"{folder / MANIFEST} does not list {file}; expected: {', '.join(FILES)}")
         path = checked(folder / file, manifest[file]["sha256"])
         wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        model.load_state_dict(read_tensors(path, wanted, "this model"))
+        model.load_state_dict(read_packed(path, wanted, "this model"))
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
@@ -74,7 +75,7 @@ def checked(path: Path, expected: str) -> Path:
 
 
 def export_weights(run: Path, folder: Path) -> None:
-    """Write what a training run left in ``run`` as shippable weights (bf16, with a manifest) into ``folder``.
+    """Write what a training run left in ``run`` as shippable weights (packed, with a manifest) into ``folder``.
 
     The sharpened autoencoder and the refined dynamics are taken where the run has them.
     """
@@ -86,11 +87,11 @@ def export_weights(run: Path, folder: Path) -> None:
 
 
 def write_weights(folder: Path, models: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
-    """Write the weights of models by name, in bf16 with a manifest, into ``folder``."""
+    """Write the weights of models by name, packed (`packed.pack`) and with a manifest, into ``folder``."""
     manifest = {}
     with atomic_folder(folder) as temporary:
         for name, tensors in models.items():
             file = temporary / f"{name}.safetensors"
-            write_tensors(file, {key: value.to(torch.bfloat16).contiguous() for key, value in tensors.items()})
+            write_tensors(file, pack(tensors))
             manifest[file.name] = {"sha256": file_sha256(file), "bytes": file.stat().st_size}
         write_json(temporary / MANIFEST, manifest)

@@ -115,7 +115,7 @@ def test_restored_trainer_takes_the_same_step(frames: torch.Tensor, tmp_path: Pa
 
 
 def test_stage_runs_by_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run's own autoencoder goes in, a sharpened one comes out, other stages are left alone."""
+    """Turn the run's own autoencoder into a sharpened one, and leave other stages alone."""
     torch.manual_seed(0)
     clip = torch.randint(0, 256, (2, 8, 32, 32, 3), dtype=torch.uint8)
 
