@@ -10,7 +10,7 @@ def test_shapes_and_normalised_latents() -> None:
     with torch.no_grad():
         latents = model.encode(frames)
         decoded = model.decode(latents)
-    assert latents.shape == (2, 32, 6, 8)
+    assert latents.shape == (2, 64, 6, 8)
     torch.testing.assert_close(latents.mean(1), torch.zeros(2, 6, 8), atol=1e-5, rtol=0)
     torch.testing.assert_close(latents.var(1, unbiased=False), torch.ones(2, 6, 8), atol=1e-3, rtol=0)
     assert decoded.shape == frames.shape and decoded.dtype == torch.uint8
