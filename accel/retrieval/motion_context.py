@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from li_env.accel.geometry.camera import follow_many, inverse
+from li_env.accel.geometry.looks import LookSampler
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
+from li_env.accel.view_bank import ViewBank
+from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
 """Number of recent latents, and most retrieved latents."""
@@ -53,13 +56,7 @@ def _nearest(
     many = [index for index, row in enumerate(few) if len(row) > COUNT]
     if not many:
         return few
-    shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
-    # A camera that walks backwards or sideways needs views behind or beside it. If the motion ends where it began, up
-    # to rounding, the camera needs views ahead.
-    walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
-    turn = np.zeros((len(many), 1, 4))
-    turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
-    looks = view_centres(follow_many(poses[many], turn)[:, 0], distance)
+    looks = view_centres(_turned(poses[many], arrivals[many], distance), distance)
     views = np.full((len(many), max(len(few[index]) for index in many), 3, 2), np.inf)  # direction, position
     for row, index in enumerate(many):
         views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
@@ -72,3 +69,57 @@ def _nearest(
     for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):
         few[index] = [starts[index] + offset for offset in chosen]
     return few
+
+
+def scanned_motion_contexts(
+    tracks: Sequence[PoseTrack],
+    banks: Sequence[ViewBank],
+    poses: np.ndarray,
+    arrivals: np.ndarray,
+    spec: WorldSpec,
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Choose the motion context of episodes with scans: (views, latents of the episode) of each.
+
+    Views of the scan and older latents compete for the places before the most recent latents: those that see most of
+    where the motion goes, near cameras first. A motion head is trained with the same choice
+    (`li_env.worlds.freedoom.training.motion`).
+
+    Args:
+        tracks: poses of the B episodes so far.
+        banks: views of their scans.
+        poses: [B, 4, 4], the cameras now.
+        arrivals: [B, 4, 4], the cameras where the motions would end.
+        spec: the world's constants.
+    """
+    sampler = LookSampler(spec.focal, spec.view_distance)
+    return [
+        _scanned(track, bank, look, sampler)
+        for track, bank, look in zip(tracks, banks, _turned(poses, arrivals, spec.view_distance), strict=True)
+    ]
+
+
+def _scanned(
+    track: PoseTrack, bank: ViewBank, look: np.ndarray, sampler: LookSampler
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    end = max(0, len(track) - COUNT)
+    start = max(0, end - MAX_SEARCHED)
+    views = bank.index.near(look[None])
+    candidates = np.concatenate([bank.poses[views], track.poses[start:end]])
+    shares = sampler.overlaps(look[None, None], candidates[None])[0]
+    order = np.argsort(-shares, kind="stable")[:COUNT]  # ties go to the scan, then to the oldest latent
+    chosen = tuple(views[order[order < len(views)]].tolist())
+    old = np.sort(order[order >= len(views)]) - len(views) + start
+    return chosen, (*old.tolist(), *range(end, len(track)))
+
+
+def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:
+    """Turn cameras [B, 4, 4] to where their motions go.
+
+    A camera that walks backwards or sideways needs views behind or beside it. If the motion ends where it began, up to
+    rounding, the camera needs views ahead.
+    """
+    shift = (inverse(poses) @ arrivals)[:, :3, 3]
+    walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
+    turn = np.zeros((len(poses), 1, 4))
+    turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
+    return follow_many(poses, turn)[:, 0]

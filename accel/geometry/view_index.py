@@ -1,0 +1,65 @@
+"""Index of posed views: the few views near a camera, found without looking at all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+NEAR = 64
+"""Views listed for one camera."""
+
+CELL = 1.0 / 12.0
+"""Side of a bucket, as a share of the view distance."""
+
+SECTORS = 8
+"""Buckets of headings all around."""
+
+_FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
+"""Cosine of the largest angle between the directions of two views of 90 degrees that may show the same nearby point."""
+
+
+class ViewIndex:
+    """Index of posed views by place and heading.
+
+    Cameras are put into buckets. The list of a bucket is made when a camera first stands there, and kept: the time of
+    later questions depends neither on the number of views nor on the size of the place. A list depends on its bucket
+    alone, not on the camera or on earlier questions.
+
+    Args:
+        poses: [n, 4, 4] camera-to-world.
+        view_distance: how far a view shows the scene.
+    """
+
+    def __init__(self, poses: np.ndarray, view_distance: float) -> None:
+        self._positions, self._forward = poses[:, :3, 3], poses[:, :3, 2]
+        self._side = CELL * view_distance
+        self._lists: dict[tuple[int, ...], np.ndarray] = {}
+
+    def near(self, poses: np.ndarray) -> np.ndarray:
+        """Return the indices, increasing, of at most `NEAR` views for each of the cameras [q, 4, 4], joined."""
+        keys = {self._key(pose) for pose in poses}
+        lists = [self._list(key) for key in keys]
+        return lists[0] if len(lists) == 1 else np.unique(np.concatenate(lists))
+
+    def _key(self, pose: np.ndarray) -> tuple[int, ...]:
+        x, y, z = np.floor(pose[:3, 3] / self._side).astype(int).tolist()
+        turn = np.arctan2(pose[0, 2], pose[2, 2]) / (2 * np.pi) * SECTORS
+        return x, y, z, round(float(turn)) % SECTORS
+
+    def _list(self, key: tuple[int, ...]) -> np.ndarray:
+        found = self._lists.get(key)
+        if found is None:
+            found = self._lists[key] = self._search(key)
+        return found
+
+    def _search(self, key: tuple[int, ...]) -> np.ndarray:
+        """List the nearest views that look in a similar direction; the nearest of the others fill up."""
+        if len(self._positions) <= NEAR:
+            return np.arange(len(self._positions))
+        away = self._positions - (np.array(key[:3]) + 0.5) * self._side
+        squares = np.einsum("ni,ni->n", away, away)
+        heading = 2 * np.pi * key[3] / SECTORS
+        facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading)
+        apart = facing < _FACING * np.hypot(self._forward[:, 0], self._forward[:, 2])
+        # Rounded so that ties go to the first view, however the distances were rounded.
+        order = np.lexsort((np.arange(len(squares)), (squares / self._side**2).round(6), apart))
+        return np.sort(order[:NEAR])
