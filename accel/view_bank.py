@@ -18,7 +18,7 @@ class ViewBank:
         latents: [n, C, h, w] on the world's device; must not be changed afterwards.
         poses: [n, 4, 4] float64 camera-to-world in the unit and axes of the episode.
         view_distance: `WorldSpec.view_distance`.
-        name: what the views are called in messages, such as the path of their scan.
+        name: path of the scan that they come from, empty if it has none.
         content_hash: of the scan that they come from.
 
     Raises:

@@ -21,6 +21,7 @@ from li_env.episodes import Observation, Preset, open_episodes
 from li_env.fitted_scans import ScanSource
 from li_env.generators import new_generator, unmoved_on_failure
 from li_env.images import fit_note
+from li_env.start_view import moved_note
 from li_env.state import EpisodeState
 from li_env.tasks import EpisodeDataset, Task
 from li_env.validation import check_choice
@@ -171,7 +172,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
         self.image_note: str | None = None
-        """Note on scaling and cropping of the last reset's image; None where it fitted."""
+        """Note on scaling and cropping of the last reset's image, or on the view that it began at instead of a pose
+        without a picture; None where all was as asked for."""
         self._preset = self.runner.engine.config
         self._state: EpisodeState | None = None
         self._elsewhere = False  # wrappers count the steps of another episode than the one that goes on here
@@ -194,7 +196,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self._state, self._np_random, self._np_random_seed, self._elsewhere = state, generator, used, False
         self._preset = self.runner.preset_of(state)
         self._show()
-        self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
+        self.image_note = moved_note(self.world, state.episode.bank, options.get("pose"), state.episode.pose)
+        if "image" in options:
+            self.image_note = fit_note(options["image"], self.world.spec.frame_size)
         return self.runner.observation(self._state), self.runner.info(self._state)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

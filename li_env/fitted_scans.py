@@ -42,6 +42,11 @@ class FittedScan:
 def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
     """Check a scan for a world, and encode it.
 
+    Args:
+        world: the world.
+        scan: views of any size.
+        name: path of the scan, empty if it has none.
+
     Raises:
         ValueError: the world cannot encode frames or cannot use the views' shape, lengths of another unit, or views
             that are not level in a world of level cameras; names the scan.
@@ -58,7 +63,7 @@ def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
             )
         return FittedScan(fitted, encoded_views(world, fitted, name))
     except ValueError as error:
-        raise ValueError(f"scan={name}: {error}") from None
+        raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
 
 
 class ScanCache:
@@ -108,9 +113,9 @@ class ScanCache:
 
     def _made(self, source: Any) -> FittedScan:
         if isinstance(source, Scan):
-            return fit_scan(self._world, source, "a Scan")
+            return fit_scan(self._world, source, "")
         path = _path(source)
-        return fit_scan(self._world, Scan.read(path), shown(str(path)))
+        return fit_scan(self._world, Scan.read(path), str(path))
 
 
 def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | None) -> Sequence[ScanSource]:

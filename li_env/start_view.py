@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from li_env.accel.view_bank import ViewBank
 from li_env.accel.world import BaseWorld
 from li_env.fitted_scans import FittedScan, nearest_view
 from li_env.images import fit_image
@@ -75,6 +76,15 @@ def _start_index(world: BaseWorld, options: Mapping[str, Any], draw: float) -> i
     if not whole or not 0 <= index < len(views):
         raise ValueError(f"start={index!r} is not a start frame; allowed: 0 to {len(views) - 1}")
     return int(index)
+
+
+def moved_note(world: BaseWorld, bank: ViewBank | None, asked: Any, pose: np.ndarray) -> str | None:
+    """Say where an episode began if a view stands for the picture of the pose that was asked for; else None."""
+    if bank is None or asked is None or np.allclose(asked, pose, atol=SAME_VIEW):
+        return None
+    view, _ = nearest_view(bank.poses, pose)
+    away = float(np.linalg.norm(np.asarray(asked)[:3, 3] - pose[:3, 3]))
+    return f"the episode begins at view {view}, {away:.2g} {world.spec.length_unit}s from the pose that was asked for"
 
 
 def check_scan_options(options: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ def encoded_views(world: BaseWorld, scan: Scan, name: str = "") -> ViewBank:
     Args:
         world: the world.
         scan: views of the world's frame size.
-        name: what the scan is called in messages.
+        name: path of the scan, empty if it has none.
 
     Raises:
         ValueError: the world cannot encode frames.
