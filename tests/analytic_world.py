@@ -62,12 +62,12 @@ class AnalyticWorld(BaseWorld[RoomScene, int]):
         return [RoomScene(None) for _ in prompts]
 
     def encode(self, frames: np.ndarray) -> torch.Tensor:
-        """Latents of frames: the picture, and its mean brightness, so that another view in the context shows."""
+        """Encode frames: the picture, and its mean brightness, so that another view in the context shows."""
         pictures = torch.stack([self._cells(frame) for frame in frames])
         return torch.cat((pictures, pictures.mean((1, 2, 3), keepdim=True).expand(-1, 1, *pictures.shape[2:])), dim=1)
 
     def render(self, pose: np.ndarray) -> np.ndarray:
-        """The frame that a camera at ``pose`` sees, uint8 [H, W, 3]."""
+        """Return the frame that a camera at ``pose`` sees, uint8 [H, W, 3]."""
         return self._frame(self._picture(pose))
 
     def _cells(self, image: np.ndarray) -> torch.Tensor:

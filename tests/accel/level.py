@@ -22,7 +22,7 @@ def spots(count: int, side: float, seed: int = 0) -> np.ndarray:
 
 
 def walks(count: int, side: float, seed: int = 1) -> np.ndarray:
-    """Draw pairs of coming planar poses [count, 2, 3], half a chunk apart."""
+    """Draw pairs of coming planar poses [count, 2, 3], half a chunk from each other."""
     rng = np.random.default_rng(seed)
     first = spots(count, side, seed)
     return np.stack([first, first + rng.uniform(-1, 1, (count, 3)) * [1.5, 1.5, 0.5]], axis=1)

@@ -169,7 +169,7 @@ def test_scans_that_do_not_fit_the_world_get_one_line(world: AnalyticWorld, scan
 
     tilted = scan.poses.copy()
     tilted[7] = move(tilted[7], CameraMotion(pitch=12.0))
-    apart = replace(scan, poses=level(1e3 * np.arange(72.0), np.zeros(72), np.zeros(72)))
+    apart = replace(scan, poses=level(40.0 * np.arange(72.0), np.zeros(72), np.zeros(72)))
     for own, given, message in (
         (world, replace(scan, poses=tilted), r"scan=a Scan: view 7 is tilted by 12.0 degrees.*'analytic' are level"),
         (world, replace(scan, images=scan.images[:, :, :40]), r"scan=a Scan: .*allowed"),
