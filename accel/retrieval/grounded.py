@@ -15,13 +15,16 @@ from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.looks import WELL_SHOWN, LookSampler, choose_views
 from li_env.accel.grouping import equal_groups
-from li_env.accel.retrieval.base import MAX_QUERIES, MICRO_BATCH, RetrievalChoice, RetrievalRequest
+from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.candidates import nearest_groups_of
 from li_env.accel.retrieval.slots import FIRST_MADE
 from li_env.accel.world_spec import WorldSpec
 
 PAST = 24
 """Most latents of the episode's own past that are compared with the views of the scan."""
+
+TOGETHER = 8
+"""Episodes whose looks are computed at a time: their tables stay in the processor's cache."""
 
 PAST_WORTH = 0.5
 """Worth of a look by the episode's own past beside the same look by the scan: the past is generated and drifts, the
@@ -52,8 +55,8 @@ class Grounded:
     def choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         choices: list[RetrievalChoice] = [RetrievalChoice((), 0.0, False, "")] * len(requests)
         for members in equal_groups([len(request.next_poses) for request in requests]):
-            for start in range(0, len(members), MICRO_BATCH):
-                rows = members[start : start + MICRO_BATCH]
+            for start in range(0, len(members), TOGETHER):
+                rows = members[start : start + TOGETHER]
                 for row, choice in zip(rows, self._choose_together([requests[i] for i in rows]), strict=True):
                     choices[row] = choice
         return choices

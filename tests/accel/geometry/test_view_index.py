@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from li_env.accel.geometry.looks import LookSampler, choose_views
-from li_env.accel.geometry.view_index import NEAR, ViewIndex
+from li_env.accel.geometry.view_index import FEW, NEAR, ViewIndex
 from li_env.worlds.freedoom.geometry import FOCAL
 from tests.accel.level import level, spots, walks
 
@@ -26,8 +26,8 @@ def worth(query: np.ndarray, poses: np.ndarray) -> float:
 
 
 def test_few_views_are_all_listed() -> None:
-    index = ViewIndex(cameras(spots(NEAR, 60.0)), 12.0)
-    np.testing.assert_array_equal(index.near(cameras(walks(1, 60.0)[0])), np.arange(NEAR))
+    index = ViewIndex(cameras(spots(FEW, 60.0)), 12.0)
+    np.testing.assert_array_equal(index.near(cameras(walks(1, 60.0)[0])), np.arange(FEW))
 
 
 @pytest.mark.parametrize(("count", "side"), [(500, 20.0), (1000, 12.0), (4096, 40.0), (4096, 12.0)])
