@@ -109,7 +109,15 @@ def _encode(world: BaseWorld, scan: Scan) -> torch.Tensor:
             world.encode_views(np.ascontiguousarray(scan.images[start : start + TOGETHER]))
             for start in range(0, len(scan), TOGETHER)
         ]
-        return torch.cat(parts)
+        latents = torch.cat(parts)
+    shape = (len(scan), *world.spec.latent_shape)
+    if not latents.is_floating_point() or tuple(latents.shape) != shape or latents.device.type != world.device.type:
+        made = f"{latents.dtype} {list(latents.shape)} on {latents.device}"
+        raise ValueError(
+            f"world {world.spec.name!r}: encode_views() made {made}; promised: a float tensor {list(shape)} on "
+            f"{world.device}"
+        )
+    return latents
 
 
 def _digest(latents: torch.Tensor) -> str:

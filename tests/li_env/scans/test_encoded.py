@@ -106,6 +106,17 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(
     assert "cannot be written" in caplog.text
 
 
+def test_a_world_that_encodes_something_else_is_named(scan: Scan) -> None:
+    class Wrong(AnalyticWorld):
+        def encode_views(self, images: np.ndarray) -> torch.Tensor:
+            return super().encode_views(images)[:, :2]
+
+    with pytest.raises(
+        ValueError, match=r"world 'analytic': encode_views\(\) made .*\[72, 2, 6, 8\].* promised: .*\[72, 4"
+    ):
+        encoded_views(Wrong(), scan)
+
+
 def test_nothing_is_written_for_an_encoder_that_nobody_can_name(scan: Scan, folder: Path) -> None:
     encoded_views(AnalyticWorld(), scan)
     assert not folder.exists()
