@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 NEAR = 48
@@ -62,14 +64,35 @@ class ViewIndex:
         """List the nearest views that look in a similar direction; the nearest of the others fill up."""
         if len(self._positions) <= FEW:
             return np.arange(len(self._positions))
-        away = self._positions - (np.array(key[:3]) + 0.5) * self._side
-        squares = np.einsum("ni,ni->n", away, away)
-        heading = 2 * np.pi * key[3] / SECTORS
-        facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading)
-        facing_away = facing < _FACING * np.hypot(self._forward[:, 0], self._forward[:, 2])
-        # One whole number per view: first those that face away, then the distance, then the view. No two are equal, so
-        # the choice does not depend on how the partition works.
-        steps = np.minimum(squares * (_STEPS / self._side**2), _FARTHEST).astype(np.int64)
-        bits = len(steps).bit_length()
-        keys = ((steps + facing_away * (_FARTHEST + 1)) << bits) | np.arange(len(steps))
-        return np.sort(np.partition(keys, NEAR)[:NEAR] & ((1 << bits) - 1))
+        centre = (np.array(key[:3]) + 0.5) * self._side
+        found = np.empty(0, dtype=int)
+        for views, positions in self._sectors[key[3]]:
+            if len(found) < NEAR:
+                found = np.concatenate([found, views[self._nearest(positions, centre, NEAR - len(found))]])
+        return np.sort(found)
+
+    @cached_property
+    def _sectors(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        """The views that may show what a camera of each heading sees, then the others: indices and positions."""
+        length = np.hypot(self._forward[:, 0], self._forward[:, 2])
+        parts = []
+        for sector in range(SECTORS):
+            heading = 2 * np.pi * sector / SECTORS
+            facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading) >= _FACING * length
+            parts.append([(np.flatnonzero(each), self._positions[each]) for each in (facing, ~facing)])
+        return parts
+
+    def _nearest(self, positions: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
+        """Return which ``count`` positions [n, 3] are nearest to a point, all if there are fewer; ties go to the first.
+
+        Distance and number make one whole number per position. No two are equal, so the choice does not depend on how the
+        partition works.
+        """
+        if len(positions) <= count:
+            return np.arange(len(positions))
+        away = positions - centre
+        squares = np.minimum(np.einsum("ni,ni->n", away, away) * (_STEPS / self._side**2), _FARTHEST)
+        bits = len(positions).bit_length()
+        keys = (squares.astype(np.int64) << bits) | np.arange(len(positions))
+        nearest: np.ndarray = np.partition(keys, count)[:count] & ((1 << bits) - 1)
+        return nearest
