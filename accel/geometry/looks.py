@@ -41,8 +41,9 @@ _MISSING = -2.0
 class LookSampler:
     """Sampler of points in coming views, and judge of other views' looks at them.
 
-    All arithmetic is elementwise in single precision around the first coming camera, so that a result depends neither
-    on the size of the batch nor on where the place lies.
+    Coordinates begin at the first coming camera, so that a result does not depend on where the place lies. Matrix
+    products are made per episode: a result does not depend on the batch either, as long as the number of candidates
+    stays the same.
 
     Args:
         focal: (fx / width, fy / height) of a view.
@@ -50,9 +51,10 @@ class LookSampler:
     """
 
     def __init__(self, focal: tuple[float, float], distance: float) -> None:
-        self._distance = np.float32(distance)
-        self._slopes = tuple(np.float32(0.5 / each) for each in focal)
-        self._angles = ANGLES * (np.arctan(0.5 / focal[0]) / (np.pi / 4))
+        self._distance = distance
+        self._slopes = 0.5 / focal[0], 0.5 / focal[1]
+        angles = ANGLES * (np.arctan(self._slopes[0]) / (np.pi / 4))
+        self._directions = np.stack([np.sin(angles), np.zeros_like(angles), np.cos(angles)])
 
     def looks(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Rate each candidate's look at sample points of the coming views.
@@ -65,14 +67,20 @@ class LookSampler:
             ratings float32 [B, m, p] in [0, 1].
         """
         points, rays = self._points(queries, DEPTHS)
-        away, squares, seen = self._see(queries, candidates, points)
-        length = np.sqrt(np.maximum(squares, np.float32(1e-12)))
-        # The chord between unit vectors: exact for small angles, where the cosine is not.
-        chord = sum(np.square(part / length - ray[:, None]) for part, ray in zip(away, rays, strict=True))
-        turn = 2.0 * np.arcsin(np.minimum(1.0, 0.5 * np.sqrt(chord)))
-        offset = self.offsets(queries, candidates)[..., None] / np.float32(OFFSET_FALLOFF * self._distance)
-        rating: np.ndarray = seen * np.exp(-turn / np.float32(ANGLE_FALLOFF) - offset)
-        return rating
+        positions = _positions(queries, candidates)
+        seen, squares = self._see(positions, candidates, points)
+        along = (rays * points).sum(axis=1)[:, None] - positions @ rays
+        # Few looks are possible: only those are rated.
+        where = np.flatnonzero(seen)
+        cosine = along.ravel()[where] / np.sqrt(squares.ravel()[where])
+        # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
+        chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
+        turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
+        near = self.offsets(queries, candidates).ravel()[where // points.shape[2]]
+        ratings = np.zeros(seen.shape, dtype=np.float32)
+        falloff = np.float32(OFFSET_FALLOFF * self._distance)
+        ratings.ravel()[where] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near / falloff)
+        return ratings
 
     def overlaps(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Return the share of sample points that each candidate sees, less for cameras farther away: [B, m].
@@ -82,16 +90,15 @@ class LookSampler:
             candidates: [B, m, 4, 4].
         """
         points, _ = self._points(queries, OVERLAP_DEPTHS)
-        _, _, seen = self._see(queries, candidates, points)
+        seen, _ = self._see(_positions(queries, candidates), candidates, points)
         offset = self.offsets(queries, candidates) / np.float32(OVERLAP_FALLOFF * self._distance)
         share: np.ndarray = seen.mean(axis=-1, dtype=np.float32) * np.exp(-offset)
         return share
 
     def offsets(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Return the distance float32 [B, m] from the first coming camera to each candidate."""
-        x, y, z = self._positions(queries, candidates)
-        offsets: np.ndarray = np.sqrt(x * x + y * y + z * z)
-        return offsets
+        positions = _positions(queries, candidates)
+        return np.sqrt(np.einsum("bmi,bmi->bm", positions, positions)).astype(np.float32)
 
     def closeness(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Return what each candidate is worth for its nearness alone: [B, m]."""
@@ -99,36 +106,25 @@ class LookSampler:
         worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offset)
         return worth
 
-    def _points(self, queries: np.ndarray, depths: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return sample points around the first camera and unit rays to them: x, y, z [B, p] of each."""
-        directions = np.stack([np.sin(self._angles), np.zeros_like(self._angles), np.cos(self._angles)])
-        rays = np.einsum("bqij,ja->biqa", queries[..., :3, :3], directions)
+    def _points(self, queries: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sample points around the first camera, and unit rays to them: [B, 3, p] each."""
+        rays = np.einsum("bqij,ja->biqa", queries[..., :3, :3], self._directions)
         rays = np.repeat(rays[..., None], len(depths), axis=-1)
         origins = (queries[..., :3, 3] - queries[:, :1, :3, 3]).transpose(0, 2, 1)[..., None, None]
-        points = origins + rays * (depths * float(self._distance))
-        return _components(points.reshape(*points.shape[:2], -1)), _components(rays.reshape(*rays.shape[:2], -1))
+        points = origins + rays * (depths * self._distance)
+        return points.reshape(*points.shape[:2], -1), rays.reshape(*rays.shape[:2], -1)
 
-    def _positions(self, queries: np.ndarray, candidates: np.ndarray) -> list[np.ndarray]:
-        """Return the candidates' positions seen from the first coming camera, in world axes: x, y, z [B, m]."""
-        away = candidates[..., :3, 3] - queries[:, :1, :3, 3]
-        return _components(away.transpose(0, 2, 1))
-
-    def _see(
-        self, queries: np.ndarray, candidates: np.ndarray, points: list[np.ndarray]
-    ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """Return the vectors from candidates to points, their squared lengths, and which points are seen: [B, m, p]."""
-        positions = self._positions(queries, candidates)
-        away = [point[:, None] - place[..., None] for point, place in zip(points, positions, strict=True)]
-        axes = candidates[..., :3, :3].astype(np.float32)[..., None]
-
-        def along(axis: int) -> np.ndarray:
-            return sum(part * axes[..., row, axis, :] for row, part in enumerate(away))  # type: ignore[return-value]
-
-        squares: np.ndarray = sum(part * part for part in away)  # type: ignore[assignment]
-        forward = along(2)
-        seen = (forward > 0) & (np.abs(along(0)) < self._slopes[0] * forward)
-        seen &= (np.abs(along(1)) < self._slopes[1] * forward) & (squares < self._distance**2)
-        return away, squares, seen
+    def _see(self, positions: np.ndarray, candidates: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which points [B, 3, p] each candidate sees, and the squares of their distances: [B, m, p]."""
+        batch, count = positions.shape[:2]
+        axes = candidates[..., :3, :3].transpose(0, 3, 1, 2)  # [B, axis, m, 3]
+        shifts = -np.einsum("bami,bmi->bam", axes, positions)
+        rows = np.concatenate([axes, shifts[..., None]], axis=-1).reshape(batch, 3 * count, 4)
+        columns = np.concatenate([points, np.ones_like(points[:, :1])], axis=1)
+        right, down, forward = (rows @ columns).reshape(batch, 3, count, -1).swapaxes(0, 1)
+        squares = (points**2).sum(axis=1)[:, None] + (positions**2).sum(axis=2)[..., None] - 2.0 * (positions @ points)
+        seen = (np.abs(right) < self._slopes[0] * forward) & (np.abs(down) < self._slopes[1] * forward)
+        return seen & (squares < self._distance**2) & (squares > 0), squares
 
 
 def choose_views(
@@ -159,6 +155,7 @@ def choose_views(
     return picks, best
 
 
-def _components(vectors: np.ndarray) -> list[np.ndarray]:
-    """Split [B, 3, n] into x, y and z [B, n] float32."""
-    return list(np.ascontiguousarray(vectors.transpose(1, 0, 2), dtype=np.float32))
+def _positions(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return the positions [B, m, 3] of candidates seen from the first coming camera, in world axes."""
+    positions: np.ndarray = candidates[..., :3, 3] - queries[:, :1, :3, 3]
+    return positions

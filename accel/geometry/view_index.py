@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-NEAR = 48
+NEAR = 32
 """Views listed for one camera."""
 
 FEW = 64
@@ -18,9 +18,8 @@ CELL = 1.0 / 12.0
 SECTORS = 8
 """Buckets of headings all around."""
 
-_STEPS = 1 << 12
-_FARTHEST = 1 << 40
-"""Steps into which the square of a bucket's side is divided, and the most steps of a squared distance."""
+_REACH = 2.0
+"""Distance beyond which all views are equally far, as a share of the view distance."""
 
 _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 """Cosine of the largest angle between the directions of two views of 90 degrees that may show the same nearby point."""
@@ -40,7 +39,7 @@ class ViewIndex:
 
     def __init__(self, poses: np.ndarray, view_distance: float) -> None:
         self._positions, self._forward = poses[:, :3, 3], poses[:, :3, 2]
-        self._side = CELL * view_distance
+        self._side, self._reach = CELL * view_distance, _REACH * view_distance
         self._lists: dict[tuple[int, ...], np.ndarray] = {}
 
     def near(self, poses: np.ndarray) -> np.ndarray:
@@ -64,7 +63,7 @@ class ViewIndex:
         """List the nearest views that look in a similar direction; the nearest of the others fill up."""
         if len(self._positions) <= FEW:
             return np.arange(len(self._positions))
-        centre = (np.array(key[:3]) + 0.5) * self._side
+        centre = (np.array(key[:3]) + 0.5) * self._side - self._positions[0]
         found = np.empty(0, dtype=int)
         for views, positions in self._sectors[key[3]]:
             if len(found) < NEAR:
@@ -75,24 +74,30 @@ class ViewIndex:
     def _sectors(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
         """The views that may show what a camera of each heading sees, then the others: indices and positions."""
         length = np.hypot(self._forward[:, 0], self._forward[:, 2])
+        positions = (self._positions - self._positions[0]).T.astype(np.float32)
         parts = []
         for sector in range(SECTORS):
             heading = 2 * np.pi * sector / SECTORS
             facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading) >= _FACING * length
-            parts.append([(np.flatnonzero(each), self._positions[each]) for each in (facing, ~facing)])
+            parts.append([(np.flatnonzero(each), positions[:, each]) for each in (facing, ~facing)])
         return parts
 
     def _nearest(self, positions: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
-        """Return which ``count`` positions [n, 3] are nearest to a point, all if there are fewer; ties go to the first.
+        """Return which ``count`` positions [3, n] are nearest to a point, all if there are fewer; ties go to the first.
 
-        Distance and number make one whole number per position. No two are equal, so the choice does not depend on how the
-        partition works.
+        Distance and number make one whole number per position. No two are equal, so the choice does not depend on how
+        the partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
         """
-        if len(positions) <= count:
-            return np.arange(len(positions))
-        away = positions - centre
-        squares = np.minimum(np.einsum("ni,ni->n", away, away) * (_STEPS / self._side**2), _FARTHEST)
-        bits = len(positions).bit_length()
-        keys = (squares.astype(np.int64) << bits) | np.arange(len(positions))
+        total = positions.shape[1]
+        if total <= count:
+            return np.arange(total)
+        away = positions - centre[:, None].astype(np.float32)
+        away *= away
+        squares = away[0] + away[1] + away[2]
+        bits = total.bit_length()
+        levels = 1 << (31 - bits)
+        squares *= np.float32((levels - 1) / self._reach**2)
+        keys = np.minimum(squares, np.float32(levels - 2)).astype(np.int32) << bits
+        keys |= np.arange(total, dtype=np.int32)
         nearest: np.ndarray = np.partition(keys, count)[:count] & ((1 << bits) - 1)
         return nearest

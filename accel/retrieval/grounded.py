@@ -14,13 +14,14 @@ import numpy as np
 from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.looks import WELL_SHOWN, LookSampler, choose_views
+from li_env.accel.geometry.view_index import FEW, NEAR
 from li_env.accel.grouping import equal_groups
 from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.candidates import nearest_groups_of
 from li_env.accel.retrieval.slots import FIRST_MADE
 from li_env.accel.world_spec import WorldSpec
 
-PAST = 24
+PAST = 16
 """Most latents of the episode's own past that are compared with the views of the scan."""
 
 TOGETHER = 8
@@ -64,9 +65,10 @@ class Grounded:
     def _choose_together(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         queries = np.stack([queries_among(request.next_poses) for request in requests])
         views, past = self._candidates(requests, queries)
-        scanned, width = max(map(len, views)), max(map(len, views)) + max(map(len, past))
-        poses = np.broadcast_to(np.eye(4), (len(requests), width, 4, 4)).copy()
-        exists = np.zeros((len(requests), width), dtype=bool)
+        # The same width for all, because matrix products of another size would round differently.
+        scanned = max(FEW, 2 * NEAR)
+        poses = np.broadcast_to(np.eye(4), (len(requests), scanned + PAST, 4, 4)).copy()
+        exists = np.zeros(poses.shape[:2], dtype=bool)
         for row, request in enumerate(requests):
             assert request.bank is not None
             for first, indices, source in ((0, views[row], request.bank.poses), (scanned, past[row], None)):

@@ -8,13 +8,21 @@ import numpy as np
 
 from li_env.accel.geometry.camera import follow_many, inverse
 from li_env.accel.geometry.looks import LookSampler
+from li_env.accel.geometry.view_index import FEW
 from li_env.accel.pose_track import PoseTrack
-from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
+from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
+from li_env.accel.retrieval.candidates import nearest_groups_of
 from li_env.accel.view_bank import ViewBank
 from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
 """Number of recent latents, and most retrieved latents."""
+
+PAST = 16
+"""Most older latents that are compared with the views of a scan."""
+
+TOGETHER = 16
+"""Episodes compared at a time: their tables stay in the processor's cache."""
 
 
 def motion_context(track: PoseTrack, pose: np.ndarray, arrival: np.ndarray, view_distance: float) -> tuple[int, ...]:
@@ -91,25 +99,31 @@ def scanned_motion_contexts(
         arrivals: [B, 4, 4], the cameras where the motions would end.
         spec: the world's constants.
     """
+    looks = _turned(poses, arrivals, spec.view_distance)
+    ends = [max(0, len(track) - COUNT) for track in tracks]
+    requests = [RetrievalRequest(track, look[None], end) for track, look, end in zip(tracks, looks, ends, strict=True)]
+    past = nearest_groups_of(requests, 1, spec.view_distance, PAST)
+    views = [bank.index.near(look[None]) for bank, look in zip(banks, looks, strict=True)]
+    candidates = np.broadcast_to(np.eye(4), (len(tracks), FEW + PAST, 4, 4)).copy()
+    exists = np.zeros(candidates.shape[:2], dtype=bool)
+    for row, (track, bank) in enumerate(zip(tracks, banks, strict=True)):
+        for first, source, indices in ((0, bank.poses, views[row]), (FEW, track.poses, past[row])):
+            place = slice(first, first + len(indices))
+            candidates[row, place], exists[row, place] = source[indices], True
     sampler = LookSampler(spec.focal, spec.view_distance)
-    return [
-        _scanned(track, bank, look, sampler)
-        for track, bank, look in zip(tracks, banks, _turned(poses, arrivals, spec.view_distance), strict=True)
-    ]
-
-
-def _scanned(
-    track: PoseTrack, bank: ViewBank, look: np.ndarray, sampler: LookSampler
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    end = max(0, len(track) - COUNT)
-    start = max(0, end - MAX_SEARCHED)
-    views = bank.index.near(look[None])
-    candidates = np.concatenate([bank.poses[views], track.poses[start:end]])
-    shares = sampler.overlaps(look[None, None], candidates[None])[0]
-    order = np.argsort(-shares, kind="stable")[:COUNT]  # ties go to the scan, then to the oldest latent
-    chosen = tuple(views[order[order < len(views)]].tolist())
-    old = np.sort(order[order >= len(views)]) - len(views) + start
-    return chosen, (*old.tolist(), *range(end, len(track)))
+    shares = np.concatenate([
+        sampler.overlaps(looks[start : start + TOGETHER, None], candidates[start : start + TOGETHER])
+        for start in range(0, len(tracks), TOGETHER)
+    ])  # fmt: skip
+    # Ties go to the scan, then to the oldest latent.
+    order = np.argsort(-np.where(exists, shares, -1.0), axis=1, kind="stable")[:, :COUNT]
+    chosen = []
+    for row, columns in enumerate(order):
+        columns = columns[exists[row, columns]]
+        old = np.sort(past[row][columns[columns >= FEW] - FEW]).tolist()
+        recent = range(ends[row], len(tracks[row]))
+        chosen.append((tuple(views[row][columns[columns < FEW]].tolist()), (*old, *recent)))
+    return chosen
 
 
 def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:
