@@ -50,6 +50,7 @@ class ChunkPlan:
         reason: one sentence in words.
         slots: fillings of the memory slots, in worlds that have slots: (a latent of ``memory``, the coming latent, from
             0, for whose view the policy chose that latent); a latent may fill several slots.
+        views: views of the episode's scan in the context, the most useful first; none without a scan.
     """
 
     chunk: int
@@ -61,11 +62,17 @@ class ChunkPlan:
     attention: AttentionPlan
     reason: str
     slots: tuple[tuple[int, int], ...] = ()
+    views: tuple[int, ...] = ()
 
     @property
     def context(self) -> tuple[int, ...]:
-        """Latent indices of the whole context, increasing."""
+        """Latent indices of the episode's own part of the context, increasing; `views` stand in front of it."""
         return tuple(sorted(self.temporal + self.memory))
+
+    @property
+    def context_latents(self) -> int:
+        """Number of latents in the context: views, retrieved latents and recent window."""
+        return len(self.views) + len(self.memory) + len(self.temporal)
 
     @property
     def steps(self) -> int:
@@ -91,8 +98,8 @@ class ChunkPlan:
         check_number("similarity", values["similarity"])
         for key in ("regime", "reason"):
             check_text(key, values[key], empty=True)
-        for key in ("temporal", "memory"):
-            values[key] = tuple(check_whole(key, index, 0) for index in _listed(key, values[key]))
+        for key in ("temporal", "memory", "views"):
+            values[key] = tuple(check_whole(key, index, 0) for index in _listed(key, values.get(key, ())))
         values["sigmas"] = tuple(check_number("sigmas", sigma) for sigma in _listed("sigmas", values["sigmas"]))
         slots = [_listed("slots", pair) for pair in _listed("slots", values.get("slots", ()))]
         if any(len(pair) != 2 for pair in slots):
@@ -138,7 +145,7 @@ def attention_density(plan: ChunkPlan, latents: int) -> float:
         plan: plan of the chunk.
         latents: latents of the chunk.
     """
-    context, steps, attention = len(plan.temporal) + len(plan.memory), plan.steps, plan.attention
+    context, steps, attention = plan.context_latents, plan.steps, plan.attention
     current = steps * latents * latents
     dense = context**2 + steps * latents * context + current
     kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current

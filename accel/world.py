@@ -45,11 +45,12 @@ class ChunkRequest:
         plan: the planner's decisions.
         poses: [n, 4, 4] float64, poses of the n latents to make.
         motions: the realised motions that led to them, one per latent after the first of the episode.
-        context: [m, C, h, w], the latents named by ``plan.context``, in that order.
+        context: [m, C, h, w], the views named by ``plan.views``, then the latents named by ``plan.context``, in that
+            order.
         context_poses: [m, 4, 4] float64.
         noise: [n, C, h, w], standard normal.
-        context_motions: the motions that led to the context's latents, m of them (standing still for the episode's
-            first latent).
+        context_motions: the motions that led to the context's latents, m of them (standing still for views and for
+            the episode's first latent).
         origin: [4, 4] float64, the pose of the episode's first latent.
     """
 
@@ -72,8 +73,9 @@ class MotionRequest:
         scene: what `BaseWorld.start` returned for this episode.
         pose: [4, 4] float64, the camera before the first motion.
         motions: the commanded motions.
-        recent: [m, C, h, w], the motion context: a few retrieved latents, then the newest latents.
+        recent: [m, C, h, w], the motion context: views of a scan, a few retrieved latents, then the newest latents.
         recent_poses: [m, 4, 4] float64, their poses.
+        views: how many of ``recent``, in front, are views of a scan.
     """
 
     scene: Scene
@@ -81,6 +83,7 @@ class MotionRequest:
     motions: tuple[CameraMotion, ...]
     recent: torch.Tensor
     recent_poses: np.ndarray
+    views: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         view_overlap: the view overlap that the model was trained with; the frustum of ``spec`` if None.
         start_views: what episodes begin with where no image is given.
         ground_truth: the true map and clearances, where a simulator or a scan knows them.
+        needs_start_frame: whether every episode begins with a picture; otherwise `start_from_views` makes scenes
+            without one.
         decodes_on_device: whether `decode_on_device` makes the frames there instead of copying those of `decode`.
         episodes_file: navigation episodes that the world ships.
     """
@@ -135,6 +140,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     start_views: StartViews = StartViews()
     ground_truth: GroundTruth | None = None
     episodes_file: Path | None = None
+    needs_start_frame: bool = True
     decodes_on_device: bool = False
 
     @abstractmethod
@@ -192,6 +198,29 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
             ValueError: the world has no encoder for single frames.
         """
         raise ValueError(f"world={self.spec.name!r} cannot encode frames")
+
+    def encode_views(self, images: np.ndarray) -> torch.Tensor:
+        """Encode views of a scan uint8 [n, H, W, 3] to latents [n, C, h, w] that can stand in a context.
+
+        Raises:
+            ValueError: as `encode`, which is the default.
+        """
+        return self.encode(images)
+
+    def encoder_key(self) -> str:
+        """Return a text that is equal only for encoders that make the same latents; empty if nobody knows.
+
+        Views of a scan that were encoded under this key are kept on disk.
+        """
+        return ""
+
+    def start_from_views(self, prompts: Sequence[str]) -> list[SceneT]:
+        """Prepare episodes without a start frame, whose first chunk is generated from the views of a scan alone.
+
+        Raises:
+            ValueError: the world needs a start frame.
+        """
+        raise ValueError(f"world={self.spec.name!r} needs a start frame: reset(options={{'scan': ..., 'view': k}})")
 
     def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray | None:
         """Render the start frame uint8 [H, W, 3] of an episode that begins at ``pose``; None if the world cannot."""

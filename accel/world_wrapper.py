@@ -14,8 +14,8 @@ from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequ
 class WorldWrapper(BaseWorld[Scene, DecodeStream]):
     """World that passes every call on to the world inside.
 
-    A subclass overrides what it changes. If a subclass overrides `generate` or `decode`, then `generate_stream` or
-    `decode_on_device` calls the override, so that no caller bypasses the change.
+    A subclass overrides what it changes. If a subclass overrides `generate`, `decode` or `encode`, then
+    `generate_stream`, `decode_on_device` or `encode_views` calls the override, so that no caller bypasses the change.
 
     Args:
         world: the world inside.
@@ -25,7 +25,7 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
         self.world, self.spec, self.device = world, world.spec, world.device
         self.view_overlap, self.start_views = world.view_overlap, world.start_views
         self.ground_truth, self.episodes_file = world.ground_truth, world.episodes_file
-        self.decodes_on_device = world.decodes_on_device
+        self.decodes_on_device, self.needs_start_frame = world.decodes_on_device, world.needs_start_frame
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
         return self.world.start(images, prompts)
@@ -58,6 +58,17 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
 
     def encode(self, frames: np.ndarray) -> torch.Tensor:
         return self.world.encode(frames)
+
+    def encode_views(self, images: np.ndarray) -> torch.Tensor:
+        if type(self).encode is not WorldWrapper.encode:
+            return super().encode_views(images)
+        return self.world.encode_views(images)
+
+    def encoder_key(self) -> str:
+        return self.world.encoder_key()
+
+    def start_from_views(self, prompts: Sequence[str]) -> list[Scene]:
+        return self.world.start_from_views(prompts)
 
     def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray | None:
         return self.world.render_start(prompt, pose)

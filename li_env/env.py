@@ -18,8 +18,10 @@ from gymnasium.wrappers import TimeLimit
 from li_env.accel.config import AccelConfig
 from li_env.accel.world import BaseWorld
 from li_env.episodes import Observation, Preset, open_episodes
+from li_env.fitted_scans import ScanSource
 from li_env.generators import new_generator, unmoved_on_failure
 from li_env.images import fit_note
+from li_env.start_view import moved_note
 from li_env.state import EpisodeState
 from li_env.tasks import EpisodeDataset, Task
 from li_env.validation import check_choice
@@ -65,7 +67,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
     ``start`` (index of one of the world's start frames; drawn from the seed otherwise), ``state`` (an `EpisodeState`
     of this world and task, of an episode that was not over; excludes the others and leaves the noise of the episode as
     it was saved; the steps of the time limit begin anew, where `restore_state` counts on), ``preset`` (as the argument;
-    it stays for the episodes after this one too, as if the attribute `preset` had been set). Goal tasks: ``episode``
+    it stays for the episodes after this one too, as if the attribute `preset` had been set), ``scan`` (a `Scan` or its
+    path, None for no scan: the episode takes place there, and poses are in its axes) with ``view`` (the view to begin
+    at; drawn from the seed otherwise) or ``pose`` (any pose that a view is near). Goal tasks: ``episode``
     (index in the dataset; drawn from the seed otherwise; excludes the others), ``goal`` (x, z in the axes of the poses)
     and, in ImageGoal, ``goal_image`` with it. Without a dataset a goal is drawn inside the first view.
 
@@ -85,7 +89,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
       or of the commanded pitch: cameras stop 89 degrees up or down).
     - Episode: ``chunk`` (chunks made), ``start_index``, ``episode_seed``, ``degenerated``.
     - Plan of the chunk in numbers (zeros where the step made none): ``regime`` (`li_env.infos.RegimeCode`),
-      ``similarity``, ``denoising_steps``, ``context_latents``, of these ``recent_latents`` and ``retrieved_latents``,
+      ``similarity``, ``denoising_steps``, ``context_latents``, of these ``recent_latents``, ``retrieved_latents`` and
+      ``scan_views``,
       ``attention_density``. In words it is the attribute `plan`.
     - Task: Explore adds ``seen_area`` (square length units) and ``new_cells``; goal tasks add Habitat's measures as if
       the episode ended now: ``distance_to_goal``, ``success``, ``spl``, ``soft_spl``, ``path_length``, ``collisions``,
@@ -115,6 +120,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         grayscale: observe frames uint8 [..., H, W, 1] in grey.
         latent_actions: a step takes one action per latent of the chunk, shape [n, ...] (`li_env.latent_actions`),
             instead of one that is held for all of them.
+        scan: scan in which every episode takes place, unless the option ``scan`` names another (docs/scans.md).
+        scans: scans instead, of which every episode draws one.
 
     Raises:
         ValueError: an argument, option or action that is not allowed; the message names key, value and what is allowed.
@@ -138,11 +145,13 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         frame_size: tuple[int, int] | None = None,
         grayscale: bool = False,
         latent_actions: bool = False,
+        scan: ScanSource | None = None,
+        scans: Sequence[ScanSource] | None = None,
     ) -> None:
         EzPickle.__init__(
             self,
             *(world, preset, action_space, observation, render_mode, device, weights, timings, task, dataset),
-            *(plan_info, frame_size, grayscale, latent_actions),
+            *(plan_info, frame_size, grayscale, latent_actions, scan, scans),
         )
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
@@ -152,6 +161,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
             frame_size=frame_size,
             grayscale=grayscale,
             latent_actions=latent_actions,
+            scan=scan,
+            scans=scans,
         )
         self.world, self.actions = self.runner.world, self.runner.actions
         spec = self.world.spec
@@ -161,7 +172,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": spec.fps / spec.step_frames}
         self.image_note: str | None = None
-        """Note on scaling and cropping of the last reset's image; None where it fitted."""
+        """Note on scaling and cropping of the last reset's image, or on the view that it began at instead of a pose
+        without a picture; None where all was as asked for."""
         self._preset = self.runner.engine.config
         self._state: EpisodeState | None = None
         self._elsewhere = False  # wrappers count the steps of another episode than the one that goes on here
@@ -184,7 +196,9 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         self._state, self._np_random, self._np_random_seed, self._elsewhere = state, generator, used, False
         self._preset = self.runner.preset_of(state)
         self._show()
-        self.image_note = fit_note(options["image"], self.world.spec.frame_size) if "image" in options else None
+        self.image_note = moved_note(self.world, state.episode.bank, options.get("pose"), state.episode.pose)
+        if "image" in options:
+            self.image_note = fit_note(options["image"], self.world.spec.frame_size)
         return self.runner.observation(self._state), self.runner.info(self._state)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -23,11 +23,12 @@ from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.world import BaseWorld, check_world_type
 from li_env.actions import ActionMapper
+from li_env.episode_starts import open_start, start_frames
+from li_env.fitted_scans import ScanCache, ScanSource, scan_sources
 from li_env.frames import frame_poses, fresh_frames
 from li_env.infos import describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
-from li_env.start_view import start_view
 from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState
@@ -41,7 +42,7 @@ Preset = AccelConfig | str | Path | Mapping[str, Any]
 """Acceleration settings in one of the forms that `AccelConfig.of` takes."""
 
 OBSERVATIONS = ("chunk", "frame")
-START_OPTIONS = ("image", "prompt", "pose", "start", "state", "preset")
+START_OPTIONS = ("image", "prompt", "pose", "start", "scan", "view", "state", "preset")
 
 
 def open_episodes(
@@ -59,6 +60,8 @@ def open_episodes(
     frame_size: tuple[int, int] | None = None,
     grayscale: bool = False,
     latent_actions: bool = False,
+    scan: ScanSource | None = None,
+    scans: Sequence[ScanSource] | None = None,
     batch: int = 1,
 ) -> EpisodeRunner:
     """Make an `EpisodeRunner` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.
@@ -83,8 +86,10 @@ def open_episodes(
     each = check_flag("latent_actions", latent_actions)
     actions = LatentActions(held, model.spec.chunk_latents) if each else held
     form = FrameFormat(model.spec.frame_size, frame_size, grayscale)
+    engine = Engine(model, config, device_frames, batch)
     return EpisodeRunner(
-        Engine(model, config, device_frames, batch), actions, observation, timings, chosen, plan_info, form
+        *(engine, actions, observation, timings, chosen, plan_info, form),
+        scans=ScanCache(model, scan_sources(scan, scans)),
     )
 
 
@@ -99,6 +104,7 @@ class EpisodeRunner:
         task: Explore by default.
         plan_info: put the plan in words into ``info``.
         form: size and colours of observed frames; those of the world's frames by default.
+        scans: the scans that episodes take place in; by default only those of reset options.
 
     Attributes:
         observation_space: of one episode.
@@ -117,6 +123,7 @@ class EpisodeRunner:
         task: Task | None = None,
         plan_info: bool = False,
         form: FrameFormat | None = None,
+        scans: ScanCache | None = None,
     ) -> None:
         self.engine, self.actions, self._timings, self._plan_info = engine, actions, timings, plan_info
         self.world, self.spec = engine.world, engine.world.spec
@@ -125,6 +132,7 @@ class EpisodeRunner:
         if actions.can_stop != self.task.can_stop:
             raise ValueError(f"can_stop={actions.can_stop} does not fit task {self.task.name!r}")
         self.form = FrameFormat(self.spec.frame_size) if form is None else form
+        self.scans = ScanCache(self.world) if scans is None else scans
         self._sensors = self.task.sensor_spaces(self.spec)
         self.observation_space = self._space(self.form)
         self.world_space = self._space(FrameFormat(self.spec.frame_size))
@@ -157,22 +165,19 @@ class EpisodeRunner:
         Raises:
             ValueError: an option that is not known or a value that is not allowed.
         """
-        images, prompts, seeds, poses, indices, task_states, configs = [], [], [], [], [], [], []
         own = [self.engine.config] * len(options) if presets is None else presets
-        for generator, asked, preset in zip(generators, options, own, strict=True):
-            given = {name: value for name, value in asked.items() if name != "preset"}
-            configs.append(AccelConfig.of(asked.get("preset", preset)))
-            # Draw both numbers every time, so that the noise does not depend on the origin of the start frame.
-            seed, draw = int(generator.integers(2**31 - 1)), float(generator.random())
-            opening = self.task.open(given, generator)
-            image, pose, prompt, index = start_view(self.world, opening.start, draw)
-            images.append(image)
-            prompts.append(prompt)
-            seeds.append(seed if opening.seed is None else opening.seed)
-            poses.append(pose)
-            indices.append(index)
-            task_states.append(self.task.begin(replace(opening, frame=read_only(image[:])), pose, generator))
-        started = self.engine.start(images, prompts, seeds, poses, configs)
+        begun = [
+            open_start(self.world, self.task, self.scans, *each) for each in zip(generators, options, own, strict=True)
+        ]
+        images = start_frames(self.world, begun, self.engine.batch)
+        task_states = [
+            self.task.begin(replace(each.opening, frame=read_only(image[:])), each.pose, generator)
+            for each, image, generator in zip(begun, images, generators, strict=True)
+        ]
+        started = self.engine.start(
+            images,
+            *([getattr(each, name) for each in begun] for name in ("prompt", "seed", "pose", "config", "bank")),
+        )
         rows = self.spec.chunk_frames
         return [
             EpisodeState(
@@ -181,11 +186,11 @@ class EpisodeRunner:
                 frames=np.broadcast_to(image, (rows, *image.shape)),
                 frame_poses=np.broadcast_to(episode.pose, (rows, 4, 4)),
                 new_frames=1,
-                start_index=index,
+                start_index=each.index,
                 last=None,
                 steps=0,
             )
-            for episode, task_state, image, index in zip(started, task_states, images, indices, strict=True)
+            for episode, task_state, image, each in zip(started, task_states, images, begun, strict=True)
         ]
 
     def step(self, states: Sequence[EpisodeState], actions: Sequence[Any]) -> list[EpisodeState]:
@@ -290,6 +295,8 @@ class EpisodeRunner:
                 raise ValueError("reset option 'state' is a moment when its episode was over; allowed: an earlier one")
         if "preset" in options:
             AccelConfig.of(options["preset"])
+        if "view" in options and "scan" not in options and not self.scans.own:
+            raise ValueError("reset option 'view' needs a scan: reset(options={'scan': ..., 'view': k})")
         if "image" in options and "start" in options:
             raise ValueError("reset options 'image' and 'start' exclude each other")
 

@@ -79,6 +79,7 @@ def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
             "context_latents": 0,
             "recent_latents": 0,
             "retrieved_latents": 0,
+            "scan_views": 0,
             "attention_density": 0.0,
         }
     plan = last.plan
@@ -86,8 +87,9 @@ def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
         "regime": _CODES[plan.regime],
         "similarity": float(plan.similarity),
         "denoising_steps": plan.steps,
-        "context_latents": len(plan.temporal) + len(plan.memory),
+        "context_latents": plan.context_latents,
         "recent_latents": len(plan.temporal),
         "retrieved_latents": len(plan.memory),
+        "scan_views": len(plan.views),
         "attention_density": float(attention_density(plan, last.latents)),
     }

@@ -41,12 +41,14 @@ SPEC = WorldSpec(
 
 @dataclass(frozen=True)
 class RoomScene:
-    start: torch.Tensor
-    """[3, 6, 8]: the start frame at latent resolution."""
+    start: torch.Tensor | None
+    """[3, 6, 8]: the start frame at latent resolution; None without a picture."""
 
 
 class AnalyticWorld(BaseWorld[RoomScene, int]):
     """Faces of the room are coloured by the world axes of the point that a ray hits."""
+
+    needs_start_frame = False
 
     def __init__(self, device: str = "cpu", spec: WorldSpec = SPEC) -> None:
         self.device, self.spec = torch.device(device), spec
@@ -54,13 +56,25 @@ class AnalyticWorld(BaseWorld[RoomScene, int]):
         self.start_views = StartViews(np.stack([self._frame(self._picture(pose)) for pose in starts]))
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[RoomScene]:
+        return [RoomScene(self._cells(image)) for image in images]
+
+    def start_from_views(self, prompts: Sequence[str]) -> list[RoomScene]:
+        return [RoomScene(None) for _ in prompts]
+
+    def encode(self, frames: np.ndarray) -> torch.Tensor:
+        """Encode frames: the picture, and its mean brightness, so that another view in the context shows."""
+        pictures = torch.stack([self._cells(frame) for frame in frames])
+        return torch.cat((pictures, pictures.mean((1, 2, 3), keepdim=True).expand(-1, 1, *pictures.shape[2:])), dim=1)
+
+    def render(self, pose: np.ndarray) -> np.ndarray:
+        """Return the frame that a camera at ``pose`` sees, uint8 [H, W, 3]."""
+        return self._frame(self._picture(pose))
+
+    def _cells(self, image: np.ndarray) -> torch.Tensor:
         height, width = self.spec.frame_size
         rows, columns = self.spec.token_grid
         cells = (rows, height // rows, columns, width // columns, 3)
-        return [
-            RoomScene(torch.from_numpy((image.reshape(cells).mean((1, 3)) / 255).transpose(2, 0, 1)).float())
-            for image in images
-        ]
+        return torch.from_numpy((image.reshape(cells).mean((1, 3)) / 255).transpose(2, 0, 1)).float().to(self.device)
 
     def feasible_motions(self, requests: Sequence[MotionRequest]) -> list[tuple[CameraMotion, ...]]:
         return [self._stop_at_walls(request) for request in requests]
@@ -86,11 +100,12 @@ class AnalyticWorld(BaseWorld[RoomScene, int]):
         return tuple(realised)
 
     def _chunk(self, request: ChunkRequest) -> torch.Tensor:
-        assert len(request.context) == len(request.context_poses) == len(request.plan.context)
+        assert len(request.context) == len(request.context_poses) == request.plan.context_latents
+        assert len(request.context_motions) == len(request.context)
         latents = torch.stack([self._picture(pose) for pose in request.poses])
-        if not request.plan.context:
+        if not request.plan.context and request.scene.start is not None:
             latents[0, :3] = request.scene.start.to(self.device)
-        else:
+        if len(request.context):
             ages = torch.linspace(0, 0.5, len(request.context), device=self.device)
             latents[:, 3] += (request.context[:, 3].mean((1, 2)) * ages).sum()
             latents[:, 3] += float(np.sin(request.context_poses[:, 0, 3]).sum())

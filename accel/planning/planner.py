@@ -21,8 +21,10 @@ from li_env.accel.planning.window import WINDOW_POLICIES
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import RetrievalChoice, RetrievalPolicy, RetrievalRequest
 from li_env.accel.retrieval.coverage import Coverage
+from li_env.accel.retrieval.grounded import Grounded
 from li_env.accel.retrieval.nearest_view import FovGate, NearestView
 from li_env.accel.retrieval.slots import GatedSlots, ViewSlots
+from li_env.accel.view_bank import ViewBank
 from li_env.accel.world_spec import WorldSpec
 
 RETRIEVAL_POLICIES: dict[str, Callable[[WorldSpec, ViewOverlap, AccelConfig], RetrievalPolicy]] = {
@@ -64,37 +66,58 @@ class Planner:
         self._retrieval = RETRIEVAL_POLICIES[config.memory](spec, overlap, config)
         own = config.revisit == "memory" or config.memory == config.revisit
         self._revisit = None if own else Coverage(spec, config)
+        self._grounded = {True: Grounded(spec, AccelConfig()), False: Grounded(spec, config)}  # by whether warming up
         self._denoising = DENOISING_POLICIES[config.denoising](spec)
         self._attention = ATTENTION_POLICIES[config.attention](spec, config)
 
-    def plan(self, histories: Sequence[PoseTrack | History], next_poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
+    def plan(
+        self,
+        histories: Sequence[PoseTrack | History],
+        next_poses: Sequence[np.ndarray],
+        banks: Sequence[ViewBank | None] | None = None,
+    ) -> list[ChunkPlan]:
         """Plan one chunk per episode.
 
         Args:
             histories: history of each episode; lengths may differ. The latent change of a `PoseTrack` is unknown.
             next_poses: [n, 4, 4] per episode, the poses of the chunk to make.
+            banks: views of each episode's scan, None for an episode without a scan; no scans by default.
+
+        Raises:
+            ValueError: a policy chose more latents than the context holds.
         """
         plans: dict[int, ChunkPlan] = {}
         later: list[int] = []
         requests: list[RetrievalRequest] = []
         changes: list[float | None] = []
-        for index, (history, poses) in enumerate(zip(histories, next_poses, strict=True)):
+        scans = [None] * len(histories) if banks is None else banks
+        for index, (history, poses, bank) in enumerate(zip(histories, next_poses, scans, strict=True)):
             track, change = (history.track, history.latent_change) if isinstance(history, History) else (history, None)
             warm = self._chunk(len(track)) < self.config.warmup_chunks
             window = self.spec.temporal_latents if warm else self._window.latents(change)
-            requests.append(RetrievalRequest(track, poses, before=max(0, len(track) - window)))
+            requests.append(RetrievalRequest(track, poses, before=max(0, len(track) - window), bank=bank))
             changes.append(change)
             if not warm:
                 later.append(index)
         # All settings compute the first chunks in full.
         warmup = sorted(set(range(len(requests))) - set(later))
-        for index, choice in zip(warmup, self._plain.choose([requests[i] for i in warmup]), strict=True):
-            plans[index] = self._decide(requests[index], choice, None, warm=True)
-        for index, choice in zip(later, self._choose([requests[i] for i in later]), strict=True):
-            plans[index] = self._decide(requests[index], choice, changes[index], warm=False)
+        for warm, rows in ((True, warmup), (False, later)):
+            for index, choice in zip(rows, self._choose([requests[i] for i in rows], warm), strict=True):
+                plans[index] = self._decide(requests[index], choice, None if warm else changes[index], warm)
         return [plans[index] for index in range(len(requests))]
 
-    def _choose(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+    def _choose(self, requests: Sequence[RetrievalRequest], warm: bool) -> list[RetrievalChoice]:
+        """Choose for episodes with and without scans, each by its own policy."""
+        choices: dict[int, RetrievalChoice] = {}
+        own = [index for index, request in enumerate(requests) if request.bank is None]
+        scanned = [index for index, request in enumerate(requests) if request.bank is not None]
+        plain = self._plain.choose if warm else self._judged
+        for rows, choose in ((own, plain), (scanned, self._grounded[warm].choose)):
+            choices.update(zip(rows, choose([requests[index] for index in rows]), strict=True))
+        return [choices[index] for index in range(len(requests))]
+
+    def _judged(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
+        """Choose for episodes without scans after the warm-up, and judge whether the coming views were seen."""
         choices = self._retrieval.choose(requests)
         if self._revisit is None:
             return choices
@@ -110,8 +133,15 @@ class Planner:
         length = len(request.track)
         regime: Regime = "warmup" if warm else "revisit" if choice.revisit else "explore"
         temporal = tuple(range(request.before, length))
+        count = len(choice.views) + len(choice.memory) + len(temporal)
+        if count > self.spec.context_latents:
+            policy = "grounded" if request.bank else "nearest_view" if warm else self.config.memory
+            raise ValueError(
+                f"memory: policy {policy!r} chose {count} context latents in all; allowed: at most context_latents = "
+                f"{self.spec.context_latents}"
+            )
         sigmas, steps = self._denoising.choose(regime)
-        attention, sparse = self._attention.choose(regime, len(temporal) + len(choice.memory))
+        attention, sparse = self._attention.choose(regime, count)
         window = "" if warm else self._window.reason(latent_change)
         reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse)
         return ChunkPlan(
@@ -124,15 +154,18 @@ class Planner:
             attention=attention,
             reason="; ".join(part for part in reasons if part) + ".",
             slots=choice.slots,
+            views=choice.views,
         )
 
     def _chunk(self, length: int) -> int:
         return 0 if length == 0 else 1 + (length - self.spec.first_chunk_latents) // self.spec.chunk_latents
 
     def _why(self, warm: bool, length: int, recent: int, choice: RetrievalChoice) -> str:
-        if length == 0:
+        if length == 0 and not choice.views:
             return "The episode starts: there is no history yet"
-        if choice.complete:
+        if choice.views:
+            what = f"{len(choice.views)} views and {len(choice.memory)} old latents join the last {recent}"
+        elif choice.complete:
             what = f"all {length} latents fit into the context"
         else:
             what = f"{len(choice.memory)} old latents join the last {recent}"

@@ -12,20 +12,32 @@ from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_mapping, shown
 
 
-def check_plans(plans: Sequence[ChunkPlan], spec: WorldSpec, episodes: Sequence[tuple[int, int]]) -> None:
+def check_plans(
+    plans: Sequence[ChunkPlan],
+    spec: WorldSpec,
+    episodes: Sequence[tuple[int, int]],
+    views: Sequence[int] | None = None,
+) -> None:
     """Refuse plans unless plan i fits episode i, given as (index of the coming chunk, number of latents so far).
+
+    Args:
+        plans: one per episode.
+        spec: the world's constants.
+        episodes: one pair per episode.
+        views: number of views in the scan of each episode; no scans by default.
 
     Raises:
         ValueError: names the plan, the key, its value and what is allowed.
     """
     if len(plans) != len(episodes):
         raise ValueError(f"plans: {len(plans)} given for {len(episodes)} states; one per state is needed")
-    for index, (plan, (chunk, length)) in enumerate(zip(plans, episodes, strict=True)):
-        for key, value, allowed in _faults(plan, spec, chunk, length):
+    scanned = [0] * len(plans) if views is None else views
+    for index, (plan, (chunk, length), count) in enumerate(zip(plans, episodes, scanned, strict=True)):
+        for key, value, allowed in _faults(plan, spec, chunk, length, count):
             raise ValueError(f"plans[{index}].{key}: {shown(value)} is not allowed; use {allowed}")
 
 
-def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[tuple[str, object, str]]:
+def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int, views: int) -> list[tuple[str, object, str]]:
     """List (key, value, what is allowed) of all values that do not fit."""
     window, attention = len(plan.temporal), plan.attention
     ratios = (attention.decode_ratio, attention.context_ratio)
@@ -47,9 +59,15 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int) -> list[t
             f"increasing latents from 0 to below {length - window}",
         ),
         (
-            window + len(plan.memory) <= spec.context_latents,
+            all(0 <= view < views for view in plan.views) and len(set(plan.views)) == len(plan.views),
+            "views",
+            plan.views,
+            f"different views from 0 to {views - 1}" if views else "none, the episode has no scan",
+        ),
+        (
+            plan.context_latents <= spec.context_latents,
             "memory",
-            plan.memory,
+            plan.views + plan.memory,
             f"at most {spec.context_latents} context latents in all",
         ),
         (

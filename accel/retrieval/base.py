@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from li_env.accel.pose_track import PoseTrack
+from li_env.accel.view_bank import ViewBank
 
 MAX_CANDIDATES = 32
 """Most groups whose view overlap is computed per chunk (or twice as many as are retrieved); see `nearest_groups`."""
@@ -31,11 +32,13 @@ class RetrievalRequest:
         track: poses so far.
         next_poses: [n, 4, 4], poses of the chunk to make.
         before: latent index at which the recent window begins; only latents before it may be retrieved.
+        bank: views of the scan in which the episode takes place; None without a scan.
     """
 
     track: PoseTrack
     next_poses: np.ndarray
     before: int
+    bank: ViewBank | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class RetrievalChoice:
         reason: why, as the beginning of a sentence.
         complete: whether ``memory`` is the whole history before the recent window.
         slots: see `ChunkPlan.slots`.
+        views: see `ChunkPlan.views`.
     """
 
     memory: tuple[int, ...]
@@ -57,6 +61,7 @@ class RetrievalChoice:
     reason: str
     complete: bool = False
     slots: tuple[tuple[int, int], ...] = ()
+    views: tuple[int, ...] = ()
 
 
 class RetrievalPolicy(Protocol):

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from li_env.accel.geometry.camera import follow_many, inverse
+from li_env.accel.geometry.looks import LookSampler
+from li_env.accel.geometry.view_index import FEW
 from li_env.accel.pose_track import PoseTrack
-from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
+from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
+from li_env.accel.retrieval.candidates import nearest_groups_of
+from li_env.accel.view_bank import ViewBank
+from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
 """Number of recent latents, and most retrieved latents."""
+
+PAST = 16
+"""Most older latents that are compared with the views of a scan."""
+
+TOGETHER = 16
+"""Episodes compared at a time: their tables stay in the processor's cache."""
 
 
 def motion_context(track: PoseTrack, pose: np.ndarray, arrival: np.ndarray, view_distance: float) -> tuple[int, ...]:
@@ -53,13 +64,7 @@ def _nearest(
     many = [index for index, row in enumerate(few) if len(row) > COUNT]
     if not many:
         return few
-    shift = (inverse(poses[many]) @ arrivals[many])[:, :3, 3]
-    # A camera that walks backwards or sideways needs views behind or beside it. If the motion ends where it began, up
-    # to rounding, the camera needs views ahead.
-    walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
-    turn = np.zeros((len(many), 1, 4))
-    turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
-    looks = view_centres(follow_many(poses[many], turn)[:, 0], distance)
+    looks = view_centres(_turned(poses[many], arrivals[many], distance), distance)
     views = np.full((len(many), max(len(few[index]) for index in many), 3, 2), np.inf)  # direction, position
     for row, index in enumerate(many):
         views[row, : len(few[index])] = tracks[index].poses[starts[index] : ends[index], :3, 2:]
@@ -72,3 +77,63 @@ def _nearest(
     for index, chosen in zip(many, np.sort(np.stack(picks, axis=1), axis=1).tolist(), strict=True):
         few[index] = [starts[index] + offset for offset in chosen]
     return few
+
+
+def scanned_motion_contexts(
+    tracks: Sequence[PoseTrack],
+    banks: Sequence[ViewBank],
+    poses: np.ndarray,
+    arrivals: np.ndarray,
+    spec: WorldSpec,
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Choose the motion context of episodes with scans: (views, latents of the episode) of each.
+
+    Views of the scan and older latents compete for the places before the most recent latents: those that see most of
+    where the motion goes, near cameras first. A motion head is trained with the same choice
+    (`li_env.worlds.freedoom.training.motion`).
+
+    Args:
+        tracks: poses of the B episodes so far.
+        banks: views of their scans.
+        poses: [B, 4, 4], the cameras now.
+        arrivals: [B, 4, 4], the cameras where the motions would end.
+        spec: the world's constants.
+    """
+    looks = _turned(poses, arrivals, spec.view_distance)
+    ends = [max(0, len(track) - COUNT) for track in tracks]
+    requests = [RetrievalRequest(track, look[None], end) for track, look, end in zip(tracks, looks, ends, strict=True)]
+    past = nearest_groups_of(requests, 1, spec.view_distance, PAST)
+    views = [bank.index.near(look[None]) for bank, look in zip(banks, looks, strict=True)]
+    candidates = np.broadcast_to(np.eye(4), (len(tracks), FEW + PAST, 4, 4)).copy()
+    exists = np.zeros(candidates.shape[:2], dtype=bool)
+    for row, (track, bank) in enumerate(zip(tracks, banks, strict=True)):
+        for first, source, indices in ((0, bank.poses, views[row]), (FEW, track.poses, past[row])):
+            place = slice(first, first + len(indices))
+            candidates[row, place], exists[row, place] = source[indices], True
+    sampler = LookSampler(spec.focal, spec.view_distance)
+    shares = np.concatenate([
+        sampler.overlaps(looks[start : start + TOGETHER, None], candidates[start : start + TOGETHER])
+        for start in range(0, len(tracks), TOGETHER)
+    ])  # fmt: skip
+    # Ties go to the scan, then to the oldest latent.
+    order = np.argsort(-np.where(exists, shares, -1.0), axis=1, kind="stable")[:, :COUNT]
+    chosen = []
+    for row, columns in enumerate(order):
+        columns = columns[exists[row, columns]]
+        old = np.sort(past[row][columns[columns >= FEW] - FEW]).tolist()
+        recent = range(ends[row], len(tracks[row]))
+        chosen.append((tuple(views[row][columns[columns < FEW]].tolist()), (*old, *recent)))
+    return chosen
+
+
+def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:
+    """Turn cameras [B, 4, 4] to where their motions go.
+
+    A camera that walks backwards or sideways needs views behind or beside it. If the motion ends where it began, up to
+    rounding, the camera needs views ahead.
+    """
+    shift = (inverse(poses) @ arrivals)[:, :3, 3]
+    walks = np.hypot(shift[:, 0], shift[:, 2]) > 1e-6 * distance
+    turn = np.zeros((len(poses), 1, 4))
+    turn[walks, 0, 0] = np.degrees(np.arctan2(shift[walks, 0], shift[walks, 2]))
+    return follow_many(poses, turn)[:, 0]

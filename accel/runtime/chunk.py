@@ -12,6 +12,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan
+from li_env.accel.view_bank import ViewBank
 from li_env.accel.world import DecodeStream, Scene
 
 Frames = Any
@@ -34,6 +35,7 @@ class GenerationState:
         chunk: index of the chunk to make next.
         degenerated: whether the world has produced a number that is not finite.
         config: the acceleration settings of this episode; ``None`` leaves them to the engine that steps it.
+        bank: views of the scan in which the episode takes place, shared with other episodes; ``None`` without a scan.
     """
 
     scene: Scene
@@ -44,6 +46,7 @@ class GenerationState:
     chunk: int
     degenerated: bool
     config: AccelConfig | None = None
+    bank: ViewBank | None = None
 
 
 @dataclass(frozen=True, eq=False)

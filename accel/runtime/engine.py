@@ -6,7 +6,6 @@ an episode, keep a reference to its state.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -22,16 +21,17 @@ from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.validate import check_plans
-from li_env.accel.retrieval.motion_context import motion_contexts
 from li_env.accel.runtime.ambient import own_torch_state
 from li_env.accel.runtime.chunk import ChunkResult, Frames, GenerationState, PlannedChunk
 from li_env.accel.runtime.clock import StageClock
+from li_env.accel.runtime.contexts import chunk_requests, motion_requests
 from li_env.accel.runtime.forks import refuse_lost_gpu
 from li_env.accel.runtime.latent_change import examine, smoothed
-from li_env.accel.runtime.noise import standard_normal
+from li_env.accel.runtime.noise import noise_of
 from li_env.accel.runtime.promises import check_all_read, check_device, check_frames, check_latents
 from li_env.accel.runtime.requests import PlannedRequests
-from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, check_world_type
+from li_env.accel.view_bank import ViewBank
+from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, check_world_type
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_pose, shown
 
@@ -69,6 +69,7 @@ class Engine:
         seeds: Sequence[int],
         poses: Sequence[np.ndarray] | None = None,
         configs: Sequence[AccelConfig | None] | None = None,
+        banks: Sequence[ViewBank | None] | None = None,
     ) -> list[GenerationState]:
         """Begin one episode per image.
 
@@ -78,6 +79,7 @@ class Engine:
             seeds: one whole number from 0 up per image; equal seeds give equal noise.
             poses: camera-to-world [4, 4] of the start frames, the identity by default.
             configs: acceleration settings of each episode; ``None`` for those of the engine.
+            banks: views of the scan of each episode; ``None`` for an episode without a scan.
 
         Raises:
             ValueError: numbers of entries differ, or an image, seed or pose is not as described.
@@ -85,7 +87,9 @@ class Engine:
         refuse_lost_gpu(self.world.device)
         poses = [np.eye(4)] * len(images) if poses is None else poses
         configs = [None] * len(images) if configs is None else configs
-        for key, values in (("prompts", prompts), ("seeds", seeds), ("poses", poses), ("configs", configs)):
+        banks = [None] * len(images) if banks is None else banks
+        given = {"prompts": prompts, "seeds": seeds, "poses": poses, "configs": configs, "banks": banks}
+        for key, values in given.items():
             if len(values) != len(images):
                 raise ValueError(f"{key}: {len(values)} given for {len(images)} images; one per image is needed")
         for index, (image, seed, pose) in enumerate(zip(images, seeds, poses, strict=True)):
@@ -93,8 +97,8 @@ class Engine:
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             scenes = self.world.start(images, prompts)
         return [
-            GenerationState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config)
-            for scene, seed, pose, config in zip(scenes, seeds, poses, configs, strict=True)
+            GenerationState(scene, History(), None, int(seed), np.array(pose, dtype=np.float64), 0, False, config, bank)
+            for scene, seed, pose, config, bank in zip(scenes, seeds, poses, configs, banks, strict=True)
         ]
 
     def step(
@@ -133,7 +137,8 @@ class Engine:
         spec = self.world.spec
         commanded = self._check_motions(states, motions)
         if plans is not None:
-            check_plans(plans, spec, [(state.chunk, len(state.history)) for state in states])
+            scanned = [0 if state.bank is None else len(state.bank) for state in states]
+            check_plans(plans, spec, [(state.chunk, len(state.history)) for state in states], scanned)
         clock = StageClock(len(states), self.world.device)
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             realised, broken, poses = self._move(states, commanded)
@@ -179,6 +184,7 @@ class Engine:
                 chunk=state.chunk + 1,
                 degenerated=state.degenerated or result.degenerated,
                 config=state.config,
+                bank=state.bank,
             )
             for state, stream, result, history, change in zip(states, streams, results, longer, changes, strict=True)
         ]
@@ -191,19 +197,8 @@ class Engine:
 
         A motion that is not finite is replaced by standing still and marks its episode as broken.
         """
-        requests = []
         arrivals = [poses[-1] for poses in self._poses_along(states, commanded)]
-        before = np.stack([state.pose for state in states]) if states else np.zeros((0, 4, 4))
-        contexts = motion_contexts(
-            [state.history.track for state in states],
-            before,
-            np.stack(arrivals) if states else before,
-            self.world.spec.view_distance,
-        )
-        recent = self._gather(states, contexts)
-        for state, motions, indices, latents in zip(states, commanded, contexts, recent, strict=True):
-            recent_poses = state.history.poses[list(indices)]
-            requests.append(MotionRequest(state.scene, state.pose, motions, latents, recent_poses))
+        requests = motion_requests(self.world, states, commanded, arrivals)
         realised = [tuple(motions) for motions in self.world.feasible_motions(requests)]
         broken = [not all(each.is_finite() for each in _distinct(motions)) for motions in realised]
         realised = [
@@ -251,9 +246,7 @@ class Engine:
         def prepare(part: slice, decided: Sequence[ChunkPlan]) -> tuple[list[PlannedChunk], list[ChunkRequest]]:
             own = states[part]
             chunks = [PlannedChunk(plan, *each) for plan, each in zip(decided, moved[part], strict=True)]
-            contexts = self._gather(own, [chunk.plan.context for chunk in chunks])
-            given = zip(own, chunks, contexts, noises[part], strict=True)
-            return chunks, [_request(*each) for each in given]
+            return chunks, chunk_requests(self.world, own, chunks, noises[part])
 
         return PlannedRequests(len(states), decide, prepare)
 
@@ -266,7 +259,8 @@ class Engine:
         plans: dict[int, ChunkPlan] = {}
         for rows in equal_groups([self.config_of(state) for state in states]):
             planner = self._planner(self.config_of(states[rows[0]]))
-            decided = planner.plan([states[row].history for row in rows], [poses[row] for row in rows])
+            own = [states[row] for row in rows]
+            decided = planner.plan([s.history for s in own], [poses[row] for row in rows], [s.bank for s in own])
             plans.update(zip(rows, decided, strict=True))
         return [plans[index] for index in range(len(states))]
 
@@ -302,26 +296,11 @@ class Engine:
             frames = unbatch(torch.cat(tuple(frames)), [len(each) for each in frames])
         return frames, following
 
-    def _gather(self, states: Sequence[GenerationState], indices: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
-        """Gather latents of every episode as views of one tensor: one copy per batch, not one per episode."""
-        pieces = [
-            piece for state, wanted in zip(states, indices, strict=True) for piece in state.history.pieces(wanted)
-        ]
-        if not pieces:
-            nothing = torch.zeros((0, *self.world.spec.latent_shape), device=self.world.device)
-            return [nothing] * len(states)
-        return torch.cat(pieces).split([len(wanted) for wanted in indices])
-
     def _noise(self, states: Sequence[GenerationState]) -> Sequence[torch.Tensor]:
         """Draw standard normal noise [n, C, h, w] per episode, a function of its seed and chunk alone."""
-        spec = self.world.spec
-        if not states:
-            return []
-        chunks = [state.chunk for state in states]
+        spec, chunks = self.world.spec, [state.chunk for state in states]
         sizes = [spec.latents_in_chunk(chunk) for chunk in chunks]
-        each = math.prod(spec.latent_shape)
-        numbers = standard_normal([state.seed for state in states], chunks, max(sizes) * each, self.world.device)
-        return [row[: size * each].view(size, *spec.latent_shape) for row, size in zip(numbers, sizes, strict=True)]
+        return noise_of(spec, [state.seed for state in states], chunks, sizes, self.world.device)
 
     def _check_motions(
         self, states: Sequence[GenerationState], motions: Sequence[Sequence[CameraMotion]]
@@ -350,22 +329,6 @@ class Engine:
 def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
     """Count the frames that chunk ``chunk`` decodes to: chunk 0 makes the start frame again."""
     return spec.new_frames(chunk) + (1 if chunk == 0 else 0)
-
-
-def _request(state: GenerationState, chunk: PlannedChunk, context: torch.Tensor, noise: torch.Tensor) -> ChunkRequest:
-    """Build the request to generate a planned chunk."""
-    indices, history = chunk.plan.context, state.history
-    return ChunkRequest(
-        scene=state.scene,
-        plan=chunk.plan,
-        poses=chunk.poses,
-        motions=chunk.motions,
-        context=context,
-        context_poses=history.poses[list(indices)],
-        noise=noise,
-        context_motions=history.motions_to(indices),
-        origin=history.poses[0] if len(history) else chunk.poses[0],
-    )
 
 
 def _distinct(motions: Sequence[CameraMotion]) -> Iterable[CameraMotion]:

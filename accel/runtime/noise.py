@@ -13,11 +13,23 @@ from collections.abc import Sequence
 import torch
 
 from li_env.accel.device import to_device
+from li_env.accel.world_spec import WorldSpec
 
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _MASK = 0xFFFFFFFF
+
+
+def noise_of(
+    spec: WorldSpec, seeds: Sequence[int], chunks: Sequence[int], counts: Sequence[int], device: torch.device
+) -> Sequence[torch.Tensor]:
+    """Draw standard normal noise [counts[i], C, h, w] for chunk ``chunks[i]`` of an episode seeded ``seeds[i]``."""
+    if not seeds:
+        return []
+    each = math.prod(spec.latent_shape)
+    numbers = standard_normal(seeds, chunks, max(counts) * each, device)
+    return [row[: count * each].view(count, *spec.latent_shape) for row, count in zip(numbers, counts, strict=True)]
 
 
 def standard_normal(seeds: Sequence[int], chunks: Sequence[int], count: int, device: torch.device) -> torch.Tensor:

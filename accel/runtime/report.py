@@ -37,7 +37,7 @@ class RolloutReport:
             {
                 **result.plan.to_dict(),
                 "steps": result.plan.steps,
-                "context_latents": len(result.plan.context),
+                "context_latents": result.plan.context_latents,
                 "attention_density": attention_density(result.plan, len(result.latents)),
                 "frames": len(result.frames),
                 "milliseconds": dict(result.milliseconds),

@@ -34,6 +34,10 @@ class Arguments:
     """Own start image (PNG, JPEG, WebP), scaled to cover the frame and cropped around its centre."""
     start: int | None = None
     """Index of one of the world's start frames."""
+    scan: Path | None = None
+    """Scan that the rollout takes place in: a folder or file of posed views (see li-env scan)."""
+    view: int | None = None
+    """View of the scan to begin at; drawn from the seed otherwise."""
     prompt: str | None = None
     """Text prompt, for worlds that use one, instead of the start frame's own."""
     device: str = "auto"
@@ -73,8 +77,9 @@ def _options(arguments: Arguments) -> dict[str, Any]:
         options["image"] = read_image(arguments.image)
     if arguments.start is not None:
         options["start"] = arguments.start
-    if arguments.prompt is not None:
-        options["prompt"] = arguments.prompt
+    for name in ("scan", "view", "prompt"):
+        if getattr(arguments, name) is not None:
+            options[name] = getattr(arguments, name)
     return options
 
 
@@ -170,12 +175,14 @@ def _print(report: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
 
     table = Table("chunk", "regime", "context", "steps", "motion", "plan", "generate", "decode")
-    table.caption = "context: recent + retrieved latents; stages in milliseconds"
+    parts = ["temporal", "memory", *(["views"] if "scan" in report else [])]
+    shown = "recent + retrieved latents + views" if "scan" in report else "recent + retrieved latents"
+    table.caption = f"context: {shown}; stages in milliseconds"
     for chunk in report["chunks"]:
         table.add_row(
             str(chunk["chunk"]),
             chunk["regime"],
-            f"{len(chunk['temporal'])} + {len(chunk['memory'])}",
+            " + ".join(str(len(chunk[part])) for part in parts),
             str(chunk["steps"]),
             *[f"{chunk['milliseconds'][stage]:.1f}" for stage in ("motion", "plan", "generate", "decode")],
         )

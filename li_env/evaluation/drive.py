@@ -96,6 +96,7 @@ def roll_out(
         report.add(result)
         on_chunk()
     records = list(engine_frames(world.spec, begun.frames[0], results))
+    bank = begun.episode.bank
     ends = np.cumsum([len(fresh_frames(result)) for result in results]) + 1
     return Rollout(
         np.stack([record.frame for record in records]),
@@ -103,7 +104,12 @@ def roll_out(
         tuple(int(end) for end in ends),
         tuple(motion for result in results for motion in result.motions),
         begun.start_index,
-        {**report.to_dict(), "episode_seed": begun.episode.seed, "start_index": begun.start_index},
+        {
+            **report.to_dict(),
+            "episode_seed": begun.episode.seed,
+            "start_index": begun.start_index,
+            **({} if bank is None else {"scan": {"path": bank.name, "sha256": bank.content_hash, "views": len(bank)}}),
+        },
     )
 
 

@@ -21,8 +21,11 @@ from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.accel.ground_truth import GroundTruth
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
+from li_env.fitted_scans import FittedScan
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
+from li_env.tasks.goals import Goal, Wish, straight_line
+from li_env.tasks.scan_goals import ScanGoals
 from li_env.tasks.task import Opening, Task
 from li_env.validation import check_keys, check_number
 from li_env.yaml_text import parse_yaml
@@ -30,7 +33,7 @@ from li_env.yaml_text import parse_yaml
 CONTACT = 1e-5
 """Least change of a motion (length units) that counts as contact with a wall, as in Habitat-Sim. Less is rounding."""
 
-_OWN_START = ("image", "start", "pose", "prompt")
+_OWN_START = ("image", "start", "pose", "prompt", "view")
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,6 @@ class NavigationRules:
 
 
 @dataclass(frozen=True, eq=False)
-class Goal:
-    """Goal of an episode.
-
-    Attributes:
-        position: (x, z) in the axes of ``info["pose"]``.
-        distance: from (x, z) to the goal: geodesic in a known map, else Euclidean.
-        image: the view at the goal, uint8 [H, W, 3], for ImageGoal.
-        episode: index in the dataset, -1 without one.
-    """
-
-    position: tuple[float, float]
-    distance: Callable[[float, float], float]
-    image: np.ndarray | None
-    episode: int
-
-
-@dataclass(frozen=True, eq=False)
 class NavigationState:
     """State between two steps. ``closer``: distance that the last step came nearer; ``steps`` counts ``stop`` too."""
 
@@ -114,7 +100,7 @@ class Navigation(Task):
     name = "navigation"
     can_stop = True
     needs_frames = False
-    options: tuple[str, ...] = ("episode", "goal")
+    options: tuple[str, ...] = ("episode", "goal", "goal_view")
 
     def __init__(
         self,
@@ -137,21 +123,31 @@ class Navigation(Task):
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
         """Choose an episode of the dataset, drawn unless ``episode`` names it, or the start that the options describe.
 
+        In a scan only ``episode`` chooses from the dataset; otherwise the goal is a view of the scan.
+
         Raises:
             ValueError: an option that is not allowed, or two that exclude each other.
         """
-        own = [name for name in options if name != "episode"]
+        scan: FittedScan | None = options.get("scan")
+        goals = None if scan is None else ScanGoals(scan, self.truth, self.spec.view_distance)
+        own = [name for name in options if name not in ("episode", "scan")]
         if "episode" in options and own:
             raise ValueError(f"reset option 'episode' excludes the others; given with it: {', '.join(sorted(own))}")
-        if self.dataset is None or own:
+        if self.dataset is None or own or (goals is not None and "episode" not in options):
             if "episode" in options:
                 raise ValueError("reset option 'episode' needs a dataset: gymnasium.make(..., dataset=FILE)")
-            return Opening({name: options[name] for name in _OWN_START if name in options}, None, self._wish(options))
+            given = {name: options[name] for name in _OWN_START if name in options}
+            return Opening(given, None, self._wish(options, goals))
         count = len(self.dataset.episodes)
         index = options.get("episode", int(generator.integers(count)))
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < count:
             raise ValueError(f"episode={index!r} is not in the dataset; allowed: 0 to {count - 1}")
         record = self.dataset.episodes[int(index)]
+        shown_map = None if scan is None else scan.scan.map_seed
+        if None not in (record.map_seed, shown_map) and record.map_seed != shown_map:
+            raise ValueError(
+                f"episode={index!r} is on map {record.map_seed}; allowed: one on map {shown_map} of the scan"
+            )
         start: dict[str, Any] = {"pose": pose_at(record.pose)}
         if "start" in self.dataset.frames:
             start["image"] = self.dataset.frames["start"][record.start]
@@ -222,21 +218,16 @@ class Navigation(Task):
     def _success(self, state: NavigationState) -> float:
         return float(state.stopped and state.distance < self.rules.success_radius)
 
-    def _wish(self, options: Mapping[str, Any]) -> Any:
-        """Read the wished goal from the options, for `_drawn`; ``None`` without one."""
-        if "goal" not in options:
-            return None
-        try:
-            goal = np.array(options["goal"], dtype=np.float64)
-        except (TypeError, ValueError):
-            goal = np.full(0, np.nan)
-        if goal.shape != (2,) or not np.isfinite(goal).all() or np.abs(goal).max() >= 1e6:
-            raise ValueError(f"goal={options['goal']!r} is not usable; allowed: two finite numbers x, z below 1e6")
-        return goal
+    def _wish(self, options: Mapping[str, Any], scan: ScanGoals | None) -> Wish:
+        """Read the wished goal from the options, for `_drawn`."""
+        return Wish.of(options, scan)
 
-    def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
-        """Return the goal of the options, or draw one inside the first view."""
-        if wish is None:
+    def _drawn(self, wish: Wish, pose: np.ndarray, generator: np.random.Generator) -> Goal:
+        """Return the goal of the options, or draw a view of the scan, without a scan a place inside the first view."""
+        position, image = wish.position, wish.image
+        if position is None and wish.scan is not None:
+            position, image = wish.scan.view(wish.scan.draw(pose, self.rules.goal_distance, generator))
+        if position is None:
             half = self.spec.fov[0] / 2
             there = move(
                 pose,
@@ -245,8 +236,9 @@ class Navigation(Task):
                     forward=float(generator.uniform(*self.rules.goal_distance)),
                 ),
             )
-            wish = there[[0, 2], 3]
-        return Goal((float(wish[0]), float(wish[1])), straight_line(*map(float, wish)), None, -1)
+            position = float(there[0, 3]), float(there[2, 3])
+        distance = straight_line(*position) if wish.scan is None else wish.scan.distance(position)
+        return Goal(position, distance, image, -1)
 
     def _known(self, index: int, record: EpisodeRecord) -> Goal:
         x, z, _ = record.goal
@@ -296,7 +288,7 @@ class ImageGoal(Navigation):
     """Navigation to a view: sensor ``imagegoal``, uint8 [H, W, 3]. Habitat-Lab's ImageNav."""
 
     name = "imagegoal"
-    options: tuple[str, ...] = ("episode", "goal", "goal_image")
+    options: tuple[str, ...] = ("episode", "goal", "goal_image", "goal_view")
 
     def sensor_spaces(self, spec: WorldSpec) -> dict[str, spaces.Space[Any]]:
         """Return the space of ``imagegoal``: a frame."""
@@ -316,20 +308,18 @@ class ImageGoal(Navigation):
         state = super().begin(opening, pose, generator)
         if state.goal.image is None:
             raise ValueError(
-                "imagegoal needs a picture of the goal: a dataset with goal frames, or "
+                "imagegoal needs a picture of the goal: a dataset with goal frames, a scan, or "
                 "reset(options={'goal': [x, z], 'goal_image': uint8 [H, W, 3]})"
             )
         return state
 
-    def _wish(self, options: Mapping[str, Any]) -> Any:
+    def _wish(self, options: Mapping[str, Any], scan: ScanGoals | None) -> Wish:
         if ("goal" in options) != ("goal_image" in options):
             raise ValueError("reset options 'goal' and 'goal_image' go together")
-        position = super()._wish(options)
-        return None if position is None else (position, fit_image(options["goal_image"], self.spec.frame_size))
-
-    def _drawn(self, wish: Any, pose: np.ndarray, generator: np.random.Generator) -> Goal:
-        position, image = (None, None) if wish is None else wish
-        return replace(super()._drawn(position, pose, generator), image=image)
+        wish = super()._wish(options, scan)
+        if "goal_image" in options:
+            wish = replace(wish, image=fit_image(options["goal_image"], self.spec.frame_size))
+        return wish
 
 
 def _touched(result: PlannedChunk) -> bool:
@@ -347,11 +337,6 @@ def pose_at(pose_2d: Pose2D) -> np.ndarray:
     pose = move(np.eye(4), CameraMotion(yaw=yaw))
     pose[[0, 2], 3] = x, z
     return pose
-
-
-def straight_line(goal_x: float, goal_z: float) -> Callable[[float, float], float]:
-    """Return the function (x, z) -> Euclidean distance to a goal."""
-    return lambda x, z: float(np.hypot(goal_x - x, goal_z - z))
 
 
 def map_prompt(map_seed: int) -> str:

@@ -25,6 +25,17 @@ def test_survives_json() -> None:
     assert ChunkPlan.from_dict(json.loads(json.dumps(PLAN.to_dict()))) == PLAN
 
 
+def test_views_survive_json_and_older_plans_have_none() -> None:
+    scanned = replace(PLAN, views=(7, 3))
+    assert ChunkPlan.from_dict(json.loads(json.dumps(scanned.to_dict()))) == scanned
+    assert scanned.context == PLAN.context and scanned.context_latents == 8
+    old = PLAN.to_dict()
+    del old["views"]
+    assert ChunkPlan.from_dict(old) == PLAN
+    with pytest.raises(ValueError, match=r"views=-1 is not allowed"):
+        ChunkPlan.from_dict({**PLAN.to_dict(), "views": [-1]})
+
+
 def test_context_is_sorted_and_steps_count_model_calls() -> None:
     assert PLAN.context == (0, 1, 8, 9, 10, 11)
     assert PLAN.steps == 2

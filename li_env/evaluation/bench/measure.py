@@ -33,7 +33,7 @@ class Work:
     def of(cls, plan: ChunkPlan, latents: int) -> Work:
         """Read the cost from a plan for a chunk of ``latents`` latents."""
         density = attention_density(plan, latents)
-        return cls(plan.regime, plan.steps, len(plan.context), density, plan.attention.kind == "block_sparse")
+        return cls(plan.regime, plan.steps, plan.context_latents, density, plan.attention.kind == "block_sparse")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,9 @@ from li_env.accel.grouping import equal_groups
 CACHED_FRAMES = 2
 """Earlier frames that a convolution with three taps in time needs."""
 
+STILL_FRAMES = 5
+"""Frames of a still video whose second latent stands for four equal frames."""
+
 
 @dataclass(frozen=True, eq=False)
 class DecodeStream:
@@ -35,12 +38,21 @@ class DecodeStream:
 class VideoCodec(Protocol):
     """Autoencoder of a world; anything with these methods can replace the published one.
 
-    A smaller decoder of your own (for faster, rougher frames) is a class whose ``encode_image`` calls the published
-    encoder and whose ``decode_batch`` runs your network; its streams may be any immutable object.
+    A smaller decoder of your own (for faster, rougher frames) is a class whose ``encode_image``, ``encode_still`` and
+    ``encoder_key`` call the published codec and whose ``decode_batch`` runs your network; its streams may be any
+    immutable object.
     """
 
     def encode_image(self, image: np.ndarray) -> Tensor:
         """Encode an image uint8 [H, W, 3] to a latent [C, h, w] as the transformer sees it."""
+        ...
+
+    def encode_still(self, image: np.ndarray) -> Tensor:
+        """Encode an image uint8 [H, W, 3] as four equal frames inside a video, to one latent [C, h, w]."""
+        ...
+
+    def encoder_key(self) -> str:
+        """Return a text that is equal only for encoders that make the same latents; empty if nobody knows."""
         ...
 
     def decode_batch(

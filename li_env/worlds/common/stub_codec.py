@@ -37,6 +37,13 @@ class StubCodec:
         latent[:COLOURS] = colours
         return latent
 
+    def encode_still(self, image: np.ndarray) -> torch.Tensor:
+        """Encode an image as `encode_image`: every latent of a still video is the same."""
+        return self.encode_image(image)
+
+    def encoder_key(self) -> str:
+        return ""
+
     def decode_batch(
         self, latents: Sequence[torch.Tensor], streams: Sequence[DecodeStream]
     ) -> tuple[list[np.ndarray], list[DecodeStream]]:

@@ -74,6 +74,12 @@ class TinyDecoder(StreamingDecoder):
     def encode_image(self, image: np.ndarray) -> Tensor:
         return self.full.encode_image(image)
 
+    def encode_still(self, image: np.ndarray) -> Tensor:
+        return self.full.encode_still(image)
+
+    def encoder_key(self) -> str:
+        return self.full.encoder_key()
+
     def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
         """Decode a batch of videos; of the first latent only the last frame is kept."""
         batch = len(latents)

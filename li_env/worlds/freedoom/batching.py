@@ -16,11 +16,21 @@ Item = TypeVar("Item")
 GPU_MICRO_BATCHES = (8, 32, 64)
 """Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
 
-BatchKey = tuple[int, AttentionPlan]
-"""Length of the context and attention: requests with equal keys can share a context pass."""
+BatchKey = tuple[int, AttentionPlan, bool]
+"""Length of the context, attention, and whether a first latent is given: requests with equal keys can share a pass."""
 
 MicroBatch = list[tuple[int, ChunkRequest]]
 """Numbered requests with equal batch keys."""
+
+
+def has_no_past(request: ChunkRequest) -> bool:
+    """Tell whether the chunk begins an episode: its context holds nothing but views of a scan."""
+    return len(request.context) == len(request.plan.views)
+
+
+def has_given_latent(request: ChunkRequest) -> bool:
+    """Tell whether the chunk begins an episode at a start frame, whose latent is given."""
+    return has_no_past(request) and request.scene.start is not None
 
 
 def micro_batch_size(num_envs: int, device: torch.device) -> int:
@@ -57,7 +67,8 @@ class BatchScheduler:
 
     def add(self, number: int, request: ChunkRequest) -> MicroBatch | None:
         """Add a request and return the micro-batch that it completes, all of one schedule, or None."""
-        schedules = self._waiting.setdefault((request.context.shape[0], request.plan.attention), {})
+        key = request.context.shape[0], request.plan.attention, has_given_latent(request)
+        schedules = self._waiting.setdefault(key, {})
         batch = schedules.setdefault(request.plan.sigmas, [])
         batch.append((number, request))
         return schedules.pop(request.plan.sigmas) if len(batch) == self._size else None
@@ -66,14 +77,14 @@ class BatchScheduler:
         """Yield the micro-batches that are not full, the longest schedule first.
 
         Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
-        padded to a full micro-batch anyway. First chunks, which have no context, do not mix schedules.
+        padded to a full micro-batch anyway. Chunks whose first latent is given do not mix schedules.
         """
-        for (context, _), schedules in self._waiting.items():
+        for (_, _, given), schedules in self._waiting.items():
             hosts: list[tuple[Schedule, MicroBatch]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]
                 for host, batch in hosts:
-                    if context and len(guests) + len(batch) <= self._size and is_part(sigmas, host):
+                    if not given and len(guests) + len(batch) <= self._size and is_part(sigmas, host):
                         batch += guests
                         break
                 else:

@@ -19,10 +19,18 @@ from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestSt
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
+from li_env.worlds.common.encoder_key import weights_key
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
-from li_env.worlds.freedoom.batching import BatchScheduler, MicroBatch, micro_batch_size, micro_batches
+from li_env.worlds.freedoom.batching import (
+    BatchScheduler,
+    MicroBatch,
+    has_given_latent,
+    has_no_past,
+    micro_batch_size,
+    micro_batches,
+)
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
@@ -71,9 +79,9 @@ CONTEXT_NOISE = 0.0
 
 @dataclass(frozen=True, eq=False)
 class FreedoomScene:
-    """Constants of an episode: the start frame's latent [C, 6, 8]."""
+    """Constants of an episode: the start frame's latent [C, 6, 8], None where the episode begins without a picture."""
 
-    start: torch.Tensor
+    start: torch.Tensor | None
 
 
 class FreedoomWorld(BaseWorld[FreedoomScene, None]):
@@ -96,6 +104,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
     """
 
     spec = SPEC
+    needs_start_frame = False
     decodes_on_device = True
 
     def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "auto") -> None:
@@ -147,7 +156,8 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         """Return the commanded motions, shortened or bent where the motion head sees a wall."""
         out: list[tuple[CameraMotion, ...]] = [tuple(request.motions) for request in requests]
         waiting: list[tuple[list[int], torch.Tensor]] = []
-        for group in equal_groups([(request.recent.shape[0], len(request.motions)) for request in requests]):
+        shapes = [(request.recent.shape[0], _begins(request), len(request.motions)) for request in requests]
+        for group in equal_groups(shapes):
             if not out[group[0]]:
                 continue
             for count, batch in micro_batches(group, micro_batch_size(expected_episodes(len(requests)), self.device)):
@@ -195,6 +205,14 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         """Encode frames, each by itself."""
         return self.autoencoder.encode(torch.from_numpy(frames).to(self.device))
 
+    def encoder_key(self) -> str:
+        """Return the digest of the encoder's weights, and where and in what type they compute."""
+        return weights_key(self.autoencoder.encoder)
+
+    def start_from_views(self, prompts: Sequence[str]) -> list[FreedoomScene]:
+        """Prepare episodes without a start frame."""
+        return [FreedoomScene(None) for _ in prompts]
+
     def decode(self, latents: Sequence[torch.Tensor], streams: Sequence[None]) -> tuple[list[np.ndarray], list[None]]:
         """Decode latents frame by frame: there is no stream to keep."""
         frames = self._decode(latents).cpu().numpy()
@@ -221,11 +239,12 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def _realised(self, requests: Sequence[MotionRequest]) -> torch.Tensor:
         """Return realised motions (yaw in radians, right, forward) [B, M, 3] of requests of equal shape."""
-        latents = torch.stack(
-            [request.recent if request.recent.shape[0] else request.scene.start[None] for request in requests]
-        )
+        latents = torch.stack([_shown(request) for request in requests])
         current = np.stack([request.pose for request in requests])
-        poses = [request.recent_poses if len(request.recent_poses) else request.pose[None] for request in requests]
+        poses = [
+            np.concatenate([request.recent_poses, request.pose[None]]) if _begins(request) else request.recent_poses
+            for request in requests
+        ]
         commands = motion_table([request.motions for request in requests])[..., [0, 2, 3]]
         commands[..., 0] = np.radians(commands[..., 0])
         return self._run("motion", self._head, latents, self._planar(np.stack(poses), current), self._tensor(commands))
@@ -241,18 +260,16 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         first = requests[0]
         poses = np.stack([request.poses for request in requests])
         noise = torch.stack([request.noise for request in requests])
-        if not len(first.context):
-            known = torch.stack([request.scene.start for request in requests])
-            opening = partial(self._opening, first.plan.sigmas)
-            return self._run(first.plan.sigmas, opening, noise, self._planar(poses, poses[:, 0]), known)
-        # The context is in time order and always ends with the newest latent: that camera is the reference.
         seen = np.stack([request.context_poses for request in requests])
-        inputs: tuple[torch.Tensor, ...] = (
-            noise,
-            self._planar(poses, seen[:, -1]),
-            torch.stack([request.context for request in requests]),
-            self._planar(seen, seen[:, -1]),
-        )
+        # The newest latent, which ends the context, is the reference camera; at first it is the start.
+        reference = np.stack([each.poses[0] if has_no_past(each) else each.context_poses[-1] for each in requests])
+        planar = self._planar(poses, reference)
+        context = torch.stack([request.context for request in requests]), self._planar(seen, reference)
+        if has_given_latent(first):
+            opening, known = partial(self._opening, first.plan.sigmas), [request.scene.start for request in requests]
+            views = context if len(first.context) else ()
+            return self._run(first.plan.sigmas, opening, noise, planar, torch.stack(known), *views)
+        inputs: tuple[torch.Tensor, ...] = (noise, planar, *context)
         schedules = [request.plan.sigmas for request in requests]
         longest = max(schedules, key=len)
         if len(set(schedules)) > 1:
@@ -265,13 +282,26 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         return self._run(longest, partial(self._continuation, longest, None), *inputs)
 
     def _opening(
-        self, sigmas: tuple[float, ...], noise: torch.Tensor, planar: torch.Tensor, start: torch.Tensor
+        self,
+        sigmas: tuple[float, ...],
+        noise: torch.Tensor,
+        planar: torch.Tensor,
+        start: torch.Tensor,
+        views: torch.Tensor | None = None,
+        view_planar: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Generate chunk 0, whose first latent is known."""
+        """Generate chunk 0, whose first latent is known, after views of a scan where there are some."""
+        cache = None if views is None or view_planar is None else self._context(views, view_planar, None)
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
         known = _tokens(start[:, None]).to(self.dtype)
-        clean = sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), known, sigmas, cameras, None)
-        return _latents(clean)
+        return _latents(sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), known, sigmas, cameras, cache))
+
+    def _context(self, context: torch.Tensor, planar: torch.Tensor, sparse: SparseAttention | None) -> Any:
+        """Run the context pass."""
+        count = context.shape[1]
+        levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
+        cameras = Cameras.of(planar, torch.arange(-count, 0, device=self.device))
+        return self._denoiser.context_pass(_tokens(context).to(self.dtype), levels, cameras, sparse)
 
     def _continuation(
         self,
@@ -284,10 +314,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         steps: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Generate any other chunk; with ``steps`` every row has its own schedule (see `sample_rows`)."""
-        count = context.shape[1]
-        levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
-        cameras = Cameras.of(context_planar, torch.arange(-count, 0, device=self.device))
-        cache: Any = self._denoiser.context_pass(_tokens(context).to(self.dtype), levels, cameras, sparse)
+        cache = self._context(context, context_planar, sparse)
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
         tokens = _tokens(noise).to(self.dtype)
         if steps is None:
@@ -302,6 +329,15 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return to_device(torch.from_numpy(array.astype(np.float32)), self.device)
+
+
+def _begins(request: MotionRequest) -> bool:
+    """Tell whether the episode has a start frame but no latent yet: then the motion head sees the start frame."""
+    return len(request.recent) == request.views and request.scene.start is not None
+
+
+def _shown(request: MotionRequest) -> torch.Tensor:
+    return torch.cat((request.recent, request.scene.start[None])) if _begins(request) else request.recent
 
 
 def _tokens(latents: torch.Tensor) -> torch.Tensor:

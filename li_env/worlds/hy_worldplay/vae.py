@@ -19,8 +19,10 @@ from torch import Tensor
 
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
+from li_env.worlds.common.encoder_key import weights_key
 from li_env.worlds.common.streaming_codec import (
     CACHED_FRAMES,
+    STILL_FRAMES,
     ConvCache,
     StreamingDecoder,
     attend_within_frames,
@@ -50,9 +52,20 @@ class StreamingVAE(StreamingDecoder):
 
         The latent is the mode of the distribution, scaled for the transformer.
         """
+        return self._encode(image, 1)[:, 0]
+
+    @torch.no_grad()
+    def encode_still(self, image: np.ndarray) -> Tensor:
+        """Encode an image as a video that stands still: its second latent, of frames 1 to 4."""
+        return self._encode(image, STILL_FRAMES)[:, 1]
+
+    def encoder_key(self) -> str:
+        return weights_key(self.vae.encoder)
+
+    def _encode(self, image: np.ndarray, frames: int) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).float() / 127.5 - 1
-        video = pixels.permute(2, 0, 1)[None, :, None].to(self.dtype)
-        return self.vae.encode(video).latent_dist.mode()[0, :, 0].float() * self.vae.config.scaling_factor
+        video = pixels.permute(2, 0, 1)[None, :, None].to(self.dtype).expand(-1, -1, frames, -1, -1)
+        return self.vae.encode(video).latent_dist.mode()[0].float() * self.vae.config.scaling_factor
 
     def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
         latents = latents.to(self.dtype) / self.vae.config.scaling_factor

@@ -130,6 +130,13 @@ class HYWorldPlayWorld(BaseWorld[HYWorldPlayScene, DecodeStream]):
             _, (stream,) = self.decode([latents], [stream])
         _log.info("world %s warmed up in %.1f s", self.spec.name, time.perf_counter() - began)
 
+    def encode_views(self, images: np.ndarray) -> torch.Tensor:
+        """Encode each view as a still clip: one latent of four equal frames, as the memory holds them."""
+        return torch.stack([self.parts.codec.encode_still(image).float() for image in images])
+
+    def encoder_key(self) -> str:
+        return self.parts.codec.encoder_key()
+
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         return [self._generate(request) for request in requests]
 
@@ -162,7 +169,8 @@ class HYWorldPlayWorld(BaseWorld[HYWorldPlayScene, DecodeStream]):
 
     def _context(self, request: ChunkRequest, sparse: SparseAttention | None) -> Context:
         indices, count = request.plan.context, len(request.context)
-        known = self._known(request.scene, count, indices.index(0) if 0 in indices else None)
+        start = len(request.plan.views) + indices.index(0) if 0 in indices else None
+        known = self._known(request.scene, count, start)
         tokens = self._tokens(torch.cat((request.context.float(), known), dim=1))
         times = torch.full((1, count), CONTEXT_TIME, device=self.device)
         tables = self._tables(request, request.context_poses, 0)

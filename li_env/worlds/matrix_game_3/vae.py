@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from li_env.kernels.extended_frames import extended_frames
 from li_env.kernels.frame_conv import frame_conv
 from li_env.validation import check_choice
+from li_env.worlds.common.encoder_key import weights_key
 from li_env.worlds.common.streaming_codec import (
     CACHED_FRAMES,
+    STILL_FRAMES,
     ConvCache,
     StreamingDecoder,
     attend_within_frames,
@@ -90,8 +92,18 @@ class StreamingVAE(StreamingDecoder):
 
     def encode_image(self, image: np.ndarray) -> Tensor:
         """Encode an image uint8 [H, W, 3], sides multiples of 16, to a latent [C, h, w] float32."""
+        return self.encode_video(self._still(image, 1))[0, :, 0]
+
+    def encode_still(self, image: np.ndarray) -> Tensor:
+        """Encode an image as a video that stands still: its second latent, of frames 1 to 4."""
+        return self.encode_video(self._still(image, STILL_FRAMES))[0, :, 1]
+
+    def encoder_key(self) -> str:
+        return weights_key(self.vae.encoder)
+
+    def _still(self, image: np.ndarray, frames: int) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).float() / 127.5 - 1
-        return self.encode_video(pixels.permute(2, 0, 1)[None, :, None])[0, :, 0]
+        return pixels.permute(2, 0, 1)[None, :, None].expand(-1, -1, frames, -1, -1)
 
     def decode_video(self, latents: Tensor, caches: ConvCaches | None) -> tuple[Tensor, ConvCaches]:
         """Decode latents; the first latent of a video gives one frame, each other one four."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +37,9 @@ VIEW_THRESHOLD = 0.45
 
 SPARSE_MIN_CONTEXT = PAST_LATENTS
 """A sequence of 14 latents is long enough: its dense attention takes more than a third of a clip (benchmarks)."""
+
+VIEW_TIME = 0
+"""Time of a view of a scan, as a latent index: a view was there before the episode, as the start image was."""
 
 BATCH_TOKENS = 2**14
 """Most tokens of a model call with several clips: one published clip keeps a GPU busy, more only take more memory."""
@@ -169,6 +173,14 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         ]
         return np.stack(paths) if paths else np.zeros((0, motions.shape[1], 4, 4))
 
+    def encode_views(self, images: np.ndarray) -> torch.Tensor:
+        """Encode each view as a still clip: one latent of four equal frames, as the memory slots hold them."""
+        stills = [self.codec.encode_still(image) for image in images]
+        return torch.stack(stills).to(self.device, self.model.dtype)
+
+    def encoder_key(self) -> str:
+        return self.codec.encoder_key()
+
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         """Generate clips; clips of equal shape, schedule and attention share model calls."""
         keys = [self._batch_key(request) for request in requests]
@@ -192,7 +204,8 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         plan = request.plan
         given = max(1, len(plan.temporal))
         new = len(request.poses) - (0 if plan.temporal else 1)
-        shape = ClipShape(self.spec.token_grid, len(plan.slots or plan.memory), given, new)
+        memory = len(plan.slots) or len(plan.views) + len(plan.memory)
+        shape = ClipShape(self.spec.token_grid, memory, given, new)
         return _BatchKey(shape, plan.sigmas, plan.attention)
 
     def _generate(self, key: _BatchKey, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
@@ -217,21 +230,32 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         made = generate_clip(self.model, conditions, layout, known, noise, key.sigmas)
         if first.plan.temporal:
             return list(made)
-        return [torch.cat((clip.known, latents)) for clip, latents in zip(clips, made, strict=True)]
+        return [torch.cat((clip.known[-1:], latents)) for clip, latents in zip(clips, made, strict=True)]
 
-    def _references(self, request: ChunkRequest) -> list[tuple[int, int]]:
-        """Return the clip's retrieved latents as (latent, coming latent whose view it relates to), in sequence order.
+    def _references(self, request: ChunkRequest) -> list[_Reference]:
+        """Return the clip's views and retrieved latents in sequence order.
 
-        Where the plan names no memory slots, every retrieved latent belongs to the view that it shows most of. Ties go
-        to the later view.
+        Where the plan names no memory slots, each belongs to the coming view that it shows most of. Ties go to the
+        later view.
         """
-        plan, count = request.plan, len(request.poses)
-        if plan.slots or not plan.memory:
-            return list(plan.slots)
-        views = np.arange(count - 1, -1, -2)[:MEMORY_LATENTS]
-        poses = request.context_poses[[plan.context.index(latent) for latent in plan.memory]]
-        shown = self._overlap.overlap(request.poses[views], poses)
-        return [(latent, int(views[best])) for latent, best in zip(plan.memory, shown.argmax(axis=0), strict=True)]
+        plan, first = request.plan, len(request.plan.views)
+        rows = {latent: first + index for index, latent in enumerate(plan.context)}
+        if plan.slots:
+            return [_Reference(rows[latent], latent, view) for latent, view in plan.slots]
+        seen = [*((row, VIEW_TIME) for row in range(first)), *((rows[latent], latent) for latent in plan.memory)]
+        if not seen:
+            return []
+        views = np.arange(len(request.poses) - 1, -1, -2)[:MEMORY_LATENTS]
+        shown = self._overlap.overlap(request.poses[views], request.context_poses[[row for row, _ in seen]])
+        return [_Reference(*each, int(views[best])) for each, best in zip(seen, shown.argmax(axis=0), strict=True)]
+
+
+class _Reference(NamedTuple):
+    """A latent in front of the clip: its row in the context, its time, the coming latent to whose view it relates."""
+
+    row: int
+    time: int
+    view: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,23 +273,22 @@ class _Clip:
     known: torch.Tensor
 
     @classmethod
-    def of(cls, request: ChunkRequest, memory: Sequence[tuple[int, int]]) -> _Clip:
-        plan, context = request.plan, list(request.plan.context)
-        if not plan.temporal:
-            return cls(list(range(len(request.poses))), clip_poses(request.poses), request.scene.image[None])
-        row = {latent: index for index, latent in enumerate(context)}
-        temporal = [row[latent] for latent in plan.temporal]
-        seen = [row[latent] for latent, _ in memory]
-        related = [
-            memory_pose(request.context_poses[index], request.poses[view])
-            for index, (_, view) in zip(seen, memory, strict=True)
-        ]
-        own = clip_poses(np.concatenate((request.context_poses[temporal], request.poses)))
-        first = plan.temporal[0]
+    def of(cls, request: ChunkRequest, memory: Sequence[_Reference]) -> _Clip:
+        plan = request.plan
+        related = [memory_pose(request.context_poses[each.row], request.poses[each.view]) for each in memory]
+        if plan.temporal:
+            context = list(plan.context)
+            temporal = [len(plan.views) + context.index(latent) for latent in plan.temporal]
+            own = clip_poses(np.concatenate((request.context_poses[temporal], request.poses)))
+            first, known = plan.temporal[0], request.context[[each.row for each in memory] + temporal]
+        else:
+            own, first, known = clip_poses(request.poses), 0, request.scene.image[None]
+            if memory:
+                known = torch.cat((request.context[[each.row for each in memory]].to(known.dtype), known))
         return cls(
-            [*(latent for latent, _ in memory), *range(first, first + len(own))],
+            [*(each.time for each in memory), *range(first, first + len(own))],
             np.concatenate((np.array(related).reshape(-1, 4, 4), own)),
-            request.context[seen + temporal],
+            known,
         )
 
 
@@ -277,7 +300,7 @@ def _rows(request: ChunkRequest) -> tuple[np.ndarray, np.ndarray]:
     """
     plan, motions = request.plan, list(request.motions)
     if plan.temporal:
-        moved = dict(zip(plan.context, request.context_motions, strict=True))
+        moved = dict(zip(plan.context, request.context_motions[len(plan.views) :], strict=True))
         motions = [*(moved[latent] for latent in plan.temporal), *motions]
     mouse, keyboard = (
         np.concatenate((np.repeat(rows, LATENT_FRAMES, axis=0), rows[-1:])) for rows in action_rows(motions)

@@ -13,6 +13,21 @@ PLAN = ChunkPlan(5, "explore", 0.5, (16, 17, 18, 19), (0, 1, 2, 3), SPEC.sigmas,
 FIRST = ChunkPlan(0, "warmup", 0.0, (), (), SPEC.sigmas, AttentionPlan(), "The start.")
 
 
+def test_views_must_be_in_the_scan_and_in_the_budget() -> None:
+    check_plans([replace(PLAN, views=(7, 0, 3))], SPEC, [(5, 20)], [8])
+    check_plans([replace(FIRST, views=tuple(range(20)))], SPEC, [(0, 0)], [20])
+    for views, count, message in (
+        ((8,), 8, r"plans\[0\].views: \(8,\) is not allowed; use different views from 0 to 7"),
+        ((1, 1), 8, r"views: .* use different views from 0 to 7"),
+        ((0,), 0, r"views: .* use none, the episode has no scan"),
+        (tuple(range(13)), 40, r"memory: .* use at most 20 context latents in all"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_plans([replace(PLAN, views=views)], SPEC, [(5, 20)], [count])
+    with pytest.raises(ValueError, match=r"views: .* has no scan"):
+        check_plans([replace(PLAN, views=(0,))], SPEC, [(5, 20)])
+
+
 def test_fitting_plans_pass() -> None:
     check_plans([PLAN, FIRST], SPEC, [(5, 20), (0, 0)])
     check_plans([replace(PLAN, memory=(), sigmas=(1.0, 0.4, 0.0))], SPEC, [(5, 20)])

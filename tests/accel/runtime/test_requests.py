@@ -38,9 +38,9 @@ def test_planning_in_micro_batches_changes_nothing(monkeypatch: pytest.MonkeyPat
             patched.setattr("li_env.accel.runtime.requests.PLANNER_MICRO_BATCH", 4)
             plan = parts.planner.plan
 
-            def counted(histories: Sequence[Any], poses: Sequence[Any]) -> list[ChunkPlan]:
+            def counted(histories: Sequence[Any], *others: Any) -> list[ChunkPlan]:
                 planned.append(len(histories))
-                return plan(histories, poses)  # noqa: B023
+                return plan(histories, *others)  # noqa: B023
 
             patched.setattr(parts.planner, "plan", counted)
             following, results = parts.step(states, motions)

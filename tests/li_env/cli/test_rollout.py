@@ -9,6 +9,7 @@ import pytest
 
 from li_env.cli import main
 from li_env.recording import read_video, write_png
+from tests.room_scan import room_scan
 
 
 def rollout(out: Path, *options: str, world: str = "analytic", trajectory: str = "right-4, w-3") -> int:
@@ -138,3 +139,21 @@ def test_a_failure_while_writing_leaves_the_old_results(tmp_path, monkeypatch, c
     assert rollout(tmp_path, "--seed", "2") == 2
     assert "No space left" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_rollout_in_a_scan_names_its_views(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    scan = room_scan()
+    scan.save(tmp_path / "room")
+    assert rollout(tmp_path / "out", "--scan", str(tmp_path / "room"), "--view", "13", "--seed", "3") == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["scan"] == {"path": str(tmp_path / "room"), "sha256": scan.content_hash, "views": 72}
+    assert all(len(chunk["views"]) == 8 for chunk in report["chunks"])
+    assert "4 + 0 + 8" in capsys.readouterr().out
+    assert rollout(tmp_path / "drawn", "--scan", str(tmp_path / "room")) == 0
+    assert rollout(tmp_path / "none", "--view", "3") == 2
+    assert rollout(tmp_path / "none", "--scan", str(tmp_path / "room"), "--view", "99") == 2
+    assert rollout(tmp_path / "none", "--scan", str(tmp_path / "nowhere")) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 3 and not (tmp_path / "none").exists()
+    assert "needs a scan" in errors[0] and "view=99" in errors[1] and "nowhere" in errors[2]

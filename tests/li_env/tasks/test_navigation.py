@@ -16,6 +16,7 @@ from li_env.actions import ACTION_SPACES, ActionMapper
 from li_env.doom.geodesic import map_distance, metres_to_goal
 from li_env.doom.known_maps import known_map
 from li_env.tasks import EpisodeDataset, EpisodeRecord, NavigationRules, PointGoal
+from li_env.tasks.goals import Wish
 from li_env.tasks.navigation import NavigationState, pose_at
 from li_env.worlds.freedoom.ground_truth import FreedoomTruth
 from li_env.worlds.freedoom.start_frames import StartFrames
@@ -108,7 +109,7 @@ def test_detours_lower_spl_and_walls_count_as_collisions():
 
 def test_a_glancing_contact_counts_once_a_step_and_rounding_does_not():
     task = PointGoal(SPEC)
-    goal = task._drawn(np.array([0.0, 9.0]), np.eye(4), np.random.default_rng(0))
+    goal = task._drawn(Wish((0.0, 9.0)), np.eye(4), np.random.default_rng(0))
     asked = (CameraMotion(forward=0.75),) * 4
 
     def count(*real: CameraMotion) -> int:

@@ -1,0 +1,162 @@
+"""Scans fitted to a world: checked, in the world's frame size, with their views as latents."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from li_env.accel.view_bank import ViewBank
+from li_env.accel.world import BaseWorld
+from li_env.scans.encoded import encoded_views
+from li_env.scans.scan import Scan, check_scale
+from li_env.validation import shown
+
+LEVEL_DEGREES = 5.0
+"""Largest tilt of a view in worlds whose cameras are level."""
+
+KEPT = 8
+"""Scans of reset options that a cache holds; those of the environment's own arguments stay."""
+
+ScanSource = Scan | str | Path
+"""A scan, or the path of one."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScan:
+    """Scan as one world uses it.
+
+    Attributes:
+        scan: views of the world's frame size.
+        bank: their latents.
+    """
+
+    scan: Scan
+    bank: ViewBank
+
+
+def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
+    """Check a scan for a world, and encode it.
+
+    Args:
+        world: the world.
+        scan: views of any size.
+        name: path of the scan, empty if it has none.
+
+    Raises:
+        ValueError: the world cannot encode frames or cannot use the views' shape, lengths of another unit, or views
+            that are not level in a world of level cameras; names the scan.
+    """
+    spec = world.spec
+    try:
+        fitted = scan.fitted(spec.frame_size, spec.focal)
+        check_scale(fitted, spec.view_distance)
+        if not spec.motion.pitch and fitted.tilts.max() > LEVEL_DEGREES:
+            view = int(fitted.tilts.argmax())
+            raise ValueError(
+                f"view {view} is tilted by {fitted.tilts[view]:.1f} degrees, and cameras of world {spec.name!r} are "
+                f"level; allowed: at most {LEVEL_DEGREES:g} degrees"
+            )
+        return FittedScan(fitted, encoded_views(world, fitted, name))
+    except ValueError as error:
+        raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
+
+
+class ScanCache:
+    """Cache of the scans that an environment's episodes take place in.
+
+    Args:
+        world: the world.
+        own: scans of the environment's arguments, one of which every episode draws; they are fitted at once.
+
+    Raises:
+        ValueError: see `fit_scan`.
+    """
+
+    def __init__(self, world: BaseWorld, own: Sequence[ScanSource] = ()) -> None:
+        self._world = world
+        self._kept: OrderedDict[Any, FittedScan] = OrderedDict()
+        self.own = tuple(self._made(source) for source in own)
+
+    def choose(self, options: Mapping[str, Any], generator: np.random.Generator) -> FittedScan | None:
+        """Return the scan that the reset options name, else one of the environment's own, drawn if there are several.
+
+        Raises:
+            ValueError: see `find`.
+        """
+        if "scan" in options:
+            return None if options["scan"] is None else self.find(options["scan"])
+        if not self.own:
+            return None
+        return self.own[int(generator.integers(len(self.own))) if len(self.own) > 1 else 0]
+
+    def find(self, source: Any) -> FittedScan:
+        """Return a scan given as reset option: fitted before, or now.
+
+        Raises:
+            ValueError: neither a scan nor the path of one, or see `fit_scan`.
+        """
+        if isinstance(source, FittedScan):
+            return source
+        key = _key(source)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._made(source)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return found
+
+    def _made(self, source: Any) -> FittedScan:
+        if isinstance(source, Scan):
+            return fit_scan(self._world, source, "")
+        path = _path(source)
+        return fit_scan(self._world, Scan.read(path), str(path))
+
+
+def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | None) -> Sequence[ScanSource]:
+    """Return the scans that the arguments ``scan`` and ``scans`` of an environment name.
+
+    Raises:
+        ValueError: both, or no list of scans.
+    """
+    if scans is None:
+        return () if scan is None else (scan,)
+    if scan is not None:
+        raise ValueError("scan and scans exclude each other; allowed: one scan, or a list to draw from")
+    if not isinstance(scans, list | tuple) or not scans:
+        raise ValueError(f"scans={shown(scans)} is not usable; allowed: a list of scans or of their paths")
+    return scans
+
+
+def _path(source: Any) -> Path:
+    if not isinstance(source, str | Path) or not str(source):
+        raise ValueError(f"scan={type(source).__name__} is not usable; allowed: a Scan, or the path of a scan")
+    return Path(source)
+
+
+def _key(source: Any) -> Any:
+    """Return what is equal for the same scan: the object, or a path with the times at which its files changed."""
+    if isinstance(source, Scan):
+        return source
+    path = _path(source).absolute()
+    try:
+        files = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
+        return str(path), tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    except OSError:  # reading it says what is wrong
+        return str(path), ()
+
+
+def nearest_view(poses: np.ndarray, pose: np.ndarray) -> tuple[int, float]:
+    """Return the view whose camera is nearest to ``pose`` [4, 4], and its distance.
+
+    Of views at one position the view with the most similar direction counts.
+    """
+    distance = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=-1)
+    alike = poses[:, :3, 2] @ pose[:3, 2]
+    best = int(np.lexsort((-alike, (distance / max(1e-9, float(distance.max()))).round(6)))[0])
+    return best, float(distance[best])
