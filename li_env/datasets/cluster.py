@@ -28,7 +28,7 @@ class Worker:
     """One vector environment on one GPU, or on as many cores as the manifest has threads.
 
     Args:
-        opener: loads the player.
+        opener: loads the player, and refuses weights that are not the manifest's.
         manifest: of the dataset.
         folder: of the dataset, on a file system that all machines share.
         worlds: most episodes that step together.
@@ -36,14 +36,17 @@ class Worker:
     """
 
     def __init__(self, opener: Opener, manifest: Manifest, folder: str, worlds: int, encoders: int) -> None:
-        self._manifest, self._folder = manifest, Path(folder)
+        self._opener, self._manifest, self._folder = opener, manifest, Path(folder)
         self._worlds, self._encoders = worlds, encoders
-        self._player, self._runner = opener(manifest)
+        self._opened: tuple[Player, EpisodeRunner] | None = None
 
     def collect(self, numbers: Sequence[int]) -> Progress:
         """Collect the episodes of a slice that the journal lacks; return the counts."""
+        # Opened here and not in the constructor: an error of a constructor reaches the driver as text alone.
+        if self._opened is None:
+            self._opened = self._opener(self._manifest)
         arguments = (self._manifest, self._folder, self._worlds, self._encoders, numbers)
-        return collect(self._player, self._runner, *arguments)
+        return collect(*self._opened, *arguments)
 
 
 def collect_on_ray(
@@ -69,7 +72,9 @@ def collect_on_ray(
         on_episode: called after every task.
 
     Raises:
-        ValueError: no cluster at the address, or one without a free GPU or core.
+        ValueError: no cluster at the address, one without a free GPU or core, or a worker that cannot play the
+            manifest, such as one with other weights.
+        OSError: a worker could not write; what is committed stays.
         MissingExtraError: the extra ``cluster`` is not installed.
     """
     ray = import_ray()
@@ -130,7 +135,10 @@ def _hand_out(
         hand_to(worker)
     while running:
         (ended,), _ = ray.wait(list(running), num_returns=1)
-        made = ray.get(ended)
+        try:
+            made = ray.get(ended)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
         for count in fields(Progress):
             setattr(total, count.name, getattr(total, count.name) + getattr(made, count.name))
         on_episode(total)
