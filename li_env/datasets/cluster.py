@@ -45,8 +45,8 @@ class Worker:
         # Opened here and not in the constructor: an error of a constructor reaches the driver as text alone.
         if self._opened is None:
             self._opened = self._opener(self._manifest)
-        arguments = (self._manifest, self._folder, self._worlds, self._encoders, numbers)
-        return collect(*self._opened, *arguments)
+        player, runner = self._opened
+        return collect(player, runner, self._manifest, self._folder, self._worlds, self._encoders, numbers)
 
 
 def collect_on_ray(

@@ -22,7 +22,7 @@ from li_env.datasets.rows import EpisodeRows, columns_of
 from li_env.datasets.video import codec_of
 from li_env.episodes import EpisodeRunner
 from li_env.files import read_json, write_json
-from li_env.tasks.navigation import Navigation
+from li_env.tasks.navigation import ImageGoal, Navigation
 from li_env.validation import shown
 
 _IDS = {"explore": "Explore", "pointgoal": "PointGoal", "imagegoal": "ImageGoal"}
@@ -53,7 +53,8 @@ class Formats:
             pyarrow("writing datasets")
         if "lerobot" in manifest.formats and spec.fps != int(spec.fps):
             raise ValueError(f"format='lerobot' needs whole frames per second; world {spec.name!r} has {spec.fps:g}")
-        self._layout = lerobot.Layout(self.columns, spec.frame_size, int(spec.fps), self.codec)
+        goal = isinstance(runner.task, ImageGoal)
+        self._layout = lerobot.Layout(self.columns, spec.frame_size, int(spec.fps), self.codec, goal)
 
     def options(self, number: int) -> dict[str, Any]:
         """Return the reset options of an episode."""

@@ -17,11 +17,14 @@ import numpy as np
 from li_env.datasets.arrays import array_of, save_arrays
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
-from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged
-from li_env.datasets.video import Codec, cut, encode, join
+from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged, picture_statistics
+from li_env.datasets.video import Codec, cut, encode, encode_picture, join
 from li_env.files import read_json, write_json
 
 CAMERA = "observation.images.front"
+GOAL = "observation.images.goal"
+"""Column of the goal's picture (ImageGoal): PNG in every row, which Parquet's dictionary stores once per episode."""
+
 CHUNK = 1000
 DATA_MB, VIDEO_MB = 100, 200
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -29,6 +32,8 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64",
              "task_index": "int64"}  # fmt: skip
+_GOAL_FILE = "goal.png"
+_DICTIONARY = 2**26  # bytes: room for the largest picture, which else would be stored in every row
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,14 @@ class Layout:
         frame_size: (height, width) in pixels.
         fps: frames per second, a whole number.
         codec: of the video.
+        goal: whether every episode has a picture of its goal.
     """
 
     columns: Mapping[str, Column]
     frame_size: tuple[int, int]
     fps: int
     codec: Codec
+    goal: bool = False
 
     def features(self) -> dict[str, Any]:
         """Return the features of ``meta/info.json``."""
@@ -70,6 +77,8 @@ class Layout:
         features: dict[str, Any] = {
             CAMERA: {"dtype": "video", "shape": [height, width, 3], "names": names, "info": video}
         }
+        if self.goal:
+            features[GOAL] = {"dtype": "image", "shape": [height, width, 3], "names": names}
         for name, column in self.columns.items():
             labels = None if column.names is None else list(column.names)
             features[name] = {"dtype": column.dtype, "shape": [column.size], "names": labels}
@@ -84,6 +93,9 @@ def write_part(folder: Path, episode: EpisodeRows, layout: Layout) -> None:
     save_arrays(folder / "rows.npz", **episode.rows)
     rows = {**episode.rows, **_defaults(episode.count, layout.fps)}
     statistics = {CAMERA: frame_statistics(frames)}
+    if episode.goal is not None:
+        (folder / _GOAL_FILE).write_bytes(encode_picture(episode.goal))
+        statistics[GOAL] = picture_statistics(episode.goal, episode.count)
     statistics |= {name: column_statistics(values) for name, values in rows.items()}
     write_json(folder / "statistics.json", statistics)
 
@@ -167,9 +179,11 @@ def _write_data(
                     writer.close()
                 file += 1
                 path = _made(target / DATA_PATH.format(chunk_index=file // CHUNK, file_index=file % CHUNK))
-                writer = pa.parquet.ParquetWriter(path, schema, compression="snappy", use_dictionary=True)
+                writer = pa.parquet.ParquetWriter(
+                    path, schema, compression="snappy", use_dictionary=True, dictionary_pagesize_limit=_DICTIONARY
+                )
             with np.load(part / "rows.npz", allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in layout.columns}
+                columns: dict[str, Any] = {name: stored[name] for name in layout.columns}
             count = record["rows"]
             columns |= _defaults(count, layout.fps)
             columns |= {
@@ -177,6 +191,8 @@ def _write_data(
                 "index": np.arange(first, first + count),
                 "task_index": np.full(count, tasks[record["task"]]),
             }
+            if layout.goal:
+                columns[GOAL] = [{"bytes": (part / _GOAL_FILE).read_bytes(), "path": None}] * count
             arrays = [_arrow(pa, columns[field.name], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             places.append({"data/chunk_index": file // CHUNK, "data/file_index": file % CHUNK, "first": first})
@@ -191,15 +207,16 @@ def arrow_schema(layout: Layout) -> Any:
     """Return the Parquet schema of the rows."""
     pa = pyarrow("writing LeRobot datasets")
     types = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
-    fields = []
+    # LeRobot's own form of a picture.
+    fields = [(GOAL, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))] if layout.goal else []
     for name, column in {**layout.columns, **{name: Column(each) for name, each in _DEFAULTS.items()}}.items():
         kind = types[column.dtype]
         fields.append((name, kind if column.names is None else pa.list_(kind, column.size)))
     return pa.schema(fields)
 
 
-def _arrow(pa: Any, values: np.ndarray, kind: Any) -> Any:
-    if values.ndim == 1:
+def _arrow(pa: Any, values: np.ndarray | list[Any], kind: Any) -> Any:
+    if isinstance(values, list) or values.ndim == 1:
         return pa.array(values, type=kind)
     flat = pa.array(np.ascontiguousarray(values).ravel(), type=kind.value_type)
     return pa.FixedSizeListArray.from_arrays(flat, type=kind)
@@ -248,7 +265,7 @@ def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for name in rows[0]:
         if name.startswith("stats/"):
             kind = pa.list_(number) if name.endswith("/count") else pa.list_(pa.float64())
-            kind = nested if CAMERA in name and not name.endswith("/count") else kind
+            kind = nested if "observation.images." in name and not name.endswith("/count") else kind
         elif name == "tasks":
             kind = pa.list_(text)
         elif name.endswith("timestamp") or name in ("li_env.return", "li_env.spl"):
@@ -310,8 +327,10 @@ def take_apart(root: Path, table: Any, episode: int, part: Path) -> None:
     before = table.column("data/chunk_index").to_pylist(), table.column("data/file_index").to_pylist()
     first = next(index for index, each in enumerate(zip(*before, strict=True)) if each == tuple(place.values()))
     rows = data.read_row_group(episode - first)
-    columns = {name: array_of(rows.column(name)) for name in rows.column_names if name not in _DEFAULTS}
+    columns = {name: array_of(rows.column(name)) for name in rows.column_names if name not in (*_DEFAULTS, GOAL)}
     save_arrays(part / "rows.npz", **columns)
+    if GOAL in rows.column_names:
+        (part / _GOAL_FILE).write_bytes(rows.column(GOAL)[0].as_py()["bytes"])
     statistics: dict[str, dict[str, Any]] = {}
     for name, value in row.items():
         kind, _, rest = name.partition("/")

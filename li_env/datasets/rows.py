@@ -56,6 +56,7 @@ class EpisodeRows:
         ends: int64 [n + 1]: index of the last frame of every state.
         sensors: sensor -> [n + 1, ...], per state.
         infos: ``n + 1`` infos.
+        goal: uint8 [H, W, 3]: the picture of the goal; ``None`` for a task without one.
         record: numbers that describe the episode, for JSON.
     """
 
@@ -69,6 +70,7 @@ class EpisodeRows:
     ends: np.ndarray
     sensors: dict[str, np.ndarray]
     infos: list[dict[str, Any]]
+    goal: np.ndarray | None
     record: dict[str, Any]
 
     @property
@@ -159,6 +161,7 @@ def make_rows(
     if teacher:
         rows["teacher.action"] = np.stack(recording.teacher)[step]
     names = recording.sensors[0]
+    goal = names.get("imagegoal")
     record = {
         "episode": episode.number,
         "task": instruction,
@@ -172,7 +175,7 @@ def make_rows(
         "measures": {name: value for name, value in episode.measures.items() if np.isfinite(value)},
         "noise_seed": int(episode.infos[0]["episode_seed"]),
         "frames_sha256": hashlib.sha256(frames.tobytes()).hexdigest(),
-        "row_checks": row_checks(rows),
+        "row_checks": row_checks(rows, goal),
     }
     return EpisodeRows(
         number=episode.number,
@@ -185,6 +188,7 @@ def make_rows(
         ends=np.cumsum(counts) - 1,
         sensors={name: np.stack([each[name] for each in recording.sensors]) for name in names},
         infos=episode.infos,
+        goal=goal,
         record=record,
     )
 
@@ -195,10 +199,11 @@ def motions_between(poses: np.ndarray) -> np.ndarray:
     return np.array([(each.yaw, each.pitch, each.right, each.forward) for each in pairs]).reshape(-1, 4)
 
 
-def row_checks(rows: dict[str, np.ndarray]) -> str:
-    """Return the checksums (CRC-32, eight hexadecimal digits) of all rows, joined."""
+def row_checks(rows: dict[str, np.ndarray], goal: np.ndarray | None = None) -> str:
+    """Return the checksums (CRC-32, eight hexadecimal digits) of all rows, joined; the goal's picture is in each."""
+    seed = 0 if goal is None else zlib.crc32(goal.tobytes())
     parts = [np.ascontiguousarray(rows[name]).reshape(len(rows[name]), -1).view(np.uint8) for name in sorted(rows)]
-    return "".join(f"{zlib.crc32(row.tobytes()):08x}" for row in np.concatenate(parts, 1))
+    return "".join(f"{zlib.crc32(row.tobytes(), seed):08x}" for row in np.concatenate(parts, 1))
 
 
 def _goals(task: Task, recording: Recording, poses: np.ndarray) -> np.ndarray:

@@ -26,16 +26,29 @@ def column_statistics(values: np.ndarray) -> Statistics:
 def frame_statistics(frames: np.ndarray) -> Statistics:
     """Summarise frames uint8 [F, H, W, 3] by channel, in 0 to 1; of long episodes a sample of the frames."""
     count = len(frames)
-    sampled = count if count <= _ALL_FRAMES else min(_MOST_FRAMES, int(count**0.75))
-    sampled = max(sampled, min(count, _ALL_FRAMES))
+    sampled = _sampled(count)
     picked = frames[np.round(np.linspace(0, count - 1, sampled)).astype(int)]
     shares = np.stack([np.bincount(picked[..., channel].ravel(), minlength=256) for channel in range(3)], 1)
     return {name: np.reshape(value, (3, 1, 1)).tolist() if name != "count" else [sampled]
             for name, value in _histogram_summary(shares).items()}  # fmt: skip
 
 
+def picture_statistics(picture: np.ndarray, count: int) -> Statistics:
+    """Summarise a picture uint8 [H, W, 3] that ``count`` rows show."""
+    return {**frame_statistics(picture[None]), "count": [_sampled(count)]}
+
+
+def _sampled(count: int) -> int:
+    """Return how many of the frames of an episode count, as LeRobot samples them."""
+    sampled = count if count <= _ALL_FRAMES else min(_MOST_FRAMES, int(count**0.75))
+    return max(sampled, min(count, _ALL_FRAMES))
+
+
 def merged(parts: Sequence[Mapping[str, Any]]) -> Statistics:
-    """Merge statistics of episodes: mean and deviation by counts, quantiles by their envelope."""
+    """Merge statistics of episodes: mean and deviation by counts, quantiles by their envelope.
+
+    LeRobot bounds quantiles like that since its pull request 3804; 0.6.1 and older average them, which is no quantile.
+    """
     weights = np.array([part["count"][0] for part in parts], np.float64)
     stacked = {name: np.array([part[name] for part in parts], np.float64) for name in parts[0] if name != "count"}
     weight = weights.reshape(-1, *[1] * (stacked["mean"].ndim - 1)) / weights.sum()

@@ -111,6 +111,30 @@ def join(path: Path, parts: Sequence[Path], counts: Sequence[int], fps: float) -
             frames += count
 
 
+def encode_picture(frame: np.ndarray) -> bytes:
+    """Return a frame uint8 [H, W, 3] as a PNG file, without loss; its bytes are a function of the frame."""
+    context = av.CodecContext.create("png", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.height, context.width, context.pix_fmt = frame.shape[0], frame.shape[1], "rgb24"
+    context.time_base = Fraction(1)
+    given = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return b"".join(bytes(packet) for packet in (*context.encode(given), *context.encode()))
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """Return the frame uint8 [H, W, 3] of a PNG file.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    try:
+        context = av.CodecContext.create("png", "r")
+        (frame,) = (*context.decode(av.Packet(data)), *context.decode())  # type: ignore[attr-defined]
+    except (av.FFmpegError, ValueError) as error:
+        raise ValueError(f"the picture cannot be decoded: {shortened(error)}") from None
+    return frame.to_ndarray(format="rgb24")
+
+
 def decode(path: Path) -> Iterator[np.ndarray]:
     """Yield the frames of a video, uint8 [H, W, 3].
 
