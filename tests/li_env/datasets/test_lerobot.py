@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from li_env.datasets.arrays import array_of
+from li_env.datasets.finish import SUMMARY
 from li_env.datasets.lerobot import CAMERA, Layout, assemble, write_part
 from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import QUANTILES
 from li_env.datasets.video import codec_of, decode
+from tests.benchmark_scripts import benchmark_script
 from tests.li_env.datasets.rooms import collected
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -181,14 +181,13 @@ def test_codecs_with_loss_come_close(codec, tmp_path, dataset):
 LOADER = os.environ.get("LI_ENV_LEROBOT")
 
 
-@pytest.mark.skipif(LOADER is None, reason="needs LI_ENV_LEROBOT=PYTHON of an environment with lerobot")
-def test_lerobots_own_loader_reads_every_frame(dataset):
-    code = (
-        "import sys; from lerobot.datasets.lerobot_dataset import LeRobotDataset as D;"
-        "d = D('li/x', root=sys.argv[1], video_backend='pyav');"
-        "assert [int(d[i]['index']) for i in range(len(d))] == list(range(len(d)));"
-        "assert len(D('li/x', root=sys.argv[1], video_backend='pyav', episodes=[1, 3])) > 0"
-    )
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([LOADER or sys.executable, "-c", code, str(dataset / "lerobot")], env=clean, check=False)
-    assert done.returncode == 0
+@pytest.mark.skipif(not LOADER, reason="needs LI_ENV_LEROBOT=PYTHON of an environment with lerobot")
+def test_lerobots_own_loader_reads_every_row_and_frame(dataset, tmp_path):
+    with benchmark_script("dataset_loaders") as loaders:
+        loaders.write_truth(dataset, tmp_path / "truth.npz")
+        job = {"dataset": str(dataset / "lerobot"), "truth": str(tmp_path / "truth.npz"), "exact": True, "least_db": 0,
+               "backends": ["torchcodec"], "checks": ["whole", "windows", "some_episodes"]}  # fmt: skip
+        found = loaders.read(LOADER, job, tmp_path)
+    assert found["torchcodec"]["whole"]["episodes"] == 12
+    rows = found["torchcodec"]["whole"]["rows"]
+    assert rows == found["torchcodec"]["streamed"]["rows"] == json.loads((dataset / SUMMARY).read_text())["rows"]
