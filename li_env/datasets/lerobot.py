@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from li_env.datasets.arrays import array_of, save_arrays
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
-from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged, picture_statistics
+from li_env.datasets.statistics import NAMES, Merged, column_statistics, frame_statistics, picture_statistics
 from li_env.datasets.video import Codec, cut, encode, encode_picture, join
 from li_env.files import read_json, write_json
 
@@ -33,6 +34,7 @@ EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.par
 _DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64",
              "task_index": "int64"}  # fmt: skip
 _GOAL_FILE = "goal.png"
+_TOGETHER = 256  # episodes of a row group in their table
 _DICTIONARY = 2**26  # bytes: room for the largest picture, which else would be stored in every row
 
 
@@ -118,31 +120,32 @@ def assemble(
         notes: content of ``meta/li_env.json``.
     """
     tasks = {text: index for index, text in enumerate(dict.fromkeys(record["task"] for record in records))}
-    rows, everything = [], []
+    merged = {name: Merged() for name in layout.features()}
     data = _write_data(target, parts, records, layout, tasks)
     videos = _write_videos(target, parts, records, layout)
-    for index, (part, record, places) in enumerate(zip(parts, records, zip(data, videos, strict=True), strict=True)):
-        where, shot = places
-        first, count = where.pop("first"), record["rows"]
-        statistics = read_json(part / "statistics.json", "journal")
-        for name, start, task in (("episode_index", index, True), ("index", first, False)):
-            values = np.full(count, start) if task else np.arange(start, start + count)
-            statistics[name] = column_statistics(values)
-        statistics["task_index"] = column_statistics(np.full(count, tasks[record["task"]]))
-        statistics = {name: statistics[name] for name in layout.features()}
-        everything.append(statistics)
-        flat = {f"stats/{name}/{each}": values[each] for name, values in statistics.items() for each in NAMES}
-        rows.append({
-            "episode_index": index, "tasks": [record["task"]], "length": count,
-            **where, "dataset_from_index": first, "dataset_to_index": first + count, **shot, **flat,
-            "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
-            "li_env.episode": record["episode"], "li_env.return": record["return"], "li_env.steps": record["steps"],
-            "li_env.success": record["success"], "li_env.spl": float(record["measures"].get("spl", np.nan)),
-        })  # fmt: skip
-    _write_episodes(target, rows)
+
+    def described() -> Iterator[dict[str, Any]]:
+        for index, (part, record, where, shot) in enumerate(zip(parts, records, data, videos, strict=True)):
+            first, count = where.pop("first"), record["rows"]
+            statistics = read_json(part / "statistics.json", "journal")
+            statistics["episode_index"] = column_statistics(np.full(count, index))
+            statistics["index"] = column_statistics(np.arange(first, first + count))
+            statistics["task_index"] = column_statistics(np.full(count, tasks[record["task"]]))
+            for name, total in merged.items():
+                total.add(statistics[name])
+            flat = {f"stats/{name}/{each}": statistics[name][each] for name in merged for each in NAMES}
+            yield {
+                "episode_index": index, "tasks": [record["task"]], "length": count,
+                **where, "dataset_from_index": first, "dataset_to_index": first + count, **shot, **flat,
+                "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
+                "li_env.episode": record["episode"], "li_env.return": record["return"],
+                "li_env.steps": record["steps"], "li_env.success": record["success"],
+                "li_env.spl": float(record["measures"].get("spl", np.nan)),
+            }  # fmt: skip
+
+    _write_episodes(target, described())
     _write_tasks(target / "meta" / "tasks.parquet", tasks)
-    write_json(target / "meta" / "stats.json",
-               {name: merged([each[name] for each in everything]) for name in layout.features()})  # fmt: skip
+    write_json(target / "meta" / "stats.json", {name: total.result() for name, total in merged.items()})
     write_json(target / "meta" / "info.json", _info(layout, records, len(tasks)))
     write_json(target / "meta" / "li_env.json", notes)
 
@@ -257,12 +260,26 @@ def _by_size(files: Sequence[Path], most: int) -> Iterator[list[int]]:
         yield members
 
 
-def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_episodes(target: Path, rows: Iterator[Mapping[str, Any]]) -> None:
+    """Write the table of the episodes, some of them at a time: their statistics are large as Python's numbers."""
+    pa = pyarrow("writing LeRobot datasets")
+    path, writer = _made(target / EPISODES_PATH.format(chunk_index=0, file_index=0)), None
+    try:
+        while some := list(islice(rows, _TOGETHER)):
+            table = pa.Table.from_pylist(some, schema=_episodes_schema(some[0]))
+            writer = writer or pa.parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _episodes_schema(row: Mapping[str, Any]) -> Any:
     pa = pyarrow("writing LeRobot datasets")
     number, text = pa.int64(), pa.string()
     nested = pa.list_(pa.list_(pa.list_(pa.float64())))
     fields = []
-    for name in rows[0]:
+    for name in row:
         if name.startswith("stats/"):
             kind = pa.list_(number) if name.endswith("/count") else pa.list_(pa.float64())
             kind = nested if "observation.images." in name and not name.endswith("/count") else kind
@@ -273,8 +290,7 @@ def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         else:
             kind = pa.bool_() if name == "li_env.success" else number
         fields.append((name, kind))
-    path = _made(target / EPISODES_PATH.format(chunk_index=0, file_index=0))
-    pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path)
+    return pa.schema(fields)
 
 
 def _write_tasks(path: Path, tasks: Mapping[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,6 +73,7 @@ def codec_of(name: str, frame_size: tuple[int, int]) -> Codec:
 def encode(path: Path, frames: np.ndarray, fps: float, codec: Codec) -> None:
     """Write frames uint8 [n, H, W, 3] as an MP4 file whose first frame stands at 0 seconds."""
     av.logging.set_level(av.logging.ERROR)
+    os.environ.setdefault("SVT_LOG", "1")  # errors alone; SVT-AV1 has a log of its own
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart", "fflags": "bitexact"}) as container:
         stream = container.add_stream(codec.encoder, rate=rate, options=dict(codec.options))
