@@ -6,7 +6,7 @@ ImageGoal; may be absent), each with its ``truth`` (.npz: every row's columns an
 ``checks``, by name; ``exact``: whether frames are without loss; ``least_db`` otherwise. Ends with an error where
 anything differs.
 
-lerobot 0.4.4 appends no episode and trains no policy here, whatever the dataset: its writer makes numbers of arrays of
+lerobot 0.4.4 appends no episode and trains no policy here, with any dataset: its writer makes numbers of arrays of
 one number, which numpy 2.4 refuses, and its policies need transformers.
 """
 

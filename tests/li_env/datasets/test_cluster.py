@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def test_two_workers_and_kills_of_a_worker_and_of_the_driver(tmp_path):
     while len(Journal(out).numbers()) < 1 and time.monotonic() < deadline and driver.poll() is None:
         time.sleep(0.02)
     family = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
-    workers = [each for each in family if "Worker" in " ".join(each.cmdline())]
+    workers = [each for each in family if re.match(r"ray::(Worker|[0-9a-f]{12}:)", each.name())]
+    assert workers or driver.poll() is not None, "processes of workers are called like their task"
     for worker in workers[:1]:
         worker.send_signal(signal.SIGKILL)
     time.sleep(0.2)
