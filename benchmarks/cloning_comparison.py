@@ -103,7 +103,7 @@ def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: 
     ))  # fmt: skip
     prepare(out, manifest, resume=True)
     with claim(out):
-        collect(player, runner, manifest, out, given.worlds, given.encoders, None, work.check_time)
+        collect(player, runner, manifest, out, given.worlds, given.encoders, None, work.check_time, given.processes)
         finish(out, manifest, Formats(manifest, runner))
     return out
 
@@ -213,6 +213,7 @@ def main(words: Sequence[str] | None = None, say: Callable[[str], None] = print)
     parser.add_argument("--preset", default="all", help="of the learned world")
     parser.add_argument("--worlds", type=int, default=128, help="that step together")
     parser.add_argument("--encoders", type=int, default=4)
+    parser.add_argument("--processes", action="store_true", help="encoders are processes")
     parser.add_argument("--game-workers", type=int, default=8, help="processes that render the evaluation")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--max-seconds", type=float, default=1e9, help="after which the run ends, to be gone on with")

@@ -2,7 +2,7 @@
 
     python benchmarks/dataset_collection.py --out benchmarks/dataset_collection_cpu.json
     python benchmarks/dataset_collection.py --device cuda --cells 64:256 512:2048 --repeats 3 --encoders 12 \
-        --max-seconds 900 --out benchmarks/dataset_collection_h200.json
+        --processes --max-seconds 900 --out benchmarks/dataset_collection_h200.json
 
 A cell is WORLDS:EPISODES. In every repeat the same episodes are played twice, in turn: ``played`` by the agent alone,
 nothing kept, and ``written`` as `li-env collect` does it, committed to the journal with every file flushed. Which goes
@@ -57,12 +57,14 @@ def rate(seconds: float, steps: int, frames: int) -> dict[str, Any]:
     return {"seconds": round(seconds, 3), "steps": steps, "frames": frames, "frames_per_second": frames / seconds}
 
 
-def written(player: Player, runner: EpisodeRunner, manifest: Manifest, worlds: int, encoders: int) -> dict[str, Any]:
+def written(
+    player: Player, runner: EpisodeRunner, manifest: Manifest, worlds: int, given: argparse.Namespace
+) -> dict[str, Any]:
     """Collect into a temporary folder and join."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         began = time.perf_counter()
-        progress = collect(player, runner, manifest, folder, worlds, encoders)
+        progress = collect(player, runner, manifest, folder, worlds, given.encoders, processes=given.processes)
         found = rate(time.perf_counter() - began, progress.steps, progress.frames)
         began = time.perf_counter()
         summary = finish(folder, manifest, Formats(manifest, runner))
@@ -79,7 +81,7 @@ def cell(given: argparse.Namespace, worlds: int, episodes: int, report: dict[str
         device=given.device, threads=given.threads, preset=given.preset,
     )  # fmt: skip
     manifest, player, runner = manifest_of(arguments)
-    found: dict[str, Any] = {"worlds": worlds, "episodes": episodes, "encoders": given.encoders, "runs": []}
+    found: dict[str, Any] = {"worlds": worlds, "episodes": episodes, "runs": []}
     report["cells"].append(found)
     played(player, runner, manifest, worlds, manifest.episodes[:worlds])  # kernels are compiled, graphs captured
     for repeat in range(given.repeats):
@@ -90,7 +92,7 @@ def cell(given: argparse.Namespace, worlds: int, episodes: int, report: dict[str
             if name == "played":
                 pair[name] = played(player, runner, manifest, worlds, manifest.episodes)
             else:
-                pair[name] = written(player, runner, manifest, worlds, given.encoders)
+                pair[name] = written(player, runner, manifest, worlds, given)
         pair["share"] = pair["written"]["frames_per_second"] / pair["played"]["frames_per_second"]
         found["runs"].append(pair)
         print(worlds, episodes, {name: pair[name] for name in ("played", "written", "share")}, flush=True)
@@ -121,6 +123,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--cells", nargs="+", default=["8:16"], metavar="WORLDS:EPISODES")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--encoders", type=int, default=1)
+    parser.add_argument("--processes", action="store_true", help="encoders are processes")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-seconds", type=float, default=1e9, help="after which no repeat begins")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -27,8 +28,11 @@ def frame_statistics(frames: np.ndarray) -> Statistics:
     """Summarise frames uint8 [F, H, W, 3] by channel, in 0 to 1; of long episodes a sample of the frames."""
     count = len(frames)
     sampled = _sampled(count)
-    picked = frames[np.round(np.linspace(0, count - 1, sampled)).astype(int)]
-    shares = np.stack([np.bincount(picked[..., channel].ravel(), minlength=256) for channel in range(3)], 1)
+    # OpenCV counts without Python's lock, which the stepping thread needs. Its counts of one frame are exact.
+    shares = np.zeros((256, 3), np.int64)
+    for frame in frames[np.round(np.linspace(0, count - 1, sampled)).astype(int)]:
+        for channel in range(3):
+            shares[:, channel] += cv2.calcHist([frame], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
     return {name: np.reshape(value, (3, 1, 1)).tolist() if name != "count" else [sampled]
             for name, value in _histogram_summary(shares).items()}  # fmt: skip
 

@@ -12,7 +12,7 @@ from li_env.datasets.finish import EPISODES, files_of, read_episodes, read_summa
 from li_env.datasets.lerobot import GOAL
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, record_episodes, reset_options
-from li_env.datasets.rows import make_rows, row_checks
+from li_env.datasets.rows import checked_record, make_rows, row_checks
 from li_env.datasets.video import decode, decode_picture
 from li_env.episodes import EpisodeRunner
 from li_env.files import file_sha256
@@ -105,11 +105,12 @@ def replay(
     _, recorded = record_episodes(player, runner, manifest, list(stored), options, worlds)
     for episode, recording in recorded:
         record = stored[episode.number]
-        made = make_rows(episode, recording, runner.task, runner.spec, record["task"], manifest.records_teacher)
-        if made.record["frames_sha256"] != record["frames_sha256"]:
+        rows = make_rows(episode, recording, runner.task, runner.spec, record["task"], manifest.records_teacher)
+        made = checked_record(rows)
+        if made["frames_sha256"] != record["frames_sha256"]:
             yield f"episode {episode.number}: its frames are not those that it plays now"
-        elif made.record["row_checks"] != record["row_checks"]:
-            pairs = zip(*(_eights(each["row_checks"]) for each in (made.record, record)), strict=False)
+        elif made["row_checks"] != record["row_checks"]:
+            pairs = zip(*(_eights(each["row_checks"]) for each in (made, record)), strict=False)
             row = next((row for row, (one, two) in enumerate(pairs) if one != two), 0)
             yield f"episode {episode.number}: row {row} is not the one that it plays now"
 
