@@ -26,9 +26,8 @@ from li_env.datasets.video import codec_of, decode, encode
 from li_env.files import write_json
 
 
-def collected(folder: Path, codec: str, given: argparse.Namespace) -> Path:
+def collected(out: Path, codec: str, given: argparse.Namespace) -> Path:
     """Collect the episodes."""
-    out = folder / codec
     words = ["collect", "--world", given.world, "--task", "explore", "--agent", given.agent, "--episodes",
              f"0:{given.episodes}", "--max-steps", str(given.max_steps), "--codec", codec, "--device", "cpu",
              "--threads", "1", "--out", str(out)]  # fmt: skip
@@ -89,9 +88,9 @@ def main(words: Sequence[str] | None = None) -> None:
         given.world = world
         with tempfile.TemporaryDirectory() as temporary:
             folder, rows = Path(temporary), report["worlds"].setdefault(world, [])
-            reference = collected(folder, "lossless", given)
+            reference = collected(folder / "reference", "lossless", given)
             for codec in given.codecs:
-                rows.append(measured(collected(folder, codec, given), reference, codec, folder))
+                rows.append(measured(collected(folder / codec, codec, given), reference, codec, folder))
                 print(world, rows[-1], flush=True)
                 write_json(given.out, report)
 

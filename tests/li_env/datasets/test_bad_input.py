@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from li_env.agents.cloning.config import BCConfig
+from li_env.agents.cloning.train import train
 from li_env.cli import main
 from li_env.cli._collecting import open_player
 from li_env.datasets import extras
@@ -167,6 +169,15 @@ def test_a_changed_manifest_and_changed_weights(copy, capsys):
     summary["manifest"] = Manifest.read(copy).digest()
     (copy / "dataset.json").write_text(json.dumps(summary))
     assert "have changed since the manifest was written" in complaint(capsys, "collect", "verify", str(copy))
+
+
+def test_an_agent_of_another_action_space(tmp_path, capsys):
+    """Explore has no stop and no goal sensor."""
+    train(BCConfig(epochs=1), tmp_path / "agent", collected(tmp_path, tmp_path / "data", "--episodes", "0:2"), "cpu")
+    capsys.readouterr()
+    more = ["collect", "--world", "room", "--task", "explore", "--agent", str(tmp_path / "agent"), "--device", "cpu"]
+    assert "learning agents need a goal task" in complaint(capsys, *more, "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
