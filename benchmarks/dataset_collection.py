@@ -7,13 +7,16 @@
 A cell is WORLDS:EPISODES. In every repeat the same episodes are played twice, in turn: ``played`` by the agent alone,
 nothing kept, and ``written`` as `li-env collect` does it, committed to the journal with every file flushed. Which goes
 first alternates, because a shared machine drifts. ``share`` is written / played, of the medians and of every pair.
-``joined_seconds`` is the final pass, which runs when the world is done. Before a cell its shapes are warmed up. The
+``cpu_share`` is the same of the CPU
+seconds of this process and its children, which other work on the machine does not move: what writing costs where
+playing and encoding share all cores. ``joined_seconds`` is the final pass, which runs when the world is done. Before a cell its shapes are warmed up. The
 file is written after every repeat; no repeat begins after ``--max-seconds``.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
@@ -40,7 +43,7 @@ from li_env.rollouts import play_episodes
 def played(player: Player, runner: EpisodeRunner, manifest: Manifest, worlds: int, numbers: Sequence[int]) -> dict:
     """Play episodes of the manifest and keep nothing."""
     seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
-    began, steps, frames = time.perf_counter(), 0, 0
+    began, steps, frames = clocks(), 0, 0
     for episode in play_episodes(
         player.env, player.act, [reset_options(runner.task, number) for number in numbers],
         max_steps=manifest.max_steps, agent_seed=manifest.agent_seed, batch=worlds, numbers=iter(numbers),
@@ -49,12 +52,20 @@ def played(player: Player, runner: EpisodeRunner, manifest: Manifest, worlds: in
         steps += len(episode.actions)
         frames += sum(int(info["new_frames"]) for info in episode.infos)
     synchronize(runner.world.device)
-    return rate(time.perf_counter() - began, steps, frames)
+    return rate(began, steps, frames)
 
 
-def rate(seconds: float, steps: int, frames: int) -> dict[str, Any]:
-    """Describe a run."""
-    return {"seconds": round(seconds, 3), "steps": steps, "frames": frames, "frames_per_second": frames / seconds}
+def clocks() -> tuple[float, float]:
+    """Return seconds of the wall, and of the CPU by this process and its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter(), time.process_time() + children.ru_utime + children.ru_stime
+
+
+def rate(began: tuple[float, float], steps: int, frames: int) -> dict[str, Any]:
+    """Describe a run that began at `clocks`."""
+    seconds, cpu = (now - before for now, before in zip(clocks(), began, strict=True))
+    found = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3), "steps": steps, "frames": frames}
+    return {**found, "frames_per_second": frames / seconds}
 
 
 def written(
@@ -63,9 +74,9 @@ def written(
     """Collect into a temporary folder and join."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        began = time.perf_counter()
+        start = clocks()
         progress = collect(player, runner, manifest, folder, worlds, given.encoders, processes=given.processes)
-        found = rate(time.perf_counter() - began, progress.steps, progress.frames)
+        found = rate(start, progress.steps, progress.frames)
         began = time.perf_counter()
         summary = finish(folder, manifest, Formats(manifest, runner))
         found["joined_seconds"] = round(time.perf_counter() - began, 3)
@@ -94,8 +105,9 @@ def cell(given: argparse.Namespace, worlds: int, episodes: int, report: dict[str
             else:
                 pair[name] = written(player, runner, manifest, worlds, given)
         pair["share"] = pair["written"]["frames_per_second"] / pair["played"]["frames_per_second"]
+        pair["cpu_share"] = pair["played"]["cpu_seconds"] / pair["written"]["cpu_seconds"]
         found["runs"].append(pair)
-        print(worlds, episodes, {name: pair[name] for name in ("played", "written", "share")}, flush=True)
+        print(worlds, episodes, {name: pair[name] for name in ("played", "written", "share", "cpu_share")}, flush=True)
         medians = {
             name: statistics.median(run[name]["frames_per_second"] for run in found["runs"])
             for name in ("played", "written")
@@ -103,6 +115,7 @@ def cell(given: argparse.Namespace, worlds: int, episodes: int, report: dict[str
         found |= {
             "frames_per_second": medians,
             "share": medians["written"] / medians["played"],
+            "cpu_share": statistics.median(run["cpu_share"] for run in found["runs"]),
             "computed_per_stored_step": pair["written"]["computed_per_stored_step"],
             "one_content": len({run["written"]["content"] for run in found["runs"]}) == 1,
         }

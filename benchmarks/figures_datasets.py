@@ -70,11 +70,12 @@ def cost(recorded: Recorded) -> str:
     """Time and memory of writing."""
     (cell,) = recorded.get(SPEED, "cells")
     (many,) = recorded.get(RATIO, "cells")
-    shares = [run["share"] for run in cell["runs"]]
+    shares = [run["cpu_share"] for run in cell["runs"]]
     samples, growth = recorded.get(MEMORY, "samples"), recorded.get(MEMORY, "growth_mib_after_the_first_fifth")
     return paragraph(
-        f"""Two shared CPU cores, `freedoom`: with writing {cell["share"]:.2f} of the frames per second without
-        ({span(shares, "{:.2f}".format)} in {len(shares)} pairs of runs that took turns). {many["worlds"]} worlds and
+        f"""Two CPU cores, `freedoom`: by CPU time, playing alone takes {cell["cpu_share"]:.3f} of playing and writing
+        ({span(shares, "{:.3f}".format)} in {len(shares)} pairs of runs that took turns; other work disturbed the
+        wall clock). {many["worlds"]} worlds and
         {many["episodes"]} episodes of the game: {many["computed_per_stored_step"]:.2f} steps are computed for every
         step stored. RAM over {samples[-1]["episodes"]:,} episodes: +{growth:.1f} MiB after the first fifth; the final
         pass takes {recorded.get(MEMORY, "most_in_the_final_pass_mib") - samples[-1]["resident_mib"]:.0f} MiB more."""
