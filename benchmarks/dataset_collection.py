@@ -7,10 +7,10 @@
 A cell is WORLDS:EPISODES. In every repeat the same episodes are played twice, in turn: ``played`` by the agent alone,
 nothing kept, and ``written`` as `li-env collect` does it, committed to the journal with every file flushed. Which goes
 first alternates, because a shared machine drifts. ``share`` is written / played, of the medians and of every pair.
-``cpu_share`` is the same of the CPU
-seconds of this process and its children, which other work on the machine does not move: what writing costs where
-playing and encoding share all cores. ``joined_seconds`` is the final pass, which runs when the world is done. Before a cell its shapes are warmed up. The
-file is written after every repeat; no repeat begins after ``--max-seconds``.
+``cpu_share`` is the same of the CPU seconds of this process and its children, which other work on the machine hardly
+moves: what writing costs where playing and encoding share all cores. ``joined_seconds`` is the final pass, which runs
+when the world is done. Before a cell its shapes are warmed up. The file is written after every repeat; no repeat begins
+after ``--max-seconds``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ CLONING = "cloning_comparison.json"
 
 @figure("datasets.loaders")
 def loaders(recorded: Recorded) -> str:
-    """Which loaders read how many rows."""
+    """Name the loaders and count the rows that they read."""
     parts = []
     for found in recorded.get(LOADERS, "read"):
         if found["codec"] != "lossless":

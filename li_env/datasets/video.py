@@ -43,10 +43,11 @@ class Codec:
 
 # A key frame every second frame, so that random access is cheap; one thread and no B-frames, so that a file is a
 # function of its frames. Full colour resolution: with halved colour planes the worst of 5,376 frames of the game had
-# 23 dB at crf 16, and crf 8 did not mend it.
+# 23 dB at crf 16, and crf 8 did not mend it. "veryfast" at crf 14 takes 0.4 of the time of "medium" at crf 16, with the
+# same quality and a tenth more bytes.
 _X264 = {"g": "2", "bf": "0", "threads": "1"}
 _CODECS = {
-    "h264": Codec("libx264", "h264", "yuv444p", {**_X264, "crf": "16", "preset": "medium"}, 16, "medium"),
+    "h264": Codec("libx264", "h264", "yuv444p", {**_X264, "crf": "14", "preset": "veryfast"}, 14, "veryfast"),
     "av1": Codec("libsvtav1", "av1", "yuv420p", {"g": "2", "crf": "18", "preset": "8", "svtav1-params": "lp=1"},
                  18, "8", 64),
     "lossless": Codec("libx264rgb", "h264", "gbrp", {**_X264, "qp": "0", "preset": "medium"}, 0, "medium",
