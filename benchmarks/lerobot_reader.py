@@ -263,7 +263,8 @@ def main() -> None:
     report["statistics"] = statistics(job)
     if "goals" in job:
         more(job, report)
-    out.write_text(json.dumps(report, indent=2))
+    with open(out, "w") as file:  # dataset_loaders.py adds where the numbers come from
+        json.dump(report, file)
 
 
 def more(job: dict, report: dict) -> None:
