@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MODULES = (
     "figures_agents",
+    "figures_datasets",
     "figures_files",
     "figures_freedoom",
     "figures_kernels",

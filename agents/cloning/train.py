@@ -6,7 +6,7 @@ takes this one. Dataset aggregation inside a world is `li_env.agents.ppo.dagger`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,38 +30,42 @@ from li_env.worlds import resolve_device
 def train(
     config: BCConfig,
     out: str | Path,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Path:
-    """Train an agent from a dataset of PointGoal episodes in format LeRobot.
+    """Train an agent from datasets of PointGoal episodes in format LeRobot.
 
     Args:
         config: settings.
         out: folder of the agent, without another agent in it.
-        data: folder of the dataset.
+        data: folder of the dataset, or several: what an expert did, and what it would have done where another walked.
         device: ``auto``, ``cpu`` or ``cuda``.
         on_update: called with every line of the log, one per epoch.
 
     Raises:
-        ValueError: no such dataset, one of another task or without the target, or a folder that holds an agent.
+        ValueError: no such dataset, one of another task or without the target, datasets of different frames or
+            actions, or a folder that holds an agent.
     """
     run = RunFolder(out, "bc", config, (POLICY,))
     if run.steps_done():
         raise ValueError(f"out={shown(str(run.path))} holds a trained agent; allowed: another folder")
-    dataset = RecordedDataset(data, config.split, decisions=True)
-    if dataset.manifest["task"] != "pointgoal":
-        raise ValueError(f"data: task={shown(dataset.manifest['task'])} cannot be cloned; allowed: pointgoal")
-    target = _target(config, dataset)
+    folders = [data] if isinstance(data, str | Path) else list(data)
+    datasets = [RecordedDataset(folder, config.split, decisions=True) for folder in folders]
+    for dataset in datasets:
+        if dataset.manifest["task"] != "pointgoal":
+            raise ValueError(f"data: task={shown(dataset.manifest['task'])} cannot be cloned; allowed: pointgoal")
+    if len({str(_spaces(dataset)[0]) + str(dataset.info["features"]["action"]) for dataset in datasets}) != 1:
+        raise ValueError(f"data: {len(datasets)} datasets of different frames or actions; allowed: those of one world")
     torch.manual_seed(config.seed)
-    space, macro_actions = _spaces(dataset)
+    space, macro_actions = _spaces(datasets[0])
     policy = build_policy(space, macro_actions)
     policy.to(resolve_device(device))
-    labels = nearest(macro_actions, dataset.columns[target])
+    labels = np.concatenate([nearest(macro_actions, each.columns[_target(config, each)]) for each in datasets])
     observations = {
-        "rgb": np.ascontiguousarray(dataset.frames.transpose(0, 3, 1, 2)),
-        "pointgoal": dataset.columns["observation.state"][:, :2],
-        HISTORY: histories(macro_actions, dataset),
+        "rgb": np.concatenate([each.frames.transpose(0, 3, 1, 2) for each in datasets]),
+        "pointgoal": np.concatenate([each.columns["observation.state"][:, :2] for each in datasets]),
+        HISTORY: np.concatenate([histories(macro_actions, each) for each in datasets]),
     }
     fit = CloningConfig(
         steps=len(labels), epochs=1, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed

@@ -50,6 +50,8 @@ class Arguments:
     """Most episodes that step together; on a CPU this changes nothing but the speed."""
     encoders: int = 1
     """Threads that encode and write beside the stepping one."""
+    processes: bool = False
+    """Encode in processes instead of threads: where a world makes thousands of frames per second."""
     weights: Path | None = None
     """Folder with the world's weights; the shipped ones by default."""
     device: str = "auto"

@@ -29,12 +29,10 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     Raises:
         ValueError: an argument that is not allowed.
     """
-    import av
     import torch
 
     from li_env.accel.config import AccelConfig
     from li_env.agents.registry import NAMES
-    from li_env.tasks.navigation import Navigation
     from li_env.worlds.registry import resolve_device
 
     numbers = parse_numbers(arguments.episodes)
@@ -50,14 +48,10 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     weights = None if arguments.weights is None else str(arguments.weights.resolve())
     weights_hash = world_hash(arguments.world, arguments.weights)
     agent = agent_path(arguments.agent)
-    # Everything that the frames depend on; another machine of the same kind makes the same bits.
-    computation: dict[str, Any] = {
-        "device": device if device == "cpu" else torch.cuda.get_device_name(),
+    computation = {
+        **machine(device),
         "threads": threads if device == "cpu" else 0,
         "batch": 0 if device == "cpu" else arguments.worlds,
-        "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "torch": torch.__version__.split("+")[0],
-        "av": av.__version__,
         "seed": arguments.seed,
     }
     manifest = Manifest(
@@ -85,30 +79,79 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
         validation=arguments.validation,
         computation=computation,
     )
-    player, runner = open_player(manifest)
-    task = runner.task
-    found = ""
-    if isinstance(task, Navigation) and task.dataset is not None:
-        count = len(task.dataset.episodes)
-        if numbers[-1] >= count:
-            raise ValueError(
-                f"episodes={shown(arguments.episodes)}: episode {max(numbers[0], count)} is not in the episode file; "
-                f"allowed: 0:{count} or a part of it"
-            )
-        found = sha256_of([
-            [record.start, record.pose, record.goal, record.goal_frame, record.map_seed, record.seed]
-            for record in task.dataset.episodes
-        ])  # fmt: skip
+    player, runner = load_player(manifest)
+    known = known_episodes(runner)
+    if known is not None and numbers[-1] >= len(known):
+        raise ValueError(
+            f"episodes={shown(arguments.episodes)}: episode {max(numbers[0], len(known))} is not in the episode file; "
+            f"allowed: 0:{len(known)} or a part of it"
+        )
     from dataclasses import replace
 
-    return replace(manifest, episodes_hash=found, fps=float(runner.spec.fps)), player, runner
+    return replace(manifest, episodes_hash=episodes_hash(runner), fps=float(runner.spec.fps)), player, runner
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Name what the bits of frames and files depend on; another machine of the same kind makes the same bits."""
+    import av
+    import torch
+
+    from li_env.datasets.extras import installed
+
+    return {
+        "device": device if device == "cpu" else torch.cuda.get_device_name(),
+        "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "torch": torch.__version__.split("+")[0],
+        "av": av.__version__,
+        "pyarrow": installed("pyarrow"),
+    }
+
+
+def known_episodes(runner: EpisodeRunner) -> Sequence[Any] | None:
+    """Return the records of the task's episode file; ``None`` for a task without one."""
+    from li_env.tasks.navigation import Navigation
+
+    task = runner.task
+    return task.dataset.episodes if isinstance(task, Navigation) and task.dataset is not None else None
+
+
+def episodes_hash(runner: EpisodeRunner) -> str:
+    """Compute the SHA-256 of the task's episodes; empty for a task without an episode file."""
+    known = known_episodes(runner)
+    if known is None:
+        return ""
+    return sha256_of([
+        [record.start, record.pose, record.goal, record.goal_frame, record.map_seed, record.seed] for record in known
+    ])  # fmt: skip
 
 
 def open_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
-    """Load the world and the agents of a manifest.
+    """Load the world and the agents of a manifest, if they and this machine are those of the manifest.
 
     Raises:
-        ValueError: an agent that cannot play the task. `check_weights` tells whether its files are still the same.
+        ValueError: weights or episodes that have changed, a machine that makes other bits, or an agent that cannot
+            play the task.
+    """
+    check_weights(manifest)
+    now = machine("cpu" if manifest.computation["device"] == "cpu" else "cuda")
+    for name, value in now.items():
+        stored = manifest.computation.get(name, value)  # older manifests have fewer
+        if value != stored:
+            raise ValueError(
+                f"computation.{name}={shown(value)} of this machine differs from the manifest's {shown(stored)}; "
+                "allowed: a machine that makes the same bits"
+            )
+    player, runner = load_player(manifest)
+    if episodes_hash(runner) != manifest.episodes_hash:
+        raise ValueError("the episode file has changed since the manifest was written; allowed: the old file")
+    return player, runner
+
+
+def load_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
+    """Load the world and the agents of a manifest without looking whether they have changed.
+
+    Raises:
+        ValueError: an agent that cannot play the task.
     """
     import torch
 

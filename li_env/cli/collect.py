@@ -43,14 +43,22 @@ def run(arguments: Arguments) -> None:
 
             if arguments.ray is None:
                 progress = collect(
-                    player, runner, manifest, arguments.out, arguments.worlds, arguments.encoders, None, show
+                    player,
+                    runner,
+                    manifest,
+                    arguments.out,
+                    arguments.worlds,
+                    arguments.encoders,
+                    None,
+                    show,
+                    arguments.processes,
                 )
             else:
                 from li_env.datasets.cluster import collect_on_ray
 
                 progress = collect_on_ray(
                     open_player, manifest, arguments.out, arguments.ray, arguments.worlds, arguments.encoders,
-                    arguments.slice_size, show,
+                    arguments.slice_size, show, arguments.processes,
                 )  # fmt: skip
         summary = finish(arguments.out, manifest, formats)
     seconds = time.monotonic() - began

@@ -34,10 +34,9 @@ def run(arguments: Arguments) -> None:
     folder = arguments.folder.absolute()  # starting the game changes the current folder for a while
     found = check_files(folder)
     if not found and arguments.replays:
-        from li_env.cli._collecting import check_weights, open_player
+        from li_env.cli._collecting import open_player
 
         manifest, records = Manifest.read(folder), read_episodes(folder)
-        check_weights(manifest)
         picked = np.unique(np.linspace(0, len(records) - 1, min(arguments.replays, len(records))).astype(int))
         player, runner = open_player(manifest)
         found = list(replay(player, runner, manifest, [records[index] for index in picked], arguments.worlds))

@@ -30,8 +30,8 @@ class Arguments:
     """Another seed than the configuration's."""
     device: str = "auto"
     """auto, cpu or cuda, for the world and the agent."""
-    data: Path | None = None
-    """Folder of a recorded dataset (li-env collect), for configs/agents/bc.yaml."""
+    data: tuple[Path, ...] = ()
+    """Folders of recorded datasets (li-env collect), for configs/agents/bc.yaml."""
     workers: int = 0
     """Processes that render the game (world freedoom_game); 0 renders in this one."""
 
@@ -51,8 +51,10 @@ def run(arguments: Arguments) -> None:
     if isinstance(config, BCConfig):
         _clone(arguments, config)
         return
-    if arguments.data is not None:
-        raise ValueError(f"data={shown(str(arguments.data))} is of use with agent 'bc' only; allowed here: no --data")
+    if arguments.data:
+        raise ValueError(
+            f"data={shown(str(arguments.data[0]))} is of use with agent 'bc' only; allowed here: no --data"
+        )
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     if arguments.workers and config.world != "freedoom_game":
@@ -96,7 +98,7 @@ def _clone(arguments: Arguments, config: BCConfig) -> None:
     refused = [name for name in ("dataset", "world", "preset", "steps", "workers") if getattr(arguments, name)]
     if refused:
         raise ValueError(f"{refused[0]} is of no use with agent 'bc'; allowed: data, seed, device")
-    if arguments.data is None:
+    if not arguments.data:
         raise ValueError("data is missing; agent 'bc' learns from --data DIR, the folder of a recorded dataset")
     if arguments.seed is not None:
         config = replace(config, seed=arguments.seed)

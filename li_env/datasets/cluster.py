@@ -28,22 +28,31 @@ class Worker:
     """One vector environment on one GPU, or on as many cores as the manifest has threads.
 
     Args:
-        opener: loads the player.
+        opener: loads the player, and refuses weights that are not the manifest's.
         manifest: of the dataset.
         folder: of the dataset, on a file system that all machines share.
         worlds: most episodes that step together.
-        encoders: threads that encode.
+        encoders: threads or processes that encode.
+        processes: which of the two.
     """
 
-    def __init__(self, opener: Opener, manifest: Manifest, folder: str, worlds: int, encoders: int) -> None:
-        self._manifest, self._folder = manifest, Path(folder)
-        self._worlds, self._encoders = worlds, encoders
-        self._player, self._runner = opener(manifest)
+    def __init__(
+        self, opener: Opener, manifest: Manifest, folder: str, worlds: int, encoders: int, processes: bool
+    ) -> None:
+        self._opener, self._manifest, self._folder = opener, manifest, Path(folder)
+        self._worlds, self._encoders, self._processes = worlds, encoders, processes
+        self._opened: tuple[Player, EpisodeRunner] | None = None
 
     def collect(self, numbers: Sequence[int]) -> Progress:
         """Collect the episodes of a slice that the journal lacks; return the counts."""
-        arguments = (self._manifest, self._folder, self._worlds, self._encoders, numbers)
-        return collect(self._player, self._runner, *arguments)
+        # Opened here and not in the constructor: an error of a constructor reaches the driver as text alone.
+        if self._opened is None:
+            self._opened = self._opener(self._manifest)
+        player, runner = self._opened
+        return collect(
+            player, runner, self._manifest, self._folder, self._worlds, self._encoders, numbers,
+            processes=self._processes,
+        )  # fmt: skip
 
 
 def collect_on_ray(
@@ -55,6 +64,7 @@ def collect_on_ray(
     encoders: int,
     slice_size: int,
     on_episode: Callable[[Progress], None] = lambda progress: None,
+    processes: bool = False,
 ) -> Progress:
     """Collect with all workers that a cluster has room for, one slice per worker at a time.
 
@@ -64,12 +74,15 @@ def collect_on_ray(
         folder: of the dataset, on a file system that all machines share.
         address: of the cluster; ``auto`` for the running one, ``local`` for a new one on this machine.
         worlds: most episodes that step together on a worker.
-        encoders: encoding threads of a worker.
+        encoders: encoding threads or processes of a worker.
         slice_size: episodes of a task.
         on_episode: called after every task.
+        processes: encode in processes instead of threads.
 
     Raises:
-        ValueError: no cluster at the address, or one without a free GPU or core.
+        ValueError: no cluster at the address, one without a free GPU or core, or a worker that cannot play the
+            manifest, such as one with other weights.
+        OSError: a worker could not write; what is committed stays.
         MissingExtraError: the extra ``cluster`` is not installed.
     """
     ray = import_ray()
@@ -91,7 +104,9 @@ def collect_on_ray(
         slices = [tuple(missing[first : first + slice_size]) for first in range(0, len(missing), slice_size)]
         remote = ray.remote(Worker).options(**share, max_restarts=-1, max_task_retries=-1)
         path = str(folder.resolve())
-        workers = [remote.remote(opener, manifest, path, worlds, encoders) for _ in range(min(room, len(slices)))]
+        workers = [
+            remote.remote(opener, manifest, path, worlds, encoders, processes) for _ in range(min(room, len(slices)))
+        ]
         return _hand_out(ray, workers, iter(slices), manifest, on_episode)
     finally:
         ray.shutdown()
@@ -130,7 +145,10 @@ def _hand_out(
         hand_to(worker)
     while running:
         (ended,), _ = ray.wait(list(running), num_returns=1)
-        made = ray.get(ended)
+        try:
+            made = ray.get(ended)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
         for count in fields(Progress):
             setattr(total, count.name, getattr(total, count.name) + getattr(made, count.name))
         on_episode(total)

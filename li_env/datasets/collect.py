@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from li_env.datasets.encoders import commit, open_encoders
 from li_env.datasets.formats import Formats
 from li_env.datasets.instructions import instruction_of
 from li_env.datasets.journal import Journal
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, Recording, record_episodes
-from li_env.datasets.rows import make_rows
+from li_env.datasets.rows import EpisodeRows, make_rows
 from li_env.episodes import EpisodeRunner
 from li_env.rollouts import FinishedEpisode
 
@@ -46,6 +47,7 @@ def collect(
     encoders: int = 1,
     numbers: Iterable[int] | None = None,
     on_episode: Callable[[Progress], None] = lambda progress: None,
+    processes: bool = False,
 ) -> Progress:
     """Play what is missing and commit it to the journal.
 
@@ -58,32 +60,28 @@ def collect(
         manifest: what to collect.
         folder: of the dataset.
         worlds: most episodes that step together.
-        encoders: threads that encode and write.
+        encoders: threads or processes that encode and write.
         numbers: of the manifest's episodes, the ones to collect here; all by default.
         on_episode: called after every commit.
+        processes: encode in processes instead of threads, see `li_env.datasets.encoders.open_encoders`.
 
     Raises:
-        OSError: a file could not be written; the committed episodes stay.
+        OSError: a file could not be written, or an encoding process is gone; the committed episodes stay.
     """
     journal, formats, progress = Journal(folder), Formats(manifest, runner), Progress()
     journal.open()
     seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
     done = journal.numbers()
     missing = [number for number in (manifest.episodes if numbers is None else numbers) if number not in done]
+    writer = formats.writer()
     pending: set[Future[dict[str, Any]]] = set()
     started = 0
 
-    def commit(episode: FinishedEpisode, recording: Recording) -> dict[str, Any]:
+    def made(episode: FinishedEpisode, recording: Recording) -> EpisodeRows:
         text = instruction_of(
             manifest.task, runner.spec.length_unit, episode.number, recording.sensors[0], manifest.instruction
         )
-        rows = make_rows(episode, recording, runner.task, runner.spec, text, manifest.records_teacher)
-        kept = manifest.keep == "all" or bool(rows.record["success"])
-        record = {**rows.record, "kept": kept, "map": formats.map_of(episode.number)}
-        with journal.commit(episode.number, record) as entry:
-            if kept:
-                formats.write(entry, rows, seeds[episode.number])
-        return record
+        return make_rows(episode, recording, runner.task, runner.spec, text, manifest.records_teacher)
 
     def reap(block: bool) -> None:
         ended = wait(pending, None if block else 0, FIRST_COMPLETED).done
@@ -113,11 +111,18 @@ def collect(
 
     ended = 0
     recorder, recorded = record_episodes(player, runner, manifest, missing, options(), worlds)
-    with ThreadPoolExecutor(encoders, "li-env-encoder") as pool:
-        for episode, recording in recorded:
-            ended += 1
-            pending.add(pool.submit(commit, episode, recording))
-        while pending:
-            reap(block=True)
+    try:
+        with open_encoders(encoders, processes) as pool:
+            for episode, recording in recorded:
+                ended += 1
+                number, rows = episode.number, made(episode, recording)
+                kept = manifest.keep == "all" or bool(rows.record["success"])
+                about = {"kept": kept, "map": formats.map_of(number)}
+                given = (folder, rows, about, writer, formats.options(number), seeds[number])
+                pending.add(pool.submit(commit, *given))
+            while pending:
+                reap(block=True)
+    except BrokenExecutor:
+        raise OSError("an encoding process is gone; what is committed stays: use --resume") from None
     progress.steps = recorder.steps
     return progress

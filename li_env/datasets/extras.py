@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from li_env.arrow import pyarrow as pyarrow
 from li_env.errors import MissingExtraError
+
+
+def installed(package: str) -> str:
+    """Return the version of a package; empty without it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def ray() -> Any:

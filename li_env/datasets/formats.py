@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,44 @@ from li_env.datasets.rows import EpisodeRows, columns_of
 from li_env.datasets.video import codec_of
 from li_env.episodes import EpisodeRunner
 from li_env.files import read_json, write_json
-from li_env.tasks.navigation import Navigation
+from li_env.tasks.navigation import ImageGoal, Navigation
 from li_env.validation import shown
 
 _IDS = {"explore": "Explore", "pointgoal": "PointGoal", "imagegoal": "ImageGoal"}
+
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Writer of the parts of episodes, made of plain values: another process can have it.
+
+    Attributes:
+        names: of the formats.
+        layout: of the rows.
+        fps: frames per second.
+    """
+
+    names: tuple[str, ...]
+    layout: lerobot.Layout
+    fps: float
+
+    def write(self, folder: Path, episode: EpisodeRows, options: Mapping[str, Any], seed: int) -> None:
+        """Write the parts of an episode into its entry of the journal.
+
+        Args:
+            folder: of the entry.
+            episode: to write.
+            options: reset options that begin the episode.
+            seed: seed of the reset that begins it.
+        """
+        for name in self.names:
+            part = folder / name
+            part.mkdir()
+            if name == "lerobot":
+                lerobot.write_part(part, episode, self.layout)
+            elif name == "minari":
+                minari.write_part(part, episode, options, seed)
+            else:
+                clips.write_part(part, episode, self.fps, self.layout.codec)
 
 
 class Formats:
@@ -53,7 +88,8 @@ class Formats:
             pyarrow("writing datasets")
         if "lerobot" in manifest.formats and spec.fps != int(spec.fps):
             raise ValueError(f"format='lerobot' needs whole frames per second; world {spec.name!r} has {spec.fps:g}")
-        self._layout = lerobot.Layout(self.columns, spec.frame_size, int(spec.fps), self.codec)
+        goal = isinstance(runner.task, ImageGoal)
+        self._layout = lerobot.Layout(self.columns, spec.frame_size, int(spec.fps), self.codec, goal)
 
     def options(self, number: int) -> dict[str, Any]:
         """Return the reset options of an episode."""
@@ -66,17 +102,9 @@ class Formats:
             return None
         return task.dataset.episodes[number].map_seed
 
-    def write(self, folder: Path, episode: EpisodeRows, seed: int) -> None:
-        """Write the parts of an episode into its entry of the journal."""
-        for name in self._manifest.formats:
-            part = folder / name
-            part.mkdir()
-            if name == "lerobot":
-                lerobot.write_part(part, episode, self._layout)
-            elif name == "minari":
-                minari.write_part(part, episode, self.options(episode.number), seed)
-            else:
-                clips.write_part(part, episode, self._runner.spec.fps, self.codec)
+    def writer(self) -> PartWriter:
+        """Return what writes episodes, in any process."""
+        return PartWriter(self._manifest.formats, self._layout, self._runner.spec.fps)
 
     def assemble(self, name: str, target: Path, entries: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> None:
         """Join the parts of all episodes in one format; ``target`` is made.

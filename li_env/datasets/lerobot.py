@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import numpy as np
 from li_env.datasets.arrays import array_of, save_arrays
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
-from li_env.datasets.statistics import NAMES, column_statistics, frame_statistics, merged
-from li_env.datasets.video import Codec, cut, encode, join
+from li_env.datasets.statistics import NAMES, Merged, column_statistics, frame_statistics, picture_statistics
+from li_env.datasets.video import Codec, cut, encode, encode_picture, join
 from li_env.files import read_json, write_json
 
 CAMERA = "observation.images.front"
+GOAL = "observation.images.goal"
+"""Column of the goal's picture (ImageGoal): PNG in every row, which Parquet's dictionary stores once per episode."""
+
 CHUNK = 1000
 DATA_MB, VIDEO_MB = 100, 200
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -29,6 +33,9 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64",
              "task_index": "int64"}  # fmt: skip
+_GOAL_FILE = "goal.png"
+_TOGETHER = 256  # episodes of a row group in their table
+_DICTIONARY = 2**26  # bytes: room for the largest picture, which else would be stored in every row
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,14 @@ class Layout:
         frame_size: (height, width) in pixels.
         fps: frames per second, a whole number.
         codec: of the video.
+        goal: whether every episode has a picture of its goal.
     """
 
     columns: Mapping[str, Column]
     frame_size: tuple[int, int]
     fps: int
     codec: Codec
+    goal: bool = False
 
     def features(self) -> dict[str, Any]:
         """Return the features of ``meta/info.json``."""
@@ -70,6 +79,8 @@ class Layout:
         features: dict[str, Any] = {
             CAMERA: {"dtype": "video", "shape": [height, width, 3], "names": names, "info": video}
         }
+        if self.goal:
+            features[GOAL] = {"dtype": "image", "shape": [height, width, 3], "names": names}
         for name, column in self.columns.items():
             labels = None if column.names is None else list(column.names)
             features[name] = {"dtype": column.dtype, "shape": [column.size], "names": labels}
@@ -84,6 +95,9 @@ def write_part(folder: Path, episode: EpisodeRows, layout: Layout) -> None:
     save_arrays(folder / "rows.npz", **episode.rows)
     rows = {**episode.rows, **_defaults(episode.count, layout.fps)}
     statistics = {CAMERA: frame_statistics(frames)}
+    if episode.goal is not None:
+        (folder / _GOAL_FILE).write_bytes(encode_picture(episode.goal))
+        statistics[GOAL] = picture_statistics(episode.goal, episode.count)
     statistics |= {name: column_statistics(values) for name, values in rows.items()}
     write_json(folder / "statistics.json", statistics)
 
@@ -106,31 +120,32 @@ def assemble(
         notes: content of ``meta/li_env.json``.
     """
     tasks = {text: index for index, text in enumerate(dict.fromkeys(record["task"] for record in records))}
-    rows, everything = [], []
+    merged = {name: Merged() for name in layout.features()}
     data = _write_data(target, parts, records, layout, tasks)
     videos = _write_videos(target, parts, records, layout)
-    for index, (part, record, places) in enumerate(zip(parts, records, zip(data, videos, strict=True), strict=True)):
-        where, shot = places
-        first, count = where.pop("first"), record["rows"]
-        statistics = read_json(part / "statistics.json", "journal")
-        for name, start, task in (("episode_index", index, True), ("index", first, False)):
-            values = np.full(count, start) if task else np.arange(start, start + count)
-            statistics[name] = column_statistics(values)
-        statistics["task_index"] = column_statistics(np.full(count, tasks[record["task"]]))
-        statistics = {name: statistics[name] for name in layout.features()}
-        everything.append(statistics)
-        flat = {f"stats/{name}/{each}": values[each] for name, values in statistics.items() for each in NAMES}
-        rows.append({
-            "episode_index": index, "tasks": [record["task"]], "length": count,
-            **where, "dataset_from_index": first, "dataset_to_index": first + count, **shot, **flat,
-            "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
-            "li_env.episode": record["episode"], "li_env.return": record["return"], "li_env.steps": record["steps"],
-            "li_env.success": record["success"], "li_env.spl": float(record["measures"].get("spl", np.nan)),
-        })  # fmt: skip
-    _write_episodes(target, rows)
+
+    def described() -> Iterator[dict[str, Any]]:
+        for index, (part, record, where, shot) in enumerate(zip(parts, records, data, videos, strict=True)):
+            first, count = where.pop("first"), record["rows"]
+            statistics = read_json(part / "statistics.json", "journal")
+            statistics["episode_index"] = column_statistics(np.full(count, index))
+            statistics["index"] = column_statistics(np.arange(first, first + count))
+            statistics["task_index"] = column_statistics(np.full(count, tasks[record["task"]]))
+            for name, total in merged.items():
+                total.add(statistics[name])
+            flat = {f"stats/{name}/{each}": statistics[name][each] for name in merged for each in NAMES}
+            yield {
+                "episode_index": index, "tasks": [record["task"]], "length": count,
+                **where, "dataset_from_index": first, "dataset_to_index": first + count, **shot, **flat,
+                "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
+                "li_env.episode": record["episode"], "li_env.return": record["return"],
+                "li_env.steps": record["steps"], "li_env.success": record["success"],
+                "li_env.spl": float(record["measures"].get("spl", np.nan)),
+            }  # fmt: skip
+
+    _write_episodes(target, described())
     _write_tasks(target / "meta" / "tasks.parquet", tasks)
-    write_json(target / "meta" / "stats.json",
-               {name: merged([each[name] for each in everything]) for name in layout.features()})  # fmt: skip
+    write_json(target / "meta" / "stats.json", {name: total.result() for name, total in merged.items()})
     write_json(target / "meta" / "info.json", _info(layout, records, len(tasks)))
     write_json(target / "meta" / "li_env.json", notes)
 
@@ -167,9 +182,11 @@ def _write_data(
                     writer.close()
                 file += 1
                 path = _made(target / DATA_PATH.format(chunk_index=file // CHUNK, file_index=file % CHUNK))
-                writer = pa.parquet.ParquetWriter(path, schema, compression="snappy", use_dictionary=True)
+                writer = pa.parquet.ParquetWriter(
+                    path, schema, compression="snappy", use_dictionary=True, dictionary_pagesize_limit=_DICTIONARY
+                )
             with np.load(part / "rows.npz", allow_pickle=False) as stored:
-                columns = {name: stored[name] for name in layout.columns}
+                columns: dict[str, Any] = {name: stored[name] for name in layout.columns}
             count = record["rows"]
             columns |= _defaults(count, layout.fps)
             columns |= {
@@ -177,6 +194,8 @@ def _write_data(
                 "index": np.arange(first, first + count),
                 "task_index": np.full(count, tasks[record["task"]]),
             }
+            if layout.goal:
+                columns[GOAL] = [{"bytes": (part / _GOAL_FILE).read_bytes(), "path": None}] * count
             arrays = [_arrow(pa, columns[field.name], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             places.append({"data/chunk_index": file // CHUNK, "data/file_index": file % CHUNK, "first": first})
@@ -191,15 +210,16 @@ def arrow_schema(layout: Layout) -> Any:
     """Return the Parquet schema of the rows."""
     pa = pyarrow("writing LeRobot datasets")
     types = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
-    fields = []
+    # LeRobot's own form of a picture.
+    fields = [(GOAL, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))] if layout.goal else []
     for name, column in {**layout.columns, **{name: Column(each) for name, each in _DEFAULTS.items()}}.items():
         kind = types[column.dtype]
         fields.append((name, kind if column.names is None else pa.list_(kind, column.size)))
     return pa.schema(fields)
 
 
-def _arrow(pa: Any, values: np.ndarray, kind: Any) -> Any:
-    if values.ndim == 1:
+def _arrow(pa: Any, values: np.ndarray | list[Any], kind: Any) -> Any:
+    if isinstance(values, list) or values.ndim == 1:
         return pa.array(values, type=kind)
     flat = pa.array(np.ascontiguousarray(values).ravel(), type=kind.value_type)
     return pa.FixedSizeListArray.from_arrays(flat, type=kind)
@@ -240,15 +260,29 @@ def _by_size(files: Sequence[Path], most: int) -> Iterator[list[int]]:
         yield members
 
 
-def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_episodes(target: Path, rows: Iterator[Mapping[str, Any]]) -> None:
+    """Write the table of the episodes, some of them at a time: their statistics are large as Python's numbers."""
+    pa = pyarrow("writing LeRobot datasets")
+    path, writer = _made(target / EPISODES_PATH.format(chunk_index=0, file_index=0)), None
+    try:
+        while some := list(islice(rows, _TOGETHER)):
+            table = pa.Table.from_pylist(some, schema=_episodes_schema(some[0]))
+            writer = writer or pa.parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _episodes_schema(row: Mapping[str, Any]) -> Any:
     pa = pyarrow("writing LeRobot datasets")
     number, text = pa.int64(), pa.string()
     nested = pa.list_(pa.list_(pa.list_(pa.float64())))
     fields = []
-    for name in rows[0]:
+    for name in row:
         if name.startswith("stats/"):
             kind = pa.list_(number) if name.endswith("/count") else pa.list_(pa.float64())
-            kind = nested if CAMERA in name and not name.endswith("/count") else kind
+            kind = nested if "observation.images." in name and not name.endswith("/count") else kind
         elif name == "tasks":
             kind = pa.list_(text)
         elif name.endswith("timestamp") or name in ("li_env.return", "li_env.spl"):
@@ -256,8 +290,7 @@ def _write_episodes(target: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         else:
             kind = pa.bool_() if name == "li_env.success" else number
         fields.append((name, kind))
-    path = _made(target / EPISODES_PATH.format(chunk_index=0, file_index=0))
-    pa.parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path)
+    return pa.schema(fields)
 
 
 def _write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
@@ -310,8 +343,10 @@ def take_apart(root: Path, table: Any, episode: int, part: Path) -> None:
     before = table.column("data/chunk_index").to_pylist(), table.column("data/file_index").to_pylist()
     first = next(index for index, each in enumerate(zip(*before, strict=True)) if each == tuple(place.values()))
     rows = data.read_row_group(episode - first)
-    columns = {name: array_of(rows.column(name)) for name in rows.column_names if name not in _DEFAULTS}
+    columns = {name: array_of(rows.column(name)) for name in rows.column_names if name not in (*_DEFAULTS, GOAL)}
     save_arrays(part / "rows.npz", **columns)
+    if GOAL in rows.column_names:
+        (part / _GOAL_FILE).write_bytes(rows.column(GOAL)[0].as_py()["bytes"])
     statistics: dict[str, dict[str, Any]] = {}
     for name, value in row.items():
         kind, _, rest = name.partition("/")

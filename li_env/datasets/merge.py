@@ -46,30 +46,30 @@ def merged_manifest(folders: Sequence[Path]) -> Manifest:
 
 
 def unpack(folder: Path, journal: Journal, manifest: Manifest) -> None:
-    """Commit the episodes of a finished dataset to a journal; `finish` then joins them again.
+    """Commit the episodes of a finished dataset that a journal lacks; `finish` then joins them again.
 
     Args:
         folder: of the dataset.
         journal: of the merged dataset.
         manifest: of the merged dataset.
     """
-    kept = 0
+    kept, done = 0, journal.numbers()
     table = read_episode_table(folder / "lerobot") if "lerobot" in manifest.formats else None
     for record in read_episodes(folder):
+        position, kept = kept, kept + record["kept"]
+        if record["episode"] in done:
+            continue
         with journal.commit(record["episode"], record) as entry:
-            if not record["kept"]:
-                continue
-            for name in manifest.formats:
+            for name in manifest.formats if record["kept"] else ():
                 part = entry / name
                 part.mkdir()
                 if name == "lerobot":
-                    take_apart(folder / name, table, kept, part)
+                    take_apart(folder / name, table, position, part)
                 elif name == "clips":
-                    _copy(folder / name / f"episode-{kept:06d}", part)
+                    _copy(folder / name / f"episode-{position:06d}", part)
                 else:
                     (data,) = (folder / name).glob("*/*/data")
-                    _copy(data / str(kept), part)
-            kept += 1
+                    _copy(data / str(position), part)
 
 
 def _copy(source: Path, target: Path) -> None:

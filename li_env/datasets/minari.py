@@ -14,11 +14,10 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.datasets.extras import pyarrow
-from li_env.datasets.rows import EpisodeRows
+from li_env.datasets.rows import INFOS, EpisodeRows
 from li_env.files import write_json
 
 _BATCH = "part-0.arrow"
-_INFOS = ("episode_seed", "new_frames", "blocked", "regime", "denoising_steps", "chunk", "degenerated")
 
 
 def write_part(folder: Path, episode: EpisodeRows, options: Mapping[str, Any], seed: int) -> None:
@@ -36,7 +35,7 @@ def write_part(folder: Path, episode: EpisodeRows, options: Mapping[str, Any], s
     arrays = [_fixed(pa, values) for values in observations.values()]
     seen = arrays[0] if not episode.sensors else pa.StructArray.from_arrays(arrays, names=list(observations))
     ended = np.arange(count) == count - 2
-    infos = {name: pa.array([info[name] for info in episode.infos]) for name in _INFOS}
+    infos = {name: pa.array([info[name] for info in episode.infos]) for name in INFOS if name != "pose"}
     infos["pose"] = _fixed(pa, np.stack([info["pose"] for info in episode.infos]))
     shape = pa.field("pose", infos["pose"].type, metadata={"shape": "4,4"})
     fields = [pa.field(name, array.type) for name, array in infos.items() if name != "pose"]

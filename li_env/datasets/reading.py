@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from li_env.datasets.arrays import array_of
 from li_env.datasets.extras import pyarrow
-from li_env.datasets.lerobot import CAMERA, DATA_PATH, VIDEO_PATH
-from li_env.datasets.video import decode
+from li_env.datasets.lerobot import CAMERA, DATA_PATH, GOAL, VIDEO_PATH
+from li_env.datasets.video import decode, decode_picture
 from li_env.files import read_json
 from li_env.validation import check_mapping, shown
 
@@ -21,7 +21,8 @@ from li_env.validation import check_mapping, shown
 class RecordedDataset(Dataset[dict[str, Any]]):
     """Rows of a dataset that ``li-env collect`` wrote, each with its frame, in RAM.
 
-    An item is a dictionary: `CAMERA` uint8 [3, H, W], every column as a tensor, and ``task``, the instruction.
+    An item is a dictionary: `CAMERA` uint8 [3, H, W], every column as a tensor, ``task``, the instruction, and in
+    datasets of ImageGoal `GOAL` uint8 [3, H, W].
 
     Args:
         folder: of the dataset, or its folder ``lerobot``.
@@ -44,7 +45,7 @@ class RecordedDataset(Dataset[dict[str, Any]]):
         if not splits.get(split):
             full = ", ".join(name for name, members in splits.items() if members)
             raise ValueError(f"split={shown(split)} has no episodes; allowed: {full}")
-        self.columns, rows = _rows(root, splits[split], decisions)
+        self.columns, rows, self.goals = _rows(root, splits[split], decisions)
         self.frames = _frames(root, splits[split], rows)
         pa = pyarrow("reading datasets")
         tasks = pa.parquet.read_table(root / "meta" / "tasks.parquet")
@@ -56,13 +57,19 @@ class RecordedDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = {name: torch.as_tensor(values[index]) for name, values in self.columns.items()}
         item[CAMERA] = torch.from_numpy(self.frames[index].transpose(2, 0, 1).copy())
+        if self.goals:
+            item[GOAL] = torch.from_numpy(
+                self.goals[int(self.columns["episode_index"][index])].transpose(2, 0, 1).copy()
+            )
         return {**item, "task": self._tasks[int(self.columns["task_index"][index])]}
 
 
-def _rows(root: Path, episodes: Sequence[int], decisions: bool) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
-    """Read the columns of episodes, and per episode the numbers of the rows that are read."""
+def _rows(
+    root: Path, episodes: Sequence[int], decisions: bool
+) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Read the columns of episodes, and per episode the numbers of the rows that are read and the goal's picture."""
     pa = pyarrow("reading datasets")
-    wanted, parts, picked = set(episodes), [], {}
+    wanted, parts, picked, goals = set(episodes), [], {}, {}
     for path in sorted(root.glob(DATA_PATH.format(chunk_index=0, file_index=0).replace("000", "*"))):
         file = pa.parquet.ParquetFile(path)
         for group in range(file.num_row_groups):
@@ -70,13 +77,15 @@ def _rows(root: Path, episodes: Sequence[int], decisions: bool) -> tuple[dict[st
             episode = table.column("episode_index")[0].as_py()
             if episode not in wanted:
                 continue
-            columns = {name: array_of(table.column(name)) for name in table.column_names}
+            if GOAL in table.column_names:
+                goals[episode] = decode_picture(table.column(GOAL)[0].as_py()["bytes"])
+            columns = {name: array_of(table.column(name)) for name in table.column_names if name != GOAL}
             rows = np.arange(len(table))
             if decisions:
                 rows = np.flatnonzero(np.diff(columns["step.index"], prepend=-1))
             picked[episode] = rows
             parts.append({name: values[rows] for name, values in columns.items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, picked
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, picked, goals
 
 
 def _frames(root: Path, episodes: Sequence[int], rows: dict[int, np.ndarray]) -> np.ndarray:

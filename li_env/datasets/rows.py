@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from li_env.accel.geometry.camera import relative_motion
+from li_env.accel.geometry.camera import inverse
 from li_env.accel.world_spec import WorldSpec
 from li_env.datasets.recorder import Recording
 from li_env.frames import intrinsics
@@ -55,7 +54,8 @@ class EpisodeRows:
         rewards: float64 [n], per step.
         ends: int64 [n + 1]: index of the last frame of every state.
         sensors: sensor -> [n + 1, ...], per state.
-        infos: ``n + 1`` infos.
+        infos: `INFOS` of the ``n + 1`` states.
+        goal: uint8 [H, W, 3]: the picture of the goal; ``None`` for a task without one.
         record: numbers that describe the episode, for JSON.
     """
 
@@ -69,6 +69,7 @@ class EpisodeRows:
     ends: np.ndarray
     sensors: dict[str, np.ndarray]
     infos: list[dict[str, Any]]
+    goal: np.ndarray | None
     record: dict[str, Any]
 
     @property
@@ -76,6 +77,9 @@ class EpisodeRows:
         """Number of rows."""
         return len(self.rows["action"])
 
+
+INFOS = ("episode_seed", "new_frames", "blocked", "regime", "denoising_steps", "chunk", "degenerated", "pose")
+"""Keys of an environment's info that are stored."""
 
 MOTION = ("yaw", "pitch", "right", "forward")
 
@@ -159,6 +163,7 @@ def make_rows(
     if teacher:
         rows["teacher.action"] = np.stack(recording.teacher)[step]
     names = recording.sensors[0]
+    goal = names.get("imagegoal")
     record = {
         "episode": episode.number,
         "task": instruction,
@@ -171,8 +176,6 @@ def make_rows(
         "success": bool(success),
         "measures": {name: value for name, value in episode.measures.items() if np.isfinite(value)},
         "noise_seed": int(episode.infos[0]["episode_seed"]),
-        "frames_sha256": hashlib.sha256(frames.tobytes()).hexdigest(),
-        "row_checks": row_checks(rows),
     }
     return EpisodeRows(
         number=episode.number,
@@ -184,21 +187,38 @@ def make_rows(
         rewards=episode.rewards,
         ends=np.cumsum(counts) - 1,
         sensors={name: np.stack([each[name] for each in recording.sensors]) for name in names},
-        infos=episode.infos,
+        infos=[{name: info[name] for name in INFOS} for info in episode.infos],
+        goal=goal,
         record=record,
     )
 
 
+def checked_record(rows: EpisodeRows) -> dict[str, Any]:
+    """Return the description of an episode with the checksums of its frames and rows."""
+    checks = {
+        "frames_sha256": hashlib.sha256(rows.frames.data).hexdigest(),
+        "row_checks": row_checks(rows.rows, rows.goal),
+    }
+    return {**rows.record, **checks}
+
+
 def motions_between(poses: np.ndarray) -> np.ndarray:
-    """Return the motions [F - 1, 4] that lead from each camera [F, 4, 4] to the next: `MOTION`."""
-    pairs = (relative_motion(one, two) for one, two in pairwise(poses))
-    return np.array([(each.yaw, each.pitch, each.right, each.forward) for each in pairs]).reshape(-1, 4)
+    """Return the motions [F - 1, 4] that lead from each camera [F, 4, 4] to the next: `MOTION`.
+
+    The same numbers as `li_env.accel.geometry.camera.relative_motion` gives, for all pairs at once.
+    """
+    step = inverse(poses[:-1]) @ poses[1:]
+    yaw = np.degrees(np.arctan2(-step[:, 2, 0], step[:, 0, 0]))
+    pitch = np.degrees(np.arctan2(-step[:, 1, 2], step[:, 1, 1]))
+    right, forward = (np.einsum("fi,fi->f", step[:, :3, axis], step[:, :3, 3]) for axis in (0, 2))
+    return np.stack([yaw, pitch, right, forward], 1)
 
 
-def row_checks(rows: dict[str, np.ndarray]) -> str:
-    """Return the checksums (CRC-32, eight hexadecimal digits) of all rows, joined."""
+def row_checks(rows: dict[str, np.ndarray], goal: np.ndarray | None = None) -> str:
+    """Return the checksums (CRC-32, eight hexadecimal digits) of all rows, joined; the goal's picture is in each."""
+    seed = 0 if goal is None else zlib.crc32(goal.tobytes())
     parts = [np.ascontiguousarray(rows[name]).reshape(len(rows[name]), -1).view(np.uint8) for name in sorted(rows)]
-    return "".join(f"{zlib.crc32(row.tobytes()):08x}" for row in np.concatenate(parts, 1))
+    return "".join(f"{zlib.crc32(row.tobytes(), seed):08x}" for row in np.concatenate(parts, 1))
 
 
 def _goals(task: Task, recording: Recording, poses: np.ndarray) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -26,30 +27,62 @@ def column_statistics(values: np.ndarray) -> Statistics:
 def frame_statistics(frames: np.ndarray) -> Statistics:
     """Summarise frames uint8 [F, H, W, 3] by channel, in 0 to 1; of long episodes a sample of the frames."""
     count = len(frames)
-    sampled = count if count <= _ALL_FRAMES else min(_MOST_FRAMES, int(count**0.75))
-    sampled = max(sampled, min(count, _ALL_FRAMES))
-    picked = frames[np.round(np.linspace(0, count - 1, sampled)).astype(int)]
-    shares = np.stack([np.bincount(picked[..., channel].ravel(), minlength=256) for channel in range(3)], 1)
+    sampled = _sampled(count)
+    # OpenCV counts without Python's lock, which the stepping thread needs. Its counts of one frame are exact.
+    shares = np.zeros((256, 3), np.int64)
+    for frame in frames[np.round(np.linspace(0, count - 1, sampled)).astype(int)]:
+        for channel in range(3):
+            shares[:, channel] += cv2.calcHist([frame], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
     return {name: np.reshape(value, (3, 1, 1)).tolist() if name != "count" else [sampled]
             for name, value in _histogram_summary(shares).items()}  # fmt: skip
 
 
-def merged(parts: Sequence[Mapping[str, Any]]) -> Statistics:
-    """Merge statistics of episodes: mean and deviation by counts, quantiles by their envelope."""
-    weights = np.array([part["count"][0] for part in parts], np.float64)
-    stacked = {name: np.array([part[name] for part in parts], np.float64) for name in parts[0] if name != "count"}
-    weight = weights.reshape(-1, *[1] * (stacked["mean"].ndim - 1)) / weights.sum()
-    mean = (stacked["mean"] * weight).sum(0)
-    variance = ((stacked["std"] ** 2 + (stacked["mean"] - mean) ** 2) * weight).sum(0)
-    result: dict[str, np.ndarray] = {"min": stacked["min"].min(0), "max": stacked["max"].max(0), "mean": mean}
-    result["std"] = np.sqrt(variance)
-    quantiles = {
-        name: stacked[name].min(0) if share < 0.5 else stacked[name].max(0) if share > 0.5 else
-        (stacked[name] * weight).sum(0)
-        for name, share in QUANTILES.items()
-    }  # fmt: skip
-    joined = {**{name: value.tolist() for name, value in result.items()}, "count": [int(weights.sum())]}
-    return {**joined, **{name: value.tolist() for name, value in quantiles.items()}}
+def picture_statistics(picture: np.ndarray, count: int) -> Statistics:
+    """Summarise a picture uint8 [H, W, 3] that ``count`` rows show."""
+    return {**frame_statistics(picture[None]), "count": [_sampled(count)]}
+
+
+def _sampled(count: int) -> int:
+    """Return how many of the frames of an episode count, as LeRobot samples them."""
+    sampled = count if count <= _ALL_FRAMES else min(_MOST_FRAMES, int(count**0.75))
+    return max(sampled, min(count, _ALL_FRAMES))
+
+
+class Merged:
+    """Statistics of a dataset, from those of its episodes one by one; nothing of an episode is kept.
+
+    Mean and deviation are merged by counts, quantiles by their envelope: LeRobot bounds them like that since its pull
+    request 3804; 0.6.1 and older average them, which is no quantile.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._values: dict[str, np.ndarray] = {}
+        self._squares = np.zeros(())
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        """Take the statistics of an episode."""
+        count, new = part["count"][0], {name: np.array(part[name], np.float64) for name in part if name != "count"}
+        total = self._count + count
+        old = self._values or new
+        away, share = new["mean"] - old["mean"], count / total
+        self._squares = self._squares + new["std"] ** 2 * count + away**2 * self._count * share
+        values = {"min": np.minimum(old["min"], new["min"]), "max": np.maximum(old["max"], new["max"])}
+        for name, quantile in QUANTILES.items():
+            bound = np.minimum if quantile < 0.5 else np.maximum
+            values[name] = bound(old[name], new[name]) if quantile != 0.5 else _between(old[name], new[name], share)
+        self._values = {**values, "mean": _between(old["mean"], new["mean"], share)}
+        self._count = total
+
+    def result(self) -> Statistics:
+        """Return the statistics of all episodes so far."""
+        found = {**self._values, "std": np.sqrt(self._squares / self._count)}
+        return {name: [self._count] if name == "count" else found[name].tolist() for name in NAMES}
+
+
+def _between(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
+    """Return the mean of two values, of which the new one counts as much as its share."""
+    return old + (new - old) * share
 
 
 def _summary(table: np.ndarray, count: int) -> Statistics:

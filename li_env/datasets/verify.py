@@ -9,10 +9,11 @@ from typing import Any
 from li_env.datasets.arrays import array_of
 from li_env.datasets.extras import pyarrow
 from li_env.datasets.finish import EPISODES, files_of, read_episodes, read_summary, summarise
+from li_env.datasets.lerobot import GOAL
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, record_episodes, reset_options
-from li_env.datasets.rows import make_rows, row_checks
-from li_env.datasets.video import decode
+from li_env.datasets.rows import checked_record, make_rows, row_checks
+from li_env.datasets.video import decode, decode_picture
 from li_env.episodes import EpisodeRunner
 from li_env.files import file_sha256
 from li_env.validation import shortened
@@ -71,15 +72,18 @@ def _damaged_row(folder: Path, path: Path) -> str:
     for group in range(file.num_row_groups):
         try:
             table = file.read_row_group(group)
-            rows = {name: array_of(table.column(name)) for name in table.column_names}
+            rows = {name: array_of(table.column(name)) for name in table.column_names if name != GOAL}
             record = kept[int(rows["episode_index"][0])]
+            pictures = [each["bytes"] for each in table.column(GOAL).to_pylist()] if GOAL in table.column_names else []
+            goal = decode_picture(pictures[0]) if pictures else None
         except (OSError, ValueError, IndexError, pa.ArrowException) as error:
             return f"the rows of its row group {group} cannot be read: {shortened(error)}"
         own = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-        checks = row_checks({name: values for name, values in rows.items() if name not in own})
+        checks = row_checks({name: values for name, values in rows.items() if name not in own}, goal)
         for row in range(len(rows["index"])):
             part = slice(8 * row, 8 * row + 8)
-            if checks[part] != record["row_checks"][part] or rows["frame_index"][row] != row:
+            other = bool(pictures) and pictures[row] != pictures[0]
+            if other or checks[part] != record["row_checks"][part] or rows["frame_index"][row] != row:
                 return f"row {int(rows['index'][row])} (episode {rows['episode_index'][0]}, frame {row}) is wrong"
     return "the checksum is wrong; all rows are right"
 
@@ -101,11 +105,12 @@ def replay(
     _, recorded = record_episodes(player, runner, manifest, list(stored), options, worlds)
     for episode, recording in recorded:
         record = stored[episode.number]
-        made = make_rows(episode, recording, runner.task, runner.spec, record["task"], manifest.records_teacher)
-        if made.record["frames_sha256"] != record["frames_sha256"]:
+        rows = make_rows(episode, recording, runner.task, runner.spec, record["task"], manifest.records_teacher)
+        made = checked_record(rows)
+        if made["frames_sha256"] != record["frames_sha256"]:
             yield f"episode {episode.number}: its frames are not those that it plays now"
-        elif made.record["row_checks"] != record["row_checks"]:
-            pairs = zip(*(_eights(each["row_checks"]) for each in (made.record, record)), strict=False)
+        elif made["row_checks"] != record["row_checks"]:
+            pairs = zip(*(_eights(each["row_checks"]) for each in (made, record)), strict=False)
             row = next((row for row, (one, two) in enumerate(pairs) if one != two), 0)
             yield f"episode {episode.number}: row {row} is not the one that it plays now"
 

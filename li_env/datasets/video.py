@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +12,7 @@ import av
 import numpy as np
 
 from li_env.recording import video_frames
-from li_env.validation import check_choice
+from li_env.validation import check_choice, shortened
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Codec:
 
 # A key frame every second frame, so that random access is cheap; one thread and no B-frames, so that a file is a
 # function of its frames. Full colour resolution: with halved colour planes the worst of 5,376 frames of the game had
-# 23 dB at crf 16, and crf 8 did not mend it.
+# 23 dB at crf 16, and crf 8 did not mend it. "veryfast" at crf 14 takes 0.4 of the time of "medium" at crf 16, with the
+# same quality and a tenth more bytes.
 _X264 = {"g": "2", "bf": "0", "threads": "1"}
 _CODECS = {
-    "h264": Codec("libx264", "h264", "yuv444p", {**_X264, "crf": "16", "preset": "medium"}, 16, "medium"),
+    "h264": Codec("libx264", "h264", "yuv444p", {**_X264, "crf": "14", "preset": "veryfast"}, 14, "veryfast"),
     "av1": Codec("libsvtav1", "av1", "yuv420p", {"g": "2", "crf": "18", "preset": "8", "svtav1-params": "lp=1"},
                  18, "8", 64),
     "lossless": Codec("libx264rgb", "h264", "gbrp", {**_X264, "qp": "0", "preset": "medium"}, 0, "medium",
@@ -73,6 +75,7 @@ def codec_of(name: str, frame_size: tuple[int, int]) -> Codec:
 def encode(path: Path, frames: np.ndarray, fps: float, codec: Codec) -> None:
     """Write frames uint8 [n, H, W, 3] as an MP4 file whose first frame stands at 0 seconds."""
     av.logging.set_level(av.logging.ERROR)
+    os.environ.setdefault("SVT_LOG", "1")  # errors alone; SVT-AV1 has a log of its own
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart", "fflags": "bitexact"}) as container:
         stream = container.add_stream(codec.encoder, rate=rate, options=dict(codec.options))
@@ -114,6 +117,30 @@ def join(path: Path, parts: Sequence[Path], counts: Sequence[int], fps: float) -
 
 decode = video_frames
 """Frames of a video, one by one: uint8 [H, W, 3]."""
+
+
+def encode_picture(frame: np.ndarray) -> bytes:
+    """Return a frame uint8 [H, W, 3] as a PNG file, without loss; its bytes are a function of the frame."""
+    context = av.CodecContext.create("png", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.height, context.width, context.pix_fmt = frame.shape[0], frame.shape[1], "rgb24"
+    context.time_base = Fraction(1)
+    given = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    return b"".join(bytes(packet) for packet in (*context.encode(given), *context.encode()))
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """Return the frame uint8 [H, W, 3] of a PNG file.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    try:
+        context = av.CodecContext.create("png", "r")
+        (frame,) = (*context.decode(av.Packet(data)), *context.decode())  # type: ignore[attr-defined]
+    except (av.FFmpegError, ValueError) as error:
+        raise ValueError(f"the picture cannot be decoded: {shortened(error)}") from None
+    return frame.to_ndarray(format="rgb24")
 
 
 def cut(path: Path, source: Path, begin: float, end: float) -> None:

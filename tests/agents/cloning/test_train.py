@@ -10,7 +10,8 @@ import pytest
 from li_env.cli import main
 
 pytest.importorskip("pyarrow", reason="needs the extra data")
-from li_env.agents.cloning.train import histories
+from li_env.agents.cloning.config import BCConfig
+from li_env.agents.cloning.train import histories, train
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import add_action, history_of
 from li_env.datasets.reading import RecordedDataset
@@ -34,6 +35,21 @@ def test_an_agent_learns_from_files_and_plays(tmp_path, capsys):
     ]
     assert main(play) == 0
     assert json.loads((tmp_path / "scores.json").read_text())["summary"]["episodes"] == 12
+
+
+def test_several_datasets_are_one_and_must_fit(tmp_path):
+    """Clone what an expert did and what it says where another one walks."""
+    one = collected(tmp_path, tmp_path / "one", "--episodes", "0:3")
+    more = ("--episodes", "3:6", "--agent", "random", "--label", "seeker")
+    two = collected(tmp_path, tmp_path / "two", *more)
+    config = BCConfig(epochs=1, batch_size=8)
+    train(config, tmp_path / "agent", [one, two], "cpu")
+    decisions = sum(len(RecordedDataset(each, decisions=True)) for each in (one, two))
+    assert json.loads((tmp_path / "agent/log.jsonl").read_text())["steps"] == decisions
+    film = collected(tmp_path, tmp_path / "film", "--episodes", "0:3", world="film freedoom")
+    with pytest.raises(ValueError, match="2 datasets of different frames or actions"):
+        train(config, tmp_path / "other", [one, film], "cpu")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_history_from_files_is_the_one_while_playing(tmp_path):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from li_env.agents.cloning.config import BCConfig
+from li_env.agents.cloning.train import train
 from li_env.cli import main
+from li_env.cli._collecting import open_player
+from li_env.datasets.manifest import Manifest
 from tests.li_env.datasets.rooms import collected, episode_file, words
 
 ARGUMENTS = {
@@ -160,11 +165,32 @@ def test_a_changed_manifest_and_changed_weights(copy, capsys):
     manifest["weights"] = "0" * 64
     (copy / "manifest.json").write_text(json.dumps(manifest))
     summary = json.loads((copy / "dataset.json").read_text())
-    from li_env.datasets.manifest import Manifest
-
     summary["manifest"] = Manifest.read(copy).digest()
     (copy / "dataset.json").write_text(json.dumps(summary))
     assert "have changed since the manifest was written" in complaint(capsys, "collect", "verify", str(copy))
+
+
+def test_an_agent_of_another_action_space(tmp_path, capsys):
+    """Explore has no stop and no goal sensor."""
+    train(BCConfig(epochs=1), tmp_path / "agent", collected(tmp_path, tmp_path / "data", "--episodes", "0:2"), "cpu")
+    capsys.readouterr()
+    more = ["collect", "--world", "room", "--task", "explore", "--agent", str(tmp_path / "agent"), "--device", "cpu"]
+    assert "learning agents need a goal task" in complaint(capsys, *more, "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ({"weights": "0" * 64}, "weights of world 'room' have changed"),
+        ({"agent_hash": "0" * 64}, "weights of agent 'seeker' have changed"),
+        ({"episodes_hash": "0" * 64}, "the episode file has changed"),
+        ({"computation": {"device": "cpu", "threads": 1, "torch": "1.0"}}, "of this machine differs"),
+    ],
+)
+def test_what_a_worker_or_a_replay_refuses_to_open(field, said, dataset):
+    with pytest.raises(ValueError, match=said):
+        open_player(replace(Manifest.read(dataset), **field))
 
 
 def test_no_dataset_and_a_torn_manifest(tmp_path, capsys):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from li_env.cli import main
+from li_env.datasets.cluster import collect_on_ray
 from li_env.datasets.finish import SUMMARY, finish
 from li_env.datasets.formats import Formats
 from li_env.datasets.journal import Journal
@@ -65,7 +68,8 @@ def test_two_workers_and_kills_of_a_worker_and_of_the_driver(tmp_path):
     while len(Journal(out).numbers()) < 1 and time.monotonic() < deadline and driver.poll() is None:
         time.sleep(0.02)
     family = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
-    workers = [each for each in family if "Worker" in " ".join(each.cmdline())]
+    workers = [each for each in family if re.match(r"ray::(Worker|[0-9a-f]{12}:)", each.name())]
+    assert workers or driver.poll() is not None, "processes of workers are called like their task"
     for worker in workers[:1]:
         worker.send_signal(signal.SIGKILL)
     time.sleep(0.2)
@@ -77,6 +81,14 @@ def test_two_workers_and_kills_of_a_worker_and_of_the_driver(tmp_path):
     again = drive(out)
     assert again.wait(180) == 0
     assert completed(out, manifest) == content(whole)
+
+
+def test_a_worker_with_other_weights_is_refused(tmp_path):
+    _, out, manifest = begun(tmp_path)
+    other = replace(manifest, weights="0" * 64)
+    with pytest.raises(ValueError, match="weights of world 'room' have changed since the manifest was written"):
+        collect_on_ray(open_player, other, out, "local", 2, 1, 2)
+    assert not Journal(out).numbers()
 
 
 def test_a_missing_cluster_is_one_line(tmp_path, capsys):

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from li_env.cli import main
@@ -21,6 +22,7 @@ from tests.forks import run_in_fork
 from tests.li_env.datasets.rooms import EPISODES, collected, words
 
 ALL = ("--format", "lerobot,minari,clips")
+PROCESSES = ("--worlds", "5", "--encoders", "2", "--processes")
 
 
 def content(out: Path) -> str:
@@ -38,7 +40,9 @@ def shared(whole: Path) -> Path:
     return whole.parent
 
 
-@pytest.mark.parametrize("more", [("--worlds", "4"), ("--worlds", "16"), ("--worlds", "5", "--encoders", "3")])
+@pytest.mark.parametrize(
+    "more", [("--worlds", "4"), ("--worlds", "16"), ("--worlds", "5", "--encoders", "3"), PROCESSES]
+)
 def test_the_content_does_not_depend_on_worlds_and_threads(more, whole, tmp_path):
     assert content(collected(shared(whole), tmp_path / "out", *ALL, *more)) == content(whole)
 
@@ -154,6 +158,49 @@ def test_read_only_target_and_full_disk_are_one_line(whole, tmp_path, capsys, mo
     assert main(arguments) == 0
     assert content(out) == content(whole)
     shutil.rmtree(out)
+
+
+def encoding(pid: int) -> list[psutil.Process]:
+    """Return the encoding processes of a process."""
+    return [each for each in psutil.Process(pid).children() if "spawn_main" in " ".join(each.cmdline())]
+
+
+def test_an_encoding_process_that_is_killed_is_one_line(whole, tmp_path, capsys, monkeypatch):
+    from li_env.datasets.recorder import Recorder
+
+    out, act, killed = tmp_path / "out", Recorder.act, []
+
+    def kills(self, views):
+        if not killed and len(Journal(out).numbers()) >= 2:
+            killed.extend(encoding(os.getpid())[:1])
+            killed[0].kill()
+        time.sleep(0.05)
+        return act(self, views)
+
+    monkeypatch.setattr(Recorder, "act", kills)
+    arguments = words(shared(whole), out, *ALL, *PROCESSES, "--worlds", "1", "--resume")
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "an encoding process is gone" in error
+    assert 2 <= len(Journal(out).numbers()) < EPISODES
+    assert main(arguments) == 0
+    assert content(out) == content(whole)
+
+
+def test_encoding_processes_end_with_a_collector_that_is_killed(whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = words(shared(whole), out, *ALL, *PROCESSES, "--agent", "random", "--max-steps", "60")
+    process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.DEVNULL)
+    found: list[psutil.Process] = []
+    while len(found) < 2 and process.poll() is None:
+        found = encoding(process.pid)
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert found
+    _, alive = psutil.wait_procs(found, 20)
+    assert not alive
 
 
 def test_what_a_kill_can_cost_is_one_episode_per_world_while_encoders_are_slow(whole, tmp_path, monkeypatch):

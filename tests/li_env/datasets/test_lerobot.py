@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from li_env.datasets.arrays import array_of
+from li_env.datasets.finish import SUMMARY
 from li_env.datasets.lerobot import CAMERA, Layout, assemble, write_part
 from li_env.datasets.rows import Column, EpisodeRows
+from li_env.datasets.statistics import QUANTILES
 from li_env.datasets.video import codec_of, decode
+from tests.benchmark_scripts import benchmark_script
 from tests.li_env.datasets.rooms import collected
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -31,7 +33,7 @@ COLUMNS = {
 }
 
 
-def golden_episode(rng: np.random.Generator, number: int, count: int) -> EpisodeRows:
+def golden_episode(rng: np.random.Generator, number: int, count: int, goal: np.ndarray | None = None) -> EpisodeRows:
     """Draw the numbers that the dump was made from, in the same order."""
     frames, rows = [], {name: [] for name in COLUMNS}
     for _ in range(count):
@@ -48,7 +50,9 @@ def golden_episode(rng: np.random.Generator, number: int, count: int) -> Episode
     record = {"task": f"task {number}", "rows": count, "episode": number, "return": 0.0, "steps": 1, "success": True,
               "measures": {}}  # fmt: skip
     empty = np.zeros(0)
-    return EpisodeRows(number, record["task"], np.stack(frames), empty, stacked, empty, empty, empty, {}, [], record)
+    return EpisodeRows(
+        number, record["task"], np.stack(frames), empty, stacked, empty, empty, empty, {}, [], goal, record
+    )
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +110,31 @@ def test_statistics_are_those_of_lerobots_own_writer(golden):
                 # LeRobot sums pixels and their squares as float32; the numbers here are exact, see the next test.
                 rounding = 1e-4 if CAMERA in key else 1e-6
                 np.testing.assert_allclose(mine[key], value, atol=rounding, err_msg=key)
-            elif mine is not flat[0]:  # of several episodes: an envelope since 0.6.2, a mean before
+            elif mine is not flat[0]:  # of several episodes: see the next test
                 np.testing.assert_allclose(mine[key], value, atol=float(span) / 2500 + 1e-6, err_msg=key)
+
+
+def test_quantiles_of_several_episodes_are_lerobots_conservative_bounds(golden):
+    """Compare with both definitions: LeRobot up to 0.6.1 averages the episodes' quantiles, after it takes bounds.
+
+    A mean of quantiles is no quantile (LeRobot's pull request 3804): it cuts off what one episode alone does.
+    """
+    rows = pq.read_table(golden / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    stats = json.loads((golden / "meta/stats.json").read_text())
+    values = pq.read_table(golden / "data/chunk-000/file-000.parquet")
+    for name in COLUMNS:
+        counts = np.array([row[f"stats/{name}/count"][0] for row in rows])
+        for key, share in QUANTILES.items():
+            each = np.array([row[f"stats/{name}/{key}"] for row in rows])
+            mean = (each * counts[:, None]).sum(0) / counts.sum()
+            bound = each.min(0) if share < 0.5 else each.max(0) if share > 0.5 else mean
+            np.testing.assert_allclose(stats[name][key], bound, atol=1e-12)
+            theirs = np.array([row[f"stats/{name}/{key}"] for row in GOLDEN["episode_rows"]])
+            averaged = (theirs * counts[:, None]).sum(0) / counts.sum()
+            np.testing.assert_allclose(GOLDEN["stats"][name][key], averaged, atol=1e-6)
+            exact = np.quantile(array_of(values.column(name)).astype(float), share, axis=0, method="inverted_cdf")
+            assert share >= 0.5 or (stats[name][key] <= exact).all(), (name, key)
+            assert share <= 0.5 or (stats[name][key] >= exact).all(), (name, key)
 
 
 def test_statistics_of_frames_are_exact(golden):
@@ -154,14 +181,13 @@ def test_codecs_with_loss_come_close(codec, tmp_path, dataset):
 LOADER = os.environ.get("LI_ENV_LEROBOT")
 
 
-@pytest.mark.skipif(LOADER is None, reason="needs LI_ENV_LEROBOT=PYTHON of an environment with lerobot")
-def test_lerobots_own_loader_reads_every_frame(dataset):
-    code = (
-        "import sys; from lerobot.datasets.lerobot_dataset import LeRobotDataset as D;"
-        "d = D('li/x', root=sys.argv[1], video_backend='pyav');"
-        "assert [int(d[i]['index']) for i in range(len(d))] == list(range(len(d)));"
-        "assert len(D('li/x', root=sys.argv[1], video_backend='pyav', episodes=[1, 3])) > 0"
-    )
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([LOADER or sys.executable, "-c", code, str(dataset / "lerobot")], env=clean, check=False)
-    assert done.returncode == 0
+@pytest.mark.skipif(not LOADER, reason="needs LI_ENV_LEROBOT=PYTHON of an environment with lerobot")
+def test_lerobots_own_loader_reads_every_row_and_frame(dataset, tmp_path):
+    with benchmark_script("dataset_loaders") as loaders:
+        loaders.write_truth(dataset, tmp_path / "truth.npz")
+        job = {"dataset": str(dataset / "lerobot"), "truth": str(tmp_path / "truth.npz"), "exact": True, "least_db": 0,
+               "backends": ["torchcodec"], "checks": ["whole", "windows", "some_episodes"]}  # fmt: skip
+        found = loaders.read(LOADER, job, tmp_path)
+    assert found["torchcodec"]["whole"]["episodes"] == 12
+    rows = found["torchcodec"]["whole"]["rows"]
+    assert rows == found["torchcodec"]["streamed"]["rows"] == json.loads((dataset / SUMMARY).read_text())["rows"]

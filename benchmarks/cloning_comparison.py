@@ -1,0 +1,242 @@
+"""Behaviour cloning from recorded datasets, played in the real game: data of the learned world against the game's.
+
+    python benchmarks/cloning_comparison.py --device cuda --keep FOLDER --max-seconds 1500
+
+Every arm clones the same network (configs/agents/bc.yaml) from as many PointGoal episodes on maps of the training:
+``freedoom`` and ``freedoom_game`` from an expert that walks in that world; ``freedoom, labelled`` from half as many of
+those, and as many in which the clone of the arm ``freedoom`` walks while the expert says what it would do (DAgger with
+one round). All are played in the game on the sets of `agents_pointgoal.py`, drawing and greedily.
+
+One run ends after ``--max-seconds`` and the next one with the same ``--keep`` goes on: episodes, datasets (down to the
+single episode), agents and evaluations that are there are not made again. Weights that have changed since a dataset was
+begun are refused: use another folder. The report is written after every arm and seed; it needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from agents_pointgoal import MAX_STEPS, MEASURES, SETS, datasets, game_episodes, play
+from provenance import provenance
+
+from li_env.agents.cloning.config import BCConfig
+from li_env.agents.cloning.train import train
+from li_env.agents.config import read_config
+from li_env.agents.registry import make_agent
+from li_env.cli._collect_arguments import Arguments
+from li_env.cli._collecting import claim, manifest_of, prepare
+from li_env.datasets.collect import collect
+from li_env.datasets.finish import SUMMARY, finish, read_summary
+from li_env.datasets.formats import Formats
+from li_env.files import write_json
+from li_env.tasks import EpisodeDataset
+from li_env.worlds.registry import load_world, resolve_device
+
+ROOT = Path(__file__).resolve().parents[1]
+LABELLED = "freedoom, labelled"
+ARMS = ("freedoom", "freedoom_game", LABELLED)
+RESULT = "result.json"
+
+
+class OutOfTimeError(Exception):
+    """The time of this run is over."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of the comparison.
+
+    Attributes:
+        given: command line.
+        keep: folder of all files.
+        episodes: file of the training episodes, as many as an arm learns from.
+        sets: files of the evaluation, by name.
+        stop: time (`time.monotonic`) to end at.
+    """
+
+    given: argparse.Namespace
+    keep: Path
+    episodes: Path
+    sets: dict[str, Path]
+    stop: float
+
+    def check_time(self, _: Any = None) -> None:
+        """End the run where its time is over."""
+        if time.monotonic() > self.stop:
+            raise OutOfTimeError
+
+
+def built(given: argparse.Namespace) -> tuple[Path, dict[str, Path]]:
+    """Build the episodes once: those of the training, map by map, and the sets of the evaluation."""
+    folder = given.keep / "episodes"
+    chosen, sets = folder / "chosen.json", {name: folder / f"{name}.json" for name in SETS}
+    if not chosen.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        every = EpisodeDataset.read(datasets(folder, given.maps, given.test_episodes)["training"])
+        if len(every.episodes) < given.episodes:
+            raise ValueError(f"episodes={given.episodes}: {given.maps} maps have {len(every.episodes)}; use more maps")
+        picked = np.random.default_rng(0).permutation(len(every.episodes))
+        # Half of them, by number, is a fair sample too; within a half map by map, because engines of maps are few.
+        halves = np.array_split(picked[: given.episodes], 2)
+        order = [index for half in halves for index in sorted(half, key=lambda at: every.episodes[at].map_seed or 0)]
+        EpisodeDataset(tuple(every.episodes[index] for index in order), every.frames).write(chosen)
+    return chosen, sets
+
+
+def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: str = "") -> Path:
+    """Collect a dataset, or what is missing of it."""
+    out, given = work.keep / "data" / name, work.given
+    if (out / SUMMARY).exists():
+        return out
+    work.check_time()
+    manifest, player, runner = manifest_of(Arguments(
+        agent=agent, out=out, world=world, dataset=work.episodes, episodes=numbers, label=label,
+        max_steps=given.max_steps, preset=given.preset, worlds=given.worlds, device=given.device, threads=1,
+    ))  # fmt: skip
+    prepare(out, manifest, resume=True)
+    with claim(out):
+        collect(player, runner, manifest, out, given.worlds, given.encoders, None, work.check_time, given.processes)
+        finish(out, manifest, Formats(manifest, runner))
+    return out
+
+
+def arm_data(work: Work, arm: str, seed: int) -> list[Path]:
+    """Return the datasets that an arm learns from."""
+    count, half = work.given.episodes, (work.given.episodes + 1) // 2
+    if arm != LABELLED:
+        return [dataset(work, arm, arm, f"0:{count}", "expert")]
+    walker = str(cloned(work, "freedoom", seed))
+    first = dataset(work, "freedoom-half", "freedoom", f"0:{half}", "expert")
+    return [first, dataset(work, f"labelled-{seed}", "freedoom", f"{half}:{count}", walker, "expert")]
+
+
+def folder_of(work: Work, arm: str, seed: int) -> Path:
+    """Return the folder of an agent."""
+    return work.keep / "agents" / f"{arm.replace(', ', '-')}-{seed}"
+
+
+def cloned(work: Work, arm: str, seed: int) -> Path:
+    """Train the agent of a cell, if it is not there."""
+    out = folder_of(work, arm, seed)
+    if not (out / "agent.json").exists():
+        found = arm_data(work, arm, seed)
+        work.check_time()
+        train(config_of(work.given, seed), out, found, work.given.device, work.check_time)
+    return out
+
+
+def config_of(given: argparse.Namespace, seed: int) -> BCConfig:
+    """Return the settings of a training."""
+    config = read_config(ROOT / "configs/agents/bc.yaml")
+    assert isinstance(config, BCConfig)
+    return replace(config, seed=seed, **({"epochs": given.epochs} if given.epochs else {}))
+
+
+def cell(work: Work, arm: str, seed: int) -> dict[str, Any]:
+    """Train and play one arm with one seed, if that is not done."""
+    folder, given = folder_of(work, arm, seed), work.given
+    asked = {"config": asdict(config_of(given, seed)), "test_episodes": given.test_episodes}
+    path = folder / RESULT
+    if path.is_file() and (kept := json.loads(path.read_text()))["asked"] == asked:
+        found: dict[str, Any] = kept["result"]
+        return found
+    cloned(work, arm, seed)
+    work.check_time()
+    described = [{"folder": each.name, **{key: read_summary(each)[key] for key in ("content", "episodes", "rows",
+                  "success")}} for each in arm_data(work, arm, seed)]  # fmt: skip
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    found = {"arm": arm, "seed": seed, "data": described, "losses": [round(line["loss"], 4) for line in log],
+             "seconds": log[-1]["seconds"], "final": played(work, folder)}  # fmt: skip
+    write_json(path, {"asked": asked, "result": found})
+    return found
+
+
+def played(work: Work, agent: Path | str) -> dict[str, Any]:
+    """Play an agent in the game on every set, drawing and greedily."""
+    game = load_world("freedoom_game", workers=work.given.game_workers)
+    try:
+        found: dict[str, Any] = {}
+        for name in SETS:
+            runner = game_episodes(game, str(work.sets[name]))
+            for how in ("drawing", "greedy"):
+                work.check_time()
+                player = make_agent(str(agent), runner, greedy=how == "greedy", device=work.given.device)
+                found.setdefault(how, {})[name] = play(runner, player, work.given.test_episodes)
+        return found
+    finally:
+        game.close()  # type: ignore[attr-defined]
+
+
+def tables(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation over seeds of every arm and set; and what the issue asks about SPL."""
+    report: dict[str, Any] = {"table": {}, "answers": {}}
+    for how in ("drawing", "greedy"):
+        for name in SETS:
+            rows = report["table"].setdefault(how, {}).setdefault(name, {})
+            for arm in dict.fromkeys(run["arm"] for run in runs):
+                values = {
+                    measure: [run["final"][how][name][measure]["mean"] for run in runs if run["arm"] == arm]
+                    for measure in MEASURES
+                }
+                rows[arm] = {
+                    measure: {"mean": float(np.mean(each)), "std": float(np.std(each)), "seeds": len(each)}
+                    for measure, each in values.items()
+                }
+            spl = {arm: found["spl"]["mean"] for arm, found in rows.items()}
+            answers = report["answers"].setdefault(how, {}).setdefault(name, {})
+            if spl.get("freedoom_game"):
+                answers["freedoom_share_of_game"] = spl.get("freedoom", 0.0) / spl["freedoom_game"]
+            if {"freedoom", LABELLED} <= set(spl):
+                answers["gain_by_labels"] = spl[LABELLED] - spl["freedoom"]
+    return report
+
+
+def main(words: Sequence[str] | None = None, say: Callable[[str], None] = print) -> None:
+    """Collect, train, play, write; go on where the last run ended."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, required=True, help="folder for episodes, datasets, agents and results")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--episodes", type=int, default=2000, help="that an arm learns from")
+    parser.add_argument("--maps", type=int, default=512, help="training maps")
+    parser.add_argument("--test-episodes", type=int, default=192, help="per set of the evaluation")
+    parser.add_argument("--max-steps", type=int, default=MAX_STEPS, help="of an episode to learn from")
+    parser.add_argument("--epochs", type=int, default=0, help="other than those of configs/agents/bc.yaml")
+    parser.add_argument("--preset", default="all", help="of the learned world")
+    parser.add_argument("--worlds", type=int, default=128, help="that step together")
+    parser.add_argument("--encoders", type=int, default=4)
+    parser.add_argument("--processes", action="store_true", help="encoders are processes")
+    parser.add_argument("--game-workers", type=int, default=8, help="processes that render the evaluation")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--max-seconds", type=float, default=1e9, help="after which the run ends, to be gone on with")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/cloning_comparison.json")
+    given = parser.parse_args(words)
+    began, stop = time.monotonic(), time.monotonic() + given.max_seconds
+    given.device, given.keep = resolve_device(given.device), given.keep.absolute()
+    if given.device == "cpu":
+        torch.set_num_threads(1)
+    facts, settings = provenance(), {name: str(value) for name, value in vars(given).items()}
+    work = Work(given, given.keep, *built(given), stop)
+    cells = [(arm, seed) for seed in range(given.seeds) for arm in given.arms]
+    runs: list[dict[str, Any]] = []
+    try:
+        for arm, seed in cells:
+            runs.append(cell(work, arm, seed))
+            spl = runs[-1]["final"]["drawing"]["detour"]["spl"]["mean"]
+            say(f"{time.monotonic() - began:5.0f} s  {arm}, seed {seed}: SPL {spl:.3f} on detour")
+            report = {"provenance": facts, "settings": settings, "cells": len(cells), **tables(runs), "runs": runs}
+            write_json(given.out, report)
+    except OutOfTimeError:
+        say(f"the time is over: {len(runs)} of {len(cells)} cells are done; the same command goes on")
+
+
+if __name__ == "__main__":
+    main()

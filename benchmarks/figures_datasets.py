@@ -1,0 +1,104 @@
+"""Figures about recorded datasets, and about agents that are cloned from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from figure_tools import FigureError, Recorded, figure, fixed, paragraph, span, table, whole
+
+LOADERS, VIDEO, MEMORY = "dataset_loaders.json", "dataset_video.json", "dataset_memory.json"
+KILLS, SPEED, RATIO = "dataset_kills.json", "dataset_collection_cpu.json", "dataset_collection_game_cpu.json"
+CLONING = "cloning_comparison.json"
+
+
+@figure("datasets.loaders")
+def loaders(recorded: Recorded) -> str:
+    """Name the loaders and count the rows that they read."""
+    parts = []
+    for found in recorded.get(LOADERS, "read"):
+        if found["codec"] != "lossless":
+            continue
+        backends = [name for name in ("pyav", "torchcodec") if name in found]
+        rows = {found[name]["whole"]["rows"] for name in backends}
+        if len(rows) != 1:
+            raise FigureError(f"benchmarks/{LOADERS}: the backends read different numbers of rows")
+        parts.append(f"lerobot {found['versions']['lerobot']} ({' and '.join(backends)})")
+    act = recorded.pick(LOADERS, "read", codec="lossless", versions=_newest(recorded))["act"]
+    return paragraph(
+        f"""LeRobot's own loaders read all {rows.pop():,} rows of {recorded.get(LOADERS, "episodes")} episodes:
+        {" and ".join(parts)}. Every column and, with `lossless`, every pixel equals what the same episodes are when
+        they are played again. So do windows of several frames, chosen episodes, two datasets that lerobot joins, a
+        dataset to which lerobot 0.6.1 appends an episode, and streams. In {act["steps"]} steps of ACT the loss falls
+        from {act["losses"][0]:.0f} to {act["losses"][-1]:.1f}."""
+    )
+
+
+def _newest(recorded: Recorded) -> dict[str, Any]:
+    """Return the versions of the environment with the newest lerobot."""
+    found: dict[str, Any] = max(
+        (each["versions"] for each in recorded.get(LOADERS, "read")), key=lambda v: v["lerobot"]
+    )
+    return found
+
+
+@figure("datasets.video")
+def video(recorded: Recorded) -> str:
+    """Quality and size of stored videos."""
+    rows = [
+        (f"`{row['codec']}`", whole(row["frames"]), fixed(row["mean_db"]), fixed(row["worst_db"]),
+         f"{row['even_db']:.2f} / {row['odd_db']:.2f}", whole(row["bytes_per_frame"]))
+        for row in recorded.get(VIDEO, "worlds", "freedoom_game")
+    ]  # fmt: skip
+    header = ("codec", "frames", "PSNR, mean of decibels", "worst frame", "even / odd frames", "bytes per frame")
+    return table(header, rows)
+
+
+@figure("datasets.kills")
+def kills(recorded: Recorded) -> str:
+    """Kills on Ray."""
+    found, answers = recorded.get(KILLS, "killed"), ("same_content", "episodes_once", "verified")
+    if not all(recorded.get(KILLS, name) for name in answers) or recorded.get(KILLS, "left"):
+        raise FigureError(f"benchmarks/{KILLS}: the dataset is not the one without kills")
+    return paragraph(
+        f"""On Ray {found["worker"]} workers and {found["driver"]} drivers were killed at random moments of one
+        collection, the last driver in its final pass: the content hash is the one without a kill."""
+    )
+
+
+@figure("datasets.cost")
+def cost(recorded: Recorded) -> str:
+    """Time and memory of writing."""
+    (cell,) = recorded.get(SPEED, "cells")
+    (many,) = recorded.get(RATIO, "cells")
+    shares = [run["cpu_share"] for run in cell["runs"]]
+    samples, growth = recorded.get(MEMORY, "samples"), recorded.get(MEMORY, "growth_mib_after_the_first_fifth")
+    return paragraph(
+        f"""Two CPU cores, `freedoom`: by CPU time, playing alone takes {cell["cpu_share"]:.3f} of playing and writing
+        ({span(shares, "{:.3f}".format)} in {len(shares)} pairs of runs that took turns; other work disturbed the
+        wall clock). {many["worlds"]} worlds and
+        {many["episodes"]} episodes of the game: {many["computed_per_stored_step"]:.2f} steps are computed for every
+        step stored. RAM over {samples[-1]["episodes"]:,} episodes: +{growth:.1f} MiB after the first fifth; the final
+        pass takes {recorded.get(MEMORY, "most_in_the_final_pass_mib") - samples[-1]["resident_mib"]:.0f} MiB more."""
+    )
+
+
+ARMS = {
+    "freedoom": "expert in `freedoom`",
+    "freedoom, labelled": "half of these, and half labelled where the clone walks",
+    "freedoom_game": "expert in the game",
+}
+
+
+@figure("cloning.table")
+def cloning(recorded: Recorded) -> str:
+    """SPL and success in the game by where the data come from."""
+    sets = list(recorded.get(CLONING, "table", "drawing"))
+    rows = []
+    for arm, label in ARMS.items():
+        cells = []
+        for name in sets:
+            found = recorded.get(CLONING, "table", "drawing", name, arm)
+            spl = f"{found['spl']['mean']:.3f} +- {found['spl']['std']:.3f}"
+            cells.append(f"{spl} ({found['success']['mean']:.2f})")
+        rows.append((label, *cells))
+    return table(("SPL (success)", *(f"`{name}`" for name in sets)), rows)
