@@ -59,7 +59,7 @@ def train(
     policy.to(resolve_device(device))
     labels = nearest(macro_actions, dataset.columns[target])
     observations = {
-        "rgb": np.ascontiguousarray(dataset.frames.transpose(0, 3, 1, 2)),
+        "rgb": dataset.frames,
         "pointgoal": dataset.columns["observation.state"][:, :2],
         HISTORY: histories(macro_actions, dataset),
     }
