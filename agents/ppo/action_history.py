@@ -72,7 +72,7 @@ def history_space(macro_actions: MacroActions) -> spaces.Box:
 
 
 def mirrored_history(history: torch.Tensor, macro_actions: MacroActions) -> torch.Tensor:
-    """Return flattened histories [n, numbers] with left and right exchanged."""
+    """Return flattened histories [..., numbers] with left and right exchanged."""
     rows = history.unflatten(-1, (STEPS, -1)).clone()
     rows[..., 1] *= -1
     rows[..., _ACTIONS:] = rows[..., (_ACTIONS + macro_actions.mirrored()).tolist()]

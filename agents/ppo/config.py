@@ -41,7 +41,7 @@ class PPOConfig:
         reward_scale: factor of rewards inside the training, which brings returns near 1.
         recurrent: whether the agent has a recurrent memory (GRU) beside the last eight steps.
         bump_weight: weight of the auxiliary loss: predict the share of the chosen motion that walls refuse.
-        mirror: whether half of the episodes are shown with left and right exchanged.
+        symmetric: whether the policy does to the left exactly what it does to the right; twice the work of the network.
         colours: largest change of the brightness of each colour, drawn for every episode.
         max_episode_steps: steps until an episode is cut.
         saves: updates between two saves of the agent. Episodes begin anew there, which makes an interrupted training
@@ -68,7 +68,7 @@ class PPOConfig:
     reward_scale: float = 0.1
     recurrent: bool = False
     bump_weight: float = 0.0
-    mirror: bool = False
+    symmetric: bool = False
     colours: float = 0.0
     max_episode_steps: int = 32
     saves: int = 10
@@ -85,7 +85,7 @@ class PPOConfig:
         check_number("reward_scale", self.reward_scale, 0, 1000, above=True)
         check_number("bump_weight", self.bump_weight, 0, 1000)
         check_number("colours", self.colours, 0, 1, below=True)
-        for name in ("recurrent", "mirror"):
+        for name in ("recurrent", "symmetric"):
             check_flag(name, getattr(self, name))
         if self.worlds * self.horizon < 2:
             raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")

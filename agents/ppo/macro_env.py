@@ -1,4 +1,4 @@
-"""Vector environment that PPO learns in: macro actions as actions, histories, and augmentation, all on one device."""
+"""Vector environment that PPO learns in: macro actions as actions, histories and changed colours, all on one device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from li_env import LightInteractionVectorEnv
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, HistoryBatch
-from li_env.agents.ppo.mirror import mirrored
 from li_env.agents.ppo.networks import GAINS
 
 Observations = dict[str, torch.Tensor]
@@ -41,16 +40,12 @@ class MacroStep:
 class MacroActionEnvs:
     """Episodes of a vector environment as the network sees them.
 
-    Augmentation holds for a whole episode and is the same for what the agent sees and does, so that the agent learns
-    from its own actions in a changed world.
-
     Args:
         env: environment with ``continuous`` actions, ``observation="frame"``, ``device_obs`` and autoreset mode
             ``DISABLED``.
         macro_actions: macro actions of its action space.
         device: where the network is; frames stay there if the world is on the same device.
-        mirror: whether half of the episodes are mirrored.
-        colours: largest change of the brightness of each colour.
+        colours: largest change of the brightness of each colour, which holds for a whole episode.
     """
 
     def __init__(
@@ -58,15 +53,12 @@ class MacroActionEnvs:
         env: LightInteractionVectorEnv,
         macro_actions: MacroActions,
         device: torch.device,
-        mirror: bool = False,
         colours: float = 0.0,
     ) -> None:
         self.env, self.device, self.num_envs = env, device, env.num_envs
-        self._macro_actions, self._mirror, self._colours = macro_actions, mirror, colours
-        self._other = torch.from_numpy(macro_actions.mirrored()).to(self.device)
+        self._macro_actions, self._colours = macro_actions, colours
         self._draws = np.random.default_rng()
         self._histories = HistoryBatch(self.num_envs, macro_actions, self.device)
-        self._turned = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._gains = torch.ones(self.num_envs, 3, device=self.device)
         self._before: Observations = {}
 
@@ -79,11 +71,10 @@ class MacroActionEnvs:
 
     def step(self, indices: torch.Tensor) -> MacroStep:
         """Take macro actions int64 [n]; ended episodes wait for `restart`."""
-        taken = torch.where(self._turned, self._other[indices], indices)
-        actions = self._macro_actions.table[taken.cpu().numpy()]
+        actions = self._macro_actions.table[indices.cpu().numpy()]
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         bumps = self._float(infos["blocked"])
-        self._histories.add(self._before, taken, bumps)
+        self._histories.add(self._before, indices, bumps)
         flags = torch.from_numpy(np.stack([terminated, terminated | truncated])).to(self.device)
         return MacroStep(self._shown(observations), self._float(rewards), flags[0], flags[1], bumps, infos)
 
@@ -93,12 +84,10 @@ class MacroActionEnvs:
         return self._begun(observations, ended)
 
     def _begun(self, observations: Any, rows: np.ndarray) -> Observations:
-        mask, count = torch.from_numpy(rows).to(self.device), int(rows.sum())
+        mask = torch.from_numpy(rows).to(self.device)
         self._histories.forget(mask)
-        if self._mirror:
-            self._turned[mask] = torch.from_numpy(self._draws.random(count) < 0.5).to(self.device)
         if self._colours:
-            gains = self._draws.uniform(1 - self._colours, 1 + self._colours, (count, 3))
+            gains = self._draws.uniform(1 - self._colours, 1 + self._colours, (int(rows.sum()), 3))
             self._gains[mask] = self._float(gains)
         return self._shown(observations)
 
@@ -106,12 +95,6 @@ class MacroActionEnvs:
         named = observations if isinstance(observations, dict) else {"rgb": observations}
         self._before = {name: each.to(self.device) for name, each in named.items()}
         shown = {**self._before, HISTORY: self._histories.flat}
-        if self._mirror:
-            turned = mirrored(shown, self._macro_actions)
-            shown = {
-                name: torch.where(self._turned.reshape(-1, *[1] * (each.ndim - 1)), turned[name], each)
-                for name, each in shown.items()
-            }
         if self._colours:
             shown[GAINS] = self._gains.clone()
         return shown

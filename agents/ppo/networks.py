@@ -15,15 +15,13 @@ from torch import nn
 
 from li_env.agents.macro_actions import STOP, MacroActions
 from li_env.agents.ppo.action_history import HISTORY, history_space
+from li_env.agents.ppo.mirror import FRAMES, mirrored
 
 DISTANCE_SCALE = 10.0
 """Length units that make a goal distance of 1 for the network."""
 
 GAINS = "gains"
 """Key of the factors [..., 3] of red, green and blue in an observation, where a training changes colours."""
-
-FRAMES = ("rgb", "imagegoal")
-"""Keys of observations that are frames."""
 
 _STOP_LOGIT = -3.0  # before any training: an agent that stops by chance never learns where walking leads
 
@@ -35,7 +33,7 @@ class Answer(NamedTuple):
         logits: [T, B, macro actions].
         values: [T, B], discounted rewards to come in the scale of the training.
         bumps: [T, B, macro actions], logits of the share of a macro action's motion that walls will refuse.
-        hidden: [B, width], the memory after the last step; [B, 0] without one.
+        hidden: [B, numbers], the memory after the last step; no numbers without one.
     """
 
     logits: torch.Tensor
@@ -47,15 +45,28 @@ class Answer(NamedTuple):
 class NavigationNet(nn.Module):
     """Convolutions for the frames, a layer that joins them with the sensors, a recurrent memory, three heads.
 
+    A symmetric network looks at what it sees and at the mirror image, each with a memory of its own, and answers with
+    the mean of both answers, the second one mirrored back. So it does to the left exactly what it does to the right.
+
     Args:
         space: Dict space of the observations, with ``rgb``; a goal's picture is stacked on the frame.
         macro_actions: choices.
         recurrent: whether there is a memory (GRU) from step to step.
+        symmetric: whether left and right are exactly alike.
         width: of the layers.
     """
 
-    def __init__(self, space: spaces.Dict, macro_actions: MacroActions, recurrent: bool, width: int = 256) -> None:
+    def __init__(
+        self,
+        space: spaces.Dict,
+        macro_actions: MacroActions,
+        recurrent: bool = False,
+        symmetric: bool = False,
+        width: int = 256,
+    ) -> None:
         super().__init__()
+        self._macro_actions, self._symmetric = macro_actions, symmetric
+        self._other = macro_actions.mirrored().tolist()
         shape, choices = space["rgb"].shape, len(macro_actions.table)
         assert shape is not None
         self.frames = [name for name in FRAMES if name in space.spaces]
@@ -81,8 +92,9 @@ class NavigationNet(nn.Module):
         return self.value.weight.device
 
     def start(self, episodes: int) -> torch.Tensor:
-        """Return the memory [episodes, width] at the start of episodes."""
-        return torch.zeros(episodes, 0 if self.memory is None else self.memory.hidden_size, device=self.device)
+        """Return the memory [episodes, numbers] at the start of episodes."""
+        size = 0 if self.memory is None else self.memory.hidden_size
+        return torch.zeros(episodes, size * (1 + self._symmetric), device=self.device)
 
     def features(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return what one step shows: [..., width]."""
@@ -103,9 +115,23 @@ class NavigationNet(nn.Module):
 
         Args:
             observations: tensors [T, B, ...] on the device of the weights.
-            hidden: [B, width], the memory before the first step.
+            hidden: [B, numbers], the memory before the first step.
             starts: [T, B], 1 where a step is the first of its episode: the memory begins anew there.
         """
+        if not self._symmetric:
+            return self._answer(observations, hidden, starts)
+        twin = mirrored(observations, self._macro_actions)
+        both = {name: torch.cat([each, twin[name]], 1) for name, each in observations.items()}
+        answer = self._answer(both, torch.cat(hidden.chunk(2, 1)), torch.cat([starts, starts], 1))
+        (policy, mirror), (bump, far) = answer.logits.chunk(2, 1), answer.bumps.chunk(2, 1)
+        return Answer(
+            (policy + mirror[..., self._other]) / 2,
+            torch.stack(answer.values.chunk(2, 1)).mean(0),
+            (bump + far[..., self._other]) / 2,
+            torch.cat(answer.hidden.chunk(2), 1),
+        )
+
+    def _answer(self, observations: Mapping[str, torch.Tensor], hidden: torch.Tensor, starts: torch.Tensor) -> Answer:
         seen = self.features(observations)
         if self.memory is not None:
             remembered = []

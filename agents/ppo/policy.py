@@ -15,14 +15,14 @@ from li_env.agents.base import DrawingAgent
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.micro_batches import in_micro_batches
 from li_env.agents.ppo.action_history import add_action, history_of, with_history
-from li_env.agents.ppo.networks import FRAMES, NavigationNet
-from li_env.tensor_files import check_tensors, read_tensors, write_tensors
+from li_env.agents.ppo.mirror import FRAMES
+from li_env.agents.ppo.networks import NavigationNet
+from li_env.agents.run_folder import STATE, read_state
+from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import shown
 
 POLICY = "policy.safetensors"
 """File name of the weights in an agent's folder."""
-
-_MEMORY = "memory.weight_hh"  # a tensor that only a recurrent policy has
 
 
 class PolicyAgent(DrawingAgent):
@@ -58,9 +58,9 @@ class PolicyAgent(DrawingAgent):
             raise ValueError(
                 f"agent={shown(str(folder))} has no {weights}; allowed: a folder that li-env train agent made"
             )
-        space = policy_space(observation_space)
-        recurrent = _MEMORY in check_tensors(path, None, "a policy").keys()  # noqa: SIM118 - the file is no dictionary
-        net = NavigationNet(space, macro_actions, recurrent)
+        settings = read_state(Path(folder) / STATE)["config"]
+        recurrent, symmetric = (bool(settings.get(name, False)) for name in ("recurrent", "symmetric"))
+        net = build_policy(observation_space, macro_actions, recurrent, symmetric)
         load_policy(net, path)
         return cls(net.to(device).eval(), macro_actions, seed)
 
@@ -84,7 +84,7 @@ class PolicyAgent(DrawingAgent):
             views: for their agent states and their draws.
 
         Returns:
-            the indices [n] of the macro actions and the recurrent memories [n, width] after them.
+            the indices [n] of the macro actions and the recurrent memories [n, numbers] after them.
         """
         empty = self.net.start(1)[0].cpu().numpy()
         hidden = [view.memory[1] if isinstance(view.memory, tuple) else empty for view in views]
@@ -101,7 +101,7 @@ class PolicyAgent(DrawingAgent):
         return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1), memories
 
     def _answer(self, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return ``probabilities`` [n, macro actions] and ``hidden`` [n, width]."""
+        """Return ``probabilities`` [n, macro actions] and ``hidden`` [n, numbers]."""
         hidden = rows.pop("hidden")
         answer = self.net({name: each[None] for name, each in rows.items()}, hidden, hidden.new_zeros(1, len(hidden)))
         return {"probabilities": answer.logits[0].softmax(-1), "hidden": answer.hidden}
@@ -123,14 +123,17 @@ def policy_space(observation_space: spaces.Space[Any]) -> spaces.Dict:
 
 
 def build_policy(
-    observation_space: spaces.Space[Any], macro_actions: MacroActions, recurrent: bool = False
+    observation_space: spaces.Space[Any],
+    macro_actions: MacroActions,
+    recurrent: bool = False,
+    symmetric: bool = False,
 ) -> NavigationNet:
     """Build an untrained policy for observations as the environment gives them.
 
     Raises:
         ValueError: observations that a policy cannot use.
     """
-    return NavigationNet(policy_space(observation_space), macro_actions, recurrent)
+    return NavigationNet(policy_space(observation_space), macro_actions, recurrent, symmetric)
 
 
 def stack_observations(observations: Sequence[Any]) -> dict[str, np.ndarray]:

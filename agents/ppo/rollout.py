@@ -22,7 +22,7 @@ class Rollout:
     Attributes:
         observations: [T, B, ...] by key.
         starts: [T, B], 1 where a step is the first of its episode.
-        hidden: [B, width], the memory before the first step.
+        hidden: [B, numbers], the memory before the first step.
         indices: int64 [T, B], the macro actions taken.
         log_probs: [T, B], of the macro actions.
         values: [T, B].

@@ -80,7 +80,7 @@ def train(
     target = torch.device(resolve_device(device))
     check_memory("the steps of an update", _rollout_bytes(config, env), target)
     torch.manual_seed(config.seed)
-    net = build_policy(env.single_observation_space, macro_actions, config.recurrent).to(target)
+    net = build_policy(env.single_observation_space, macro_actions, config.recurrent, config.symmetric).to(target)
     run.begin(done, env.world.spec.step_frames)
     training = _Training(config, run, net, env, macro_actions, on_update)
     try:
@@ -109,7 +109,7 @@ class _Training:
         self._config, self._run, self._net, self._env = config, run, net, env
         self._macro_actions, self._on_update = macro_actions, on_update
         self.learner = PPOLearner(net, config)
-        envs = MacroActionEnvs(env, macro_actions, net.device, config.mirror, config.colours)
+        envs = MacroActionEnvs(env, macro_actions, net.device, config.colours)
         self._collector = Collector(net, envs, config.gamma, config.gae_lambda, config.reward_scale)
 
     def imitate(self, teacher: ShortestPathFollower) -> int:

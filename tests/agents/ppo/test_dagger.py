@@ -45,7 +45,11 @@ def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(macro_actions):
     rng, names = np.random.default_rng(0), list(MACRO_ACTIONS)
     frames, goals = rng.integers(0, 255, (2, 4, 6, 3), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
     history = rng.normal(size=(2, empty_history(macro_actions).size)).astype(np.float32)
-    batch = {"rgb": torch.from_numpy(frames), "pointgoal": torch.from_numpy(goals), "history": torch.from_numpy(history)}
+    batch = {
+        "rgb": torch.from_numpy(frames),
+        "pointgoal": torch.from_numpy(goals),
+        "history": torch.from_numpy(history),
+    }
     once = mirrored(batch, macro_actions)
     twice = mirrored(once, macro_actions)
     for name, tensor in batch.items():

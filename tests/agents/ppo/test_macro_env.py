@@ -7,12 +7,9 @@ import torch
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, add_action, add_bump, empty_history
 from li_env.agents.ppo.macro_env import MacroActionEnvs
-from li_env.agents.ppo.mirror import mirrored
 from li_env.agents.ppo.networks import GAINS
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
-
-LEFT, RIGHT = 4, 5  # macro actions turn_left and turn_right
 
 
 def open_envs(**settings) -> MacroActionEnvs:
@@ -66,25 +63,6 @@ def test_stop_ends_one_episode_and_the_other_goes_on():
     assert not shown[HISTORY][0].any() and shown[HISTORY][1].any()
 
 
-def test_a_mirrored_episode_is_the_same_episode_with_left_and_right_exchanged():
-    plain, turned = open_envs(), open_envs(mirror=True)
-    macro_actions = MacroActions(plain.env.single_action_space, True)
-    here, there = plain.reset(3), turned.reset(3)
-    flags = turned._turned.tolist()
-    assert sorted(flags) == [False, True], "the seed gives one of each"
-    row = flags.index(True)
-    for choice in (RIGHT, 0, LEFT):
-        expected = mirrored(here, macro_actions)
-        for name, each in there.items():
-            assert torch.equal(each[row], expected[name][row])
-            assert torch.equal(each[1 - row], here[name][1 - row])
-        same, other = torch.full((2,), choice), torch.full((2,), choice)
-        other[row] = int(macro_actions.mirrored()[choice])
-        first, second = plain.step(same), turned.step(other)
-        assert torch.equal(first.rewards, second.rewards)
-        here, there = first.observations, second.observations
-
-
 def test_colours_change_from_episode_to_episode_only():
     envs = open_envs(colours=0.3)
     first = envs.reset(0)[GAINS]
@@ -96,5 +74,5 @@ def test_colours_change_from_episode_to_episode_only():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_seed_says_everything(seed):
-    first, second = (open_envs(mirror=True, colours=0.2).reset(seed) for _ in range(2))
+    first, second = (open_envs(colours=0.2).reset(seed) for _ in range(2))
     assert all(torch.equal(each, second[name]) for name, each in first.items())

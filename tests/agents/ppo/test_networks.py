@@ -6,6 +6,7 @@ from gymnasium import spaces
 
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, history_space
+from li_env.agents.ppo.mirror import mirrored
 from li_env.agents.ppo.networks import GAINS, NavigationNet
 
 MACRO = MacroActions(spaces.Box(-1.0, 1.0, (4,), np.float32), True)
@@ -66,3 +67,19 @@ def test_gains_are_factors_of_the_colours():
     dark = net({**seen, GAINS: torch.zeros(1, 2, 3)}, net.start(2), torch.zeros(1, 2))
     black = net({**seen, "rgb": torch.zeros_like(seen["rgb"])}, net.start(2), torch.zeros(1, 2))
     torch.testing.assert_close(dark.values, black.values)
+
+
+@torch.no_grad()
+def test_a_symmetric_policy_does_to_the_left_what_it_does_to_the_right():
+    torch.manual_seed(0)
+    net = NavigationNet(spaces.Dict({"rgb": FRAME, "pointgoal": GOAL}), MACRO, recurrent=True, symmetric=True)
+    torch.nn.init.orthogonal_(net.policy.weight)
+    seen, starts = observed(3, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
+    here, there = (net(each, net.start(2), starts) for each in (seen, mirrored(seen, MACRO)))
+    other = MACRO.mirrored().tolist()
+    torch.testing.assert_close(there.logits, here.logits[..., other])
+    torch.testing.assert_close(there.bumps, here.bumps[..., other])
+    torch.testing.assert_close(there.values, here.values)
+    assert not torch.allclose(here.logits, here.logits[..., other], atol=1e-3), (
+        "left and right are told from each other"
+    )
