@@ -71,7 +71,7 @@ class PPOConfig:
     symmetric: bool = False
     colours: float = 0.0
     max_episode_steps: int = 32
-    saves: int = 10
+    saves: int = 5
     snapshots: int = 8
     seed: int = 0
 

@@ -6,8 +6,9 @@ A trained agent is a `RunFolder`: ``agent.json``, ``policy.safetensors``, ``opti
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def train(
     world: BaseWorld | None = None,
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
+    max_seconds: float = inf,
 ) -> Path:
     """Train into folder ``out`` and return it, or resume an interrupted training there.
 
@@ -53,11 +55,13 @@ def train(
         world: loaded world to use instead of loading ``config.world``.
         device: device of the world and the policy: ``auto``, ``cpu`` or ``cuda``.
         on_update: called with every line of the log.
+        max_seconds: seconds after which the training ends at its next save, to be resumed later.
 
     Raises:
         ValueError: ``out`` holds an agent of another configuration, the episodes name no maps to imitate in, the
             environment refuses an argument, or the training degenerates (the last agent that was saved is kept).
     """
+    began = time.monotonic()
     run = RunFolder(out, "ppo", config, (POLICY, OPTIMIZER))
     done = run.steps_done(may_change=("steps", "snapshots"))
     if done >= config.steps:
@@ -88,7 +92,7 @@ def train(
             load_training(run, net, training.learner.optimizer)
         elif teacher is not None:
             done = training.imitate(teacher)
-        training.run(done)
+        training.run(done, began + max_seconds)
     finally:
         env.close()
     return run.path
@@ -132,15 +136,15 @@ class _Training:
         save_training(self._run, self._net, self.learner.optimizer, steps)
         return steps
 
-    def run(self, steps: int) -> None:
-        """Learn from reward, from step number ``steps`` on.
+    def run(self, steps: int, deadline: float) -> None:
+        """Learn from reward, from step number ``steps`` on, until all are done or the clock shows ``deadline``.
 
         Raises:
             ValueError: the training degenerates.
         """
         config, saved = self._config, steps
         size = config.worlds * config.horizon
-        while steps < config.steps:
+        while steps < config.steps and time.monotonic() < deadline:
             # Nothing but weights, moments and the number of steps crosses this line: a resumed training begins here.
             seed = int(np.random.default_rng([config.seed, steps]).integers(2**31 - 1))
             draws = torch.Generator(self._net.device).manual_seed(seed)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,21 @@ def test_an_interrupted_training_gives_the_same_agent(tmp_path, more):
     assert whole == halves
     seconds = [entry["seconds"] for entry in log(tmp_path / "halves")]
     assert seconds == sorted(seconds), "the clock goes on"
+
+
+def test_a_training_out_of_time_ends_at_its_next_save(tmp_path, monkeypatch):
+    config, clock = replace(TINY, steps=96, saves=2), [0.0]
+    monkeypatch.setattr("li_env.agents.ppo.train.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    train(config, tmp_path, world=AnalyticWorld(), device="cpu", max_seconds=0)
+    assert not (tmp_path / "agent.json").exists()
+
+    def slow(entry):
+        clock[0] += 60
+
+    train(config, tmp_path, world=AnalyticWorld(), device="cpu", on_update=slow, max_seconds=30)
+    assert json.loads((tmp_path / "agent.json").read_text())["steps"] == 32
+    train(config, tmp_path, world=AnalyticWorld(), device="cpu")
+    assert [entry["steps"] for entry in log(tmp_path)] == [16, 32, 48, 64, 80, 96]
 
 
 def test_a_finished_training_has_nothing_left_to_do(trained):
