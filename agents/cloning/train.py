@@ -57,7 +57,7 @@ def train(
     space, macro_actions = _spaces(dataset)
     policy = build_policy(space, macro_actions)
     policy.to(resolve_device(device))
-    labels = nearest(macro_actions, dataset.columns[target])
+    labels = macro_actions.nearest(dataset.columns[target])
     observations = {
         "rgb": dataset.frames,
         "pointgoal": dataset.columns["observation.state"][:, :2],
@@ -79,7 +79,7 @@ def train(
 def histories(macro_actions: MacroActions, dataset: RecordedDataset) -> np.ndarray:
     """Rebuild what the agent would remember at every decision: float32 [n, numbers]."""
     columns, found = dataset.columns, []
-    ran = nearest(macro_actions, columns["action"])
+    ran = macro_actions.nearest(columns["action"])
     history = empty_history(macro_actions)
     for row, step in enumerate(columns["frame_index"].tolist()):
         if step == 0:
@@ -89,12 +89,6 @@ def histories(macro_actions: MacroActions, dataset: RecordedDataset) -> np.ndarr
         found.append(history.ravel())
         history = add_action(history, {"pointgoal": columns["observation.state"][row, :2]}, int(ran[row]))
     return np.stack(found)
-
-
-def nearest(macro_actions: MacroActions, actions: np.ndarray) -> np.ndarray:
-    """Return the index [n] of the macro action nearest to each action [n, k]."""
-    distances = np.square(actions[:, None] - macro_actions.table[None]).sum(-1)
-    return distances.argmin(1)
 
 
 def _target(config: BCConfig, dataset: RecordedDataset) -> str:

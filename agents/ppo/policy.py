@@ -68,13 +68,23 @@ class PolicyAgent(DrawingAgent):
         """Answer every view; the agent state is (history of `li_env.agents.ppo.action_history`, recurrent memory)."""
         if not views:
             return [], []
-        seen = [with_history(view.observation, history_of(view, self._macro_actions)) for view in views]
+        seen = self._seen(views)
         indices, memories = self.choose(seen, views)
-        histories = [
-            add_action(history_of(view, self._macro_actions), observation, index)
-            for view, observation, index in zip(views, seen, indices.tolist(), strict=True)
-        ]
-        return self._macro_actions.actions(indices), list(zip(histories, memories, strict=True))
+        return self._macro_actions.actions(indices), self._after(seen, views, indices, memories)
+
+    def follow(self, views: Sequence[View], actions: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Any]]:
+        """Watch another agent: what this one would do, and its agent states after the other's actions.
+
+        Args:
+            views: with agent states of this agent.
+            actions: continuous actions that are taken; the nearest macro actions count.
+
+        Returns:
+            probabilities [n, macro actions] and agent states.
+        """
+        seen = self._seen(views)
+        probabilities, memories = self._probabilities(seen, views)
+        return probabilities, self._after(seen, views, self._macro_actions.nearest(actions), memories)
 
     def choose(self, seen: Sequence[Any], views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
         """Choose macro actions.
@@ -86,6 +96,27 @@ class PolicyAgent(DrawingAgent):
         Returns:
             the indices [n] of the macro actions and the recurrent memories [n, numbers] after them.
         """
+        probabilities, memories = self._probabilities(seen, views)
+        if self._greedy:
+            return probabilities.argmax(1), memories
+        draws = np.array([[view.generator.random()] for view in views])
+        return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1), memories
+
+    def _seen(self, views: Sequence[View]) -> list[dict[str, Any]]:
+        return [with_history(view.observation, history_of(view, self._macro_actions)) for view in views]
+
+    def _after(
+        self, seen: Sequence[Any], views: Sequence[View], indices: np.ndarray, memories: np.ndarray
+    ) -> list[Any]:
+        """Return the agent states after macro actions."""
+        histories = [
+            add_action(history_of(view, self._macro_actions), observation, index)
+            for view, observation, index in zip(views, seen, indices.tolist(), strict=True)
+        ]
+        return list(zip(histories, memories, strict=True))
+
+    def _probabilities(self, seen: Sequence[Any], views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities [n, macro actions] and the recurrent memories [n, numbers] after this step."""
         empty = self.net.start(1)[0].cpu().numpy()
         hidden = [view.memory[1] if isinstance(view.memory, tuple) else empty for view in views]
         rows = {**stack_observations(seen), "hidden": np.stack(hidden)}
@@ -93,12 +124,7 @@ class PolicyAgent(DrawingAgent):
             found = in_micro_batches(
                 self._answer, {name: torch.from_numpy(each).to(self.net.device) for name, each in rows.items()}
             )
-        probabilities = found["probabilities"].double().cpu().numpy()
-        memories = found["hidden"].cpu().numpy()
-        if self._greedy:
-            return probabilities.argmax(1), memories
-        draws = np.array([[view.generator.random()] for view in views])
-        return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1), memories
+        return found["probabilities"].double().cpu().numpy(), found["hidden"].cpu().numpy()
 
     def _answer(self, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return ``probabilities`` [n, macro actions] and ``hidden`` [n, numbers]."""
