@@ -83,5 +83,5 @@ class MacroActions:
 
     def nearest(self, actions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Return the index [n] of the macro action nearest to each continuous action."""
-        distances = np.square(np.stack(actions)[:, None] - self.table[None]).sum(-1)
+        distances = np.square(np.asarray(actions)[:, None] - self.table[None]).sum(-1)
         return distances.argmin(1)

@@ -124,7 +124,7 @@ def agents_readme(recorded: Recorded) -> str:
     """SPL of the README."""
     inside, outside, scripted_one = (spl(recorded, "detour", arm) for arm in ("freedoom all", "game", "seeker"))
     return paragraph(
-        f"""Agents that learned inside `freedoom` alone find goals behind walls in the real game, on maps that neither
-        they nor the world have seen: SPL {inside:.2f}. The same agents trained in the game:
-        {outside:.2f}; a scripted agent: {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
+        f"""Agents that learned to see (supervised, the mapper) inside `freedoom` alone find goals behind walls in the
+        real game, on maps that neither they nor the world have seen: SPL {inside:.2f}. The same agents trained in the
+        game: {outside:.2f}; a scripted agent: {scripted_one:.2f} ([docs/tasks.md](docs/tasks.md))."""
     )

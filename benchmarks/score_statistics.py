@@ -1,4 +1,4 @@
-"""Scores of several seeds in the way of rliable (Agarwal et al. 2021, arXiv 2108.13264), in plain NumPy.
+"""Scores of several seeds as rliable summarises them (Agarwal et al. 2021, arXiv 2108.13264), in plain NumPy.
 
 The interquartile mean leaves out the lowest and the highest quarter of the scores; with five seeds it is the mean of
 the middle three. Its interval comes from a stratified bootstrap: runs are drawn with replacement within every task.

@@ -96,7 +96,7 @@ def test_trust_compares_presets_and_places(goals, tmp_path, monkeypatch, recurre
 
 
 def test_an_agent_that_follows_itself_would_do_the_same(goals, tmp_path, monkeypatch):
-    """What a watcher of its own actions says equals what the agent says while it plays."""
+    """Watch an agent with itself: both answers are equal in every state."""
     script = import_module("ppo_trust")
     agent_folder = trained(tmp_path / "agent", goals, recurrent=True)
     runner = script.open_episodes(AnalyticWorld(), "off", "continuous", "frame", task="pointgoal", dataset=goals)

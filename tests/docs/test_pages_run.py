@@ -13,7 +13,7 @@ from li_env.worlds import registry
 from tests.analytic_world import AnalyticWorld
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("acceleration", "extending", "quickstart")
+PAGES = ("acceleration", "extending", "learning", "quickstart")
 MOST_LINES = 40
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
