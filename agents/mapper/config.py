@@ -50,7 +50,7 @@ class MapperConfig:
         if self.task != "pointgoal":
             other = "agent 'ppo' learns imagegoal and explore"
             raise ValueError(
-                f"task={shown(self.task)} cannot be learned by agent 'mapper', allowed: pointgoal; {other}"
+                f"task={shown(self.task)} cannot be learned by agent 'mapper'; allowed: pointgoal; {other}"
             )
         check_config(self)
         check_number("learning_rate", self.learning_rate, 0, 1, above=True)

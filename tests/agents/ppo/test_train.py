@@ -191,7 +191,7 @@ def test_cloning_comes_first_and_counts(tmp_path):
         ("cloning_steps: 8\nrecurrent: true", "cloning_steps=8 needs recurrent: false"),
         ("cloning_steps: 8\ntask: explore", "cloning_steps=8 needs a goal; allowed with task 'explore': 0"),
         ("task: dance", "task='dance' cannot be learned by agent 'ppo'; allowed: pointgoal, imagegoal, explore"),
-        ("agent: mapper\ntask: explore", "task='explore' cannot be learned by agent 'mapper', .* 'ppo' learns"),
+        ("agent: mapper\ntask: explore", "task='explore' cannot be learned by agent 'mapper'; .* 'ppo' learns"),
         ("worlds: 1\nhorizon: 1", "worlds=1 with horizon=1 is not allowed"),
         ("- 1", "use a mapping of keys to values"),
         ("a: [", "not YAML"),
