@@ -113,8 +113,12 @@ def run_cell(cell: Cell) -> str:
         steps = json.loads(state.read_text())["steps"] if state.is_file() else 0
         if steps < cell.config.steps:
             return f"stopped at step {steps}"
+        if time.time() >= cell.deadline:
+            return "trained, not evaluated yet"
         write_json(path, {"asked": cell.asked, "provenance": facts, **evaluated(cell, game, learned)})
         return "done"
+    except ValueError as error:  # one training that degenerates does not end the others
+        return f"failed: {error}"
     finally:
         game.close()
 

@@ -16,6 +16,7 @@ from li_env.agents.ppo.policy import PolicyAgent
 from li_env.agents.ppo.train import train
 from li_env.episodes import open_episodes
 from li_env.rollouts import View
+from li_env.tasks import EpisodeDataset, EpisodeRecord
 from li_env.tensor_files import read_tensors
 from tests.analytic_world import AnalyticWorld
 
@@ -161,6 +162,30 @@ def test_explore_has_a_trainer(tmp_path):
     (state,) = runner.start([np.random.default_rng(0)], [{}])
     actions, _ = agent.act([View(runner.observation(state), runner.info(state), state)])
     assert actions[0] in runner.actions.space
+
+
+def test_imagegoal_is_learned_from_the_picture_of_the_goal(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3), np.uint8)
+    records = tuple(EpisodeRecord(0, (0.0, 0.0, 0.0), (1.0, 2.0 - k, 0.0), goal_frame=k) for k in range(2))
+    goals = EpisodeDataset(records, {"goal": frames})
+    train(replace(TINY, task="imagegoal", recurrent=True, saves=2), tmp_path, goals, AnalyticWorld(), "cpu")
+    assert {"success", "spl"} <= log(tmp_path)[-1].keys()
+    runner = open_episodes(
+        AnalyticWorld(), action_space="continuous", observation="frame", task="imagegoal", dataset=goals
+    )
+    agent = PolicyAgent.load(tmp_path, runner.observation_space, MacroActions(runner.actions.space, True))
+    assert "pointgoal" not in runner.observation_space.spaces
+    states = runner.start([np.random.default_rng(0)] * 2, [{"episode": k} for k in range(2)])
+    views = [View(runner.observation(state), runner.info(state), state) for state in states]
+    memories = [memory[1] for memory in agent.act(views)[1]]
+    assert not np.array_equal(*memories), "the goal's picture counts"
+
+
+def test_an_agent_without_its_settings_is_refused(trained, tmp_path):
+    (tmp_path / "policy.safetensors").write_bytes((trained[0] / "policy.safetensors").read_bytes())
+    runner = open_episodes(AnalyticWorld(), action_space="continuous", observation="frame", task="pointgoal")
+    with pytest.raises(ValueError, match=r"agent.json' is not a file"):
+        PolicyAgent.load(tmp_path, runner.observation_space, MacroActions(runner.actions.space, True))
 
 
 def test_cloning_needs_maps(tmp_path):
