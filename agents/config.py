@@ -28,7 +28,7 @@ def read_config(path: str | Path) -> Config:
         ValueError: not a file or not YAML, an unknown key or a value that is not allowed.
     """
     name = shown_path(Path(path).name)
-    read = read_yaml(path, "config", "a YAML file of settings, for instance configs/agents/pointgoal.yaml")
+    read = read_yaml(path, "config", "a YAML file of settings, for instance configs/agents/ppo_open.yaml")
     data = dict(check_mapping(f"{name}: settings", {} if read is None else read))
     kind = KINDS[check_choice(f"{name}: agent", data.pop("agent", "ppo"), tuple(KINDS))]
     check_keys(f"{name}:", data, ["agent", *(item.name for item in fields(kind))])

@@ -18,6 +18,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "rounds": (1, 100_000),
     "updates": (1, 10**9),
     "max_episode_steps": (1, 10**6),
+    "saves": (1, 100_000),
     "snapshots": (1, 100_000),
     "seed": (0, 2**31 - 1),
 }

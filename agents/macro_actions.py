@@ -80,3 +80,8 @@ class MacroActions:
     def actions(self, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Return the continuous actions of macro actions."""
         return [self.table[int(index)].copy() for index in indices]
+
+    def nearest(self, actions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Return the index [n] of the macro action nearest to each continuous action."""
+        distances = np.square(np.asarray(actions)[:, None] - self.table[None]).sum(-1)
+        return distances.argmin(1)

@@ -80,11 +80,11 @@ class RunFolder:
     def begin(self, steps: int, frames_per_step: int) -> None:
         """Make the folder, cut the log after ``steps`` and start the clock.
 
-        What an interrupted training noted after its last save comes again.
+        What an interrupted training noted after its last save comes again. The clock goes on from the last line.
         """
         (self.path / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
-        _cut_log(self.path / LOG, steps)
-        self._began, self._frames_per_step = time.perf_counter(), frames_per_step
+        spent = _cut_log(self.path / LOG, steps)
+        self._began, self._frames_per_step = time.perf_counter() - spent, frames_per_step
 
     def note(self, steps: int, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Add a line to the log and return it: ``steps``, ``frames``, ``seconds`` and ``entry``."""
@@ -119,14 +119,17 @@ def read_state(path: Path) -> dict[str, Any]:
     return {"agent": "ppo", **state}
 
 
-def _cut_log(path: Path, steps: int) -> None:
-    """Keep the lines of a log up to ``steps`` steps."""
-    kept = []
+def _cut_log(path: Path, steps: int) -> float:
+    """Keep the lines of a log up to ``steps`` steps; return the seconds of the last one, 0 without any."""
+    kept, seconds = [], 0.0
     if path.is_file():
         for line in read_text(path, "log", _MOST_LOG, "the log of a training").splitlines():
             with suppress(ValueError):  # half a line, which a killed process left
                 entry = parse_json(line, "log")
                 if isinstance(entry, dict) and isinstance(entry.get("steps"), int) and entry["steps"] <= steps:
                     kept.append(line + "\n")
+                    spent = entry.get("seconds")
+                    seconds = float(spent) if isinstance(spent, int | float) else seconds
     with atomic_write(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
+    return seconds

@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from navigation_sets import build_part
 from provenance import provenance
 
 from li_env.accel.world import BaseWorld
@@ -54,8 +55,7 @@ from li_env.agents.registry import make_agent, train
 from li_env.doom.splits import TEST, TRAINING
 from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.files import write_json
-from li_env.tasks import EpisodeDataset, NavigationRules
-from li_env.worlds.freedoom.build_episodes import build_episodes
+from li_env.tasks import EpisodeDataset
 from li_env.worlds.registry import load_world, resolve_device
 
 ARMS = {"freedoom off": ("freedoom", "off"), "freedoom all": ("freedoom", "all"), "game": ("freedoom_game", "off")}
@@ -118,15 +118,6 @@ def evaluated(folder: Path, files: dict[str, Path], arguments: argparse.Namespac
 def game_episodes(game: BaseWorld, episodes: str) -> EpisodeRunner:
     """PointGoal in the game."""
     return open_episodes(game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=episodes)
-
-
-def build_part(seeds: range, near: float, far: float, detour: float, starts: int, seed: int) -> EpisodeDataset | None:
-    """Episodes on a few maps; None if no goal fits."""
-    rules = replace(NavigationRules.default(), goal_distance=(near, far))
-    try:
-        return build_episodes(seeds, 2, starts, seed, rules, detour)
-    except ValueError:
-        return None
 
 
 def datasets(folder: Path, maps: int, episodes: int, training: bool = True) -> dict[str, Path]:

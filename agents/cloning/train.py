@@ -61,9 +61,9 @@ def train(
     space, macro_actions = _spaces(datasets[0])
     policy = build_policy(space, macro_actions)
     policy.to(resolve_device(device))
-    labels = np.concatenate([nearest(macro_actions, each.columns[_target(config, each)]) for each in datasets])
+    labels = np.concatenate([macro_actions.nearest(each.columns[_target(config, each)]) for each in datasets])
     observations = {
-        "rgb": np.concatenate([each.frames.transpose(0, 3, 1, 2) for each in datasets]),
+        "rgb": np.concatenate([each.frames for each in datasets]),
         "pointgoal": np.concatenate([each.columns["observation.state"][:, :2] for each in datasets]),
         HISTORY: np.concatenate([histories(macro_actions, each) for each in datasets]),
     }
@@ -83,7 +83,7 @@ def train(
 def histories(macro_actions: MacroActions, dataset: RecordedDataset) -> np.ndarray:
     """Rebuild what the agent would remember at every decision: float32 [n, numbers]."""
     columns, found = dataset.columns, []
-    ran = nearest(macro_actions, columns["action"])
+    ran = macro_actions.nearest(columns["action"])
     history = empty_history(macro_actions)
     for row, step in enumerate(columns["frame_index"].tolist()):
         if step == 0:
@@ -93,12 +93,6 @@ def histories(macro_actions: MacroActions, dataset: RecordedDataset) -> np.ndarr
         found.append(history.ravel())
         history = add_action(history, {"pointgoal": columns["observation.state"][row, :2]}, int(ran[row]))
     return np.stack(found)
-
-
-def nearest(macro_actions: MacroActions, actions: np.ndarray) -> np.ndarray:
-    """Return the index [n] of the macro action nearest to each action [n, k]."""
-    distances = np.square(actions[:, None] - macro_actions.table[None]).sum(-1)
-    return distances.argmin(1)
 
 
 def _target(config: BCConfig, dataset: RecordedDataset) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from li_env.agents.config_checks import check_config
-from li_env.validation import check_choice, check_number
+from li_env.validation import check_number, shown
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ class MapperConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("task", self.task, ("pointgoal",))
+        if self.task != "pointgoal":
+            other = "agent 'ppo' learns imagegoal and explore"
+            raise ValueError(
+                f"task={shown(self.task)} cannot be learned by agent 'mapper'; allowed: pointgoal; {other}"
+            )
         check_config(self)
         check_number("learning_rate", self.learning_rate, 0, 1, above=True)
         check_number("random", self.random, 0, 1)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from li_env import View
@@ -55,13 +56,14 @@ def add_action(history: np.ndarray, observation: Mapping[str, Any], index: int) 
 
 
 def history_of(view: View, macro_actions: MacroActions) -> np.ndarray:
-    """Return the history of a view whose agent state is a history."""
-    return empty_history(macro_actions) if view.memory is None else add_bump(view.memory, view.info["blocked"])
+    """Return the history of a view whose agent state is a history, or (history, recurrent memory)."""
+    history = view.memory[0] if isinstance(view.memory, tuple) else view.memory
+    return empty_history(macro_actions) if history is None else add_bump(history, view.info["blocked"])
 
 
 def with_history(observation: Any, history: np.ndarray) -> dict[str, Any]:
-    """Return a Dict observation with its history."""
-    return {**observation, HISTORY: history.ravel()}
+    """Return an observation with its history; frames alone become ``rgb``."""
+    return {**(observation if isinstance(observation, Mapping) else {"rgb": observation}), HISTORY: history.ravel()}
 
 
 def history_space(macro_actions: MacroActions) -> spaces.Box:
@@ -69,9 +71,47 @@ def history_space(macro_actions: MacroActions) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, (empty_history(macro_actions).size,), np.float32)
 
 
-def mirrored_history(history: np.ndarray, macro_actions: MacroActions) -> np.ndarray:
-    """Return flattened histories [n, numbers] with left and right exchanged."""
-    rows = history.reshape(len(history), STEPS, -1).copy()
+def mirrored_history(history: torch.Tensor, macro_actions: MacroActions) -> torch.Tensor:
+    """Return flattened histories [..., numbers] with left and right exchanged."""
+    rows = history.unflatten(-1, (STEPS, -1)).clone()
     rows[..., 1] *= -1
-    rows[..., _ACTIONS:] = rows[..., _ACTIONS + macro_actions.mirrored()]
-    return rows.reshape(history.shape)
+    rows[..., _ACTIONS:] = rows[..., (_ACTIONS + macro_actions.mirrored()).tolist()]
+    return rows.flatten(-2)
+
+
+class HistoryBatch:
+    """Histories of many episodes on one device, the same numbers as those of the functions above.
+
+    Args:
+        episodes: number of episodes.
+        macro_actions: macro actions of the action space.
+        device: where the histories are.
+    """
+
+    def __init__(self, episodes: int, macro_actions: MacroActions, device: torch.device) -> None:
+        self._rows = torch.from_numpy(empty_history(macro_actions)).to(device).repeat(episodes, 1, 1)
+
+    @property
+    def flat(self) -> torch.Tensor:
+        """Flattened histories float32 [n, numbers], a copy."""
+        return self._rows.flatten(1).clone()
+
+    def add(self, observations: Mapping[str, torch.Tensor], indices: torch.Tensor, blocked: torch.Tensor) -> None:
+        """Add a step of every episode.
+
+        Args:
+            observations: what the agent chose from, [n, ...] by key.
+            indices: int64 [n], the macro actions.
+            blocked: float32 [n], the share of each step that walls refused.
+        """
+        row = torch.zeros_like(self._rows[:, :1])
+        if "pointgoal" in observations:
+            distance, bearing = observations["pointgoal"].unbind(-1)
+            row[:, 0, :_BUMP] = torch.stack([distance / _FAR, bearing.sin(), bearing.cos()], -1)
+        row[:, 0, _BUMP] = blocked
+        row[torch.arange(len(row), device=row.device), 0, _ACTIONS + indices] = 1.0
+        self._rows = torch.cat([self._rows[:, 1:], row], 1)
+
+    def forget(self, mask: torch.Tensor) -> None:
+        """Empty the histories where ``mask`` bool [n] is true."""
+        self._rows[mask] = 0.0

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
 
 from li_env import View
 from li_env.agents.base import Label, Teacher
 from li_env.agents.macro_actions import MacroActions
-from li_env.agents.ppo.action_history import HISTORY, add_action, history_of, mirrored_history, with_history
+from li_env.agents.ppo.action_history import add_action, history_of, with_history
 from li_env.agents.ppo.config import CloningConfig
+from li_env.agents.ppo.mirror import mirrored
+from li_env.agents.ppo.networks import GAINS, Answer, NavigationNet
 from li_env.agents.ppo.policy import PolicyAgent, stack_observations
 from li_env.agents.rounds import Rounds
 from li_env.rollouts import Environment
@@ -30,7 +31,7 @@ _MICRO_BATCH = 1024  # states whose agreement is computed in one call
 
 
 def clone(
-    policy: ActorCriticPolicy,
+    policy: NavigationNet,
     macro_actions: MacroActions,
     env: Environment,
     teacher: Teacher,
@@ -40,7 +41,7 @@ def clone(
     """Train ``policy`` in place to act as the teacher does.
 
     Args:
-        policy: network of `li_env.agents.ppo.policy.build_policy`, on the device to train on.
+        policy: network of `li_env.agents.ppo.policy.build_policy` without a memory, on the device to train on.
         macro_actions: macro actions of the action space.
         env: environment that steps the episodes.
         teacher: labels every state.
@@ -83,11 +84,11 @@ class _Collector:
         """Answer every view; the agent state is a history of `li_env.agents.ppo.action_history`."""
         histories = [history_of(view, self._macro_actions) for view in views]
         labels = [self._teacher.label(view) for view in views]
+        seen = [with_history(view.observation, history) for view, history in zip(views, histories, strict=True)]
         if self._student is None:
             indices = [label.macro_action for label in labels]
         else:
-            indices = self._student.choose(views).tolist()
-        seen = [with_history(view.observation, history) for view, history in zip(views, histories, strict=True)]
+            indices = self._student.choose(seen, views)[0].tolist()
         self.observations.append(stack_observations(seen))
         self.labels += labels
         return self._macro_actions.actions(indices), [
@@ -99,14 +100,13 @@ def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _agreement(policy: ActorCriticPolicy, observations: dict[str, np.ndarray], indices: np.ndarray) -> float:
+def _agreement(policy: NavigationNet, observations: dict[str, np.ndarray], indices: np.ndarray) -> float:
     """Return the share of states in which the policy's most likely macro action is the label's."""
     same = 0
     for first in range(0, len(indices), _MICRO_BATCH):
         part = {name: array[first : first + _MICRO_BATCH] for name, array in observations.items()}
         with torch.inference_mode():
-            tensors, _ = policy.obs_to_tensor(part)
-            likeliest = policy.get_distribution(tensors).mode().cpu().numpy()
+            likeliest = _answer(policy, _tensors(part, policy.device)).logits[0].argmax(-1).cpu().numpy()
         same += int((likeliest == indices[first : first + _MICRO_BATCH]).sum())
     return same / len(indices)
 
@@ -114,7 +114,7 @@ def _agreement(policy: ActorCriticPolicy, observations: dict[str, np.ndarray], i
 class LabelLearner:
     """Optimiser of a policy on labels."""
 
-    def __init__(self, policy: ActorCriticPolicy, macro_actions: MacroActions, config: CloningConfig) -> None:
+    def __init__(self, policy: NavigationNet, macro_actions: MacroActions, config: CloningConfig) -> None:
         self._policy, self._macro_actions, self._config = policy, macro_actions, config
         self._rng = np.random.default_rng([config.seed, 1])
         self._clearance_head: torch.nn.Linear | None = None
@@ -124,44 +124,44 @@ class LabelLearner:
         """Fit all labels and return the mean cross entropy of the macro actions in the last epoch."""
         policy, config, losses = self._policy, self._config, [0.0]
         if clearances.shape[1] and self._clearance_head is None:
-            self._clearance_head = torch.nn.Linear(policy.features_dim, clearances.shape[1]).to(policy.device)
+            self._clearance_head = torch.nn.Linear(policy.value.in_features, clearances.shape[1]).to(policy.device)
             self._optimiser.add_param_group({"params": list(self._clearance_head.parameters())})
         policy.train()
         for _ in range(config.epochs):
             order, losses = self._rng.permutation(len(indices)), []
             for first in range(0, len(order), config.batch_size):
                 rows = order[first : first + config.batch_size]
-                batch = {name: array[rows] for name, array in observations.items()}
+                batch = _tensors({name: array[rows] for name, array in observations.items()}, policy.device)
                 target, lengths = indices[rows], clearances[rows]
                 if self._rng.random() < 0.5:
-                    batch, target = _mirrored(batch, self._macro_actions), self._macro_actions.mirrored()[target]
+                    batch, target = mirrored(batch, self._macro_actions), self._macro_actions.mirrored()[target]
                     lengths = lengths[:, ::-1].copy()
                 losses.append(self._step(batch, target, lengths))
         return float(np.mean(losses))
 
-    def _step(self, batch: dict[str, np.ndarray], indices: np.ndarray, clearances: np.ndarray) -> float:
+    def _step(self, batch: dict[str, torch.Tensor], indices: np.ndarray, clearances: np.ndarray) -> float:
         policy = self._policy
-        tensors, _ = policy.obs_to_tensor({name: np.ascontiguousarray(array) for name, array in batch.items()})
-        assert isinstance(tensors, dict)
-        gains = self._rng.uniform(*_GAINS, (len(indices), 3, 1, 1)).astype(np.float32)
-        tensors["rgb"] = tensors["rgb"].float() * torch.as_tensor(gains, device=policy.device)
-        features = policy.extract_features(tensors)
-        assert isinstance(features, torch.Tensor)
-        logits = policy.action_net(policy.mlp_extractor.forward_actor(features))
+        gains = self._rng.uniform(*_GAINS, (len(indices), 3)).astype(np.float32)
+        seen = {**batch, GAINS: torch.as_tensor(gains, device=policy.device)}
+        logits = _answer(policy, seen).logits[0]
         loss = torch.nn.functional.cross_entropy(logits, torch.as_tensor(indices, device=policy.device))
         total = loss
         if self._clearance_head is not None:
             target = torch.as_tensor(clearances, device=policy.device)
-            total = loss + torch.nn.functional.smooth_l1_loss(self._clearance_head(features), target, beta=0.1)
+            lengths = self._clearance_head(policy.features(seen))
+            total = loss + torch.nn.functional.smooth_l1_loss(lengths, target, beta=0.1)
         self._optimiser.zero_grad()
         total.backward()
         self._optimiser.step()
         return float(loss.detach())
 
 
-def _mirrored(batch: dict[str, np.ndarray], macro_actions: MacroActions) -> dict[str, np.ndarray]:
-    """Return frames [n, 3, H, W], the bearing of the goal and the history with left and right exchanged."""
-    turned = {name: array[..., ::-1] for name, array in batch.items() if array.ndim == 4}
-    if "pointgoal" in batch:
-        turned["pointgoal"] = batch["pointgoal"] * np.array([1, -1], np.float32)
-    return {**turned, HISTORY: mirrored_history(batch[HISTORY], macro_actions)}
+def _tensors(observations: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array).to(device) for name, array in observations.items()}
+
+
+def _answer(policy: NavigationNet, seen: dict[str, torch.Tensor]) -> Answer:
+    """Answer states [n, ...] that have nothing to do with each other, as n episodes of one step."""
+    count = len(next(iter(seen.values())))
+    starts = torch.ones(1, count, device=policy.device)
+    return policy({name: each[None] for name, each in seen.items()}, policy.start(count), starts)

@@ -1,64 +1,103 @@
-"""Vector environment that PPO sees: macro actions as actions, the action history in the observation."""
+"""Vector environment that PPO learns in: macro actions as actions, histories and changed colours, all on one device."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+import torch
 
+from li_env import LightInteractionVectorEnv
 from li_env.agents.macro_actions import MacroActions
-from li_env.agents.ppo.action_history import (
-    HISTORY,
-    add_action,
-    add_bump,
-    empty_history,
-    history_space,
-    with_history,
-)
+from li_env.agents.ppo.action_history import HISTORY, HistoryBatch
+from li_env.agents.ppo.networks import GAINS
+
+Observations = dict[str, torch.Tensor]
 
 
-class MacroActionVecEnv(VecEnvWrapper):
-    """Wrapper of an SB3 vector environment with macro actions and `li_env.agents.ppo.action_history`.
+@dataclass(frozen=True, eq=False)
+class MacroStep:
+    """Step of all episodes.
 
-    Args:
-        venv: environment with ``continuous`` actions and Dict observations.
-        macro_actions: macro actions of its action space.
+    Attributes:
+        observations: after the step; those of ended episodes are their last ones.
+        rewards: float32 [n].
+        terminated: bool [n], the task has ended.
+        ended: bool [n], the task has ended or the episode was cut.
+        bumps: float32 [n], the share of the motion that walls refused.
+        infos: of the environment, arrays on the host.
     """
 
-    def __init__(self, venv: VecEnv, macro_actions: MacroActions) -> None:
-        assert isinstance(venv.observation_space, spaces.Dict)
-        seen = spaces.Dict({**venv.observation_space.spaces, HISTORY: history_space(macro_actions)})
-        super().__init__(venv, observation_space=seen, action_space=macro_actions.space)
-        self._macro_actions = macro_actions
-        self._histories = [empty_history(macro_actions)] * venv.num_envs
-        self._before: dict[str, np.ndarray] = {}
-        self._indices = np.zeros(venv.num_envs, dtype=int)
+    observations: Observations
+    rewards: torch.Tensor
+    terminated: torch.Tensor
+    ended: torch.Tensor
+    bumps: torch.Tensor
+    infos: dict[str, Any]
 
-    def reset(self) -> VecEnvObs:
-        self._histories = [empty_history(self._macro_actions)] * self.num_envs
-        return self._with_histories(self.venv.reset())
 
-    def step_async(self, actions: np.ndarray) -> None:
-        """Pass on the continuous actions of macro actions [num_envs]."""
-        self._indices = actions
-        self.venv.step_async(self._macro_actions.table[actions])
+class MacroActionEnvs:
+    """Episodes of a vector environment as the network sees them.
 
-    def step_wait(self) -> VecEnvStepReturn:
-        """Return the step with its histories; an ended episode leaves an empty history."""
-        observations, rewards, dones, infos = self.venv.step_wait()
-        for env, done in enumerate(dones.tolist()):
-            before = {name: array[env] for name, array in self._before.items() if name == "pointgoal"}
-            history = add_action(self._histories[env], before, int(self._indices[env]))
-            self._histories[env] = add_bump(history, infos[env]["blocked"])
-            if done:
-                last = infos[env]["terminal_observation"]
-                infos[env]["terminal_observation"] = with_history(last, self._histories[env])
-                self._histories[env] = empty_history(self._macro_actions)
-        return self._with_histories(observations), rewards, dones, infos
+    Args:
+        env: environment with ``continuous`` actions, ``observation="frame"``, ``device_obs`` and autoreset mode
+            ``DISABLED``.
+        macro_actions: macro actions of its action space.
+        device: where the network is; frames stay there if the world is on the same device.
+        colours: largest change of the brightness of each colour, which holds for a whole episode.
+    """
 
-    def _with_histories(self, observations: Any) -> dict[str, np.ndarray]:
-        self._before = observations
-        return {**observations, HISTORY: np.stack([history.ravel() for history in self._histories])}
+    def __init__(
+        self,
+        env: LightInteractionVectorEnv,
+        macro_actions: MacroActions,
+        device: torch.device,
+        colours: float = 0.0,
+    ) -> None:
+        self.env, self.device, self.num_envs = env, device, env.num_envs
+        self._macro_actions, self._colours = macro_actions, colours
+        self._draws = np.random.default_rng()
+        self._histories = HistoryBatch(self.num_envs, macro_actions, self.device)
+        self._gains = torch.ones(self.num_envs, 3, device=self.device)
+        self._before: Observations = {}
+
+    def reset(self, seed: int) -> Observations:
+        """Begin an episode in every environment; everything drawn follows from the seed."""
+        self._draws = np.random.default_rng(seed)
+        seeds = self._draws.integers(2**31 - 1, size=self.num_envs).tolist()
+        observations, _ = self.env.reset(seed=seeds)
+        return self._begun(observations, np.ones(self.num_envs, dtype=bool))
+
+    def step(self, indices: torch.Tensor) -> MacroStep:
+        """Take macro actions int64 [n]; ended episodes wait for `restart`."""
+        actions = self._macro_actions.table[indices.cpu().numpy()]
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        bumps = self._float(infos["blocked"])
+        self._histories.add(self._before, indices, bumps)
+        flags = torch.from_numpy(np.stack([terminated, terminated | truncated])).to(self.device)
+        return MacroStep(self._shown(observations), self._float(rewards), flags[0], flags[1], bumps, infos)
+
+    def restart(self, ended: np.ndarray) -> Observations:
+        """Begin new episodes where ``ended`` bool [n] is true, somewhere at least; return all observations."""
+        observations, _ = self.env.reset(options={"reset_mask": ended})
+        return self._begun(observations, ended)
+
+    def _begun(self, observations: Any, rows: np.ndarray) -> Observations:
+        mask = torch.from_numpy(rows).to(self.device)
+        self._histories.forget(mask)
+        if self._colours:
+            gains = self._draws.uniform(1 - self._colours, 1 + self._colours, (int(rows.sum()), 3))
+            self._gains[mask] = self._float(gains)
+        return self._shown(observations)
+
+    def _shown(self, observations: Any) -> Observations:
+        named = observations if isinstance(observations, dict) else {"rgb": observations}
+        self._before = {name: each.to(self.device) for name, each in named.items()}
+        shown = {**self._before, HISTORY: self._histories.flat}
+        if self._colours:
+            shown[GAINS] = self._gains.clone()
+        return shown
+
+    def _float(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.device)

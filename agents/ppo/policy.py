@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
-from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.vec_env import VecTransposeImage
 
 from li_env import View
 from li_env.agents.base import DrawingAgent
 from li_env.agents.macro_actions import MacroActions
 from li_env.agents.micro_batches import in_micro_batches
-from li_env.agents.ppo.action_history import HISTORY, add_action, history_of, history_space, with_history
-from li_env.agents.ppo.networks import GoalFeatures
+from li_env.agents.ppo.action_history import add_action, history_of, with_history
+from li_env.agents.ppo.mirror import FRAMES
+from li_env.agents.ppo.networks import NavigationNet
+from li_env.agents.run_folder import STATE, read_state
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import shown
 
@@ -26,23 +25,18 @@ POLICY = "policy.safetensors"
 """File name of the weights in an agent's folder."""
 
 
-def policy_arguments() -> dict[str, Any]:
-    """Return the arguments of the policy network, as SB3 takes them."""
-    return {"features_extractor_class": GoalFeatures, "net_arch": [128], "activation_fn": torch.nn.ReLU}
-
-
 class PolicyAgent(DrawingAgent):
     """Trained policy that acts.
 
     Args:
-        policy: network over frames and sensors, with macro actions as actions.
+        net: network over frames and sensors, with macro actions as actions.
         macro_actions: macro actions of the action space.
         seed: seed of the draws; ``None`` takes the most likely macro action instead of drawing.
     """
 
-    def __init__(self, policy: ActorCriticPolicy, macro_actions: MacroActions, seed: int | None = 0) -> None:
+    def __init__(self, net: NavigationNet, macro_actions: MacroActions, seed: int | None = 0) -> None:
         super().__init__(seed or 0)
-        self.policy, self._macro_actions, self._greedy = policy, macro_actions, seed is None
+        self.net, self._macro_actions, self._greedy = net, macro_actions, seed is None
 
     @classmethod
     def load(
@@ -64,68 +58,118 @@ class PolicyAgent(DrawingAgent):
             raise ValueError(
                 f"agent={shown(str(folder))} has no {weights}; allowed: a folder that li-env train agent made"
             )
-        policy = build_policy(observation_space, macro_actions)
-        load_policy(policy, path)
-        return cls(policy.to(device).eval(), macro_actions, seed)
+        settings = read_state(Path(folder) / STATE)["config"]
+        recurrent, symmetric = (bool(settings.get(name, False)) for name in ("recurrent", "symmetric"))
+        net = build_policy(observation_space, macro_actions, recurrent, symmetric)
+        load_policy(net, path)
+        return cls(net.to(device).eval(), macro_actions, seed)
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Any]]:
-        """Answer every view; the agent state is a history of `li_env.agents.ppo.action_history`."""
-        indices = self.choose(views)
-        histories = [
-            add_action(history_of(view, self._macro_actions), view.observation, index)  # type: ignore[arg-type]
-            for view, index in zip(views, indices.tolist(), strict=True)
-        ]
-        return self._macro_actions.actions(indices), histories
+        """Answer every view; the agent state is (history of `li_env.agents.ppo.action_history`, recurrent memory)."""
+        if not views:
+            return [], []
+        seen = self._seen(views)
+        indices, memories = self.choose(seen, views)
+        return self._macro_actions.actions(indices), self._after(seen, views, indices, memories)
 
-    def choose(self, views: Sequence[View]) -> np.ndarray:
-        """Return the indices [n] of the macro actions to take."""
-        seen = [with_history(view.observation, history_of(view, self._macro_actions)) for view in views]
-        with torch.inference_mode():
-            tensors, _ = self.policy.obs_to_tensor(stack_observations(seen))
-            assert isinstance(tensors, dict)
-            found = in_micro_batches(self._probabilities, tensors)
-        probabilities = found["probabilities"].double().cpu().numpy()
+    def follow(self, views: Sequence[View], actions: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Any]]:
+        """Watch another agent: what this one would do, and its agent states after the other's actions.
+
+        Args:
+            views: with agent states of this agent.
+            actions: continuous actions that are taken; the nearest macro actions count.
+
+        Returns:
+            probabilities [n, macro actions] and agent states.
+        """
+        seen = self._seen(views)
+        probabilities, memories = self._probabilities(seen, views)
+        return probabilities, self._after(seen, views, self._macro_actions.nearest(actions), memories)
+
+    def choose(self, seen: Sequence[Any], views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+        """Choose macro actions.
+
+        Args:
+            seen: observations of the views, with their histories.
+            views: for their agent states and their draws.
+
+        Returns:
+            the indices [n] of the macro actions and the recurrent memories [n, numbers] after them.
+        """
+        probabilities, memories = self._probabilities(seen, views)
         if self._greedy:
-            return probabilities.argmax(1)
+            return probabilities.argmax(1), memories
         draws = np.array([[view.generator.random()] for view in views])
-        return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1)
+        return np.minimum((draws >= np.cumsum(probabilities, 1)).sum(1), probabilities.shape[1] - 1), memories
 
-    def _probabilities(self, observations: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the probabilities [n, macro actions]."""
-        chosen = self.policy.get_distribution(observations).distribution
-        assert isinstance(chosen, torch.distributions.Categorical)
-        return {"probabilities": chosen.probs}
+    def _seen(self, views: Sequence[View]) -> list[dict[str, Any]]:
+        return [with_history(view.observation, history_of(view, self._macro_actions)) for view in views]
+
+    def _after(
+        self, seen: Sequence[Any], views: Sequence[View], indices: np.ndarray, memories: np.ndarray
+    ) -> list[Any]:
+        """Return the agent states after macro actions."""
+        histories = [
+            add_action(history_of(view, self._macro_actions), observation, index)
+            for view, observation, index in zip(views, seen, indices.tolist(), strict=True)
+        ]
+        return list(zip(histories, memories, strict=True))
+
+    def _probabilities(self, seen: Sequence[Any], views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities [n, macro actions] and the recurrent memories [n, numbers] after this step."""
+        empty = self.net.start(1)[0].cpu().numpy()
+        hidden = [view.memory[1] if isinstance(view.memory, tuple) else empty for view in views]
+        rows = {**stack_observations(seen), "hidden": np.stack(hidden)}
+        with torch.inference_mode():
+            found = in_micro_batches(
+                self._answer, {name: torch.from_numpy(each).to(self.net.device) for name, each in rows.items()}
+            )
+        return found["probabilities"].double().cpu().numpy(), found["hidden"].cpu().numpy()
+
+    def _answer(self, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return ``probabilities`` [n, macro actions] and ``hidden`` [n, numbers]."""
+        hidden = rows.pop("hidden")
+        answer = self.net({name: each[None] for name, each in rows.items()}, hidden, hidden.new_zeros(1, len(hidden)))
+        return {"probabilities": answer.logits[0].softmax(-1), "hidden": answer.hidden}
 
 
-def build_policy(observation_space: spaces.Space[Any], macro_actions: MacroActions) -> MultiInputActorCriticPolicy:
-    """Build an untrained policy as a training makes it, for observations as the environment gives them.
+def policy_space(observation_space: spaces.Space[Any]) -> spaces.Dict:
+    """Return the Dict space of what a policy sees beside its history: frames alone become ``rgb``.
 
     Raises:
-        ValueError: observations without a goal sensor or with several frames.
+        ValueError: observations with several frames, or without any.
     """
-    if not isinstance(observation_space, spaces.Dict) or not is_image_space(observation_space["rgb"]):
-        raise ValueError("learning agents need a goal task and observation='frame'")
-    turned = spaces.Dict(
-        {
-            name: VecTransposeImage.transpose_space(space)
-            if isinstance(space, spaces.Box) and is_image_space(space)
-            else space
-            for name, space in {**observation_space.spaces, HISTORY: history_space(macro_actions)}.items()
-        }
-    )
-    return MultiInputActorCriticPolicy(turned, macro_actions.space, lambda _: 0.0, **policy_arguments())
+    named = observation_space if isinstance(observation_space, spaces.Dict) else spaces.Dict({"rgb": observation_space})
+    for name in FRAMES:
+        space = named.spaces.get(name)
+        shape = getattr(space, "shape", None)
+        if (space is not None or name == "rgb") and (shape is None or len(shape) != 3 or shape[2] != 3):
+            raise ValueError("learning agents need observation='frame' in colour")
+    return named
+
+
+def build_policy(
+    observation_space: spaces.Space[Any],
+    macro_actions: MacroActions,
+    recurrent: bool = False,
+    symmetric: bool = False,
+) -> NavigationNet:
+    """Build an untrained policy for observations as the environment gives them.
+
+    Raises:
+        ValueError: observations that a policy cannot use.
+    """
+    return NavigationNet(policy_space(observation_space), macro_actions, recurrent, symmetric)
 
 
 def stack_observations(observations: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Stack Dict observations to a batch, frames channels first."""
-    batch = {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
-    return {name: array.transpose(0, 3, 1, 2) if array.ndim == 4 else array for name, array in batch.items()}
+    """Stack Dict observations to a batch."""
+    return {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
 
 
 def store_policy(policy: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, whole or not at all."""
-    # The actor and the critic share the feature extractor: clones, because safetensors refuses shared storage.
-    write_tensors(path, {name: tensor.detach().cpu().clone() for name, tensor in policy.state_dict().items()})
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()})
 
 
 def load_policy(policy: torch.nn.Module, path: Path) -> None:

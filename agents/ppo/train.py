@@ -1,49 +1,37 @@
-"""PPO training (Stable-Baselines3) on frames and the goal sensor, in any world; an interrupted training can be resumed.
+"""PPO on frames and sensors, policy and world on one device; an interrupted training can be resumed.
 
-A trained agent is a `RunFolder`: ``agent.json``, ``policy.safetensors``, ``optimizer.pt`` (tensors only),
-``log.jsonl``, and ``snapshots/`` with the policy along the training.
+A trained agent is a `RunFolder`: ``agent.json``, ``policy.safetensors``, ``optimizer.safetensors``, ``log.jsonl``, and
+``snapshots/`` with the policy along the training.
 """
 
 from __future__ import annotations
 
-import io
+import time
 from collections.abc import Callable
-from importlib.util import find_spec
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, MultiInputActorCriticPolicy
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from li_env import BaseWorld, EpisodeDataset, LightInteractionVectorEnv, SB3VecEnv
+from li_env import BaseWorld, EpisodeDataset, LightInteractionVectorEnv
 from li_env.agents.base import ACTION_SPACE
-from li_env.agents.macro_actions import STOP, MacroActions
+from li_env.agents.macro_actions import MacroActions
+from li_env.agents.ppo.checkpoint import OPTIMIZER, load_training, save_training
 from li_env.agents.ppo.config import CloningConfig, PPOConfig
 from li_env.agents.ppo.dagger import clone
-from li_env.agents.ppo.macro_env import MacroActionVecEnv
-from li_env.agents.ppo.policy import POLICY, load_policy, policy_arguments, store_policy
+from li_env.agents.ppo.learner import PPOLearner
+from li_env.agents.ppo.macro_env import MacroActionEnvs
+from li_env.agents.ppo.networks import NavigationNet
+from li_env.agents.ppo.policy import POLICY, build_policy, policy_space, store_policy
+from li_env.agents.ppo.rollout import Collector
 from li_env.agents.run_folder import RunFolder
 from li_env.agents.scripted.shortest_path import ShortestPathFollower, follower_of
 from li_env.device_memory import check_memory
-from li_env.validation import shortened, shown_path
-
-_STOP_LOGIT = -3.0  # before any training, so that the agent stops in about one step of 160
-_TARGET_KL = 0.03  # divergence at which an update ends: a cloned policy has an untrained critic
-
-OPTIMIZER = "optimizer.pt"
-"""File name of the optimiser's state in an agent's folder."""
-
-WATCHED = ("success", "spl", "soft_spl")
-"""Measures of ended episodes that the log shows."""
-
-_SHOWN = {"r": "return", "l": "length", **{name: name for name in WATCHED}}
+from li_env.validation import shown
+from li_env.worlds import resolve_device
 
 
 def train(
@@ -53,10 +41,12 @@ def train(
     world: BaseWorld | None = None,
     device: str = "auto",
     on_update: Callable[[dict[str, Any]], None] = lambda entry: None,
+    max_seconds: float = inf,
 ) -> Path:
     """Train into folder ``out`` and return it, or resume an interrupted training there.
 
-    A resumed training has the weights, the optimiser and the step count; its environments begin new episodes.
+    A training that was interrupted gives bit for bit the agent of one that was not, if device and software are the same
+    and compute reproducibly (a CPU with one thread does).
 
     Args:
         config: settings of the training.
@@ -65,17 +55,22 @@ def train(
         world: loaded world to use instead of loading ``config.world``.
         device: device of the world and the policy: ``auto``, ``cpu`` or ``cuda``.
         on_update: called with every line of the log.
+        max_seconds: seconds after which the training ends at its next save, to be resumed later.
 
     Raises:
-        ValueError: ``out`` holds an agent of another configuration, the episodes name no maps to imitate in, or the
-            environment refuses an argument.
+        ValueError: ``out`` holds an agent of another configuration, the episodes name no maps to imitate in, the
+            environment refuses an argument, or the training degenerates (the last agent that was saved is kept).
     """
+    began = time.monotonic()
     run = RunFolder(out, "ppo", config, (POLICY, OPTIMIZER))
     done = run.steps_done(may_change=("steps", "snapshots"))
-    inner = LightInteractionVectorEnv(
+    if done >= config.steps:
+        return run.path
+    env = LightInteractionVectorEnv(
         config.worlds,
         max_episode_steps=config.max_episode_steps,
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        autoreset_mode=AutoresetMode.DISABLED,
+        device_obs=True,
         world=config.world if world is None else world,
         preset=config.preset,
         action_space=ACTION_SPACE,
@@ -84,48 +79,109 @@ def train(
         task=config.task,
         dataset=dataset,
     )
-    macro_actions = MacroActions(inner.single_action_space, inner.task.can_stop)
-    teacher = _teacher(config, inner, macro_actions) if config.cloning_steps and not done else None
-    check_memory("the steps of an update", _rollout_bytes(config, inner), torch.device("cpu"))
-    run.begin(done, inner.world.spec.step_frames)
-    venv: VecEnv = VecMonitor(MacroActionVecEnv(SB3VecEnv(inner), macro_actions), info_keywords=WATCHED)
-    model = PPO(
-        MultiInputActorCriticPolicy,
-        venv,
-        learning_rate=lambda left: config.learning_rate * left,
-        n_steps=config.horizon,
-        batch_size=min(config.batch_size, config.worlds * config.horizon),
-        n_epochs=config.epochs,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        clip_range=config.clip_range,
-        ent_coef=config.entropy,
-        target_kl=_TARGET_KL,
-        policy_kwargs=policy_arguments(),
-        tensorboard_log=str(run.path / "tensorboard") if find_spec("tensorboard") else None,
-        # Another seed after an interruption, so that no episode is learned twice.
-        seed=config.seed + done,
-        device=device,
-    )
-    policy = model.policy
-    recorder = _Recorder(config, run, on_update)
-    if done:
-        load_policy(policy, run.path / POLICY)
-        _load_optimizer(policy.optimizer, run.path / OPTIMIZER, model.device)
-        model.num_timesteps = done
-    elif macro_actions.table.shape[0] > STOP:
-        # An agent that stops by chance never learns where walking leads.
-        with torch.no_grad():
-            policy.action_net.get_parameter("bias")[STOP] = _STOP_LOGIT
+    macro_actions = MacroActions(env.single_action_space, env.task.can_stop)
+    teacher = _teacher(config, env, macro_actions) if config.cloning_steps and not done else None
+    target = torch.device(resolve_device(device))
+    check_memory("the steps of an update", _rollout_bytes(config, env), target)
+    torch.manual_seed(config.seed)
+    net = build_policy(env.single_observation_space, macro_actions, config.recurrent, config.symmetric).to(target)
+    run.begin(done, env.world.spec.step_frames)
+    training = _Training(config, run, net, env, macro_actions, on_update)
     try:
-        if teacher is not None:
-            model.num_timesteps = _imitate(config, policy, macro_actions, inner, teacher, recorder)
-            _save(run, policy, model.num_timesteps)
-        if model.num_timesteps < config.steps:
-            model.learn(config.steps - model.num_timesteps, recorder, reset_num_timesteps=not model.num_timesteps)
+        if done:
+            load_training(run, net, training.learner.optimizer)
+        elif teacher is not None:
+            done = training.imitate(teacher)
+        training.run(done, began + max_seconds)
     finally:
-        venv.close()
+        env.close()
     return run.path
+
+
+class _Training:
+    """One training: imitation, then updates until all steps are played."""
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        run: RunFolder,
+        net: NavigationNet,
+        env: LightInteractionVectorEnv,
+        macro_actions: MacroActions,
+        on_update: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._config, self._run, self._net, self._env = config, run, net, env
+        self._macro_actions, self._on_update = macro_actions, on_update
+        self.learner = PPOLearner(net, config)
+        envs = MacroActionEnvs(env, macro_actions, net.device, config.colours)
+        self._collector = Collector(net, envs, config.gamma, config.gae_lambda, config.reward_scale)
+
+    def imitate(self, teacher: ShortestPathFollower) -> int:
+        """Clone the teacher and return the environment steps that this took."""
+        config, steps = self._config, 0
+
+        def note(entry: dict[str, Any]) -> None:
+            nonlocal steps
+            before, steps = steps, int(entry.pop("steps"))
+            self._note(before, steps, entry)
+
+        settings = CloningConfig(
+            config.cloning_steps,
+            config.worlds,
+            config.horizon,
+            max_episode_steps=config.max_episode_steps,
+            seed=config.seed,
+        )
+        clone(self._net, self._macro_actions, self._env, teacher, settings, note)
+        save_training(self._run, self._net, self.learner.optimizer, steps)
+        return steps
+
+    def run(self, steps: int, deadline: float) -> None:
+        """Learn from reward, from step number ``steps`` on, until all are done or the clock shows ``deadline``.
+
+        Raises:
+            ValueError: the training degenerates.
+        """
+        config, saved = self._config, steps
+        size = config.worlds * config.horizon
+        while steps < config.steps and time.monotonic() < deadline:
+            # Nothing but weights, moments and the number of steps crosses this line: a resumed training begins here.
+            seed = int(np.random.default_rng([config.seed, steps]).integers(2**31 - 1))
+            draws = torch.Generator(self._net.device).manual_seed(seed)
+            order = torch.Generator().manual_seed(seed)
+            self._collector.begin(seed)
+            for _ in range(config.saves):
+                rollout = self._collector.collect(config.horizon, draws)
+                try:
+                    losses = self.learner.update(rollout, steps / config.steps, order)
+                except FloatingPointError as error:
+                    kept = (
+                        f"{shown(str(self._run.path))} keeps the agent of step {saved}" if saved else "nothing is kept"
+                    )
+                    raise ValueError(
+                        f"the training degenerates at step {steps}: {error}; {kept}; try a lower learning_rate than "
+                        f"{config.learning_rate}"
+                    ) from None
+                before, steps = steps, steps + size
+                self._note(before, steps, {**_means(self._collector.ended), **losses})
+                self._collector.ended.clear()
+                if steps >= config.steps:
+                    break
+            save_training(self._run, self._net, self.learner.optimizer, steps)
+            saved = steps
+
+    def _note(self, before: int, steps: int, entry: dict[str, Any]) -> None:
+        """Add a line to the log, and a snapshot if one is due between ``before`` and ``steps``."""
+        every = max(1, self._config.steps // self._config.snapshots)
+        if before // every < steps // every or steps >= self._config.steps:
+            store_policy(self._net, self._run.snapshot(steps))
+        self._on_update(self._run.note(steps, entry))
+
+
+def _means(ended: list[dict[str, float]]) -> dict[str, float]:
+    """Return the number of episodes and the means of their measures."""
+    names = ended[0] if ended else {}
+    return {"episodes": len(ended), **{name: float(np.mean([each[name] for each in ended])) for name in names}}
 
 
 def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: MacroActions) -> ShortestPathFollower:
@@ -141,94 +197,7 @@ def _teacher(config: PPOConfig, env: LightInteractionVectorEnv, macro_actions: M
 
 
 def _rollout_bytes(config: PPOConfig, env: LightInteractionVectorEnv) -> int:
-    """Return the bytes of RAM that the observations between two updates take."""
-    space = env.single_observation_space
-    parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+    """Return the bytes that the observations of an update take."""
+    parts = policy_space(env.single_observation_space).spaces.values()
     size = sum(prod(part.shape or ()) * (part.dtype or np.dtype(np.float32)).itemsize for part in parts)
     return config.worlds * config.horizon * size
-
-
-def _imitate(
-    config: PPOConfig,
-    policy: ActorCriticPolicy,
-    macro_actions: MacroActions,
-    env: LightInteractionVectorEnv,
-    teacher: ShortestPathFollower,
-    recorder: _Recorder,
-) -> int:
-    """Clone the teacher and return the environment steps that this took."""
-    steps = 0
-
-    def note(entry: dict[str, Any]) -> None:
-        nonlocal steps
-        steps = int(entry.pop("steps"))
-        recorder.note(steps, policy, entry)
-
-    settings = CloningConfig(
-        config.cloning_steps,
-        config.worlds,
-        config.horizon,
-        max_episode_steps=config.max_episode_steps,
-        seed=config.seed,
-    )
-    clone(policy, macro_actions, env, teacher, settings, note)
-    return steps
-
-
-class _Recorder(BaseCallback):
-    """Callback that writes the log and the agent after every update, and snapshots now and then."""
-
-    def __init__(self, config: PPOConfig, run: RunFolder, on_update: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__()
-        self._run, self._on_update, self._next = run, on_update, 0
-        self._every = max(1, config.steps // config.snapshots)
-
-    def note(self, steps: int, policy: torch.nn.Module, entry: dict[str, Any]) -> None:
-        """Add a line to the log, and a snapshot if it is time for one."""
-        entry = self._run.note(steps, entry)
-        if steps >= self._next:
-            store_policy(policy, self._run.snapshot(steps))
-            self._next = steps + self._every
-        self._on_update(entry)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_start(self) -> None:
-        self._next = max(self._next, self.num_timesteps)
-
-    def _on_rollout_end(self) -> None:
-        # The policy is still the one that made these episodes: SB3 updates it after this call.
-        recent = list(self.model.ep_info_buffer or [])
-        means = {name: float(np.mean([info[key] for info in recent])) for key, name in _SHOWN.items() if recent}
-        self.note(self.num_timesteps, self.model.policy, {"episodes": len(recent), **means})
-        _save(self._run, self.model.policy, self.num_timesteps)
-
-    def _on_training_end(self) -> None:
-        store_policy(self.model.policy, self._run.snapshot(self.num_timesteps))
-        _save(self._run, self.model.policy, self.num_timesteps)
-
-
-def _save(run: RunFolder, policy: BasePolicy, steps: int) -> None:
-    """Store the policy and the optimiser's state."""
-    stored = io.BytesIO()  # the library's own error about a full disk says nothing
-    torch.save(policy.optimizer.state_dict(), stored)
-    with run.save(steps) as folder:
-        store_policy(policy, folder / POLICY)
-        (folder / OPTIMIZER).write_bytes(stored.getbuffer())
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, device: torch.device) -> None:
-    """Fill the optimiser from a file.
-
-    Raises:
-        ValueError: no such file, or a damaged one; names it.
-    """
-    if not path.is_file():
-        raise ValueError(f"{shown_path(path)} is not a file; allowed: what li-env train agent left there")
-    try:
-        optimizer.load_state_dict(torch.load(path, weights_only=True, map_location=device))
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{shown_path(path)} is damaged: {shortened(error)}") from None

@@ -15,9 +15,9 @@ class Arguments:
     """Train an agent in a world, the learned one or the real game; again with the same folder to go on."""
 
     config: Path
-    """YAML file with the settings, such as configs/agents/pointgoal.yaml (PPO) or configs/agents/mapper.yaml."""
+    """YAML file with the settings, such as configs/agents/ppo_open.yaml or configs/agents/mapper.yaml."""
     out: Path
-    """Folder for the weights, snapshots, log.jsonl and, of PPO, TensorBoard files (if it is installed)."""
+    """Folder for the weights, snapshots and log.jsonl."""
     dataset: Path | None = None
     """File of navigation episodes (li-env build episodes); the world's own by default."""
     world: str | None = None

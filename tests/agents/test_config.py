@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.resources import files
+
+import pytest
+
+from li_env.agents.config import read_config
 
 REFUSED = """
 import sys
@@ -18,3 +23,11 @@ def test_a_mistake_is_answered_without_torch(tmp_path):
         done = subprocess.run([sys.executable, "-c", REFUSED, path], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "is not allowed" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["open", "detour", "imagegoal", "explore"])
+def test_the_shipped_settings_of_ppo_are_read(name):
+    config = read_config(files("li_env.configs") / "agents" / f"ppo_{name}.yaml")
+    assert config.task == {"open": "pointgoal", "detour": "pointgoal"}.get(name, name)
+    assert config.symmetric and config.recurrent == (name != "open")
+    assert config.max_episode_steps >= 16

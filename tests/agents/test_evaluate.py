@@ -33,9 +33,9 @@ def test_the_size_of_the_batch_changes_nothing(room, name):
     assert len({row["return"] for row in first}) > 1
 
 
-@pytest.mark.parametrize("greedy", [False, True])
-def test_the_size_of_the_batch_changes_nothing_for_a_policy(room, tmp_path, greedy):
-    config = PPOConfig(world="analytic", steps=16, worlds=4, horizon=4, batch_size=8, epochs=1)
+@pytest.mark.parametrize(("greedy", "recurrent"), [(False, False), (True, False), (False, True)])
+def test_the_size_of_the_batch_changes_nothing_for_a_policy(room, tmp_path, greedy, recurrent):
+    config = PPOConfig(world="analytic", steps=16, worlds=4, horizon=4, batch_size=8, epochs=1, recurrent=recurrent)
     train(config, tmp_path, room.task.dataset, room.world, "cpu")
     first, *others = tables(room, make_agent(str(tmp_path), room, greedy=greedy), 7, 8)
     assert all(rows == first for rows in others)

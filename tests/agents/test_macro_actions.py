@@ -29,3 +29,9 @@ def test_the_mirror_exchanges_left_and_right():
 def test_another_action_space_is_refused():
     with pytest.raises(ValueError, match="allowed: action_space='continuous'"):
         MacroActions(spaces.Discrete(9), True)
+
+
+def test_the_nearest_macro_action_of_an_action_of_its_own_is_itself(macro_actions):
+    table = macro_actions.table
+    np.testing.assert_array_equal(macro_actions.nearest(table), np.arange(len(table)))
+    np.testing.assert_array_equal(macro_actions.nearest([table[5] + 0.2, table[0] - 0.1]), [5, 0])

@@ -14,5 +14,5 @@ ROOT = Path(__file__).parents[2]
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     for name in list(sys.modules):
-        if name == "provenance" or name.startswith("figure"):
+        if name == "provenance" or name.startswith(("figure", "ppo_")):
             monkeypatch.delitem(sys.modules, name)

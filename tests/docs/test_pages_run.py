@@ -15,7 +15,7 @@ from li_env.worlds import registry
 from tests.analytic_world import AnalyticWorld
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("acceleration", "extending", "quickstart", "recipes", "tasks", "vector_env")
+PAGES = ("acceleration", "extending", "learning", "quickstart", "recipes", "tasks", "vector_env")
 MOST_LINES = 40
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

@@ -24,7 +24,7 @@ RUNS = {
     "custom_image": ("picture.png", "custom_image.png"),
     "save_restore": ("", None),
     "point_goal": ("", None),
-    "train_ppo": ("--world freedoom_game --maps 2 --steps 64 --num-envs 2 --horizon 4", "train_ppo/curve.png"),
+    "train_ppo": ("--world freedoom_game --maps 2 --steps 160 --num-envs 2 --horizon 20", "train_ppo/curve.png"),
     "vector_rollouts": ("", None),
     "collect_dataset": ("--episodes 3 --batch 2 --world freedoom", "dataset/lerobot/meta/info.json"),
     "compare_presets": ("--chunks 5", "compare/side_by_side.mp4"),

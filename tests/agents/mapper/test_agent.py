@@ -161,7 +161,10 @@ def test_configurations_are_read_by_kind(tmp_path):
         ("agent: mapper\nhorizon: 3", "key='horizon' is unknown"),
         ("agent: maper", "did you mean 'mapper'"),
         ("agent: mapper\nrounds: 0", "rounds=0 is not allowed; use a whole number from 1 to"),
-        ("agent: mapper\ntask: imagegoal", "task='imagegoal' is unknown; allowed: pointgoal"),
+        (
+            "agent: mapper\ntask: imagegoal",
+            "task='imagegoal' cannot be learned by agent 'mapper'; allowed: pointgoal; agent",
+        ),
         ("agent: mapper\nrandom: 2", "random=2 is not allowed; use a number from 0 to 1"),
     ):
         path.write_text(text)

@@ -7,7 +7,8 @@ from li_env.agents.base import Label
 from li_env.agents.macro_actions import MACRO_ACTIONS
 from li_env.agents.ppo.action_history import add_action, empty_history, mirrored_history
 from li_env.agents.ppo.config import CloningConfig
-from li_env.agents.ppo.dagger import _mirrored, clone
+from li_env.agents.ppo.dagger import clone
+from li_env.agents.ppo.mirror import mirrored
 from li_env.agents.ppo.policy import build_policy
 
 
@@ -42,17 +43,24 @@ def test_the_learner_comes_to_agree_with_its_teacher(room, macro_actions):
 
 def test_a_mirrored_batch_is_what_a_mirrored_world_would_show(macro_actions):
     rng, names = np.random.default_rng(0), list(MACRO_ACTIONS)
-    frames, goals = rng.integers(0, 255, (2, 3, 4, 6), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
+    frames, goals = rng.integers(0, 255, (2, 4, 6, 3), np.uint8), rng.normal(size=(2, 2)).astype(np.float32)
     history = rng.normal(size=(2, empty_history(macro_actions).size)).astype(np.float32)
-    batch = {"rgb": frames, "pointgoal": goals, "history": history}
-    once, twice = _mirrored(batch, macro_actions), _mirrored(_mirrored(batch, macro_actions), macro_actions)
-    for name, array in batch.items():
-        np.testing.assert_array_equal(twice[name], array)
-        assert not np.array_equal(once[name], array)
-        assert once[name].dtype == array.dtype
+    batch = {
+        "rgb": torch.from_numpy(frames),
+        "pointgoal": torch.from_numpy(goals),
+        "history": torch.from_numpy(history),
+    }
+    once = mirrored(batch, macro_actions)
+    twice = mirrored(once, macro_actions)
+    for name, tensor in batch.items():
+        assert torch.equal(twice[name], tensor)
+        assert not torch.equal(once[name], tensor)
+        assert once[name].dtype == tensor.dtype
+    np.testing.assert_array_equal(once["rgb"], frames[:, :, ::-1])
     np.testing.assert_array_equal(once["pointgoal"][:, 0], goals[:, 0])
     left, right = (
         add_action(empty_history(macro_actions), {"pointgoal": np.array([3.0, bearing])}, index)
         for bearing, index in ((-0.5, names.index("turn_left")), (0.5, names.index("turn_right")))
     )
-    np.testing.assert_allclose(mirrored_history(left.reshape(1, -1), macro_actions)[0], right.ravel())
+    turned = mirrored_history(torch.from_numpy(left.reshape(1, -1)), macro_actions)
+    np.testing.assert_allclose(turned[0], right.ravel())

@@ -85,7 +85,7 @@ def mistakes(folder: Path) -> list[str]:
 
 
 def kept(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "tensorboard" not in path.parts}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def check(command: str, folder: Path, points: int) -> list[str]:

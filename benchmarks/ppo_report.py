@@ -1,0 +1,147 @@
+"""Tables and learning curves of PPO agents, from the results that benchmarks/ppo_training.py left.
+
+    python benchmarks/ppo_report.py --keep DIR --out benchmarks/ppo_agents
+
+writes OUT.json and OUT.png and prints the tables: interquartile means over seeds with 95 % bootstrap intervals
+(score_statistics.py). Curves show the measure in the game on held-out maps against environment steps, frames and
+seconds of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from provenance import provenance
+from score_statistics import bootstrap_interval, interquartile_mean, summary
+
+from li_env.files import write_json
+
+MEASURES = ("success", "spl", "soft_spl", "distance_to_goal", "seen_area", "return")
+AXES = {"steps": "environment steps", "frames": "frames", "seconds": "seconds of training"}
+
+Kind = tuple[str, str, str]
+"""(task, arm, variant)."""
+
+
+def read_results(folder: Path) -> dict[Kind, list[dict[str, Any]]]:
+    """Read the results of all cells, by kind, in the order of their seeds.
+
+    Raises:
+        ValueError: there are none.
+    """
+    kinds: dict[Kind, list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(folder.glob("*/result.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        asked = result["asked"]
+        kinds[(asked["task"], asked["arm"], asked["variant"])].append(result)
+    if not kinds:
+        raise ValueError(f"keep={str(folder)!r} holds no results; run benchmarks/ppo_training.py first")
+    for results in kinds.values():
+        results.sort(key=lambda result: result["asked"]["config"]["seed"])
+    return dict(kinds)
+
+
+def table(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Summarise the last evaluation: a row per kind, set and place, with a summary per measure."""
+    rows = []
+    for (task, arm, variant), results in kinds.items():
+        for name, places in results[0]["final"].items():
+            for place, found in places.items():
+                measures = {
+                    measure: summary([result["final"][name][place][measure] for result in results])
+                    for measure in MEASURES
+                    if measure in found
+                }
+                log = [result["log"][-1] for result in results]
+                row = {"task": task, "arm": arm, "variant": variant, "set": name, "place": place}
+                spent = {key: float(np.mean([line[key] for line in log])) for key in ("steps", "frames", "seconds")}
+                rows.append({**row, **spent, "measures": measures})
+    return rows
+
+
+def curve(results: Sequence[dict[str, Any]], measure: str) -> dict[str, list[float]]:
+    """Return interquartile mean and interval of a measure at every snapshot that all seeds have, and the three axes."""
+    shared = set.intersection(*({point["steps"] for point in result["curve"]["points"]} for result in results))
+    found: dict[str, list[float]] = {key: [] for key in (*AXES, "iqm", "low", "high")}
+    for steps in sorted(shared):
+        scores, lines = [], []
+        for result in results:
+            (point,) = (point for point in result["curve"]["points"] if point["steps"] == steps)
+            scores.append(point[measure])
+            lines.append(next(line for line in result["log"] if line["steps"] >= steps))
+        for axis in AXES:
+            found[axis].append(float(np.mean([line[axis] for line in lines])))
+        low, high = bootstrap_interval(np.array(scores))
+        for key, value in (("iqm", interquartile_mean(np.array(scores))), ("low", low), ("high", high)):
+            found[key].append(value)
+    return found
+
+
+def draw(curves: dict[Kind, dict[str, dict[str, list[float]]]], path: Path) -> None:
+    """Draw a row of panels per task and measure: the measure against each axis, a line per arm and variant."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [(task, name) for task in dict.fromkeys(kind[0] for kind in curves) for name in MEASURES[:2]]
+    shown = [row for row in shown if any(kind[0] == row[0] and row[1] in curves[kind] for kind in curves)]
+    shown += [(kind[0], "seen_area") for kind in curves if "seen_area" in curves[kind]][:1]
+    figure, panels = plt.subplots(len(shown), len(AXES), figsize=(15, 3.6 * len(shown)), squeeze=False)
+    for (task, measure), row in zip(shown, panels, strict=True):
+        for axis, panel in zip(AXES, row, strict=True):
+            for kind, measures in curves.items():
+                if kind[0] == task and measure in measures:
+                    values = measures[measure]
+                    (line,) = panel.plot(
+                        values[axis], values["iqm"], marker="o", markersize=3, label=" ".join(kind[1:])
+                    )
+                    panel.fill_between(values[axis], values["low"], values["high"], alpha=0.2, color=line.get_color())
+            panel.set(xlabel=AXES[axis], ylabel=f"{measure}, {task}, in the game")
+            panel.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read, summarise, write, draw, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, required=True, help="folder of benchmarks/ppo_training.py")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/ppo_agents"), help="without suffix")
+    arguments = parser.parse_args(words)
+    kinds = read_results(arguments.keep)
+    rows = table(kinds)
+    curves = {
+        kind: {
+            measure: curve(results, measure)
+            for measure in MEASURES
+            if all(measure in point for result in results for point in result["curve"]["points"])
+        }
+        for kind, results in kinds.items()
+    }
+    report = {
+        "provenance": provenance(),
+        "trainings": [result["provenance"] for results in kinds.values() for result in results],
+        "table": rows,
+        "curves": [{"task": task, "arm": arm, "variant": variant, "measures": curves[(task, arm, variant)]}
+                   for task, arm, variant in kinds],
+    }  # fmt: skip
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.out.with_suffix(".json"), report)
+    draw(curves, arguments.out.with_suffix(".png"))
+    for row in rows:
+        words_ = " ".join(str(row[key]) for key in ("task", "arm", "variant", "set", "place"))
+        found = [f"{name} {each['iqm']:.3f} [{each['interval'][0]:.3f}, {each['interval'][1]:.3f}]"
+                 for name, each in row["measures"].items() if name != "return"]  # fmt: skip
+        print(f"{words_}: {'  '.join(found)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The scripts of PPO agents from episodes to a report, with the test room in the place of both worlds."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from li_env.agents.ppo.config import PPOConfig
+from li_env.agents.ppo.train import train
+from li_env.tasks import EpisodeDataset, EpisodeRecord
+from tests.analytic_world import AnalyticWorld
+
+SHORT = ["--device", "cpu", "--episodes", "3", "--max-steps", "3"]
+
+
+class Room(AnalyticWorld):
+    """The test room with the game's arguments."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+@pytest.fixture
+def goals(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    records = [
+        EpisodeRecord(0, (0.0, 0.0, 0.0), (*rng.uniform(-3, 3, 2).tolist(), 0.0), seed=index) for index in range(5)
+    ]
+    EpisodeDataset(tuple(records), {}).write(tmp_path / "goals.json")
+    return tmp_path / "goals.json"
+
+
+def trained(folder: Path, goals: Path, **changes: object) -> Path:
+    settings = {"steps": 64, "worlds": 4, "horizon": 4, "batch_size": 8, "epochs": 1, "max_episode_steps": 5}
+    config = PPOConfig(world="analytic", saves=1, snapshots=2, **{**settings, **changes})
+    return train(config, folder, goals, AnalyticWorld(), "cpu")
+
+
+def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsys):
+    training, report = import_module("ppo_training"), import_module("ppo_report")
+    monkeypatch.setattr(training, "load_world", lambda *_, **__: Room())
+    sets = {name: str(goals) for name in ("train_open", "open", "detour")}
+    names = ["--keep", str(tmp_path), "--tasks", "open", "--seeds", "2", "--device", "cpu", "--list"]
+    small = ["--steps", "64", "--worlds", "4", "--max-episode-steps", "5", "--snapshots", "2"]
+    training.main([*names, *small, "--arms", "all", "--variants", "full", "cloned"])
+    listed = capsys.readouterr().out
+    assert "open-all-full-1: 0 of 64 steps\n" in listed and "open-all-cloned-0" in listed
+    done = []
+    for seed in range(2):
+        config = PPOConfig(world="freedoom", preset="all", steps=64, worlds=4, horizon=4, batch_size=8, epochs=1,
+                           max_episode_steps=5, saves=1, snapshots=2, seed=seed)  # fmt: skip
+        folder = tmp_path / f"cell-{seed}"
+        fields = ("open", "all", "full", config, str(folder), sets, 3, 2, "cpu", 0, 1)
+        assert training.run_cell(training.Cell(*fields, deadline=0.0)) == "not begun"
+        done += [training.run_cell(training.Cell(*fields, deadline=1e12)) for _ in range(2)]
+        result = json.loads((folder / "result.json").read_text())
+        assert set(result["final"]) == {"open", "detour"}
+        assert set(result["final"]["open"]) == {"game", "inside"}
+        assert [point["steps"] for point in result["curve"]["points"]] == [32, 64]
+        assert result["provenance"]["command"]
+    assert done == ["done", "was there"] * 2
+    report.main(["--keep", str(tmp_path), "--out", str(tmp_path / "report")])
+    written = json.loads((tmp_path / "report.json").read_text())
+    (row,) = [row for row in written["table"] if (row["set"], row["place"]) == ("open", "game")]
+    assert len(row["measures"]["spl"]["seeds"]) == 2 and row["steps"] == 64 and row["frames"] == 256
+    (curve,) = written["curves"]
+    assert curve["measures"]["success"]["steps"] == [32, 64]
+    assert (tmp_path / "report.png").stat().st_size > 0
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no results; run benchmarks/ppo_training.py first"):
+        import_module("ppo_report").main(["--keep", str(tmp_path)])
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_trust_compares_presets_and_places(goals, tmp_path, monkeypatch, recurrent):
+    script = import_module("ppo_trust")
+    monkeypatch.setattr(script, "load_world", lambda *_, **__: Room())
+    agent = trained(tmp_path / "agent", goals, recurrent=recurrent)
+    out = tmp_path / "trust.json"
+    script.main(["--agents", str(agent), "--dataset", str(goals), *SHORT, "--out", str(out)])
+    found = json.loads(out.read_text())
+    assert {row["policy"] for row in found["rows"]} == {
+        "random", "wanderer", "seeker", "agent:000000032", "agent:000000064",
+    }  # fmt: skip
+    # The room is the same place whoever draws its pictures: what is played again ends as it did.
+    assert all(row["inside"] == pytest.approx(row["same_actions"]) for row in found["rows"])
+    assert found["correlations"]["all"]["over_policies_same_actions"] == pytest.approx(1.0)
+    agreement = found["agreement"]["agent"]
+    assert agreement["states"] >= 3 and agreement["same_choice"] > 0 and agreement["total_variation"] < 0.5
+
+
+def test_an_agent_that_follows_itself_would_do_the_same(goals, tmp_path, monkeypatch):
+    """Watch an agent with itself: both answers are equal in every state."""
+    script = import_module("ppo_trust")
+    agent_folder = trained(tmp_path / "agent", goals, recurrent=True)
+    runner = script.open_episodes(AnalyticWorld(), "off", "continuous", "frame", task="pointgoal", dataset=goals)
+    (agent,) = list(script.trained(agent_folder, runner, "cpu").values())[-1:]
+    settings = script.Settings(episodes=4, max_steps=4, batch=4)
+    first = script.Recorder(agent, agent)
+    played = script.play(runner, first, settings)
+    second = script.Recorder(script.Replay(played), agent)
+    script.play(runner, second, settings)
+    for key, row in first.seen.items():
+        np.testing.assert_allclose(second.seen[key], row, atol=1e-6)
+
+
+def test_a_video_shows_both_worlds(goals, tmp_path, monkeypatch):
+    import av
+
+    script, registry = import_module("ppo_video"), import_module("li_env.worlds.registry")
+    registry.world_names()
+    entry = registry.WorldEntry("room", lambda device, weights: AnalyticWorld(device), "stub")
+    for name in ("freedoom", "freedoom_game"):
+        monkeypatch.setitem(registry._registered, name, entry)
+    monkeypatch.setattr(registry, "_loaded", {})
+    out = tmp_path / "episode.mp4"
+    script.main(
+        ["--agent", "seeker", "--dataset", str(goals), "--max-steps", "3", "--device", "cpu", "--out", str(out)]
+    )
+    with av.open(str(out)) as video:
+        frames = list(video.decode(video=0))
+    assert frames[0].width == 2 * 4 * 128 and len(frames) >= 5
