@@ -31,6 +31,7 @@ class _Episodes:
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
         self._game: dict[str, Rows] = {}
+        self._fitted: dict[float, dict[int, FittedScan]] = {}
 
     @cached_property
     def dataset(self) -> EpisodeDataset:
@@ -60,8 +61,9 @@ class _Episodes:
         options: list[dict[str, Any]] = [{"episode": index} for index in self._indices]
         if scan is not None:
             fitted = self._scans(scan)
-            for index, option in enumerate(options):
-                option["scan"] = fitted[self.dataset.episodes[index].map_seed]
+            for episode, option in zip(self.dataset.episodes, options, strict=True):
+                assert episode.map_seed is not None
+                option["scan"] = fitted[episode.map_seed]
         return self._play(env, agent, options)
 
     @property
@@ -73,20 +75,18 @@ class _Episodes:
         player = make_agent(agent, env, settings.seed, device=settings.device)
         return evaluate(env, player, options, MAX_STEPS, settings.seed)
 
-    def _scans(self, spacing: float) -> dict[int | None, FittedScan]:
-        """Fit the scans of the maps that have an episode; their latents are those of the measurement."""
-        measurement = self.measurement
-        banks, seeds = measurement.banks(spacing), measurement.settings.map_seeds
-        assert banks is not None
-        fitted: dict[int | None, FittedScan] = {}
-        for episode in self.dataset.episodes:
-            assert episode.map_seed is not None
-            row = seeds.index(episode.map_seed)
-            ((images, _),) = measurement.game.views(spacing, [row])
-            fitted[episode.map_seed] = FittedScan(
-                Scan(images, banks[row].poses, map_seed=episode.map_seed), banks[row]
-            )  # fmt: skip
-        return fitted
+    def _scans(self, spacing: float) -> dict[int, FittedScan]:
+        """Fit the scans of all maps; their latents are those of the measurement."""
+        if spacing not in self._fitted:
+            measurement = self.measurement
+            banks, seeds = measurement.banks(spacing), measurement.settings.map_seeds
+            assert banks is not None
+            views = measurement.game.views(spacing, [*range(len(seeds))])
+            self._fitted[spacing] = {
+                seed: FittedScan(Scan(images, bank.poses, map_seed=seed), bank)
+                for seed, (images, _), bank in zip(seeds, views, banks, strict=True)
+            }
+        return self._fitted[spacing]
 
 
 def units(measurement: Measurement, mapper: Path, say: Callable[[str], None]) -> list[Unit]:

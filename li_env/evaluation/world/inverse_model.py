@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import avg_pool2d, huber_loss, interpolate
+from torch.nn.functional import avg_pool2d, huber_loss, interpolate, normalize, pad
 
 from li_env.accel.geometry.camera import relative_motion
 from li_env.doom.explorers import STEP, TURN
@@ -20,7 +20,11 @@ from li_env.doom.renderer import MAP_UNITS_PER_METRE
 SCALE = (TURN, STEP / MAP_UNITS_PER_METRE, STEP / MAP_UNITS_PER_METRE)
 """Degrees, metres right and metres forward that a held key makes: motions are learned in these units."""
 
-WIDTHS = (32, 64, 96, 128)
+REACH = (2, 8)
+"""Largest shifts, down and across, in cells of four pixels: more than a held key moves most surfaces."""
+
+FEATURES = 32
+"""Channels of the compared features."""
 
 _JUDGED_TOGETHER = 512
 
@@ -44,29 +48,52 @@ class TrainingSize:
     batch: int
 
 
-SIZES = {"cpu": TrainingSize(8, 4, 64, 400, 64), "cuda": TrainingSize(96, 4, 128, 4000, 256)}
+SIZES = {"cpu": TrainingSize(12, 4, 64, 300, 32), "cuda": TrainingSize(96, 4, 128, 3000, 128)}
 """Sizes by device: minutes on either."""
 
 
 class InverseModel(nn.Module):
-    """Convolutional network over two frames of half size."""
+    """Network that compares features of two frames at neighbouring places, and reads the motion from the comparison.
+
+    Features of the second frame are shifted by up to `REACH` cells of four pixels; the similarity at every shift says
+    where a surface has moved, whatever its texture.
+    """
 
     def __init__(self, frame_size: tuple[int, int] = (96, 128)) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 6
-        for width in WIDTHS:
-            layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), nn.GroupNorm(8, width), nn.SiLU()]
-            before = width
-        self.layers = nn.Sequential(*layers)
-        cells = 1
-        for side in frame_size:
-            cells *= -(-side // (2 * 2 ** len(WIDTHS)))
-        self.head = nn.Sequential(nn.Linear(cells * before, 256), nn.SiLU(), nn.Linear(256, 3))
+        self.features = nn.Sequential(
+            *_stage(3, 24, 2), *_stage(24, FEATURES, 2), nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        )
+        down, across = REACH
+        shifts = (2 * down + 1) * (2 * across + 1)
+        self.compare = nn.Sequential(*_stage(shifts + FEATURES, 64, 2), *_stage(64, 96, 2), *_stage(96, 96, 2))
+        height, width = (-(-side // 32) for side in frame_size)
+        self.head = nn.Sequential(nn.Linear(height * width * 96, 128), nn.SiLU(), nn.Linear(128, 3))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Estimate motions [B, 3] in units of `SCALE` from pairs [B, 6, H, W] of frames in [0, 1]."""
-        return self.head(self.layers(avg_pool2d(pixels, 2) - 0.5).flatten(1))
+        early, late = (self.features(frame - 0.5) for frame in pixels.split(3, dim=1))
+        similar = _similarities(normalize(early, dim=1), normalize(late, dim=1))
+        return self.head(self.compare(torch.cat((4 * similar, early), dim=1)).flatten(1))
+
+
+def _stage(before: int, after: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.GroupNorm(8, after), nn.SiLU()]
+
+
+def _similarities(early: torch.Tensor, late: torch.Tensor) -> torch.Tensor:
+    """Multiply unit features [B, C, h, w] with those of the other frame at every shift: [B, shifts, h, w]."""
+    down, across = REACH
+    height, width = early.shape[-2:]
+    padded = pad(late, (across, across, down, down))
+    return torch.stack(
+        [
+            (early * padded[..., row : row + height, column : column + width]).sum(1)
+            for row in range(2 * down + 1)
+            for column in range(2 * across + 1)
+        ],
+        dim=1,
+    )
 
 
 def pair_motions(poses: np.ndarray) -> np.ndarray:

@@ -21,6 +21,9 @@ KINDS = {"ABA": 2, "ABCA": 3}
 
 _TRIES = 400
 
+CELL = 8.0
+"""Map units by which lengths of clear space are rounded."""
+
 
 @dataclass(frozen=True, eq=False)
 class Loop:
@@ -70,8 +73,8 @@ def find_loop(walkable: WalkableMap, kind: str, steps: int, rng: np.random.Gener
     for _ in range(_TRIES):
         x, y = walkable.space.sample(rng)
         headings = np.arange(24) * TURN
-        room = walkable.space.clear_lengths((x, y), np.radians(headings), steps * STEP)
-        open_ones = headings[room >= steps * STEP - 1e-6]
+        room = walkable.space.clear_lengths((x, y), np.radians(headings), steps * STEP + 2 * CELL)
+        open_ones = headings[room >= steps * STEP]
         if len(open_ones):
             found = loop(kind, steps, (float(x), float(y)), float(rng.choice(open_ones)))
             if is_clear(walls, found.doom_poses, RADIUS):

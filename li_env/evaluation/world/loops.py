@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from li_env.doom.known_maps import known_map
 from li_env.evaluation.fidelity.real_past import RealPast, encode
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
-from li_env.evaluation.fidelity.scores import summary
 from li_env.evaluation.fidelity.settings import CHUNK
 from li_env.evaluation.fidelity.walks import Walk
 from li_env.evaluation.world.driver import Banks, Driver
@@ -26,38 +25,66 @@ FIRST_LOOKS = ("real", "generated")
 """Whether the first leg is the game's, or generated from the start frame as everything else is."""
 
 
+class _Drawn:
+    """Loops of one kind and length on the maps of the measurement, drawn and rendered when first needed."""
+
+    def __init__(self, measurement: Measurement, kind: str, steps: int) -> None:
+        self._measurement, self._kind, self._steps = measurement, kind, steps
+
+    @cached_property
+    def loops(self) -> dict[int, Loop]:
+        """The loop of every map that has room for one, by its index."""
+        settings, kind = self._measurement.settings, self._kind
+        drawn = {
+            row: find_loop(
+                known_map(seed),
+                kind,
+                self._steps,
+                np.random.default_rng([seed, settings.seed, self._steps, KINDS[kind]]),
+            )
+            for row, seed in enumerate(settings.map_seeds)
+        }
+        return {row: found for row, found in drawn.items() if found is not None}
+
+    @cached_property
+    def videos(self) -> ReferenceVideos:
+        """The game along the loops."""
+        return self._measurement.game.shown([_walk(found) for found in self.loops.values()], [*self.loops])
+
+
 def units(measurement: Measurement) -> list[Unit]:
-    """List loops of every kind and length that fits, both first looks, without and with the first scan."""
+    """List loops of every kind and length, both first looks, without and with the first scan."""
     settings = measurement.settings
-    lengths = [steps for steps in LENGTHS if steps <= settings.chunks]
-    return [
-        Unit(
-            {"preset": preset, "scan": scan, "kind": kind, "steps": steps, "first_look": first},
-            partial(_loops, measurement, preset, scan, kind, steps, first),
-        )
-        for kind in KINDS
-        for steps in lengths
-        for preset in settings.presets
-        for scan in settings.scans[:2]
-        for first in FIRST_LOOKS
-    ]
+    found = []
+    for kind in KINDS:
+        for steps in LENGTHS:
+            if 2 * steps > settings.chunks:  # a quick look leaves out long loops
+                continue
+            drawn = _Drawn(measurement, kind, steps)
+            found += [
+                Unit(
+                    {"preset": preset, "scan": scan, "kind": kind, "steps": steps, "first_look": first},
+                    partial(_loops, measurement, drawn, preset, scan, first),
+                )
+                for preset in settings.presets
+                for scan in settings.scans[:2]
+                for first in FIRST_LOOKS
+            ]
+    return found
 
 
-def _loops(
-    measurement: Measurement, preset: str, scan: float | None, kind: str, steps: int, first: str
-) -> dict[str, Any]:
+def _loops(measurement: Measurement, drawn: _Drawn, preset: str, scan: float | None, first: str) -> dict[str, Any]:
     """Score the second look at the first leg.
 
     Returns:
         ``loops``: their number, one per map that has room for one; ``frames_between``; measures of the second look
-        against the game (``game``) and, after a generated first look, against that (``first_look``).
+        against the game (``game``, and its PSNR by frame) and, after a generated first look, against that
+        (``first_look``).
     """
-    rows, found = _drawn(measurement, kind, steps)
+    rows = [*drawn.loops]
     if not rows:
-        return {"loops": 0, "frames_between": None, "game": None, "first_look": None}
-    looks = found[0]
-    videos = measurement.game.shown([_walk(each) for each in found], rows)
-    banks = measurement.banks(scan)
+        return {"loops": 0, "frames_between": None, "game": None, "game_psnr_by_frame": None, "first_look": None}
+    looks, videos, banks = drawn.loops[rows[0]], drawn.videos, measurement.banks(scan)
     own = None if banks is None else [banks[row] for row in rows]
     seeds = [measurement.seeds[row] for row in rows]
     driver = Driver(measurement.world, preset)
@@ -73,7 +100,7 @@ def _loops(
         "loops": len(rows),
         "frames_between": int(looks.second[0] - looks.first[-1] - 1),
         "game": summarised(scores),
-        "game_by_frame": {"psnr": [summary(scores["psnr"][:, [frame]])["mean"] for frame in range(len(looks.second))]},
+        "game_psnr_by_frame": scores["psnr"].mean(0).tolist(),
         "first_look": again,
     }
 
@@ -109,17 +136,6 @@ def play_loops(
         states.append(state if banks is None else replace(state, bank=banks[row]))
     made, _ = driver.follow(states, videos.poses, range(known, chunks))
     return np.concatenate([videos.frames[:, : CHUNK * known], made], axis=1)
-
-
-def _drawn(measurement: Measurement, kind: str, steps: int) -> tuple[list[int], list[Loop]]:
-    """Return the maps that have room for a loop, and their loops."""
-    settings = measurement.settings
-    drawn = {
-        row: find_loop(known_map(seed), kind, steps, np.random.default_rng([seed, settings.seed, steps, KINDS[kind]]))
-        for row, seed in enumerate(settings.map_seeds)
-    }
-    fitting = {row: found for row, found in drawn.items() if found is not None}
-    return [*fitting], [*fitting.values()]
 
 
 def _walk(found: Loop) -> Walk:

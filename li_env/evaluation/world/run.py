@@ -108,7 +108,8 @@ def measure_world(
             "missing": missing,
             "seconds": round(time.perf_counter() - began, 1),
             "targets": {
-                preset: [target.to_dict() for target in targets(report, preset)] for preset in settings.presets
+                preset: [target.to_dict() for target in targets(report, preset)]
+                for preset in report["settings"]["presets"]
             },
         }
     )

@@ -27,6 +27,6 @@ def _walk(measurement: Measurement, preset: str, scan: float | None, steps: int)
     driver = Driver(measurement.world, preset, steps)
     played = driver.play(videos, measurement.seeds, chunks, measurement.banks(scan))
     real = videos.frames[:, : played.frames.shape[1]]
-    scores = frame_scores(played.frames, real, measurement.world.device, measurement.net)
+    scores = frame_scores(played.frames, real, measurement.world.device)
     whole = over_chunks(scores)
     return {"ranges": whole["ranges"], "by_chunk": {name: whole["by_chunk"][name] for name in ("psnr", "sharpness")}}

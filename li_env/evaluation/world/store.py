@@ -16,7 +16,8 @@ class Store:
 
     Args:
         path: of the file.
-        head: what stands in front: ``identity`` (what must be equal for rows to stand together) and other values.
+        head: what stands in front: ``identity`` (what must be equal for rows to stand together), ``commit``,
+            ``settings`` and other values.
 
     Attributes:
         anew: names of the settings in which an earlier file differs, whose rows are dropped; empty without one.
@@ -31,6 +32,7 @@ class Store:
             earlier = found.get("identity") if isinstance(found, dict) else None
             if earlier == self._head["identity"]:
                 self._parts = found["parts"]
+                self._head["settings"] = _joined(found["settings"], self._head["settings"])
             else:
                 names = self._head["identity"]
                 self.anew = [name for name in names if not earlier or earlier.get(name) != names[name]]
@@ -58,6 +60,13 @@ class Store:
         report = {**self._head, **tail, "parts": self._parts}
         write_json(self._path, report)
         return report
+
+
+def _joined(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the presets and spacings of an earlier run beside their own."""
+    presets = dict.fromkeys([*earlier["presets"], *settings["presets"]])
+    spacings = sorted({*earlier["spacings"], *settings["spacings"]})
+    return {**settings, "presets": [*presets], "spacings": spacings}
 
 
 def find_row(report: Mapping[str, Any], part: str, **labels: Any) -> dict[str, Any] | None:
