@@ -95,7 +95,7 @@ def units(measurement: Measurement, mapper: Path, say: Callable[[str], None]) ->
     Args:
         measurement: world, game and settings.
         mapper: folder of the trained mapper.
-        say: told in one line if it is not there.
+        say: takes one line if it is not there.
     """
     agents = {"seeker": "seeker", "mapper": str(mapper)}
     if not mapper.is_dir():

@@ -37,6 +37,6 @@ def edge_correlation(generated: torch.Tensor, real: torch.Tensor, shrink: int = 
 def _gradients(frames: torch.Tensor, shrink: int) -> torch.Tensor:
     """Return the differences of neighbours of shrunk pictures: [..., n]."""
     grey = frames.float().mean(-1)
-    small = avg_pool2d(grey.flatten(0, -3)[:, None], shrink)[:, 0]
+    small = avg_pool2d(grey.reshape(-1, 1, *grey.shape[-2:]), shrink)[:, 0]
     across, down = small.diff(dim=-1).flatten(1), small.diff(dim=-2).flatten(1)
-    return torch.cat((across, down), dim=1).unflatten(0, grey.shape[:-2])
+    return torch.cat((across, down), dim=1).reshape(*grey.shape[:-2], -1)

@@ -62,7 +62,7 @@ class Measurement:
         return [episode_seed(self.settings.seed, row) for row in range(self.settings.trajectories)]
 
     def banks(self, scan: float | None) -> list[ViewBank] | None:
-        """Return the views of the scan of every map with spots ``scan`` metres apart; None without a scan."""
+        """Return the views of the scan of every map, ``scan`` being the metres between spots; None without a scan."""
         if scan is None:
             return None
         if scan not in self._banks:

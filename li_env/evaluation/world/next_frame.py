@@ -17,7 +17,7 @@ from li_env.evaluation.world.frame_scores import frame_scores, summarised
 from li_env.evaluation.world.measurement import Measurement, Unit
 
 KINDS = {"walk": "walk", "way_back": "out_and_back"}
-"""Kinds of positions and the walks that hold them; on the way back every pose was taken before."""
+"""Kinds of positions and the walks that hold them; every pose of ``way_back`` was taken before."""
 
 
 def units(measurement: Measurement) -> list[Unit]:

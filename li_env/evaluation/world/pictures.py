@@ -95,7 +95,7 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _spacings(axis: Any, report: Mapping[str, Any], scans: list[float | None], presets: list[str]) -> None:
-    """Draw one group of bars per range of chunks, one bar per scan."""
+    """Draw a group of columns per range of chunks, one column per scan."""
     width = 0.8 / len(scans)
     for number, scan in enumerate(scans):
         row = find_row(report, "walks", preset=presets[0], scan=scan, start="picture")

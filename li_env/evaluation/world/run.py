@@ -79,7 +79,7 @@ def measure_world(
         settings: what to measure.
         out: folder of the files.
         more: parts that live above this package, by name.
-        say: told in one line what is left out.
+        say: takes one line about what is left out.
 
     Returns:
         the content of the report: ``note``, ``command``, ``commit``, ``device``, ``versions``, ``settings``,
