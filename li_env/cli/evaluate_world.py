@@ -92,7 +92,8 @@ def run(arguments: Arguments) -> None:
     more = {"agents": partial(units, mapper=arguments.mapper, say=say)}
     report = measure_world(settings, arguments.out, more, say)
     print_report(report, console)
-    console.print(f"wrote {REPORT}, {PLOT}, {PICTURE} to {arguments.out}", soft_wrap=True)
+    written = [name for name in (REPORT, PLOT, PICTURE) if (arguments.out / name).exists()]
+    console.print(f"wrote {', '.join(written)} to {arguments.out}", soft_wrap=True)
 
 
 def _command(arguments: Arguments) -> str:

@@ -62,6 +62,13 @@ def test_a_report_goes_on_with_equal_settings_and_begins_anew_with_others(tmp_pa
     assert value_at({"a": []}, "a", 0, "b") is None and value_at(None, "a") is None and value_at(3, "a") is None
 
 
+def test_a_damaged_report_gets_one_line(tmp_path):
+    (tmp_path / "report.json").write_text('{"identity": {')
+    with pytest.raises(ValueError, match="report") as caught:
+        Store(tmp_path / "report.json", head(seed=0))
+    assert "\n" not in str(caught.value)
+
+
 def report_of(**parts):
     return {
         "settings": {"presets": ["off"], "spacings": [2.5, 4.0], "split": "test", "trajectories": 64},
