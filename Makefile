@@ -7,8 +7,9 @@ OUT ?= outputs/demo
 
 .PHONY: demo test frames-equal check clean
 
-demo: $(VENV)/.installed  ## presets off and all side by side, with the plan of every chunk, into outputs/demo
+demo: $(VENV)/.installed  ## presets side by side with their plans; the game, the world and the world in a scan
 	$(VENV)/bin/python examples/compare_presets.py --presets off all --out $(OUT)
+	$(VENV)/bin/python examples/grounded_place.py --out $(OUT)
 
 test: $(VENV)/.installed-dev $(VENV)/lerobot/.installed  ## lint, types, layers, tests
 	$(VENV)/bin/ruff check .
@@ -33,7 +34,7 @@ $(VENV)/bin/python:
 
 # torch is named in the same call as everything else, so that no dependency can pull in another one.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) torch --editable .
+	$(INSTALL) torch --editable ".[doom]"
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -28,6 +28,7 @@ RUNS = {
     "vector_rollouts": ("", None),
     "collect_dataset": ("--episodes 3 --batch 2 --world freedoom", "dataset/lerobot/meta/info.json"),
     "compare_presets": ("--chunks 5", "compare/side_by_side.mp4"),
+    "grounded_place": ("--spacing 9 --headings 4 --actions 2", "grounded/game_world_scan.mp4"),
 }
 
 
@@ -56,7 +57,7 @@ def test_runs_from_top_to_bottom(name, tmp_path, monkeypatch, capsys):
     if name == "collect_dataset":
         pytest.importorskip("pyarrow", reason="needs the extra data")
         spec = replace(SPEC, fps=8.0)  # LeRobot knows whole frames per second only
-    if "freedoom_game" in words:
+    if name == "grounded_place" or "freedoom_game" in words:
         pytest.importorskip("vizdoom", reason="needs the extra doom")
     entry = registry.WorldEntry("freedoom", lambda device, weights: AnalyticWorld(device, spec), "stub")
     registry.world_names()

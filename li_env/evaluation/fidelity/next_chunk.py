@@ -43,7 +43,7 @@ def next_chunk_rows(
         One row per variant: ``method`` (``world``, ``copy last frame``, ``autoencoder``), ``steps``, ``memory``,
         ``psnr``, ``ssim``, ``sharpness``; no rows without such a chunk.
     """
-    positions = _positions(settings, videos, world.spec.temporal_latents if returning else None)
+    positions = positions_of(settings, videos, world.spec.temporal_latents if returning else None)
     if not positions:
         return []
     trajectories = [row for row, _ in positions]
@@ -79,8 +79,15 @@ VARIANTS = 2 * len(STEPS) + 2
 """Calls of ``advance`` in `next_chunk_rows`."""
 
 
-def _positions(settings: FidelitySettings, videos: ReferenceVideos, window: int | None) -> list[tuple[int, int]]:
-    """Draw the (trajectory, chunk) to generate, at most ``settings.positions`` per trajectory."""
+def positions_of(settings: FidelitySettings, videos: ReferenceVideos, window: int | None) -> list[tuple[int, int]]:
+    """Draw the (trajectory, chunk) to generate, at most ``settings.positions`` per trajectory.
+
+    Args:
+        settings: seed and number.
+        videos: the trajectories.
+        window: None for any chunk after `FIRST_WITH_MEMORY`; a number of latents for chunks all of whose poses were
+            taken before so many latents.
+    """
     positions = []
     for row, poses in enumerate(videos.poses):
         chunks: Sequence[int] = range(FIRST_WITH_MEMORY, len(poses) // CHUNK)

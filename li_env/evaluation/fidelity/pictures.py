@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,35 @@ def shown_latents(length: int) -> list[int]:
 
 def side_by_side(pictures: Mapping[str, np.ndarray]) -> bytes:
     """Draw one line of frames per trajectory and name of ``pictures`` (uint8 [n, L, H, W, 3]); return PNG data."""
+    latents = shown_latents(next(iter(pictures.values())).shape[1])
+    titles = ["start" if latent == 0 else f"chunk {latent // CHUNK + 1}" for latent in latents]
+    return sheet({name: frames[:, latents] for name, frames in pictures.items()}, titles)
+
+
+def sheet(pictures: Mapping[str, np.ndarray], titles: Sequence[str]) -> bytes:
+    """Draw one line of frames per trajectory and name of ``pictures``; return PNG data.
+
+    Args:
+        pictures: uint8 [n, k, H, W, 3] by name.
+        titles: one per column, k of them.
+    """
     names = list(pictures)
-    count, length, height, width = pictures[names[0]].shape[:4]
-    latents = shown_latents(length)
+    count, _, height, width = pictures[names[0]].shape[:4]
     lines = []
     for row in range(count):
         for name in names:
             label = np.full((height, _LABEL_WIDTH, 3), 255, np.uint8)
             _write(label, [*name.split(", ")])
-            cells = [label, *(pictures[name][row, latent] for latent in latents)]
+            cells = [label, *pictures[name][row]]
             edge = ((0, _GAP), (0, _GAP), (0, 0))
             lines.append(np.hstack([np.pad(cell, edge, constant_values=255) for cell in cells]))
         lines.append(np.full((2 * _GAP, lines[0].shape[1], 3), 255, np.uint8))
     top = np.full((16, lines[0].shape[1], 3), 255, np.uint8)
-    for column, latent in enumerate(latents):
-        text = "start" if latent == 0 else f"chunk {latent // CHUNK + 1}"
+    for column, text in enumerate(titles):
         left = _LABEL_WIDTH + _GAP + column * (width + _GAP)
         cv2.putText(top, text, (left + 2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-    sheet = np.vstack([top, *lines])
-    return bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+    image = cv2.cvtColor(np.vstack([top, *lines]), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
 def _write(image: np.ndarray, lines: list[str]) -> None:

@@ -15,13 +15,12 @@ from li_env.doom.handmade import RADIUS as HANDMADE_RADIUS
 from li_env.doom.handmade import freedoom_map_names, freedoom_renderer, my_way_home_renderer, read_map
 from li_env.doom.maps import generate_map, write_wad
 from li_env.doom.renderer import DoomRenderer, require_vizdoom
-from li_env.doom.splits import TEST
 from li_env.doom.watchdog import temporary_folder
 from li_env.evaluation.fidelity.settings import FidelitySettings
 from li_env.evaluation.fidelity.walks import WALKS, Walk, looks, walks, world_matrices
 
 HELD_OUT, HANDMADE, MY_WAY_HOME = "held-out maps", "hand-made Freedoom maps", "my_way_home"
-"""Kinds of maps: random maps of the test split, and two kinds of maps out of the training's distribution."""
+"""Kinds of maps: random maps of a held-out split, and two kinds of maps out of the training's distribution."""
 
 _WITH_DEPTH = ("walk", "mix")
 
@@ -59,8 +58,8 @@ def render_videos(
     """Render everything that the report compares with: (kind of maps, kind of walk) -> videos.
 
     Held-out maps have the kinds ``walk``, ``out_and_back``, ``spin`` and ``mix`` (`WALKS`), and ``look/...`` for each
-    of `walks.LOOKS`; the other maps have only ``walk``. Trajectory i of every kind is on map 10,000 ``seed`` + i of the
-    test split.
+    of `walks.LOOKS`; the other maps have only ``walk``. Trajectory i of every kind is on the i-th map from
+    ``settings.first_map``.
 
     Args:
         settings: number and length of the videos.
@@ -127,7 +126,7 @@ Job = tuple[int, Callable[..., dict[tuple[str, str], list[RenderedWalk]]], tuple
 def _jobs(settings: FidelitySettings, workers: int) -> list[Job]:
     """List (order of the kinds of maps, function, arguments); each job starts one game engine."""
     count, length = settings.trajectories, settings.walk_latents
-    first = TEST[settings.seed * 10_000]
+    first = settings.first_map
     size = max(1, min(4, -(-count // workers)))
     jobs: list[Job] = [(2, render_handmade, (MY_WAY_HOME, count, length, settings.seed))]  # the longest one first
     jobs += [

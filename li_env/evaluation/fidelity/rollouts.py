@@ -85,12 +85,25 @@ def _summaries(scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
 
 
 def _health(generated: np.ndarray, real: np.ndarray, not_finite: np.ndarray) -> dict[str, dict[str, Any]]:
+    drift = generated.mean((-1, -2, -3)) - real.mean((-1, -2, -3))
+    found = {**degenerate_frames(generated, real, not_finite), "brightness": drift}
+    return {name: summary(values.astype(float)) for name, values in found.items()}
+
+
+def degenerate_frames(generated: np.ndarray, real: np.ndarray, not_finite: np.ndarray) -> dict[str, np.ndarray]:
+    """Mark degenerate frames: bool [n, T] each.
+
+    Args:
+        generated, real: uint8 [n, T, H, W, 3].
+        not_finite: bool [n], episodes whose world has produced a number that is not finite.
+
+    Returns:
+        ``saturated``, ``constant`` and ``not_finite``, and ``collapsed``: any of them where the game's frame is not.
+    """
     broken = np.repeat(not_finite[:, None], generated.shape[1], axis=1)
     signs, normal = _signs(generated), _signs(real)
     collapsed = broken | (signs["saturated"] & ~normal["saturated"]) | (signs["constant"] & ~normal["constant"])
-    drift = generated.mean((-1, -2, -3)) - real.mean((-1, -2, -3))
-    found = {**signs, "not_finite": broken, "collapsed": collapsed, "brightness": drift}
-    return {name: summary(values.astype(float)) for name, values in found.items()}
+    return {**signs, "not_finite": broken, "collapsed": collapsed}
 
 
 def _signs(frames: np.ndarray) -> dict[str, np.ndarray]:

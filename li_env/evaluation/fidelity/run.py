@@ -35,7 +35,8 @@ from li_env.worlds.registry import load_world
 REPORT, PLOT, PICTURE = "freedoom_fidelity.json", "freedoom_fidelity.png", "freedoom_fidelity_side_by_side.png"
 
 NOTE = (
-    "Held-out maps: random maps of the test split (doom/splits.py), never trained on, never used for tuning. "
+    "Held-out maps: random maps of the split in the settings (doom/splits.py), never trained on; maps of the split "
+    "``test`` are never used for tuning. "
     "Hand-made maps of freedoom2.wad and my_way_home are out of the training's distribution. The camera follows the "
     "game's own poses. mean and std are over trajectories (each one's own mean first), n is their number. "
     "Chunk 1 holds the start frame, which is not scored."
@@ -47,10 +48,15 @@ _SHOWN = 3
 Advance = Callable[[], None]
 
 
-def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
+def evaluate_world(settings: FidelitySettings, out: Path, world: BaseWorld | None = None) -> dict[str, Any]:
     """Measure the freedoom world against the game; write `REPORT`, `PLOT` and `PICTURE` into ``out``.
 
     Files appear when everything is measured, each whole. Progress goes to stderr.
+
+    Args:
+        settings: what to measure.
+        out: folder of the files.
+        world: the world; by default that of the settings is loaded.
 
     Returns:
         the content of the JSON file: ``note``, ``settings``, ``device``, ``versions``, ``seconds`` by part, ``bars``
@@ -61,7 +67,8 @@ def evaluate_world(settings: FidelitySettings, out: Path) -> dict[str, Any]:
         ImportError: no ViZDoom.
     """
     AccelConfig.of(settings.preset)  # an unknown preset is refused before anything takes long
-    world = load_world("freedoom", settings.device, settings.weights)
+    if world is None:
+        world = load_world("freedoom", settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
     with atomic_folder(out) as folder:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from li_env.doom.splits import TEST, VALIDATION
+from li_env.validation import check_choice
+
 CHUNK = 4
 """Latents (frames) per chunk of the freedoom world, the first chunk's start frame included."""
 
@@ -20,6 +23,12 @@ STEPS = (4, 16)
 
 BATCH = 64
 """Episodes generated at once."""
+
+SPLITS = {"validation": VALIDATION, "test": TEST}
+"""Held-out maps: those for decisions, and those for final numbers alone."""
+
+MAPS_PER_SEED = 10_000
+"""Maps between the first maps of two seeds."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class FidelitySettings:
         seed: picks maps, walks and noise.
         workers: processes that render the game; None takes one per core.
         command: command line, for the record.
+        split: held-out maps that are measured, ``validation`` or ``test``.
     """
 
     trajectories: int = 64
@@ -47,6 +57,7 @@ class FidelitySettings:
     seed: int = 0
     workers: int | None = None
     command: str = ""
+    split: str = "test"
 
     def __post_init__(self) -> None:
         for key, most in (("trajectories", 4096), ("chunks", 250), ("positions", 16)):
@@ -55,8 +66,14 @@ class FidelitySettings:
                 raise ValueError(f"{key}={value!r} is not allowed; use a whole number from 1 to {most}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1000:
             raise ValueError(f"seed={self.seed!r} is not allowed; use a whole number from 0 to 999")
+        check_choice("split", self.split, SPLITS)
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers!r} is not allowed; use a whole number from 1 up")
+
+    @property
+    def first_map(self) -> int:
+        """Seed of the first held-out map; trajectory i of every kind is on the i-th map from there."""
+        return SPLITS[self.split][MAPS_PER_SEED * self.seed]
 
     @property
     def walk_latents(self) -> int:

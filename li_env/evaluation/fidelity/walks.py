@@ -129,7 +129,7 @@ def _square(walkable: WalkableMap, walls: Walls, radius: float, rng: np.random.G
                 heading -= side * TURN
                 path.append((x, y, heading))
         poses = renderable_poses(np.array(path[:-1]))
-        if _clear(walls, poses, radius):
+        if is_clear(walls, poses, radius):
             return poses
     raise RuntimeError("a map has no room for a square of 1.5 m")
 
@@ -142,11 +142,11 @@ def _offset(out: np.ndarray, walls: Walls, radius: float) -> Walk:
             for side in (1.0, -1.0):
                 shift = side * size * np.array([np.sin(angle), -np.cos(angle), 0.0])
                 second = renderable_poses(first[::-1] + shift)
-                if _clear(walls, second, radius):
+                if is_clear(walls, second, radius):
                     return _revisit(first, second, mirrored=True)
     raise RuntimeError(f"none of {len(out)} walks fits in beside itself")
 
 
-def _clear(walls: Walls, poses: np.ndarray, radius: float) -> bool:
+def is_clear(walls: Walls, poses: np.ndarray, radius: float) -> bool:
     """Return whether every pose keeps the radius; steps are shorter than the walker is wide, so none jumps a wall."""
     return bool((walls.clearance(np.zeros(len(poses), dtype=int), poses[:, :2]) >= radius - 0.75).all())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from li_env.cli import main
-from li_env.evaluation.fidelity import run as fidelity
+from li_env.evaluation.world import run as measured
 from li_env.worlds.common import game
 from tests.li_env.evaluation.fidelity.photographic_world import PhotographicWorld
 
@@ -28,18 +28,26 @@ def evaluate(*options: str) -> int:
 def test_a_world_with_photographic_memory_is_measured_against_the_game(tmp_path, monkeypatch, capsys, one_thread):
     pytest.importorskip("vizdoom")
     loaded = []
-    monkeypatch.setattr(fidelity, "load_world", lambda *arguments: loaded.append(arguments) or PhotographicWorld())
+    monkeypatch.setattr(measured, "load_world", lambda *arguments: loaded.append(arguments) or PhotographicWorld())
     monkeypatch.setenv("COLUMNS", "160")
     out = tmp_path / "deep" / "er"
-    options = ("--quick", "--trajectories", "1", "--chunks", "2", "--weights", str(tmp_path))
+    options = ("--quick", "--trajectories", "1", "--chunks", "2", "--weights", str(tmp_path), "--split", "test")
+    options += ("--preset", "off", "--parts", "fidelity", "--workers", "1")
     assert evaluate("--out", str(out), *options) == 0
     assert loaded == [("freedoom", "cpu", tmp_path)]
     names = ["freedoom_fidelity.json", "freedoom_fidelity.png", "freedoom_fidelity_side_by_side.png"]
-    assert sorted(path.name for path in out.iterdir()) == names
+    whole = ["freedoom_world.json", "freedoom_world.png"]
+    assert sorted(path.name for path in out.iterdir()) == [*names, *whole]
     assert all(cv2.imread(str(out / name)) is not None for name in names[1:])
     report = json.loads((out / names[0]).read_text())
     assert report["settings"]["trajectories"] == 1 and report["settings"]["preset"] == "off"
     assert report["settings"]["command"].startswith("li-env evaluate world --out")
+    assert report["settings"]["split"] == "test" and "--split test" in report["settings"]["command"]
+    world = json.loads((out / whole[0]).read_text())
+    assert world["parts"]["fidelity"]["rows"] == [
+        {"labels": {"preset": "off"}, "file": names[0], "bars": report["bars"]}
+    ]
+    assert world["command"] == report["settings"]["command"] and world["settings"]["split"] == "test"
     assert {"torch", "python"} <= set(report["versions"]) and report["device"]
 
     # what the camera saw before in the real past comes back as it was: exact poses, exact frames
@@ -59,7 +67,7 @@ def test_a_world_with_photographic_memory_is_measured_against_the_game(tmp_path,
     assert bars["chunk 16 of an own walk"]["value"] is None
     assert bars["next chunk, walk"]["reached"] in ("no", "must", "aim")
     text = capsys.readouterr().out
-    assert "chunk 16 of an own walk" in text and "not measured" in text and "revisits" in text
+    assert "against the game" in text and "real first look, generated second" in text
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,9 @@ def test_a_world_with_photographic_memory_is_measured_against_the_game(tmp_path,
     [
         (("--trajectories", "0"), "trajectories=0 is not allowed; use a whole number from 1"),
         (("--preset", "of"), "preset"),
+        (("--split", "training"), "split='training' is unknown; allowed: validation, test"),
+        (("--parts", "walk"), "parts='walk' is unknown (did you mean 'walks'?)"),
+        (("--spacings", "4", "2.5"), "spacings=[4.0, 2.5] is not allowed; use increasing numbers"),
         (("--device", "tpu"), "device='tpu' is unknown"),
         (("--weights", "/nowhere"), "no weights in /nowhere: weights.json is missing"),
         (("--out", __file__), "is a file; allowed: a folder"),
