@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from li_env import Action, Scan
-from li_env.cli import main
-from li_env.metrics import psnr
-from li_env.recording import write_png, write_video
+from li_env import Action, Scan, tools
 
 MAP_SEED = 10_000_005  # of the split for validation: no world has seen this map in training
 VIEW = 40  # of the scan, where the walk begins
@@ -60,7 +57,7 @@ if __name__ == "__main__":
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "scan.npz"
     words = ["--spacing", str(arguments.spacing), "--headings", str(arguments.headings), "--out", str(file)]
-    if main(["scan", "build", "--map-seed", str(arguments.map_seed), *words]):
+    if tools.main(["scan", "build", "--map-seed", str(arguments.map_seed), *words]):
         raise SystemExit("the scan was not built")
     scan, actions = Scan.read(file), ACTIONS[: arguments.actions]
     view = arguments.view % len(scan.images)
@@ -78,13 +75,13 @@ if __name__ == "__main__":
     length = min(len(frames) for frames in runs.values())
     game = torch.from_numpy(np.stack(next(iter(runs.values()))[1:length]))
     for name, frames in list(runs.items())[1:]:
-        decibels = psnr(torch.from_numpy(np.stack(frames[1:length])), game)
+        decibels = tools.psnr(torch.from_numpy(np.stack(frames[1:length])), game)
         last = decibels[-4:].mean()
         print(f"{name}: {decibels.mean():.1f} dB to the game over {length - 1} frames, {last:.1f} at the end")
     rows = zip(*(frames[:length] for frames in runs.values()), strict=True)
     video = [
         np.concatenate([labelled(frame, name) for frame, name in zip(row, runs, strict=True)], axis=1) for row in rows
     ]
-    write_video(arguments.out / "game_world_scan.mp4", video, fps)
-    write_png(arguments.out / "game_world_scan.png", np.concatenate(video[:: max(1, length // 4)]))
+    tools.write_video(arguments.out / "game_world_scan.mp4", video, fps)
+    tools.write_png(arguments.out / "game_world_scan.png", np.concatenate(video[:: max(1, length // 4)]))
     print(f"wrote {arguments.out / 'game_world_scan.mp4'} and a picture of it beside it")
