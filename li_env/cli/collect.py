@@ -10,7 +10,7 @@ def run(arguments: Arguments) -> None:
     import time
     from dataclasses import replace
 
-    from li_env.cli._collecting import claim, manifest_of, open_player, prepare
+    from li_env.cli._collecting import claim, known_episodes, manifest_of, open_player, prepare
     from li_env.cli._output import progress_display
     from li_env.datasets.collect import Progress, collect
     from li_env.datasets.finish import SUMMARY, finish, read_summary
@@ -25,6 +25,10 @@ def run(arguments: Arguments) -> None:
     manifest, player, runner = manifest_of(arguments)
     formats = Formats(manifest, runner)
     prepare(arguments.out, manifest, arguments.resume)
+    if arguments.dataset is None and known_episodes(runner) is not None:
+        print(
+            "the shipped episodes are on held-out test maps; for training data: li-env build episodes, then --dataset"
+        )
     with claim(arguments.out):
         if (arguments.out / SUMMARY).exists():
             Journal(arguments.out).remove()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,8 +19,10 @@ import pytest
 from li_env.cli import main
 from li_env.datasets.finish import SUMMARY, read_episodes
 from li_env.datasets.journal import Journal
+from li_env.worlds.registry import register_world
+from tests.analytic_world import SPEC, AnalyticWorld
 from tests.forks import run_in_fork
-from tests.li_env.datasets.rooms import EPISODES, collected, words
+from tests.li_env.datasets.rooms import EPISODES, collected, episode_file, words
 
 ALL = ("--format", "lerobot,minari,clips")
 PROCESSES = ("--worlds", "5", "--encoders", "2", "--processes")
@@ -33,6 +36,18 @@ def content(out: Path) -> str:
 def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     return collected(folder, folder / "out", *ALL, "--worlds", "1")
+
+
+def test_shipped_episodes_are_said_to_be_of_test_maps(tmp_path, capsys) -> None:
+    class Furnished(AnalyticWorld):
+        episodes_file = episode_file(tmp_path)
+
+    register_world("furnished", lambda device, weights: Furnished(device, replace(SPEC, fps=8.0)), "a room", "none")
+    given = words(tmp_path, tmp_path / "given", "--episodes", "0:1", world="furnished")
+    assert main(given) == 0 and "held-out" not in capsys.readouterr().out
+    place = given.index("--dataset")
+    shipped = [*given[:place], *given[place + 2 :], "--out", str(tmp_path / "shipped")]
+    assert main(shipped) == 0 and "held-out test maps" in capsys.readouterr().out
 
 
 def shared(whole: Path) -> Path:
