@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from provenance import provenance
+
 from li_env.doom.splits import TEST, TRAINING
 from li_env.files import read_json, write_json
 from li_env.tasks import EpisodeDataset, NavigationRules
@@ -45,7 +47,8 @@ def navigation_sets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
     names = ("train_open", "train_detour", *HELD_OUT)
     files = {name: folder / f"{name}.json" for name in names}
     if note.is_file():
-        if read_json(note, "sets") != asked:
+        built = read_json(note, "sets")
+        if {key: built.get(key) for key in asked} != asked:
             raise ValueError(f"{note} was built with other numbers of maps and episodes; use another folder")
         return files
     wanted = {
@@ -67,5 +70,5 @@ def navigation_sets(folder: Path, maps: int, episodes: int) -> dict[str, Path]:
             data = EpisodeDataset.join([made for part in parts if (made := part.result()) is not None])
             kept = data.episodes[:episodes] if name in HELD_OUT else data.episodes
             EpisodeDataset(kept, data.frames).write(files[name])
-    write_json(note, asked)
+    write_json(note, {**asked, "provenance": provenance()})
     return files

@@ -6,8 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import li_env
-
 VARIABLE = "LI_ENV_COMMIT"
 """Environment variable that names the commit where no repository is around the package."""
 
@@ -19,7 +17,7 @@ def commit() -> str | None:
     """
     if given := os.environ.get(VARIABLE):
         return given[:80]
-    root = Path(li_env.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():  # an installed package inside somebody else's repository
         return None
     words = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--match="]

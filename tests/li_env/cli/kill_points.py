@@ -50,8 +50,8 @@ COMMANDS = {
 
 
 def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
-    """Make trajectories of noise instead of the game's; the last argument converts the frames to learn from."""
-    convert = arguments[-1]
+    """Make trajectories of noise instead of the game's; the last argument but one converts the frames to learn from."""
+    convert = arguments[-2]
     generator = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (2, 24, 96, 128, 3), generator=generator, dtype=torch.uint8)
     poses, motions = torch.rand(2, 24, 3, generator=generator), torch.rand(2, 23, 3, generator=generator)

@@ -175,7 +175,7 @@ def test_an_agent_of_another_action_space(tmp_path, capsys):
     train(BCConfig(epochs=1), tmp_path / "agent", collected(tmp_path, tmp_path / "data", "--episodes", "0:2"), "cpu")
     capsys.readouterr()
     more = ["collect", "--world", "room", "--task", "explore", "--agent", str(tmp_path / "agent"), "--device", "cpu"]
-    assert "learning agents need a goal task" in complaint(capsys, *more, "--out", str(tmp_path / "out"))
+    assert "policy.safetensors does not fit this task" in complaint(capsys, *more, "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 

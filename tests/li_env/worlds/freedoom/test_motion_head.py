@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import CameraMotion, follow
+from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS
 from li_env.worlds.freedoom.geometry import planar_poses
 from li_env.worlds.freedoom.motion_head import MotionHead, commanded_path
 
@@ -24,7 +25,7 @@ def test_realised_motion_is_the_command_or_a_shorter_one() -> None:
     head = MotionHead().requires_grad_(False)
     torch.nn.init.normal_(head.out.weight, std=1.0)
     commands = torch.randn(64, 4, 3)
-    latents, poses = torch.randn(64, 3, 48, 32), torch.randn(64, 3, 3)
+    latents, poses = torch.randn(64, 3, 48, LATENT_CHANNELS), torch.randn(64, 3, 3)
     logits, _ = head(latents, poses, commands)
     feasible = head.realised(latents, poses, commands)
     free = logits <= 0
