@@ -51,6 +51,11 @@ class AccelConfig:
         decode_ratio: share of history tiles kept while denoising, above 0 and at most 1.
         context_ratio: share of tiles kept inside the context pass, above 0 and at most 1.
         dense_first_block: whether the first transformer block stays dense.
+        reuse_context: change of the camera, in the world's motions per latent, below which keys and values of a context
+            latent are kept from the chunk before instead of being computed again (0 or more; 0 keeps none).
+        reuse_blocks: change below which the result of a transformer block is reused from the chunk before (0 or more; 0
+            reuses none): of the motions, in the world's motions per latent, and of the block's input, as a share of
+            its mean absolute value.
         sparse_min_context: context latents from which block-sparse attention is used (0 or more); None means the
             world's own measured crossover.
     """
@@ -71,6 +76,8 @@ class AccelConfig:
     decode_ratio: float = 1.0
     context_ratio: float = 1.0
     dense_first_block: bool = True
+    reuse_context: float = 0.0
+    reuse_blocks: float = 0.0
     sparse_min_context: int | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +95,8 @@ class AccelConfig:
                 _check_number(key, getattr(self, key), "from 0 to 1", lambda value: 0.0 <= value <= 1.0)
         for key in ("window_smoothing", "decode_ratio", "context_ratio"):
             _check_number(key, getattr(self, key), "above 0 and at most 1", lambda value: 0.0 < value <= 1.0)
+        for key in ("reuse_context", "reuse_blocks"):
+            _check_number(key, getattr(self, key), "from 0 up", lambda value: value >= 0.0 and isfinite(value))
         _check_number("window_kappa", self.window_kappa, "above 0", lambda value: value > 0.0 and isfinite(value))
         if not isinstance(self.dense_first_block, bool):
             raise ValueError(f"dense_first_block: {shown(self.dense_first_block)} is not allowed; use true or false")

@@ -23,6 +23,7 @@ from typing_extensions import TypeVar
 from li_env.accel.geometry.camera import CameraMotion, follow_many
 from li_env.accel.geometry.frustum import ViewOverlap
 from li_env.accel.ground_truth import GroundTruth
+from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.world_spec import WorldSpec
 
@@ -52,6 +53,7 @@ class ChunkRequest:
         context_motions: the motions that led to the context's latents, m of them (standing still for views and for
             the episode's first latent).
         origin: [4, 4] float64, the pose of the episode's first latent.
+        sharing: work of the chunk before and room for this chunk's own, where ``plan.shares``.
     """
 
     scene: Scene
@@ -63,6 +65,7 @@ class ChunkRequest:
     noise: torch.Tensor
     context_motions: tuple[CameraMotion, ...] = ()
     origin: np.ndarray = field(default_factory=lambda: np.eye(4))
+    sharing: Sharing | None = None
 
 
 @dataclass(frozen=True)

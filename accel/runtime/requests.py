@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world import ChunkRequest
@@ -24,6 +25,7 @@ class PlannedRequests:
 
     Attributes:
         chunks: chunks planned so far, complete once the iterator is exhausted.
+        sharing: exchange of every planned chunk, None where nothing is shared.
         seconds: time that ``decide`` has taken.
     """
 
@@ -36,6 +38,7 @@ class PlannedRequests:
         self._count, self._decide, self._prepare = count, decide, prepare
         self._planned, self._ready = 0, deque[ChunkRequest]()
         self.chunks: list[PlannedChunk] = []
+        self.sharing: list[Sharing | None] = []
         self.seconds = 0.0
         self._plan_more()
 
@@ -59,5 +62,6 @@ class PlannedRequests:
         self.seconds += time.perf_counter() - began
         chunks, requests = self._prepare(part, plans)
         self.chunks += chunks
+        self.sharing += [request.sharing for request in requests]
         self._ready.extend(requests)
         self._planned = part.stop

@@ -14,6 +14,7 @@ import torch
 from li_env.accel.device import to_device
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.grouping import equal_groups
+from li_env.accel.kept_work import Sharing
 from li_env.accel.micro_batch import expected_episodes
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.accel.world_spec import WorldSpec
@@ -37,6 +38,7 @@ from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
+from li_env.worlds.freedoom.shared_work import sample_shared
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
@@ -67,6 +69,7 @@ SPEC = WorldSpec(
     length_unit="metre",
     supports_block_sparse=True,
     sparse_min_context=SPARSE_MIN_CONTEXT,
+    supports_shared_work=True,
     fewest_memory_groups=1,
 )
 
@@ -194,6 +197,9 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
                 out[number] = chunk
 
         for number, request in enumerate(requests):
+            if request.sharing is not None:
+                out[number] = self._shared(request, request.sharing)
+                continue
             full = scheduler.add(number, request)
             if full is not None:
                 run(full)
@@ -280,6 +286,14 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
             sparse = SparseAttention(first.plan.attention, shape, self.device)
             return self._continuation(longest, sparse, *inputs)
         return self._run(longest, partial(self._continuation, longest, None), *inputs)
+
+    def _shared(self, request: ChunkRequest, sharing: Sharing) -> torch.Tensor:
+        """Generate the chunk of one episode that shares work with the chunk before and the next one."""
+        reference = request.context_poses[-1:]
+        noise, context = (_tokens(latents[None]).to(self.dtype) for latents in (request.noise, request.context))
+        cameras = [self._planar(poses[None], reference) for poses in (request.poses, request.context_poses)]
+        made = sample_shared(self.dynamics, request.plan, sharing, noise, cameras[0], context, cameras[1])
+        return _latents(made)[0]
 
     def _opening(
         self,
