@@ -135,6 +135,8 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
             without one.
         decodes_on_device: whether `decode_on_device` makes the frames there instead of copying those of `decode`.
         episodes_file: navigation episodes that the world ships.
+        step_output: module whose output is that of a denoising step, called once per step where the world runs without
+            CUDA graphs; for measurements.
     """
 
     spec: WorldSpec
@@ -143,6 +145,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     start_views: StartViews = StartViews()
     ground_truth: GroundTruth | None = None
     episodes_file: Path | None = None
+    step_output: torch.nn.Module | None = None
     needs_start_frame: bool = True
     decodes_on_device: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
             "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
             "rollout of every preset before them is not counted"
         ),
-        "rows": _rows(world, settings, paths, measured),
+        "rows": rows(world, settings, paths, measured),
         "device": device_name(world.device),
         "versions": versions(),
     }
@@ -66,10 +66,17 @@ def steps_needed(world: BaseWorld, settings: BenchSettings) -> int:
 
 
 def paths_of(
-    world: BaseWorld, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
+    world: BaseWorld,
+    settings: BenchSettings,
+    game: bool,
+    on_chunk: Callable[[], None] = lambda: None,
+    starts: Sequence[Mapping[str, Any]] = (),
 ) -> list[CameraPath]:
-    """Make every path with its realised motions: those of the game, or of one rollout of the plain model."""
-    paths = commanded_paths(world, settings)
+    """Make every path with its realised motions: those of the game, or of one rollout of the plain model.
+
+    ``starts`` are those of `commanded_paths`.
+    """
+    paths = commanded_paths(world, settings, starts)
     if game:
         return played_paths(world, paths)
     engine = Engine(world, settings.variants[0].config)
@@ -91,9 +98,10 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
     return [REPORT, *names]
 
 
-def _rows(
+def rows(
     world: BaseWorld, settings: BenchSettings, paths: Sequence[CameraPath], measured: Sequence[Measured]
 ) -> list[dict[str, Any]]:
+    """Summarise every variant over all paths, then over the paths of each trajectory."""
     groups = {EVERY: list(range(len(paths)))}
     for name in settings.trajectories:
         groups[name] = [index for index, path in enumerate(paths) if path.trajectory == name]

@@ -51,10 +51,10 @@ def sample_shared(
     reuse = BlockReuse(sharing, plan.reuse_blocks, plan.reused_blocks)
 
     def denoise(
-        noisy: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, seen: Any, sparse: SparseAttention | None = None
+        noisy: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, context: Any, sparse: SparseAttention | None = None
     ) -> torch.Tensor:
         tokens = model.tokens(noisy, cameras)
-        out: torch.Tensor = model.transformer(tokens, sigma * 1000, cameras.tables, seen, reuse=reuse)
+        out: torch.Tensor = model.transformer(tokens, sigma * 1000, cameras.tables, context, reuse=reuse)
         return out
 
     return sample_chunk(denoise, noise, None, plan.sigmas, cameras, cache)

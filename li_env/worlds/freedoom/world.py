@@ -142,6 +142,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         self.start_views = StartViews(starts.frames)
         self.ground_truth = FreedoomTruth(starts)
         self.episodes_file = EPISODES_FILE
+        self.step_output = self.dynamics.transformer.final_layer.linear
 
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
