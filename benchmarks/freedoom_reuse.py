@@ -2,8 +2,8 @@
 
     python benchmarks/freedoom_reuse.py --out benchmarks/freedoom_reuse.json
 
-Drives the standing camera and the four camera paths of `li-env bench` under ``off``, under gates of ``reuse_context`` and
-``reuse_blocks`` on top of ``off``, and under ``all`` for comparison. Work is counted, not timed: tokens that pass a
+Drives the standing camera and the four camera paths of `li-env bench` under ``off``, under gates of ``reuse_context``
+and ``reuse_blocks`` on top of ``off``, and under ``all`` for comparison. Work is counted, not timed: tokens that pass a
 transformer block, in the context pass and while denoising, after the warm-up, as a share of those of ``off``. PSNR is
 pooled over all frames after the warm-up of a path, to the frames of ``off``.
 """

@@ -105,7 +105,7 @@ def test_a_failure_while_writing_leaves_the_old_report(tmp_path, monkeypatch, ca
     [
         (("--paper", "--presets", "all"), "is not allowed with --paper, which runs every preset"),
         (("--paper", "--prompts", "list"), "prompts='list' needs --images"),
-        (("--paper", "--images", "nowhere"), "images='nowhere' is no folder"),
+        (("--paper", "--images", "nowhere"), "images=nowhere is no folder"),
         (("--paper", "--perceptual", "LPIPS"), "perceptual='LPIPS' is unknown"),
         (("--images", "nowhere"), "images='nowhere' needs --paper"),
     ],
