@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -16,9 +17,11 @@ from li_env.accel.planning.validate import stored_plans
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
 from li_env.accel.runtime.report import RolloutReport
+from li_env.actions import Action
 from li_env.evaluation.fixed_motion import FixedMotionWorld
 from li_env.worlds.common.transformer import Block
 from li_env.worlds.freedoom.world import SPEC, FreedoomWorld, load
+from li_env.worlds.freedoom_game.world import SPEC as GAME
 
 OFF = AccelConfig(warmup_chunks=1)
 REUSE = OFF.replace(name="reuse", reuse_context=0.5, reuse_blocks=0.3)
@@ -150,3 +153,23 @@ def _folder():
     from li_env.worlds.freedoom.weights import packaged_folder
 
     return packaged_folder()
+
+
+def test_a_restored_environment_goes_on_with_the_kept_work() -> None:
+    preset = {"warmup_chunks": 1, "reuse_context": 0.5, "reuse_blocks": 0.3}
+    env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset=preset, device="cpu").unwrapped
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(Action.STILL)
+    saved = env.save_state()
+    whole, plan = env.step(Action.STILL)[0], env.plan
+    assert plan["kept"] and plan["shares"]
+    env.reset(seed=1)
+    env.restore_state(saved)
+    again = env.step(Action.STILL)[0]
+    assert env.plan == plan
+    assert np.array_equal(again, whole)
+
+
+def test_the_game_of_this_world_keeps_no_work() -> None:
+    assert SPEC.supports_shared_work and not GAME.supports_shared_work
