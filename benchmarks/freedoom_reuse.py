@@ -87,7 +87,9 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-        write_json(arguments.out, {**origin, "chunks": arguments.chunks, "warmup_chunks": WARMUP, "rows": rows})
+        write_json(
+            arguments.out, {"provenance": origin, "chunks": arguments.chunks, "warmup_chunks": WARMUP, "rows": rows}
+        )
 
 
 if __name__ == "__main__":
