@@ -136,7 +136,8 @@ def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | str | Pa
         found = [each for each in inside if each.suffix == ".npz" or (each / "transforms.json").is_file()]
         if not found:
             raise ValueError(
-                f"scans={shown(str(scans))} is no folder with scans; allowed: a list of scans or of their paths, or a folder"
+                f"scans={shown(str(scans))} is no folder with scans; allowed: a list of scans or of their paths, "
+                "or a folder"
             )
         return found
     if not isinstance(scans, list | tuple) or not scans:
