@@ -33,7 +33,8 @@ class Work:
     def of(cls, plan: ChunkPlan, latents: int) -> Work:
         """Read the cost from a plan for a chunk of ``latents`` latents."""
         density = attention_density(plan, latents)
-        return cls(plan.regime, plan.steps, plan.context_latents, density, plan.attention.kind == "block_sparse")
+        sparse = plan.attention.kind != "dense"
+        return cls(plan.regime, plan.computed_steps, plan.context_latents, density, sparse)
 
 
 @dataclass(frozen=True, eq=False)
