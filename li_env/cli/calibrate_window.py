@@ -46,7 +46,7 @@ def run(arguments: Arguments) -> None:
     with progress_display() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=rollouts * arguments.chunks)
         found = measure_window(world, settings, lambda: progress.advance(task))
-    keep(world.spec.name, Calibration(window_kappa=float(f"{found.kappa:.4g}")), path)
+    keep(arguments.world, Calibration(window_kappa=float(f"{found.kappa:.4g}")), path)
     table = Table("trajectory", "chunks", "10 %", "median", "90 %", caption="smoothed latent change after the warm-up")
     for name, changes in found.changes.items():
         table.add_row(name, str(len(changes)), *(f"{value:.4g}" for value in np.percentile(changes, (10, 50, 90))))

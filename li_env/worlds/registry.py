@@ -149,18 +149,18 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
 
         with own_torch_state():  # the defaults that a user has set for his own networks are not the world's
             world = loader(device=where, weights=folder, **kwargs)
-            _calibrate(world)
+            _calibrate(name, world)
         _loaded[key] = world
     return world
 
 
-def _calibrate(world: BaseWorld) -> None:
+def _calibrate(name: str, world: BaseWorld) -> None:
     """Give a world the numbers that were measured for it, on this device where that matters."""
     from li_env.accel.world import BaseWorld as AnyWorld
     from li_env.worlds.calibration import calibration
 
     if isinstance(world, AnyWorld):  # anything else is refused where it is used
-        world.spec = calibration(world.spec.name).applied(world.spec, world.device)
+        world.spec = calibration(name).applied(world.spec, world.device)
 
 
 def _takes(loader: Loader, argument: str) -> bool:

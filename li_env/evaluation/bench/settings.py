@@ -139,10 +139,10 @@ class BenchSettings:
 
 
 def parse_sweep(text: str) -> Sweep:
-    """Read ``revisit_similarity=0.5,0.7``, ``memory_threshold+revisit_similarity=0.3,0.5`` or ``paper:KEY=...``.
+    """Read ``warmup_chunks=1,2``, ``memory_threshold+revisit_similarity=0.3,0.5`` or ``paper:warmup_chunks=1,2``.
 
-    Values are YAML scalars (``null``, ``true``, words, numbers). In front of the colon stands a preset: a name, the path
-    of a YAML file, or a mapping in braces.
+    Values are YAML scalars (``null``, ``true``, words, numbers). In front of the colon stands a preset: a name, the
+    path of a YAML file, or a mapping in braces.
 
     Raises:
         ValueError: not of this form, an unknown preset or key, or a value that a key does not take.

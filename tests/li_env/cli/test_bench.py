@@ -44,7 +44,7 @@ def test_writes_a_report_and_a_plot_and_prints_the_tables(tmp_path, capsys, monk
 
 
 def test_a_sweep_in_which_nothing_changes_says_so(tmp_path, capsys):
-    """The analytic world has no block-sparse attention, so its ratio has no effect."""
+    """Sweep a ratio of block-sparse attention in a world that has none."""
     options = ("--presets", "off", "--sweep", "decode_ratio=0.2,0.5", "sparse:warmup_chunks=1,2", "--device", "cpu")
     assert bench(tmp_path, *options) == 0
     (world,) = json.loads((tmp_path / "bench.json").read_text())["worlds"]
