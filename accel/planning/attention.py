@@ -72,10 +72,10 @@ class _Rival:
     """
 
     def __init__(self, spec: WorldSpec, plan: AttentionPlan, reason: str) -> None:
-        if not spec.supports_block_sparse:
+        if not spec.supports_rival_attention:
             raise ValueError(
-                f"attention: {plan.kind!r} does not fit world {spec.name!r}, which cannot leave out keys; "
-                "allowed: dense"
+                f"attention: {plan.kind!r} does not fit world {spec.name!r}, whose model cannot run it; "
+                f"allowed: {', '.join(spec.attention_kinds)}"
             )
         self._plan, self._reason = plan, reason
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import Any, get_args
 
-from li_env.accel.plan import AttentionKind, ChunkPlan, Regime, TileScores
+from li_env.accel.plan import ChunkPlan, Regime, TileScores
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_mapping, shown
 
@@ -79,10 +79,10 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int, views: in
             f"decreasing noise levels from {spec.sigmas[0]} to 0",
         ),
         (
-            attention.kind in get_args(AttentionKind) and (attention.kind == "dense" or spec.supports_block_sparse),
+            attention.kind in spec.attention_kinds,
             "attention",
             attention.kind,
-            ", ".join(get_args(AttentionKind)) if spec.supports_block_sparse else "dense, all that this world can do",
+            " or ".join(spec.attention_kinds) if len(spec.attention_kinds) > 1 else "dense, all that this world can do",
         ),
         (
             not plan.slots

@@ -29,6 +29,7 @@ FREEDOOM = replace(
     view_distance=12.0,
     sigmas=(1.0, 0.75, 0.5, 0.25, 0.0),
     supports_block_sparse=True,
+    supports_rival_attention=True,
     supports_step_reuse=True,
     window_kappa=1.0,
 )
@@ -70,7 +71,7 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
     name: str, poses: np.ndarray, spec: WorldSpec, change: float | None
 ) -> None:
     if name in RIVALS:
-        spec = replace(spec, supports_block_sparse=True, supports_step_reuse=True)
+        spec = replace(spec, supports_rival_attention=True, supports_step_reuse=True)
     planner, again = Planner(spec, PRESETS[name]), Planner(spec, PRESETS[name])
     length = index = 0
     while length < len(poses):
@@ -80,7 +81,8 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         check_plans([plan], spec, [(index, length)])
         assert (plan.regime == "warmup") == (index < 3)
         assert plan.sigmas == spec.sigmas or (plan.steps == 2 and plan.regime == "revisit")
-        assert plan.attention.kind == "dense" or (spec.supports_block_sparse and plan.regime != "warmup")
+        assert plan.attention.kind == "dense" or plan.regime != "warmup"
+        assert plan.attention.kind in spec.attention_kinds
         assert 0.0 <= plan.similarity <= 1.0
         assert plan.reason.endswith(".")
         assert ChunkPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan

@@ -2,7 +2,8 @@
 
 Published polynomials were fitted on schedules of 50 steps. The steps of a distilled model change its input far more,
 so a straight line is fitted to what these steps do: by least squares, through pairs of the relative change of the input
-and that of the output.
+and that of the output. Where that line falls, because the few steps lie too close together, the line through the origin
+takes its place: a larger change of the input must not count as a smaller one of the output.
 
 Source: docs/spec/baselines.md, section 3.
 """
@@ -77,5 +78,7 @@ def measure_steps(
     if not len(changes) or not np.ptp(changes[:, 0]) > 0.0:
         raise ValueError(f"world={world.spec.name!r}: its denoising steps do not differ, so there is no line to fit")
     slope, offset = (float(value) for value in np.polyfit(changes[:, 0], changes[:, 1], 1))
+    if slope < 0:
+        slope, offset = float((changes[:, 0] * changes[:, 1]).sum() / np.square(changes[:, 0]).sum()), 0.0
     error = float(np.sqrt(np.mean((slope * changes[:, 0] + offset - changes[:, 1]) ** 2)))
     return StepCalibration((slope, offset), changes, error)

@@ -144,7 +144,7 @@ class TilePass:
         """Count the step that block 0 begins, and return whether this block is dense in it."""
         if block == 0 and self._step is not None:
             self._step += 1
-        return self._plan.is_dense(block, self._step)
+        return self._plan.is_dense(block, None if self._step is None else max(0, self._step))
 
     def _attend_sparse(
         self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, history: object

@@ -67,6 +67,7 @@ SPEC = WorldSpec(
     motion=MotionLimits(translation=0.75, rotation=15.0, pitch=False),
     length_unit="metre",
     supports_block_sparse=True,
+    supports_rival_attention=True,
     supports_step_reuse=True,
     sparse_min_context=SPARSE_MIN_CONTEXT,
     fewest_memory_groups=1,

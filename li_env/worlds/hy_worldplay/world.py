@@ -45,6 +45,7 @@ SPARSE_MIN_CONTEXT = 4
 
 def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> WorldSpec:
     """Return the constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
+    sparse = HEAD_WIDTHS[0] <= config.head_dim <= HEAD_WIDTHS[1] and config.head_dim % 8 == 0
     return WorldSpec(
         name="hy_worldplay",
         chunk_latents=4,
@@ -63,8 +64,9 @@ def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> World
         tile_shape=(4, 8, 4),
         motion=MOTION,
         length_unit="unit",
+        supports_block_sparse=sparse,
+        supports_rival_attention=sparse,
         supports_step_reuse=True,
-        supports_block_sparse=HEAD_WIDTHS[0] <= config.head_dim <= HEAD_WIDTHS[1] and config.head_dim % 8 == 0,
         sparse_min_context=SPARSE_MIN_CONTEXT,
     )
 

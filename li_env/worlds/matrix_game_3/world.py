@@ -71,6 +71,7 @@ def world_spec(config: MatrixGame3Config, grid: tuple[int, int] = GRID, sizes: C
         motion=MOTION,
         length_unit="metre",
         supports_block_sparse=True,
+        supports_rival_attention=True,
         supports_step_reuse=True,
         sparse_min_context=SPARSE_MIN_CONTEXT,
         memory_rule="slots",

@@ -23,6 +23,8 @@ def test_what_ships_can_be_read():
     for name in world_names():
         calibration(name)
     assert calibration("freedoom").window_kappa == pytest.approx(1.11)
+    assert [len(calibration(name).step_rescale) for name in ("freedoom", "hy_worldplay", "matrix_game_3")] == [2, 5, 6]
+    assert load_world("freedoom", device="cpu").spec.step_rescale == (1.113, 0.0)
 
 
 def test_names_that_are_no_file_names_have_none():
