@@ -62,10 +62,11 @@ def sample_chunk(
     if known is not None:
         levels[:, 0] = 0
     before: tuple[float, torch.Tensor] | None = None
+    hook = () if reuse is None else (reuse,)  # a model that cannot reuse steps need not take it
     for sigma, following in pairwise(sigmas):
         if known is not None:
             x = torch.cat((known, x[:, 1:]), dim=1)
-        clean = model(x, levels * sigma, cameras, context, sparse, reuse).to(x.dtype)
+        clean = model(x, levels * sigma, cameras, context, sparse, *hook).to(x.dtype)
         middle = clean
         if before is not None:
             # The prediction halfway through the step, continued from the call before.

@@ -16,8 +16,10 @@ import torch
 from li_env.accel.config import AccelConfig, preset_names
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.planning.validate import stored_plans
 from li_env.accel.runtime.chunk import ChunkResult, GenerationState
 from li_env.accel.runtime.engine import Engine
+from li_env.accel.runtime.report import RolloutReport
 from li_env.accel.world import BaseWorld
 from li_env.kernels.block_select import tile_budget
 from li_env.worlds.common import band_attention, tile_attention
@@ -178,8 +180,11 @@ def test_leaving_something_out_is_not_and_a_stored_plan_repeats_it(begun: Begun,
     assert not torch.allclose(made.latents, plain.latents, atol=1e-5)
     if "reuse_threshold" in changes:
         assert made.plan.computed == (True, *[False] * (plain.plan.steps - 2), True)
-    stored = ChunkPlan.from_dict(json.loads(json.dumps(made.plan.to_dict())))
+    report = RolloutReport(begun.world.spec, off, 3)
+    report.add(made)
+    (stored,) = stored_plans(json.loads(json.dumps(report.to_dict())))
     assert stored == made.plan
+    assert report.to_dict()["totals"]["steps"] == made.plan.computed_steps
     again = begun.step(off, stored)
     assert torch.equal(again.latents, made.latents) and again.plan == made.plan
 

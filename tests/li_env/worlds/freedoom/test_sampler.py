@@ -11,7 +11,7 @@ from li_env.worlds.freedoom.sampler import is_part, row_steps, sample_chunk, sam
 LONG, SHORT, MIDDLE = (1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0), (1.0, 0.5, 0.25, 0.0)
 
 
-def model(x, sigma, cameras, context, sparse, reuse=None):
+def model(x, sigma, cameras, context, sparse):
     """Denoiser that treats rows alike and independently."""
     return torch.sin(3 * x) * (1 + sigma[..., None, None]).to(x.dtype)
 
@@ -30,7 +30,7 @@ def test_every_row_gets_the_bits_of_its_own_schedule(dtype, guest):
 
 
 def test_answers_to_skipped_calls_do_not_matter():
-    def broken(x, sigma, cameras, context, sparse, reuse=None):
+    def broken(x, sigma, cameras, context, sparse):
         return torch.where(((sigma == 0.75) | (sigma == 0.5))[..., None, None], torch.nan, model(x, sigma, *[None] * 3))
 
     noise = torch.ones(2, 1, 2, 3)
