@@ -31,7 +31,7 @@ from li_env.accel.plan import AttentionPlan
 from li_env.accel.runtime.machine import device_name
 from li_env.files import write_json
 from li_env.kernels.attention import attend_joined
-from li_env.worlds.common.band_attention import BandShape, _seen, band_attention, classify
+from li_env.worlds.common.band_attention import BandShape, band_attention, classify, seen_keys
 from li_env.worlds.common.tile_attention import BSA_TILE, ChunkShape, SparseAttention
 
 RATIO = 0.3125
@@ -128,7 +128,8 @@ def unfused_bsa(
 def unfused_svg(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, band: BandShape) -> torch.Tensor:
     """Attend under the mask that fits each head, all heads computed by masks."""
     temporal = classify(query, key, value, band)
-    masks = torch.stack([_seen(band, kind, query.device) for kind in (False, True)])
+    rows = torch.arange(query.shape[2], device=query.device)
+    masks = torch.stack([seen_keys(band, kind, rows) for kind in (False, True)])
     return scaled_dot_product_attention(query, key, value, masks[temporal.long()])
 
 

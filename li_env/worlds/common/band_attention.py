@@ -55,14 +55,17 @@ class Band:
     Attributes:
         queries: int64 [Sq], the usual position of every query token in this order.
         back: int64 [Sq], the inverse.
-        keys: int64 [Sk], the same for keys, the prefix in front.
+        keys: int64 [prefix + Sk], the same for keys, the prefix in front.
         blocks: bool [Nq, Nk], whether a block of queries sees a block of keys (those of the prefix left out).
+        query_blocks, key_blocks: int64 [Sq] and [Sk], the block of every token in the usual order.
     """
 
     queries: torch.Tensor
     back: torch.Tensor
     keys: torch.Tensor
-    blocks: np.ndarray
+    blocks: torch.Tensor
+    query_blocks: torch.Tensor
+    key_blocks: torch.Tensor
 
 
 def band_attention(
@@ -102,15 +105,27 @@ def classify(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shape:
     """Return which heads are temporal, bool [B, H]: their mean squared error through that mask is the smaller one."""
     count = query.shape[2]
     rows = torch.linspace(0, count - 1, min(ROWS, count), device=query.device).round().long()
-    scores = torch.matmul(query.index_select(2, rows).float(), key.float().transpose(-1, -2)) * query.shape[-1] ** -0.5
-    values = value.float()
-    whole = scores.softmax(dim=-1) @ values
+    scores = torch.matmul(query.index_select(2, rows), key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
+    whole = torch.matmul(scores.softmax(dim=-1).to(value.dtype), value).float()
     errors = []
-    for kind in (False, True):
-        seen = _seen(shape, kind, query.device).index_select(0, rows)
-        part = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1) @ values
+    for temporal in (False, True):
+        weights = scores.masked_fill(~seen_keys(shape, temporal, rows), -torch.inf).softmax(dim=-1)
+        part = torch.matmul(weights.to(value.dtype), value).float()
         errors.append((part - whole).square().mean(dim=(-1, -2)))
     return errors[1] < errors[0]
+
+
+def seen_keys(shape: BandShape, temporal: bool, rows: torch.Tensor) -> torch.Tensor:
+    """Return which keys some queries see through a mask: bool [R, prefix + Sk], all in the usual order.
+
+    Args:
+        shape: of the band.
+        temporal: kind of the head.
+        rows: int64 [R], the queries.
+    """
+    band = _band(shape, temporal, rows.device)
+    own = band.blocks.index_select(0, band.query_blocks.index_select(0, rows)).index_select(1, band.key_blocks)
+    return torch.cat((own.new_ones(len(own), shape.prefix), own), dim=1)
 
 
 @lru_cache(maxsize=64)
@@ -120,12 +135,14 @@ def _band(shape: BandShape, temporal: bool, device: torch.device) -> Band:
     edges = [_ends(indices) for indices in (q, k)]
     (q_low, q_high), (k_low, k_high) = edges
     near = (k_low[None] < q_high[:, None] + shape.tokens) & (k_high[None] > q_low[:, None] - shape.tokens)
-    keys = np.concatenate([np.arange(shape.prefix), shape.prefix + keys])
+    own = np.concatenate([np.arange(shape.prefix), shape.prefix + keys])
+    back, places = np.argsort(queries), np.argsort(keys)
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-    return Band(tensor(queries), tensor(np.argsort(queries)), tensor(keys), near)
+    blocks = (tensor(order // LONGEST_TILE) for order in (back, places))
+    return Band(tensor(queries), tensor(back), tensor(own), tensor(near), *blocks)
 
 
 def _order(frames: tuple[int, int], places: int, every: int, temporal: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -142,19 +159,6 @@ def _ends(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return indices[starts], indices[np.append(starts[1:], len(indices)) - 1]
 
 
-@lru_cache(maxsize=64)
-def _seen(shape: BandShape, temporal: bool, device: torch.device) -> torch.Tensor:
-    """Return which keys each query sees, bool [Sq, prefix + Sk], both in the usual order."""
-    band = _band(shape, temporal, device)
-    number = torch.arange(len(band.queries), device=device) // LONGEST_TILE
-    column = (torch.arange(len(band.keys) - shape.prefix, device=device)) // LONGEST_TILE
-    blocks = torch.from_numpy(band.blocks).to(device)
-    ordered = blocks.index_select(0, number.index_select(0, band.back))
-    inverse = band.keys[shape.prefix :].sub(shape.prefix).argsort()
-    own = ordered.index_select(1, column.index_select(0, inverse))
-    return torch.cat((own.new_ones(len(own), shape.prefix), own), dim=1)
-
-
 @lru_cache(maxsize=256)
 def _lists(shape: BandShape, temporal: bool, heads: int, device: torch.device) -> tuple[TileLayout, TileLists]:
     """Return blocks and lists for ``heads`` heads of one kind, each of them a batch entry."""
@@ -165,8 +169,9 @@ def _lists(shape: BandShape, temporal: bool, heads: int, device: torch.device) -
         lengths = np.minimum(LONGEST_TILE, count - starts)
         tables.append(tile_table([starts + first] * heads, [lengths] * heads, device, "band"))
     layout = tile_layout(tables[0], tables[1], [[(0, shape.prefix)] if shape.prefix else []] * heads)
-    counts = band.blocks.sum(axis=1)
-    indices = np.argsort(~band.blocks, axis=1, kind="stable")[:, : counts.max()]
+    blocks = band.blocks.cpu().numpy()
+    counts = blocks.sum(axis=1)
+    indices = np.argsort(~blocks, axis=1, kind="stable")[:, : counts.max()]
     every = (heads, 1, *indices.shape)
     lists = tile_lists(torch.from_numpy(indices).expand(every), torch.from_numpy(counts).expand(every[:3]), layout)
     return layout, lists

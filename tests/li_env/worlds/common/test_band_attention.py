@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from li_env.worlds.common.band_attention import BandShape, _seen, band_attention, classify
+from li_env.worlds.common.band_attention import BandShape, band_attention, classify, seen_keys
 
 PLACES, CONTEXT, CURRENT, WIDTH = 96, 5, 3, 32
 SHAPES = {
@@ -34,7 +34,7 @@ def test_each_head_attends_through_its_own_mask(shape: BandShape) -> None:
     query, key, value = inputs(shape)
     key[:, 1] = 3 * key[:, 1]  # sharper heads differ more through the two masks
     made, temporal = band_attention(query, key, value, shape)
-    masks = [_seen(shape, kind, torch.device("cpu")) for kind in (False, True)]
+    masks = [seen_keys(shape, kind, torch.arange(query.shape[2])) for kind in (False, True)]
     assert all(0 < float(mask.float().mean()) < 1 for mask in masks)
     for batch, head in np.ndindex(*temporal.shape):
         mask = masks[int(temporal[batch, head])]
@@ -45,7 +45,8 @@ def test_each_head_attends_through_its_own_mask(shape: BandShape) -> None:
 def test_masks_are_bands_of_blocks() -> None:
     """Count by hand: 192 tokens of band are one block of 128; frame 7 sees the end of the keys, not their beginning."""
     shape = SHAPES["denoising"]
-    spatial, temporal = (_seen(shape, kind, torch.device("cpu")) for kind in (False, True))
+    rows = torch.arange(CURRENT * PLACES)
+    spatial, temporal = (seen_keys(shape, kind, rows) for kind in (False, True))
     assert shape.tokens == 128
     assert bool(spatial[:, :7].all()) and bool(temporal[:, :7].all())
     frames = spatial[-1, 7:].view(-1, PLACES)
