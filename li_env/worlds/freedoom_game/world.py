@@ -30,7 +30,14 @@ from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
 
-SPEC = replace(LEARNED, name="freedoom_game", latent_shape=(5, 1, 1), supports_block_sparse=False)
+SPEC = replace(
+    LEARNED,
+    name="freedoom_game",
+    latent_shape=(5, 1, 1),
+    supports_block_sparse=False,
+    supports_rival_attention=False,
+    supports_step_reuse=False,
+)
 
 _PROMPT = re.compile(r"map (\d{1,9})")
 _HALF = 1 << 16  # a float32 holds whole numbers up to 1 << 24 exactly
