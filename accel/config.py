@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from math import isfinite
@@ -21,9 +21,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "memory": ("nearest_view", "fov_gate", "coverage"),
     "revisit": ("memory", "coverage"),
     "denoising": ("full", "shortened"),
-    "attention": ("dense", "block_sparse"),
+    "attention": ("dense", "block_sparse", "bsa", "svg"),
+    "tile_scores": ("product", "cosine"),
 }
 """Allowed words of the keys that take a word."""
+
+WorldValues = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+"""Values of keys by world name, as `AccelConfig.worlds` keeps them; a mapping of mappings is accepted."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,26 @@ class AccelConfig:
         revisit: policy that measures this similarity: the ``memory`` policy, or ``coverage``.
         window: length of the recent window: ``fixed``, or ``adaptive`` (shorter while latents change a lot).
         window_chunks: most chunks in the recent window (1 or more); None means as many as the world was made for.
-        window_kappa: latent change (mean squared difference) that halves an adaptive window, above 0.
+        window_kappa: latent change (mean squared difference) that halves an adaptive window, above 0; None means the
+            world's own, as ``li-env calibrate window`` measures it.
         window_smoothing: weight of the newest change in its moving average, above 0 and at most 1.
         memory_groups: most retrieved keyframe groups (0 or more); None means as many as the world was made for.
         memory_threshold: threshold in [0, 1] below which nothing is retrieved; None means the world's own. ``fov_gate``
             compares the best similarity. ``coverage`` compares what a group adds, as a share of what the recent frames
             do not show.
         denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits.
-        attention: ``dense``, or ``block_sparse`` where that is faster.
-        decode_ratio: share of history tiles kept while denoising, above 0 and at most 1.
+        attention: ``dense``, or ``block_sparse`` where that is faster, or that of a rival: ``bsa`` (LongCat's
+            block-sparse attention) or ``svg`` (Sparse VideoGen).
+        decode_ratio: share of history tiles kept while denoising, above 0 and at most 1; in ``bsa`` the tiles of the
+            current chunk are among those that are chosen from.
         context_ratio: share of tiles kept inside the context pass, above 0 and at most 1.
+        tile_scores: score of a tile: scalar ``product`` of the means, or their ``cosine``.
+        band_width: half of the width of the band in ``svg``, in frames, above 0.
         dense_first_block: whether the first transformer block stays dense.
+        dense_blocks: transformer blocks in front that stay dense (0 or more).
+        dense_steps: denoising steps in front that stay dense (0 or more).
+        reuse_threshold: change of the model's input, 0 or more, below which a denoising step reuses what the last
+            computed step added (TeaCache); None computes every step.
         reuse_context: change of the camera, in the world's motions per latent, below which keys and values of a context
             latent are kept from the chunk before instead of being computed again (0 or more; 0 keeps none).
         reuse_blocks: change below which the result of a transformer block is reused from the chunk before (0 or more; 0
@@ -58,6 +71,7 @@ class AccelConfig:
             its mean absolute value.
         sparse_min_context: context latents from which block-sparse attention is used (0 or more); None means the
             world's own measured crossover.
+        worlds: other values of these keys in single worlds: a mapping of world names to mappings.
     """
 
     name: str = "off"
@@ -67,7 +81,7 @@ class AccelConfig:
     revisit: str = "memory"
     window: str = "fixed"
     window_chunks: int | None = None
-    window_kappa: float = 1.0
+    window_kappa: float | None = None
     window_smoothing: float = 0.5
     memory_groups: int | None = None
     memory_threshold: float | None = 0.7
@@ -79,6 +93,12 @@ class AccelConfig:
     reuse_context: float = 0.0
     reuse_blocks: float = 0.0
     sparse_min_context: int | None = None
+    tile_scores: str = "product"
+    band_width: float = 2.0
+    dense_blocks: int = 0
+    dense_steps: int = 0
+    reuse_threshold: float | None = None
+    worlds: WorldValues = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -86,7 +106,8 @@ class AccelConfig:
         check_text("name", self.name)
         for key, words in CHOICES.items():
             _check_choice(key, getattr(self, key), words)
-        _check_whole("warmup_chunks", self.warmup_chunks, 0)
+        for key in ("warmup_chunks", "dense_blocks", "dense_steps"):
+            _check_whole(key, getattr(self, key), 0)
         for key, least in (("window_chunks", 1), ("memory_groups", 0), ("sparse_min_context", 0)):
             if getattr(self, key) is not None:
                 _check_whole(key, getattr(self, key), least)
@@ -95,11 +116,35 @@ class AccelConfig:
                 _check_number(key, getattr(self, key), "from 0 to 1", lambda value: 0.0 <= value <= 1.0)
         for key in ("window_smoothing", "decode_ratio", "context_ratio"):
             _check_number(key, getattr(self, key), "above 0 and at most 1", lambda value: 0.0 < value <= 1.0)
+        for key in ("window_kappa", "band_width"):
+            if key == "band_width" or getattr(self, key) is not None:
+                _check_number(key, getattr(self, key), "above 0", lambda value: value > 0.0 and isfinite(value))
+        if self.reuse_threshold is not None:
+            allowed = "from 0 up"
+            _check_number(
+                "reuse_threshold", self.reuse_threshold, allowed, lambda value: value >= 0.0 and isfinite(value)
+            )
         for key in ("reuse_context", "reuse_blocks"):
             _check_number(key, getattr(self, key), "from 0 up", lambda value: value >= 0.0 and isfinite(value))
-        _check_number("window_kappa", self.window_kappa, "above 0", lambda value: value > 0.0 and isfinite(value))
         if not isinstance(self.dense_first_block, bool):
             raise ValueError(f"dense_first_block: {shown(self.dense_first_block)} is not allowed; use true or false")
+        object.__setattr__(self, "worlds", _world_values(self.worlds))
+        for world, _ in self.worlds:
+            self.in_world(world)
+
+    def in_world(self, world: str) -> AccelConfig:
+        """Return the settings that hold in the world of this name: those of ``worlds`` go before the others.
+
+        Raises:
+            ValueError: unknown key or a value that is not allowed; the message names the world.
+        """
+        changes = dict(self.worlds).get(world)
+        if changes is None:
+            return self
+        try:
+            return self.from_dict({**self.to_dict(), **dict(changes), "worlds": {}})
+        except ValueError as error:
+            raise ValueError(f"worlds.{shortened(world, 80)}.{error}") from None
 
     @classmethod
     def preset(cls, name: str) -> AccelConfig:
@@ -160,7 +205,7 @@ class AccelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; ``from_dict`` restores equal settings."""
-        return asdict(self)
+        return {**vars(self), "worlds": {world: dict(changes) for world, changes in self.worlds}}
 
     def replace(self, **changes: Any) -> AccelConfig:
         """Return a copy with some values changed, validated like new settings."""
@@ -176,6 +221,25 @@ def preset_names() -> tuple[str, ...]:
 def _mapping(data: Any, origin: str) -> Mapping[str, Any]:
     """Return settings that were read from a text; an empty text gives none."""
     return {} if data is None else check_mapping(origin, data)
+
+
+def _world_values(given: Any) -> WorldValues:
+    """Return other values of keys in single worlds as tuples, which can be hashed."""
+    rows = []
+    for world, changes in check_mapping("worlds", _as_mapping(given)).items():
+        where = f"worlds.{shortened(world, 80)}"
+        values = check_mapping(where, _as_mapping(changes))
+        for key, value in values.items():
+            if key in ("name", "worlds") or isinstance(value, list | dict | set):
+                raise ValueError(f"{where}.{shortened(key, 80)}: {shown(value)} is not allowed in a single world")
+        rows.append((world, tuple(values.items())))
+    return tuple(rows)
+
+
+def _as_mapping(value: object) -> object:
+    """Return the mapping that pairs in a tuple stand for, and anything else as it is."""
+    pairs = isinstance(value, tuple) and all(isinstance(each, tuple) and len(each) == 2 for each in value)
+    return dict(value) if pairs else value  # type: ignore[call-overload]
 
 
 def _preset_folder() -> Any:

@@ -15,7 +15,8 @@ MOST_ENTRIES = 100_000
 """Most latents or noise levels of a stored plan."""
 
 Regime = Literal["warmup", "explore", "revisit"]
-AttentionKind = Literal["dense", "block_sparse"]
+AttentionKind = Literal["dense", "block_sparse", "bsa", "svg"]
+TileScores = Literal["product", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,35 @@ class AttentionPlan:
     """Share of the history that every query tile may attend to.
 
     Attributes:
-        kind: ``dense`` or ``block_sparse``.
-        decode_ratio: share of history tiles kept while denoising; 1.0 in dense attention.
+        kind: ``dense``, ``block_sparse``, or that of a rival: ``bsa`` (LongCat's block-sparse attention, where the
+            current chunk is among the tiles to choose from) or ``svg`` (Sparse VideoGen: a band per head).
+        decode_ratio: share of history tiles kept while denoising, in ``bsa`` of all tiles; 1.0 in dense attention.
         context_ratio: share of tiles kept inside the context pass; 1.0 in dense attention.
         dense_first_block: whether the first transformer block attends to everything in any case.
+        tile_scores: score of a tile: scalar ``product`` of the means, or their ``cosine``.
+        band_width: half of the width of the band in ``svg``, in frames; 0 in other kinds.
+        dense_blocks: transformer blocks in front that attend to everything.
+        dense_steps: denoising steps in front that attend to everything.
     """
 
     kind: AttentionKind = "dense"
     decode_ratio: float = 1.0
     context_ratio: float = 1.0
     dense_first_block: bool = True
+    tile_scores: TileScores = "product"
+    band_width: float = 0.0
+    dense_blocks: int = 0
+    dense_steps: int = 0
+
+    def is_dense(self, block: int, step: int | None = None) -> bool:
+        """Return whether everything attends to everything in transformer block ``block``.
+
+        Args:
+            block: index of the block.
+            step: index of the denoising step; None in the context pass.
+        """
+        front = max(self.dense_blocks, int(self.dense_first_block))
+        return self.kind == "dense" or block < front or (step is not None and step < self.dense_steps)
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,10 @@ class ChunkPlan:
         reuse_blocks: change of a block's input below which its result is reused from the chunk before; 0 reuses none.
         reused_blocks: (denoising step, block) of every result that was reused; None as long as that is not known. If
             known, they are followed instead of ``reuse_blocks``, so that a stored chunk is made again with equal bits.
+        reuse_threshold: change of the model's input below which a denoising step may reuse what the last computed step
+            added (TeaCache); None computes every step. The first and the last step are always computed.
+        computed: whether each denoising step was computed, known once the chunk is made; empty for all. A plan that
+            says so is followed instead of the threshold, so that a stored chunk is made again with equal bits.
     """
 
     chunk: int
@@ -72,6 +96,8 @@ class ChunkPlan:
     kept: tuple[int, ...] = ()
     reuse_blocks: float = 0.0
     reused_blocks: tuple[tuple[int, int], ...] | None = None
+    reuse_threshold: float | None = None
+    computed: tuple[bool, ...] = ()
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -85,8 +111,13 @@ class ChunkPlan:
 
     @property
     def steps(self) -> int:
-        """Number of denoising model calls."""
+        """Number of denoising steps."""
         return len(self.sigmas) - 1
+
+    @property
+    def computed_steps(self) -> int:
+        """Number of denoising steps that are computed; all of them as long as nothing else is known."""
+        return sum(self.computed) if self.computed else self.steps
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_dict`` restores an equal plan."""
@@ -115,6 +146,11 @@ class ChunkPlan:
         check_number("reuse_blocks", values.get("reuse_blocks", 0.0), 0)
         if values.get("reused_blocks") is not None:
             values["reused_blocks"] = _pairs("reused_blocks", values["reused_blocks"], "a step and a block")
+        if values.get("reuse_threshold") is not None:
+            check_number("reuse_threshold", values["reuse_threshold"], 0)
+        values["computed"] = tuple(
+            check_flag("computed", each) for each in _listed("computed", values.get("computed", ()))
+        )
         return cls(**values)
 
 
@@ -136,6 +172,10 @@ def _check_attention(plan: AttentionPlan) -> None:
     for key in ("decode_ratio", "context_ratio"):
         check_number(f"attention.{key}", getattr(plan, key), 0, 1, above=True)
     check_flag("attention.dense_first_block", plan.dense_first_block)
+    check_text("attention.tile_scores", plan.tile_scores)
+    check_number("attention.band_width", plan.band_width, 0)
+    for key in ("dense_blocks", "dense_steps"):
+        check_whole(f"attention.{key}", getattr(plan, key), 0)
 
 
 def _checked(what: str, cls: type[ChunkPlan | AttentionPlan], data: Any) -> Mapping[str, Any]:
@@ -160,8 +200,31 @@ def attention_density(plan: ChunkPlan, latents: int) -> float:
         plan: plan of the chunk.
         latents: latents of the chunk.
     """
-    context, steps, attention = plan.context_latents, plan.steps, plan.attention
-    current = steps * latents * latents
-    dense = context**2 + steps * latents * context + current
-    kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current
-    return kept / dense
+    context, steps, attention = plan.context_latents, plan.computed_steps, plan.attention
+    current = latents * latents
+    dense = context**2 + steps * (latents * context + current)
+    if attention.kind == "svg":
+        seen = _band_share(context, 0, attention.band_width) * context**2
+        whole = context + latents
+        banded = max(0, steps - attention.dense_steps)
+        share = _band_share(latents, context, attention.band_width)
+        return (seen + (steps - banded + banded * share) * latents * whole) / dense
+    ratio = attention.decode_ratio
+    own = ratio * current if attention.kind == "bsa" else current
+    return (attention.context_ratio * context**2 + steps * (ratio * latents * context + own)) / dense
+
+
+def _band_share(latents: int, before: int, width: float) -> float:
+    """Return the share of keys inside the band, the mean of a head that looks near in time and one near in place.
+
+    Args:
+        latents: latents of the queries, the last of all.
+        before: latents before them.
+        width: half of the width of the band, in frames.
+    """
+    frames = before + latents
+    if not frames:
+        return 1.0
+    near = [min(frames, frame + 0.5 + width) - max(0.0, frame + 0.5 - width) for frame in range(before, frames)]
+    spatial = sum(near) / (len(near) * frames) if near else 1.0
+    return (spatial + min(1.0, 2 * width / frames)) / 2

@@ -37,6 +37,21 @@ SceneT = TypeVar("SceneT", default=Any)
 StreamT = TypeVar("StreamT", default=Any)
 
 
+@dataclass(eq=False)
+class StepLog:
+    """Record that a world writes of the denoising steps of one chunk whose plan allows reuse.
+
+    Attributes:
+        computed: whether each step was computed.
+        observe: whether ``changes`` are wanted too; every step must be computed for that (a threshold of 0).
+        changes: relative change of the model's input and of its output from each step to the next.
+    """
+
+    computed: tuple[bool, ...] = ()
+    observe: bool = False
+    changes: tuple[tuple[float, float], ...] = ()
+
+
 @dataclass(frozen=True)
 class ChunkRequest:
     """Everything a world needs to generate one chunk of one episode.
@@ -54,6 +69,7 @@ class ChunkRequest:
             the episode's first latent).
         origin: [4, 4] float64, the pose of the episode's first latent.
         sharing: work of the chunk before and room for this chunk's own, where ``plan.shares``.
+        log: record to fill in where the plan allows the reuse of steps; None elsewhere.
     """
 
     scene: Scene
@@ -66,6 +82,7 @@ class ChunkRequest:
     context_motions: tuple[CameraMotion, ...] = ()
     origin: np.ndarray = field(default_factory=lambda: np.eye(4))
     sharing: Sharing | None = None
+    log: StepLog | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from li_env.accel.geometry.camera import MotionLimits
+from li_env.accel.plan import AttentionKind
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class WorldSpec:
         motion: motion per latent.
         length_unit: what a length of 1 means.
         supports_block_sparse: whether `BaseWorld.generate` can run block-sparse attention.
+        supports_rival_attention: whether it can run the attention of the rivals too: ``bsa`` and ``svg``.
+        supports_step_reuse: whether `BaseWorld.generate` can reuse a denoising step (`ChunkPlan.reuse_threshold`).
         sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
             device that the world runs on.
         supports_shared_work: whether `BaseWorld.generate` can keep work for the next chunk (`ChunkRequest.sharing`).
@@ -42,6 +45,10 @@ class WorldSpec:
             is None.
         fewest_memory_groups: groups that policy ``coverage`` always retrieves, the nearest views if none adds enough.
             Small models forget what they invented if they attend to the recent window alone.
+        window_kappa: latent change (mean squared difference) that halves an adaptive window, measured on latents that
+            the world made; None if nobody has measured it.
+        step_rescale: polynomial, highest power first, that turns the change of the model's input between two denoising
+            steps into the change of its output (TeaCache); ``(1.0, 0.0)`` leaves it as it is.
     """
 
     name: str
@@ -67,6 +74,16 @@ class WorldSpec:
     memory_rule: Literal["groups", "slots"] = "groups"
     view_threshold: float = 0.7
     fewest_memory_groups: int = 0
+    window_kappa: float | None = None
+    step_rescale: tuple[float, ...] = (1.0, 0.0)
+    supports_rival_attention: bool = False
+    supports_step_reuse: bool = False
+
+    @property
+    def attention_kinds(self) -> tuple[AttentionKind, ...]:
+        """Kinds of attention that a plan for this world may ask for."""
+        sparse: tuple[AttentionKind, ...] = ("block_sparse",) if self.supports_block_sparse else ()
+        return ("dense", *sparse, *(("bsa", "svg") if self.supports_rival_attention else ()))
 
     @property
     def chunk_frames(self) -> int:

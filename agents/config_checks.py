@@ -33,6 +33,7 @@ def check_config(config: Any) -> None:
     """
     check_counts(config)
     check_text("world", config.world)
+    check_text("scans", config.scans, empty=True)
     AccelConfig.of(config.preset)
 
 

@@ -121,7 +121,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         latent_actions: a step takes one action per latent of the chunk, shape [n, ...] (`li_env.latent_actions`),
             instead of one that is held for all of them.
         scan: scan in which every episode takes place, unless the option ``scan`` names another (docs/scans.md).
-        scans: scans instead, of which every episode draws one.
+        scans: scans instead, a list or a folder with some: every episode draws one. Scans of maps (``map_seed``) with a
+            dataset whose episodes are on them: every episode draws one of those, and takes place in its map's scan.
 
     Raises:
         ValueError: an argument, option or action that is not allowed; the message names key, value and what is allowed.
@@ -146,7 +147,7 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         grayscale: bool = False,
         latent_actions: bool = False,
         scan: ScanSource | None = None,
-        scans: Sequence[ScanSource] | None = None,
+        scans: Sequence[ScanSource] | str | Path | None = None,
     ) -> None:
         EzPickle.__init__(
             self,

@@ -67,7 +67,13 @@ def open_start(
     config = AccelConfig.of(options.get("preset", preset))
     # Draw both numbers every time, so that the noise does not depend on the origin of the start frame.
     seed, draw = int(generator.integers(2**31 - 1)), float(generator.random())
-    scan = scans.choose(options, generator)
+    drawn = None
+    if scans.by_map and "scan" not in options:  # an episode on a map takes place in the scan of that map
+        drawn = task.draw_episode(given, scans.by_map, generator)
+    if drawn is None:
+        scan = scans.choose(options, generator)
+    else:
+        given, scan = {"episode": drawn[0]}, scans.by_map[drawn[1]]
     scanned = {} if scan is None else {"scan": scan}
     opening = task.open({**given, **scanned}, generator)
     image, pose, prompt, index = start_view(world, {**opening.start, **scanned}, draw)

@@ -61,7 +61,7 @@ def open_episodes(
     grayscale: bool = False,
     latent_actions: bool = False,
     scan: ScanSource | None = None,
-    scans: Sequence[ScanSource] | None = None,
+    scans: Sequence[ScanSource] | str | Path | None = None,
     batch: int = 1,
 ) -> EpisodeRunner:
     """Make an `EpisodeRunner` from the arguments of the environments; see `li_env.env.LightInteractionEnv`.

@@ -71,7 +71,8 @@ class ScanCache:
 
     Args:
         world: the world.
-        own: scans of the environment's arguments, one of which every episode draws; they are fitted at once.
+        own: scans of the environment's arguments, one of which every episode draws; they are fitted at once. Those that
+            name their map are in ``by_map``.
 
     Raises:
         ValueError: see `fit_scan`.
@@ -81,6 +82,7 @@ class ScanCache:
         self._world = world
         self._kept: OrderedDict[Any, FittedScan] = OrderedDict()
         self.own = tuple(self._made(source) for source in own)
+        self.by_map = {each.scan.map_seed: each for each in self.own if each.scan.map_seed is not None}
 
     def choose(self, options: Mapping[str, Any], generator: np.random.Generator) -> FittedScan | None:
         """Return the scan that the reset options name, else one of the environment's own, drawn if there are several.
@@ -118,18 +120,28 @@ class ScanCache:
         return fit_scan(self._world, Scan.read(path), str(path))
 
 
-def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | None) -> Sequence[ScanSource]:
+def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | str | Path | None) -> Sequence[ScanSource]:
     """Return the scans that the arguments ``scan`` and ``scans`` of an environment name.
 
     Raises:
-        ValueError: both, or no list of scans.
+        ValueError: both, or neither a list of scans nor a folder with some.
     """
     if scans is None:
         return () if scan is None else (scan,)
     if scan is not None:
         raise ValueError("scan and scans exclude each other; allowed: one scan, or a list to draw from")
+    if isinstance(scans, str | Path):
+        folder = Path(scans)
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        found = [each for each in inside if each.suffix == ".npz" or (each / "transforms.json").is_file()]
+        if not found:
+            raise ValueError(
+                f"scans={shown(str(scans))} is no folder with scans; allowed: a list of scans or of their paths, "
+                "or a folder"
+            )
+        return found
     if not isinstance(scans, list | tuple) or not scans:
-        raise ValueError(f"scans={shown(scans)} is not usable; allowed: a list of scans or of their paths")
+        raise ValueError(f"scans={shown(scans)} is not usable; allowed: a list of scans or of their paths, or a folder")
     return scans
 
 

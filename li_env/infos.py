@@ -86,7 +86,7 @@ def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
     return {
         "regime": _CODES[plan.regime],
         "similarity": float(plan.similarity),
-        "denoising_steps": plan.steps,
+        "denoising_steps": plan.computed_steps,
         "context_latents": plan.context_latents,
         "recent_latents": len(plan.temporal),
         "retrieved_latents": len(plan.memory),

@@ -24,11 +24,12 @@ Case = Callable[[Record], None]
 WORLDS = ("freedoom", "freedoom_game", "hy_worldplay", "matrix_game_3")
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
 OWN_PRESET = {
-    "warmup_chunks": 1, "window": "adaptive", "window_chunks": 2, "memory": "fov_gate", "memory_groups": 1,
-    "memory_threshold": 0.3, "revisit_similarity": 0.4, "denoising": "shortened", "attention": "block_sparse",
-    "decode_ratio": 0.4, "context_ratio": 0.5, "dense_first_block": False, "sparse_min_context": 0,
+    "warmup_chunks": 1, "window": "adaptive", "window_chunks": 2, "window_kappa": 1.0, "memory": "fov_gate",
+    "memory_groups": 1, "memory_threshold": 0.3, "revisit_similarity": 0.4, "denoising": "shortened",
+    "attention": "block_sparse", "decode_ratio": 0.4, "context_ratio": 0.5, "dense_first_block": False,
+    "sparse_min_context": 0,
 }  # fmt: skip
-"""What no shipped preset has: an adaptive window, every block sparse."""
+"""What no shipped preset has: an adaptive window with a given kappa, every block sparse."""
 
 STILL, FORWARD, BACKWARD, STRAFE_RIGHT, TURN_LEFT, TURN_RIGHT, FORWARD_LEFT, FORWARD_RIGHT = 0, 1, 2, 4, 5, 6, 7, 8
 LOOK_UP, LOOK_DOWN = 9, 10

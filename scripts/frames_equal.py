@@ -35,7 +35,13 @@ class Announced(NamedTuple):
     reason: str
 
 
-ANNOUNCED: tuple[Announced, ...] = ()
+_RELEASE = "preset paper holds the release's decisions for Matrix-Game-3.0 too"
+
+ANNOUNCED: tuple[Announced, ...] = (
+    Announced("matrix_game_3/explore/paper", "*", _RELEASE),
+    Announced("matrix_game_3/start/options", "*", _RELEASE),
+    Announced("matrix_game_3/vector/*Step", "*", _RELEASE),
+)
 """One line and one reason each."""
 
 

@@ -1,4 +1,7 @@
-"""Attention policies: dense, or block-sparse where that is faster."""
+"""Attention policies: dense, block-sparse where that is faster, or that of a rival.
+
+Source of the rivals: docs/spec/baselines.md.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,15 @@ class BlockSparseAttention:
         self._able = spec.supports_block_sparse
         wanted = config.sparse_min_context
         self._least = max(1, spec.sparse_min_context if wanted is None else wanted)
-        self._plan = AttentionPlan("block_sparse", config.decode_ratio, config.context_ratio, config.dense_first_block)
+        self._plan = AttentionPlan(
+            "block_sparse",
+            config.decode_ratio,
+            config.context_ratio,
+            config.dense_first_block,
+            "cosine" if config.tile_scores == "cosine" else "product",
+            dense_blocks=config.dense_blocks,
+            dense_steps=config.dense_steps,
+        )
         self._reason = (
             f"attention keeps {config.decode_ratio:.3g} of the history tiles, "
             f"{config.context_ratio:.3g} in the context pass"
@@ -53,8 +64,55 @@ class BlockSparseAttention:
         return self._plan, self._reason
 
 
+class _Rival:
+    """Policy of a rival in every chunk after the warmup: a rival is measured where it is slower too.
+
+    Raises:
+        ValueError: the world cannot run it.
+    """
+
+    def __init__(self, spec: WorldSpec, plan: AttentionPlan, reason: str) -> None:
+        if not spec.supports_rival_attention:
+            raise ValueError(
+                f"attention: {plan.kind!r} does not fit world {spec.name!r}, whose model cannot run it; "
+                f"allowed: {', '.join(spec.attention_kinds)}"
+            )
+        self._plan, self._reason = plan, reason
+
+    def choose(self, regime: Regime, context: int) -> tuple[AttentionPlan, str]:
+        return (DENSE, "") if regime == "warmup" or context == 0 else (self._plan, self._reason)
+
+
+def _bsa(spec: WorldSpec, config: AccelConfig) -> AttentionPolicy:
+    """Return LongCat's block-sparse attention: the best tiles of history and current chunk together."""
+    plan = AttentionPlan(
+        "bsa",
+        config.decode_ratio,
+        config.context_ratio,
+        config.dense_first_block,
+        "cosine" if config.tile_scores == "cosine" else "product",
+        dense_blocks=config.dense_blocks,
+        dense_steps=config.dense_steps,
+    )
+    return _Rival(spec, plan, f"attention keeps {config.decode_ratio:.3g} of all tiles, the chunk's own among them")
+
+
+def _svg(spec: WorldSpec, config: AccelConfig) -> AttentionPolicy:
+    """Return Sparse VideoGen: every head attends to near frames, or to near places in all frames."""
+    plan = AttentionPlan(
+        "svg",
+        dense_first_block=config.dense_first_block,
+        band_width=config.band_width,
+        dense_blocks=config.dense_blocks,
+        dense_steps=config.dense_steps,
+    )
+    return _Rival(spec, plan, f"each head attends to a band of {config.band_width:.3g} frames in time or in place")
+
+
 ATTENTION_POLICIES: dict[str, Callable[[WorldSpec, AccelConfig], AttentionPolicy]] = {
     "dense": DenseAttention,
     "block_sparse": BlockSparseAttention,
+    "bsa": _bsa,
+    "svg": _svg,
 }
 """Policies by the name that `AccelConfig.attention` uses."""

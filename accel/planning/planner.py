@@ -60,6 +60,7 @@ class Planner:
             )
         if spec.memory_group < 1:
             raise ValueError(f"memory_group: {spec.memory_group} is not allowed; use a whole number from 1 up")
+        config = config.in_world(spec.name)
         check_sharing(spec, config)
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
@@ -71,6 +72,11 @@ class Planner:
         self._grounded = {True: Grounded(spec, AccelConfig()), False: Grounded(spec, config)}  # by whether warming up
         self._denoising = DENOISING_POLICIES[config.denoising](spec)
         self._attention = ATTENTION_POLICIES[config.attention](spec, config)
+        if config.reuse_threshold is not None and not spec.supports_step_reuse:
+            raise ValueError(
+                f"reuse_threshold: {config.reuse_threshold} does not fit world {spec.name!r}, whose sampler cannot "
+                "reuse a step; allowed: null"
+            )
 
     def plan(
         self,
@@ -145,7 +151,9 @@ class Planner:
         sigmas, steps = self._denoising.choose(regime)
         attention, sparse = self._attention.choose(regime, count)
         window = "" if warm else self._window.reason(latent_change)
-        reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse)
+        reuse = None if warm or len(sigmas) <= 3 else self.config.reuse_threshold
+        reused = "" if reuse is None else f"a step whose input changes by less than {reuse:.3g} reuses the one before"
+        reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse, reused)
         return ChunkPlan(
             chunk=self._chunk(length),
             regime=regime,
@@ -157,6 +165,7 @@ class Planner:
             reason="; ".join(part for part in reasons if part) + ".",
             slots=choice.slots,
             views=choice.views,
+            reuse_threshold=reuse,
         )
 
     def _chunk(self, length: int) -> int:

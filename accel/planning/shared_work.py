@@ -38,10 +38,10 @@ def share_work(
 ) -> ChunkPlan:
     """Return the plan with what it reuses of the chunk before.
 
-    A chunk of the warm-up, without context or with sparse attention shares nothing. A latent's keys and values are kept
-    if the camera has stayed within ``reuse_context`` of where the newest latent was when they were computed. Blocks may
-    be reused if every motion differs by less than ``reuse_blocks`` from that of the chunk before and the noise levels
-    are equal; the world then compares the inputs of every block.
+    A chunk of the warm-up, without context, with sparse attention or with TeaCache shares nothing. A latent's keys and
+    values are kept if the camera has stayed within ``reuse_context`` of where the newest latent was when they were
+    computed. Blocks may be reused if every motion differs by less than ``reuse_blocks`` from that of the chunk before
+    and the noise levels are equal; the world then compares the inputs of every block.
 
     Args:
         plan: plan of the chunk, which shares nothing yet.
@@ -51,8 +51,8 @@ def share_work(
         poses: [n, 4, 4] of all finished latents.
         motions: realised motions of the chunk.
     """
-    able = plan.regime != "warmup" and plan.attention.kind == "dense" and plan.context
-    if not able or not (config.reuse_context or config.reuse_blocks):
+    dense = plan.attention.kind == "dense" and plan.reuse_threshold is None
+    if plan.regime == "warmup" or not dense or not plan.context or not (config.reuse_context or config.reuse_blocks):
         return plan
     plan = replace(plan, shares=True)
     if kept is None:

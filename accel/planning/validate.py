@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from li_env.accel.kept_work import KeptWork
-from li_env.accel.plan import AttentionKind, ChunkPlan, Regime
+from li_env.accel.plan import ChunkPlan, Regime, TileScores
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_mapping, shown
 
@@ -80,10 +80,10 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int, views: in
             f"decreasing noise levels from {spec.sigmas[0]} to 0",
         ),
         (
-            attention.kind in get_args(AttentionKind) and (attention.kind == "dense" or spec.supports_block_sparse),
+            attention.kind in spec.attention_kinds,
             "attention",
             attention.kind,
-            "dense or block_sparse" if spec.supports_block_sparse else "dense, all that this world can do",
+            " or ".join(spec.attention_kinds) if len(spec.attention_kinds) > 1 else "dense, all that this world can do",
         ),
         (
             not plan.slots
@@ -103,6 +103,31 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int, views: in
         ),
         (not plan.shares or spec.supports_shared_work, "shares", plan.shares, "false, all that this world can do"),
         (all(0.0 < ratio <= 1.0 for ratio in ratios), "attention", ratios, "ratios above 0 and at most 1"),
+        (
+            attention.tile_scores in get_args(TileScores),
+            "attention",
+            attention.tile_scores,
+            " or ".join(get_args(TileScores)),
+        ),
+        (
+            attention.kind != "svg" or attention.band_width > 0.0,
+            "attention",
+            attention.band_width,
+            "a band_width above 0",
+        ),
+        (
+            spec.supports_step_reuse or (plan.reuse_threshold is None and not plan.computed),
+            "reuse_threshold",
+            plan.reuse_threshold,
+            "null: the sampler of this world cannot reuse a step",
+        ),
+        (
+            not plan.computed
+            or (len(plan.computed) == plan.steps and plan.computed[0] is True and plan.computed[-1] is True),
+            "computed",
+            plan.computed,
+            f"one flag for each of {plan.steps} steps, true for the first and the last",
+        ),
     )
     return [(key, value, allowed) for fits, key, value, allowed in checks if not fits]
 

@@ -42,17 +42,19 @@ class AdaptiveWindow:
     """Window of L = clip(round(L_m kappa / (D + kappa)), 1, L_m) chunks, D being the smoothed latent change.
 
     The paper prints the rounding around the quotient alone, which leaves only the whole window or a single chunk. Its
-    text describes a window that shrinks step by step, as here.
+    text describes a window that shrinks step by step, as here. Where neither the settings nor the world know kappa, the
+    window stays whole.
     """
 
     def __init__(self, spec: WorldSpec, config: AccelConfig) -> None:
-        self._spec, self._kappa = spec, config.window_kappa
+        self._spec = spec
+        self._kappa = spec.window_kappa if config.window_kappa is None else config.window_kappa
         most = max(1, spec.temporal_latents // spec.chunk_latents)
         self._chunks = most if config.window_chunks is None else min(most, config.window_chunks)
 
     def chunks(self, latent_change: float | None) -> int:
         """Return the length of the window in chunks."""
-        if latent_change is None:
+        if latent_change is None or self._kappa is None:
             return self._chunks
         return min(self._chunks, max(1, round(self._chunks * self._kappa / (latent_change + self._kappa))))
 
@@ -60,6 +62,13 @@ class AdaptiveWindow:
         return min(self._spec.temporal_latents, self.chunks(latent_change) * self._spec.chunk_latents)
 
     def reason(self, latent_change: float | None) -> str:
+        if self._chunks == 1:
+            return "the window is never longer than one chunk"
+        if self._kappa is None:
+            return (
+                "the window is whole, because window_kappa of this world is not known "
+                f"(li-env calibrate window --world {self._spec.name})"
+            )
         if latent_change is None:
             return "no change of latents is known yet, so the window is whole"
         chunks = self.chunks(latent_change)

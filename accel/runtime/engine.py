@@ -167,19 +167,19 @@ class Engine:
             clock.finish()
         results = [
             ChunkResult(
-                *(with_reused(chunk.plan, requests.sharing[index]), chunk.poses, chunk.motions, chunk.commanded),
+                *(with_reused(plan, requests.sharing[index]), chunk.poses, chunk.motions, chunk.commanded),
                 outside[index],
                 latents[index],
                 broken[index] or not finite[index],
                 dict(clock.milliseconds),
             )
-            for index, chunk in enumerate(requests.chunks)
+            for index, (plan, chunk) in enumerate(zip(requests.made_plans(), requests.chunks, strict=True))
         ]
         following = [
             GenerationState(
                 scene=state.scene,
                 history=history.with_latent_change(
-                    smoothed(state.history.latent_change, change, self.config_of(state).window_smoothing)
+                    smoothed(state.history.latent_change, change, self._settings(state).window_smoothing)
                 ),
                 stream=stream,
                 seed=state.seed,
@@ -252,7 +252,7 @@ class Engine:
             decided = self._plan(states[part], [poses for poses, _, _ in moved[part]])
             return [
                 share_work(
-                    *(plan, self.config_of(state), self.world.spec.motion),
+                    *(plan, self._settings(state), self.world.spec.motion),
                     *(state.kept, state.history.poses, realised),
                 )
                 for plan, state, (_, realised, _) in zip(decided, states[part], moved[part], strict=True)
@@ -268,6 +268,10 @@ class Engine:
     def config_of(self, state: GenerationState) -> AccelConfig:
         """Return the settings that an episode is stepped with."""
         return self.config if state.config is None else state.config
+
+    def _settings(self, state: GenerationState) -> AccelConfig:
+        """Return the settings of an episode as they hold in this world (`AccelConfig.worlds`)."""
+        return self._planner(self.config_of(state)).config
 
     def _plan(self, states: Sequence[GenerationState], poses: Sequence[np.ndarray]) -> list[ChunkPlan]:
         """Plan the next chunk of every episode; episodes with equal settings are planned together."""

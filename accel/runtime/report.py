@@ -36,7 +36,7 @@ class RolloutReport:
         self._chunks.append(
             {
                 **result.plan.to_dict(),
-                "steps": result.plan.steps,
+                "steps": result.plan.computed_steps,
                 "context_latents": result.plan.context_latents,
                 "attention_density": attention_density(result.plan, len(result.latents)),
                 "frames": len(result.frames),

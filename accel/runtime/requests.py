@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import PlannedChunk
-from li_env.accel.world import ChunkRequest
+from li_env.accel.world import ChunkRequest, StepLog
 
 PLANNER_MICRO_BATCH = 128
 """Episodes planned at a time: a streaming world starts on the first micro-batch while later ones are being planned."""
@@ -39,6 +40,7 @@ class PlannedRequests:
         self._planned, self._ready = 0, deque[ChunkRequest]()
         self.chunks: list[PlannedChunk] = []
         self.sharing: list[Sharing | None] = []
+        self._logs: list[StepLog | None] = []
         self.seconds = 0.0
         self._plan_more()
 
@@ -55,6 +57,13 @@ class PlannedRequests:
             self._plan_more()
         return self._ready.popleft()
 
+    def made_plans(self) -> list[ChunkPlan]:
+        """Return the plans with what the world really computed, once it has made the chunks."""
+        return [
+            chunk.plan if log is None or not log.computed else replace(chunk.plan, computed=log.computed)
+            for chunk, log in zip(self.chunks, self._logs, strict=True)
+        ]
+
     def _plan_more(self) -> None:
         part = slice(self._planned, self._planned + PLANNER_MICRO_BATCH)
         began = time.perf_counter()
@@ -63,5 +72,6 @@ class PlannedRequests:
         chunks, requests = self._prepare(part, plans)
         self.chunks += chunks
         self.sharing += [request.sharing for request in requests]
+        self._logs += [request.log for request in requests]
         self._ready.extend(requests)
         self._planned = part.stop

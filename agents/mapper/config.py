@@ -18,6 +18,7 @@ class MapperConfig:
         task: ``pointgoal``.
         world: name of the world.
         preset: acceleration preset, by name or as settings.
+        scans: folder of scans in which the episodes take place, each in that of its map; none if empty.
         steps: environment steps in all, and a few more, because episodes are played to their end. A step is one chunk;
             the network learns from the frame before it.
         worlds: episodes that step together.
@@ -36,6 +37,7 @@ class MapperConfig:
     task: str = "pointgoal"
     world: str = "freedoom"
     preset: str | Mapping[str, Any] = "off"
+    scans: str = ""
     steps: int = 32_768
     worlds: int = 64
     rounds: int = 8

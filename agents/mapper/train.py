@@ -59,7 +59,7 @@ def train(
         return run.path
     env = LightInteractionEnv(
         config.world if world is None else world, config.preset, ACTION_SPACE, "frame", device=device,
-        task=config.task, dataset=dataset,
+        task=config.task, dataset=dataset, scans=config.scans or None,
     )  # fmt: skip
     torch.manual_seed(config.seed)
     target = torch.device(resolve_device(device))

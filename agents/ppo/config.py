@@ -24,6 +24,7 @@ class PPOConfig:
         task: ``pointgoal``, ``imagegoal`` or ``explore``.
         world: name of the world.
         preset: acceleration preset, by name or as settings.
+        scans: folder of scans in which the episodes take place, each in that of its map; none if empty.
         steps: environment steps in all; a step is one chunk of frames.
         cloning_steps: first steps, in which the agent imitates shortest paths (`li_env.agents.ppo.dagger`) instead of
             learning from reward; needs a dataset that names its maps, and ``recurrent: false``.
@@ -53,6 +54,7 @@ class PPOConfig:
     task: str = "pointgoal"
     world: str = "freedoom"
     preset: str | Mapping[str, Any] = "off"
+    scans: str = ""
     steps: int = 400_000
     cloning_steps: int = 0
     worlds: int = 128

@@ -78,6 +78,7 @@ def train(
         device=device,
         task=config.task,
         dataset=dataset,
+        scans=config.scans or None,
     )
     macro_actions = MacroActions(env.single_action_space, env.task.can_stop)
     teacher = _teacher(config, env, macro_actions) if config.cloning_steps and not done else None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Arguments:
     """Measure presets side by side: time by stage, speed-up, frames against off, in revisits, against the game.
 
-    Writes bench.json, and sweep_KEY.png per sweep.
+    Writes bench.json, and sweep_KEY.png per sweep (sweep_PRESET_KEY.png for another preset than all).
     """
 
     world: tuple[str, ...] = ("freedoom",)
@@ -33,7 +33,8 @@ class Arguments:
     batch: int = 4
     """Rollouts generated at once."""
     sweep: tuple[str, ...] = ()
-    """KEY=VALUE,VALUE: preset all with one key replaced, such as revisit_similarity=0.5,0.7,0.9."""
+    """KEY=VALUE,VALUE: preset all with a key replaced, such as revisit_similarity=0.5,0.7,0.9; KEY+KEY=... for several
+    keys together, PRESET:KEY=... for another preset."""
     device: str = "auto"
     """auto, cpu or cuda."""
     out: Path = Path("outputs/bench")
@@ -85,7 +86,7 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"world={arguments.world!r} is not allowed; use one or more, each once")
     for name in arguments.world:
         world_entry(name)
-    names = [REPORT, *(f"sweep_{sweep.key}.png" for sweep in settings.sweeps)]
+    names = [REPORT, *(sweep.file for sweep in settings.sweeps)]
     check_folder("out", arguments.out, names)
     options: dict[str, Any] = {"random_weights": True} if arguments.random_weights else {}
     reports = []

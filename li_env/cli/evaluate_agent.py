@@ -20,6 +20,8 @@ class Arguments:
     """explore, pointgoal or imagegoal."""
     dataset: Path | None = None
     """File of navigation episodes; the world's own by default."""
+    scans: Path | None = None
+    """Folder of scans in which the episodes take place, each in that of its map (li-env scan build --dataset)."""
     episodes: int = 64
     """Number of episodes: the first ones of the dataset, or drawn from the seed in a task without one."""
     max_steps: int = 32
@@ -61,7 +63,7 @@ def run(arguments: Arguments) -> None:
     device = resolve_device(arguments.device)
     env = LightInteractionEnv(
         arguments.world, arguments.preset, ACTION_SPACE, "frame", device=device, task=arguments.task,
-        dataset=arguments.dataset,
+        dataset=arguments.dataset, scans=arguments.scans,
     )  # fmt: skip
     agent = make_agent(arguments.agent, env, arguments.seed, arguments.greedy, device)
     count = arguments.episodes

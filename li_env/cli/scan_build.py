@@ -11,36 +11,55 @@ WORLDS = ("freedoom_game",)
 MOST_HEADINGS = 360
 """Views of a spot."""
 
+MOST_WORKERS = 1024
+"""Processes that may be asked for."""
+
 
 @dataclass(frozen=True)
 class Arguments:
-    """Take a scan of a map of the real game: posed views of all its free space (needs the extra doom)."""
+    """Take scans of maps of the real game: posed views of all their free space (needs the extra doom)."""
 
-    map_seed: int
-    """Seed of the map."""
     out: Path
-    """Folder for the scan, new or empty; or a file that ends in .npz."""
+    """Folder for the scan, new or empty; or a file that ends in .npz. With --dataset the folder for all scans."""
+    map_seed: int | None = None
+    """Seed of the map."""
+    dataset: Path | None = None
+    """File of navigation episodes (li-env build episodes) instead: one scan of every map in it."""
     world: str = "freedoom_game"
     """World whose map is scanned: freedoom_game, whose maps are those of freedoom."""
     spacing: float = 2.5
     """Metres between spots of a square grid that covers as densely."""
     headings: int = 8
     """Views per spot, evenly around."""
+    most: int | None = None
+    """Views to keep of a map that has more, places farthest from the others first."""
+    workers: int | None = None
+    """Processes that scan the maps of a dataset; one per core by default."""
 
 
 def run(arguments: Arguments) -> None:
     """Choose the views, render, write."""
     from li_env.cli._output import progress_display
     from li_env.files import check_file
+    from li_env.scans.checks import MAX_VIEWS
     from li_env.scans.writing import check_target
     from li_env.validation import check_choice, check_number, check_whole
     from li_env.worlds.common.game import require_game
     from li_env.worlds.freedoom.build_scan import MOST_MAP_SEED, build_scan
 
     check_choice("world", arguments.world, WORLDS)
-    check_whole("map_seed", arguments.map_seed, 0, MOST_MAP_SEED)
+    if (arguments.map_seed is None) == (arguments.dataset is None):
+        raise ValueError("map_seed and dataset exclude each other; allowed: one of the two")
     check_number("spacing", arguments.spacing, 0.1, 1000)
     check_whole("headings", arguments.headings, 1, MOST_HEADINGS)
+    if arguments.most is not None:
+        check_whole("most", arguments.most, arguments.headings, MAX_VIEWS)
+    if arguments.workers is not None:
+        check_whole("workers", arguments.workers, 1, MOST_WORKERS)
+    if arguments.dataset is not None:
+        _scan_all(arguments)
+        return
+    map_seed = check_whole("map_seed", arguments.map_seed, 0, MOST_MAP_SEED)
     # Absolute: starting the game changes the current folder for a while.
     out = arguments.out.absolute()
     if out.suffix == ".npz":
@@ -54,9 +73,37 @@ def run(arguments: Arguments) -> None:
         def show(done: int, total: int) -> None:
             display.update(row, completed=done, total=total)
 
-        scan = build_scan(arguments.map_seed, arguments.spacing, arguments.headings, show)
+        scan = build_scan(map_seed, arguments.spacing, arguments.headings, show, arguments.most)
     scan.save(out)
     print(
-        f"{len(scan)} views from {len(scan) // arguments.headings} spots of map {arguments.map_seed}, hash "
+        f"{len(scan)} views from {len(scan) // arguments.headings} spots of map {map_seed}, hash "
         f"{scan.content_hash[:16]}: {arguments.out}"
     )
+
+
+def _scan_all(arguments: Arguments) -> None:
+    """Scan every map of a dataset."""
+    import os
+
+    from li_env.cli._output import progress_display
+    from li_env.files import check_folder
+    from li_env.tasks import EpisodeDataset
+    from li_env.worlds.common.game import require_game
+    from li_env.worlds.freedoom.build_scan import build_scans
+
+    assert arguments.dataset is not None
+    records = EpisodeDataset.read(arguments.dataset).episodes
+    maps = {record.map_seed for record in records if record.map_seed is not None}
+    if not maps:
+        raise ValueError(
+            f"dataset={str(arguments.dataset)!r} names no maps; allowed: one that li-env build episodes wrote"
+        )
+    out = check_folder("out", arguments.out.absolute())
+    require_game("scanning the game")
+    with progress_display() as display:
+        row = display.add_task("maps", total=len(maps))
+        workers = arguments.workers or os.cpu_count() or 1
+        build_scans(
+            maps, arguments.spacing, arguments.headings, arguments.most, out, workers, lambda: display.advance(row)
+        )
+    print(f"scans of {len(maps)} maps: {arguments.out}")

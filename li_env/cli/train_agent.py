@@ -22,6 +22,8 @@ class Arguments:
     """File of navigation episodes (li-env build episodes); the world's own by default."""
     world: str | None = None
     """Another world than the configuration's: freedoom or freedoom_game."""
+    scans: Path | None = None
+    """Folder of scans in which the episodes take place, each in that of its map (li-env scan build --dataset)."""
     preset: str | None = None
     """Another acceleration preset than the configuration's: name, YAML file or {key: value, ...}."""
     steps: int | None = None
@@ -56,6 +58,8 @@ def run(arguments: Arguments) -> None:
             f"data={shown(str(arguments.data[0]))} is of use with agent 'bc' only; allowed here: no --data"
         )
     given = {name: getattr(arguments, name) for name in ("world", "preset", "steps", "seed")}
+    if arguments.scans is not None:
+        given["scans"] = str(arguments.scans.absolute())
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     if arguments.workers and config.world != "freedoom_game":
         raise ValueError(f"workers={arguments.workers} is of use in world 'freedoom_game' only; allowed here: 0")
@@ -95,7 +99,7 @@ def _clone(arguments: Arguments, config: BCConfig) -> None:
     from li_env.cli._output import progress_display
     from li_env.files import check_folder
 
-    refused = [name for name in ("dataset", "world", "preset", "steps", "workers") if getattr(arguments, name)]
+    refused = [name for name in ("dataset", "world", "scans", "preset", "steps", "workers") if getattr(arguments, name)]
     if refused:
         raise ValueError(f"{refused[0]} is of no use with agent 'bc'; allowed: data, seed, device")
     if not arguments.data:

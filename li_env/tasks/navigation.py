@@ -9,7 +9,7 @@ training: the distance that the step came closer, a slack reward per step, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from typing import Any
@@ -110,6 +110,7 @@ class Navigation(Task):
         truth: GroundTruth | None = None,
     ) -> None:
         self.spec, self.dataset, self.truth = spec, dataset, truth
+        self._drawable: tuple[frozenset[int], list[tuple[int, int]]] = frozenset(), []
         self.rules = NavigationRules.default() if rules is None else rules
         named = (
             [] if dataset is None else [record.map_seed for record in dataset.episodes if record.map_seed is not None]
@@ -119,6 +120,21 @@ class Navigation(Task):
                 f"dataset: map_seed={named[0]} is of no use to world {spec.name!r}, which knows no maps; allowed: "
                 "episodes without map_seed"
             )
+
+    def draw_episode(
+        self, options: Mapping[str, Any], maps: Collection[int], generator: np.random.Generator
+    ) -> tuple[int, int] | None:
+        """Choose the episode that the options name, or draw one of the dataset's on ``maps``: (index, map)."""
+        if self.dataset is None or set(options) - {"episode"}:
+            return None
+        wanted = frozenset(maps)
+        if self._drawable[0] != wanted:
+            seeds = [record.map_seed for record in self.dataset.episodes]
+            self._drawable = wanted, [(index, seed) for index, seed in enumerate(seeds) if seed in wanted]
+        drawable = self._drawable[1]
+        if "episode" in options:
+            return next((each for each in drawable if each[0] == options["episode"]), None)
+        return drawable[int(generator.integers(len(drawable)))] if drawable else None
 
     def open(self, options: Mapping[str, Any], generator: np.random.Generator) -> Opening:
         """Choose an episode of the dataset, drawn unless ``episode`` names it, or the start that the options describe.

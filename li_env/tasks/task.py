@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,15 @@ class Task(ABC):
             ValueError: an option that is not allowed.
         """
         return Opening(options)
+
+    def draw_episode(
+        self, options: Mapping[str, Any], maps: Collection[int], generator: np.random.Generator
+    ) -> tuple[int, int] | None:
+        """Choose an episode on one of ``maps``: its index for option ``episode`` and its map.
+
+        None where the task has no such episode, or the options describe another start.
+        """
+        return None
 
     def terminated(self, state: TaskState) -> bool:
         """Tell whether the task has ended."""

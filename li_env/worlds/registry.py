@@ -129,9 +129,11 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
         weights: folder with the weights; ``None`` takes the shipped ones.
         **kwargs: further arguments of that world's loader.
 
+    The constants of the world (`BaseWorld.spec`) take the numbers that ``li-env calibrate`` has measured.
+
     Raises:
-        ValueError: unknown world or device, an argument that its loader does not take, or what the loader says about
-            the weights.
+        ValueError: unknown world or device, an argument that its loader does not take, what the loader says about the
+            weights, or a damaged file of measured numbers.
     """
     entry = world_entry(name)
     where = resolve_device(device)
@@ -147,8 +149,18 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
 
         with own_torch_state():  # the defaults that a user has set for his own networks are not the world's
             world = loader(device=where, weights=folder, **kwargs)
+            _calibrate(name, world)
         _loaded[key] = world
     return world
+
+
+def _calibrate(name: str, world: BaseWorld) -> None:
+    """Give a world the numbers that were measured for it, on this device where that matters."""
+    from li_env.accel.world import BaseWorld as AnyWorld
+    from li_env.worlds.calibration import calibration
+
+    if isinstance(world, AnyWorld):  # anything else is refused where it is used
+        world.spec = calibration(name).applied(world.spec, world.device)
 
 
 def _takes(loader: Loader, argument: str) -> bool:

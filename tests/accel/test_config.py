@@ -26,7 +26,7 @@ def test_policies_have_the_words_of_the_settings() -> None:
 def test_none_stands_for_the_number_of_the_world() -> None:
     config = AccelConfig(window_chunks=None, memory_groups=None, sparse_min_context=None)
     assert AccelConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
-    for key in ("warmup_chunks", "window_kappa", "decode_ratio"):
+    for key in ("warmup_chunks", "band_width", "decode_ratio"):
         with pytest.raises(ValueError, match=f"^{key}: None is not allowed"):
             config.replace(**{key: None})
 
@@ -94,6 +94,12 @@ def test_unknown_key_names_the_closest() -> None:
         ("dense_first_block", 1, "use true or false"),
         ("sparse_min_context", -1, "from 0 up"),
         ("sparse_min_context", "8", "from 0 up"),
+        ("tile_scores", "cosin", "did you mean 'cosine'"),
+        ("band_width", 0.0, "above 0"),
+        ("dense_blocks", -1, "from 0 up"),
+        ("dense_steps", 0.5, "from 0 up"),
+        ("reuse_threshold", -0.1, "from 0 up"),
+        ("reuse_threshold", float("nan"), "from 0 up"),
     ],
 )
 def test_bad_values_name_key_value_and_allowed(key: str, value: Any, allowed: str) -> None:
@@ -103,6 +109,31 @@ def test_bad_values_name_key_value_and_allowed(key: str, value: Any, allowed: st
     assert message.startswith(f"{key}: {value!r}")
     assert allowed in message
     assert "\n" not in message
+
+
+def test_single_worlds_have_values_of_their_own() -> None:
+    config = AccelConfig.of({"decode_ratio": 0.5, "worlds": {"one": {"decode_ratio": 0.2, "dense_first_block": False}}})
+    assert config.in_world("other") is config
+    inside = config.in_world("one")
+    assert (inside.decode_ratio, inside.dense_first_block, inside.worlds) == (0.2, False, ())
+    assert AccelConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+    assert hash(config) == hash(config.replace(name="custom"))
+
+
+@pytest.mark.parametrize(
+    ("worlds", "message"),
+    [
+        (3, "^worlds=3 is not allowed; use a mapping"),
+        ({"one": 3}, "^worlds.one=3 is not allowed; use a mapping"),
+        ({"one": {"decode_ratio": 2}}, "^worlds.one.decode_ratio: 2 is not allowed"),
+        ({"one": {"decode_ratoi": 1.0}}, "^worlds.one.decode_ratoi: unknown key; did you mean 'decode_ratio'"),
+        ({"one": {"name": "x"}}, "^worlds.one.name: 'x' is not allowed in a single world"),
+        ({"one": {"window_chunks": [1]}}, "^worlds.one.window_chunks: .1. is not allowed in a single world"),
+    ],
+)
+def test_wrong_values_of_single_worlds_are_named(worlds: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AccelConfig(worlds=worlds)
 
 
 def test_settings_come_in_many_forms(tmp_path: Any) -> None:

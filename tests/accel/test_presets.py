@@ -24,10 +24,17 @@ from tests.accel.strategies import specs, trajectories
 from tests.accel.walks import wander
 from tests.analytic_world import SPEC
 
-FREEDOOM = replace(SPEC, view_distance=12.0, sigmas=(1.0, 0.75, 0.5, 0.25, 0.0), supports_block_sparse=True)
-PRESETS = {name: AccelConfig.preset(name) for name in preset_names()} | {
-    "adaptive": AccelConfig.preset("all").replace(name="adaptive", window="adaptive", window_chunks=None)
-}
+FREEDOOM = replace(
+    SPEC,
+    view_distance=12.0,
+    sigmas=(1.0, 0.75, 0.5, 0.25, 0.0),
+    supports_block_sparse=True,
+    supports_rival_attention=True,
+    supports_step_reuse=True,
+    window_kappa=1.0,
+)
+PRESETS = {name: AccelConfig.preset(name) for name in preset_names()}
+RIVALS = ("bsa", "svg", "teacache")
 
 
 def plans_along(text: str, name: str, **changes: Any) -> list[ChunkPlan]:
@@ -43,7 +50,14 @@ def letters(plans: list[ChunkPlan]) -> str:
 
 
 def test_shipped_presets() -> None:
-    assert preset_names() == ("all", "cache", "context", "off", "paper", "sparse")
+    ours = ("adaptive", "all", "cache", "context", "off", "paper", "sparse", "spatial", "temporal")
+    assert preset_names() == tuple(sorted((*ours, *RIVALS)))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_that_does_not_fit_a_world_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="(attention|reuse_threshold): .* does not fit world 'analytic', "):
+        Planner(SPEC, PRESETS[name])
 
 
 @settings(deadline=None, max_examples=25)
@@ -56,6 +70,8 @@ def test_shipped_presets() -> None:
 def test_plans_are_valid_for_any_trajectory_and_budget(
     name: str, poses: np.ndarray, spec: WorldSpec, change: float | None
 ) -> None:
+    if name in RIVALS:
+        spec = replace(spec, supports_rival_attention=True, supports_step_reuse=True)
     planner, again = Planner(spec, PRESETS[name]), Planner(spec, PRESETS[name])
     length = index = 0
     while length < len(poses):
@@ -65,7 +81,8 @@ def test_plans_are_valid_for_any_trajectory_and_budget(
         check_plans([plan], spec, [(index, length)])
         assert (plan.regime == "warmup") == (index < 3)
         assert plan.sigmas == spec.sigmas or (plan.steps == 2 and plan.regime == "revisit")
-        assert plan.attention.kind == "dense" or (spec.supports_block_sparse and plan.regime != "warmup")
+        assert plan.attention.kind == "dense" or plan.regime != "warmup"
+        assert plan.attention.kind in spec.attention_kinds
         assert 0.0 <= plan.similarity <= 1.0
         assert plan.reason.endswith(".")
         assert ChunkPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
@@ -160,3 +177,32 @@ def test_adaptive_window_reads_the_change_of_latents() -> None:
     plans = planner.plan([*histories, track], [poses[40:]] * 5)
     assert [len(plan.temporal) for plan in plans] == [12, 12, 8, 4, 12]
     assert "latents change by 100, so the window is 1 of 3 chunks" in plans[3].reason
+
+
+def test_an_unknown_kappa_leaves_the_window_whole_and_names_the_command() -> None:
+    poses = wander(44, 0)
+    histories = [History(PoseTrack(poses[:40]), latent_change=change) for change in (0.0, 100.0)]
+    for plan in Planner(replace(FREEDOOM, window_kappa=None), PRESETS["adaptive"]).plan(histories, [poses[40:]] * 2):
+        assert len(plan.temporal) == 12
+        assert "li-env calibrate window --world analytic" in plan.reason
+
+
+def test_temporal_and_spatial_are_the_two_halves_of_context() -> None:
+    plans = {name: plans_along("w-31, s-32", name) for name in ("off", "temporal", "spatial", "context")}
+    for off, temporal, spatial, context in zip(*plans.values(), strict=True):
+        if off.regime != "warmup":
+            assert (temporal.temporal, spatial.temporal) == (context.temporal, off.temporal)
+            assert len(spatial.memory) <= 8 and len(temporal.memory) == min(8, temporal.temporal[0])
+            assert {plan.attention.kind for plan in (temporal, spatial)} == {"dense"}
+            assert {plan.steps for plan in (temporal, spatial)} == {4}
+
+
+def test_rivals_change_nothing_but_their_own_part() -> None:
+    plain = plans_along("w-31, s-32", "off")
+    for name in RIVALS:
+        plans = plans_along("w-31, s-32", name)
+        assert [(plan.context, plan.sigmas) for plan in plans] == [(plan.context, plan.sigmas) for plan in plain]
+        kinds = {plan.attention.kind for plan in plans[3:]}
+        assert kinds == ({"dense"} if name == "teacache" else {name})
+        assert {plan.reuse_threshold for plan in plans[3:]} == {0.1 if name == "teacache" else None}
+        assert {(plan.attention.kind, plan.reuse_threshold) for plan in plans[:3]} == {("dense", None)}

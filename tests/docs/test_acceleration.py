@@ -15,6 +15,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.world_spec import WorldSpec
+from li_env.worlds.calibration import calibration
 from li_env.worlds.freedoom.world import SPEC as FREEDOOM
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.world import world_spec
@@ -49,15 +50,17 @@ def test_rows_are_what_the_planner_decides(spec, preset):
     found = plans(spec, preset)
     explore, revisit = last_of(found, "explore"), last_of(found, "revisit")
     assert len(explore.temporal) == len(revisit.temporal) == int(re.search(r"\d+", window)[0])
-    least, most = (8, 8) if preset in ("off", "cache", "sparse") else (4, 8) if preset == "paper" else (0, 8)
+    least, most = (4, 8) if preset == "paper" else (8, 8) if "as `off`" in memory or preset == "off" else (0, 8)
     assert str(least) in memory and str(most) in memory
     for plan in (explore, revisit):  # early in an episode there is less to retrieve
         assert min(least, plan.temporal[0]) <= len(plan.memory) <= most
     assert revisit.steps == (2 if "2 in a revisit" in steps or "2 where" in steps else 4)
     assert explore.steps == 4
     sparse = "sparse" in attention
-    fires = sparse and (spec is HY or preset == "paper")
-    assert {plan.attention.kind for plan in found[3:]} == {"block_sparse" if fires else "dense"}
+    fires = sparse and (spec is HY or preset in ("paper", "bsa", "svg"))
+    kind = preset if preset in ("bsa", "svg") else "block_sparse"
+    assert {plan.attention.kind for plan in found[3:]} == {kind if fires else "dense"}
+    assert {plan.reuse_threshold for plan in found[3:]} == {0.1 if "reused" in steps else None}
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -70,7 +73,13 @@ def test_the_first_three_chunks_are_the_plain_models(preset):
 def test_numbers_of_the_facts():
     assert "crossover is 21 context latents and its\n  context holds 20" in PAGE
     assert (FREEDOOM.sparse_min_context, FREEDOOM.context_latents, FREEDOOM.fewest_memory_groups) == (21, 20, 1)
-    assert {AccelConfig.preset(name).window for name in preset_names()} == {"fixed"}
+    assert [name for name in preset_names() if AccelConfig.preset(name).window == "adaptive"] == ["adaptive"]
+    assert f"`freedoom` ships {calibration('freedoom').window_kappa}" in PAGE
+    bsa, svg = AccelConfig.preset("bsa"), AccelConfig.preset("svg")
+    assert (bsa.decode_ratio, bsa.context_ratio, bsa.dense_first_block) == (0.3125, 0.3125, False)
+    assert (svg.band_width, svg.dense_blocks, svg.dense_steps) == (2.0, 2, 1)
+    paper = AccelConfig.preset("paper").in_world("matrix_game_3")
+    assert (paper.decode_ratio, paper.tile_scores, paper.dense_first_block) == (0.2, "cosine", False)
     config = AccelConfig.preset("all")
     assert (config.decode_ratio, config.context_ratio, config.dense_first_block) == (0.175, 0.3, True)
     assert (config.warmup_chunks, config.revisit_similarity, config.memory_threshold) == (3, 0.7, 0.2)

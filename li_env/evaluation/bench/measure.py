@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +36,8 @@ class Work:
     def of(cls, plan: ChunkPlan, latents: int) -> Work:
         """Read the cost from a plan for a chunk of ``latents`` latents."""
         density = attention_density(plan, latents)
-        return cls(plan.regime, plan.steps, plan.context_latents, density, plan.attention.kind == "block_sparse")
+        sparse = plan.attention.kind != "dense"
+        return cls(plan.regime, plan.computed_steps, plan.context_latents, density, sparse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,7 @@ class Measured:
     Attributes:
         milliseconds: [repeats, paths, chunks, stages], see `accel.engine.STAGES`.
         work: per path, one per chunk.
+        decisions: per path, a digest of what the plans made the world compute.
         quality: per path.
         degenerated: per path, whether the world produced numbers that are not finite.
         peak_mebibytes: most memory of any rollout, None where the system does not report it.
@@ -51,6 +55,7 @@ class Measured:
 
     milliseconds: np.ndarray
     work: list[list[Work]]
+    decisions: list[str]
     quality: list[Quality]
     degenerated: list[bool]
     peak_mebibytes: float | None
@@ -95,6 +100,13 @@ def measure(
     return [record.finish() for record in records]
 
 
+def decisions(plans: Sequence[ChunkPlan]) -> str:
+    """Return a digest of what plans make a world compute: equal for plans that differ in their reasons alone."""
+    words = ("regime", "similarity", "reason")
+    computed = [{key: value for key, value in plan.to_dict().items() if key not in words} for plan in plans]
+    return hashlib.sha256(json.dumps(computed).encode()).hexdigest()[:16]
+
+
 def _turns(variants: Sequence[Variant], repeat: int) -> list[int]:
     """Order the variants: another one begins in every repeat, so that none always follows the same."""
     shift = repeat % len(variants)
@@ -107,6 +119,7 @@ class _Record:
     def __init__(self) -> None:
         self._milliseconds: list[list[list[list[float]]]] = []
         self._work: list[list[Work]] = []
+        self._decisions: list[str] = []
         self._quality: list[Quality] = []
         self._degenerated: list[bool] = []
         self._peaks: list[float] = []
@@ -132,9 +145,11 @@ class _Record:
         for index, (path, chunks) in enumerate(zip(paths, made, strict=True)):
             other = None if reference is None else reference[index]
             self._work.append([Work.of(chunk.plan, len(chunk.latents)) for chunk in chunks])
+            self._decisions.append(decisions([chunk.plan for chunk in chunks]))
             self._quality.append(rate(world.spec, path.image, chunks, other, path.real, warmup, perceptual))
             self._degenerated.append(any(chunk.degenerated for chunk in chunks))
 
     def finish(self) -> Measured:
         peak = max(self._peaks) if self._peaks else None
-        return Measured(np.array(self._milliseconds), self._work, self._quality, self._degenerated, peak)
+        times = np.array(self._milliseconds)
+        return Measured(times, self._work, self._decisions, self._quality, self._degenerated, peak)

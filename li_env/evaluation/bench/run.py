@@ -11,7 +11,7 @@ from li_env.accel.runtime.machine import device_name, versions
 from li_env.accel.world import BaseWorld
 from li_env.evaluation.bench.measure import Measured, measure
 from li_env.evaluation.bench.paths import commanded_paths
-from li_env.evaluation.bench.plots import write_sweep
+from li_env.evaluation.bench.plots import changes, is_of, write_sweep
 from li_env.evaluation.bench.real_paths import played_paths
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.bench.summary import row
@@ -42,6 +42,7 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
     game = settings.game and world.ground_truth is not None
     paths = paths_of(world, settings, game, on_chunk)
     measured = measure(world, paths, settings, on_chunk)
+    found = rows(world, settings, paths, measured)
     return {
         "world": world.spec.name,
         "path": "the game's collision" if game else "what the plain model's motion limits leave of the commands",
@@ -52,7 +53,16 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
             "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
             "rollout of every preset before them is not counted"
         ),
-        "rows": rows(world, settings, paths, measured),
+        "rows": found,
+        "sweeps": [
+            {
+                "preset": sweep.config.name,
+                "key": sweep.key,
+                "values": list(sweep.values),
+                "changes": changes([row for row in found if row["trajectory"] == EVERY and is_of(row, sweep)]),
+            }
+            for sweep in settings.sweeps
+        ],
         "device": device_name(world.device),
         "versions": versions(),
     }
@@ -91,9 +101,9 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
     """Write `REPORT` and one plot per sweep into ``out``; each appears whole or not at all. Returns the file names."""
     names = []
     for sweep in settings.sweeps:
-        names.append(f"sweep_{sweep.key}.png")
+        names.append(sweep.file)
         with atomic_write(out / names[-1]) as file:
-            write_sweep([entry for report in reports for entry in report["rows"]], sweep.key, EVERY, file)
+            write_sweep([entry for report in reports for entry in report["rows"]], sweep, EVERY, file)
     write_json(out / REPORT, {"command": command, "settings": settings.to_dict(), "worlds": list(reports)})
     return [REPORT, *names]
 

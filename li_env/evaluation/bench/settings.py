@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,27 +16,61 @@ REFERENCE = "off"
 """Preset that the others are compared with: the plain model."""
 
 SWEPT = "all"
-"""Preset of which a sweep replaces one key."""
+"""Preset of which a sweep replaces keys, unless the sweep names another."""
+
+_FORM = re.compile(r"(?:(?P<preset>.+):)?\s*(?P<keys>[^:=]+?)\s*=(?P<values>[^=]*)")
 
 _MOST = {"repeats": 1000, "chunks": 10_000, "batch": 4096}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Key of the preset `SWEPT` with the values it takes."""
+    """Keys of a preset that take the same values together.
+
+    Attributes:
+        key: a key of the acceleration settings, or several joined by plus signs.
+        values: what all of them are set to, one after the other.
+        preset: what they are replaced in, in any form that `AccelConfig.of` takes as text.
+    """
 
     key: str
     values: tuple[Any, ...]
+    preset: str = SWEPT
+
+    @property
+    def config(self) -> AccelConfig:
+        """Settings of the preset."""
+        return AccelConfig.of(self.preset)
+
+    @property
+    def file(self) -> str:
+        """Name of the plot's file."""
+        parts = [self.key] if self.preset == SWEPT else [re.sub(r"[^\w.-]", "_", self.config.name), self.key]
+        return f"sweep_{'_'.join(parts)}.png"
+
+    def variants(self) -> list[Variant]:
+        """Return the preset once per value.
+
+        Raises:
+            ValueError: an unknown key, or a value that a key does not take.
+        """
+        found, config = [], self.config
+        for value in self.values:
+            label = f"{config.name} {self.key}={value}"
+            changes = dict.fromkeys(self.key.split("+"), value)
+            found.append(Variant(label, config.replace(**changes, name=label), self.key, value, config.name))
+        return found
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Row of the table: a preset, or a preset with one key replaced (then ``key`` and ``value`` say which)."""
+    """Row of the table: a preset, or one with keys replaced (then ``key``, ``value`` and ``preset`` say which)."""
 
     label: str
     config: AccelConfig
     key: str | None = None
     value: Any = None
+    preset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +85,7 @@ class BenchSettings:
         chunks: length of a rollout.
         batch: rollouts generated at once.
         game: whether to compare with the real game where a world has one.
-        sweeps: further variants of the preset `SWEPT`.
+        sweeps: further variants, each of a preset with keys replaced.
     """
 
     presets: tuple[str | AccelConfig, ...] = ("off", "context", "cache", "sparse", "all")
@@ -91,13 +126,7 @@ class BenchSettings:
         """Variants that are run: the reference first, then the other presets, then the sweeps."""
         configs = [AccelConfig.of(preset) for preset in self.presets if preset != REFERENCE]
         variants = [Variant(config.name, config) for config in (AccelConfig.preset(REFERENCE), *configs)]
-        swept = AccelConfig.preset(SWEPT)
-        for sweep in self.sweeps:
-            for value in sweep.values:
-                label = f"{SWEPT} {sweep.key}={value}"
-                config = swept.replace(**{sweep.key: value, "name": label})
-                variants.append(Variant(label, config, sweep.key, value))
-        return tuple(variants)
+        return (*variants, *(variant for sweep in self.sweeps for variant in sweep.variants()))
 
     @property
     def warmup_chunks(self) -> int:
@@ -110,39 +139,48 @@ class BenchSettings:
 
 
 def parse_sweep(text: str) -> Sweep:
-    """Read ``"revisit_similarity=0.5,0.7,0.9"``: values are YAML scalars (``null``, ``true``, words, numbers).
+    """Read ``warmup_chunks=1,2``, ``memory_threshold+revisit_similarity=0.3,0.5`` or ``paper:warmup_chunks=1,2``.
+
+    Values are YAML scalars (``null``, ``true``, words, numbers). In front of the colon stands a preset: a name, the
+    path of a YAML file, or a mapping in braces.
 
     Raises:
-        ValueError: not of this form, an unknown key or a value that the key does not take.
+        ValueError: not of this form, an unknown preset or key, or a value that a key does not take.
     """
-    key, sign, rest = (part.strip() for part in text.partition("="))
-    words = [word.strip() for word in rest.split(",")]
-    if not sign or not key or not all(words):
+    found = _FORM.fullmatch(text.strip())
+    words = [] if found is None else [word.strip() for word in found["values"].split(",")]
+    keys = [] if found is None else [key.strip() for key in found["keys"].split("+")]
+    if found is None or not all(words) or not all(keys):
         raise ValueError(
-            f"sweep={shown(text)} is not allowed; write KEY=VALUE,VALUE such as revisit_similarity=0.5,0.7"
+            f"sweep={shown(text)} is not allowed; write KEY=VALUE,VALUE such as revisit_similarity=0.5,0.7, "
+            "several keys with + between them, another preset than all in front with a colon"
         )
-    if key == "name":
-        raise ValueError("sweep: the key 'name' changes nothing; use another key of the acceleration settings")
+    if "name" in keys or "worlds" in keys:
+        raise ValueError(
+            f"sweep: the key {'name' if 'name' in keys else 'worlds'!r} changes nothing; "
+            "use another key of the acceleration settings"
+        )
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"sweep={shown(text)} is not allowed; use every key once")
     try:
         values = tuple(parse_yaml(word, "sweep") for word in words)
     except ValueError:
         raise ValueError(f"sweep={shown(text)} is not allowed; its values must be numbers or words") from None
     if len(set(map(repr, values))) != len(values):
         raise ValueError(f"sweep={shown(text)} is not allowed; use every value once")
-    swept = AccelConfig.preset(SWEPT)
-    for value in values:
-        swept.replace(**{key: value})
-    return Sweep(key, values)
+    sweep = Sweep("+".join(keys), values, (found["preset"] or SWEPT).strip())
+    sweep.variants()
+    return sweep
 
 
 def parse_sweeps(texts: Sequence[str]) -> tuple[Sweep, ...]:
-    """Read several sweeps as `parse_sweep` does, every key once.
+    """Read several sweeps as `parse_sweep` does, the keys of a preset once.
 
     Raises:
-        ValueError: as `parse_sweep`, or a key comes twice.
+        ValueError: as `parse_sweep`, or keys of a preset come twice.
     """
     sweeps = tuple(parse_sweep(text) for text in texts)
-    keys = [sweep.key for sweep in sweeps]
-    if len(set(keys)) != len(keys):
+    files = [sweep.file for sweep in sweeps]
+    if len(set(files)) != len(files):
         raise ValueError(f"sweep={list(texts)!r} is not allowed; use every key once")
     return sweeps

@@ -46,7 +46,10 @@ def row(
         "world": spec.name,
         "trajectory": trajectory,
         "preset": variant.label,
-        "sweep": None if variant.key is None else {"key": variant.key, "value": variant.value},
+        "sweep": None
+        if variant.key is None
+        else {"preset": variant.preset, "key": variant.key, "value": variant.value},
+        "decisions": [measured.decisions[index] for index in chosen],
         "rollouts": len(chosen),
         "milliseconds": {stage: over_repeats(times[..., number].mean((1, 2))) for number, stage in enumerate(STAGES)}
         | {"all": over_repeats(times.sum(-1).mean((1, 2)))},

@@ -73,6 +73,14 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     )
     console.print(cost)
     console.print(made)
+    for sweep in report["sweeps"]:
+        if not sweep["changes"]:
+            values = ", ".join(map(str, sweep["values"]))
+            console.print(
+                f"sweep of {sweep['key']} in {sweep['preset']}, {report['world']}: nothing changes, {values} give the "
+                "same chunks",
+                soft_wrap=True,
+            )
 
 
 def _spread(value: dict[str, float], digits: int) -> str:

@@ -141,6 +141,7 @@ def _stored(measured: Measured) -> dict[str, Any]:
     return {
         "milliseconds": measured.milliseconds[0].tolist(),
         "work": [[asdict(chunk) for chunk in path] for path in measured.work],
+        "decisions": measured.decisions,
         "quality": [asdict(each) for each in measured.quality],
         "degenerated": measured.degenerated,
         "peak_mebibytes": measured.peak_mebibytes,
@@ -153,6 +154,7 @@ def _joined(units: Sequence[Sequence[Mapping[str, Any]]]) -> Measured:
     return Measured(
         milliseconds=np.array([[path for unit in each for path in unit["milliseconds"]] for each in units]),
         work=[[Work(**chunk) for chunk in path] for unit in units[0] for path in unit["work"]],
+        decisions=[each for unit in units[0] for each in unit["decisions"]],
         quality=[Quality(**each) for unit in units[0] for each in unit["quality"]],
         degenerated=[each for unit in units[0] for each in unit["degenerated"]],
         peak_mebibytes=max(peaks) if peaks else None,

@@ -24,6 +24,7 @@ from li_env.kernels.attention import attend
 from li_env.kernels.projective import apply_projective
 from li_env.kernels.rotary import apply_rotary
 from li_env.worlds.common.block_reuse import BlockReuse
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import TilePass
 
 
@@ -334,7 +335,8 @@ class VideoTransformer(nn.Module):
         context: Sequence[BlockCache] | None = None,
         action: torch.Tensor | None = None,
         tiles: TilePass | None = None,
-        reuse: BlockReuse | None = None,
+        reuse: StepReuse | None = None,
+        shared: BlockReuse | None = None,
     ) -> torch.Tensor:
         """Run one model call on the current chunk.
 
@@ -346,7 +348,8 @@ class VideoTransformer(nn.Module):
                 the same B entries, behind a text prefix if there is one), or None.
             action: [B, T] action labels, if the model has them.
             tiles: `SparseAttention.denoising` for a block-sparse call over a block-sparse ``context``.
-            reuse: choice between computing a block and reusing its result of the chunk before.
+            reuse: whether the blocks run at all, and what they add if not.
+            shared: choice between computing a block and reusing its result of the chunk before.
 
         Returns:
             [B, T, n, out_channels].
@@ -354,11 +357,16 @@ class VideoTransformer(nn.Module):
         if tiles is not None:
             x, tables = tiles.tokens(x), tables.tiled(tiles)
         z, vector, base = self.embed(x, time, action)
-        if reuse is not None:
-            reuse.begin_step()
-        for index, block in enumerate(self.double_blocks):
-            seen = None if context is None else context[index]
-            z = _run(block, z, vector, tables, seen, tiles, index, reuse)
+        if shared is not None:
+            shared.begin_step()
+        before, first = z, self.double_blocks[0]
+        if reuse is None or reuse.begin(modulate(z, *modulations(first.img_mod(vector), 6, tiles)[:2])):  # type: ignore[operator]
+            for index, block in enumerate(self.double_blocks):
+                seen = None if context is None else context[index]
+                z = _run(block, z, vector, tables, seen, tiles, index, shared)
+            z = z if reuse is None else reuse.finish(before, z)
+        else:
+            z = reuse.reused(before)
         out: torch.Tensor = self.final_layer(z, base, tiles)
         return out if tiles is None else tiles.back(out)
 

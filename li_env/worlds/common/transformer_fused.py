@@ -25,6 +25,7 @@ from torch import nn
 from li_env.kernels.attention import attend_joined
 from li_env.kernels.gated_norm import gated_norm
 from li_env.kernels.rope_prope import join_branches, split_branches
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import TilePass
 from li_env.worlds.common.transformer import Block, CameraTables, FeedForward, VideoTransformer
 
@@ -132,9 +133,10 @@ def denoise(
     prefix: Prefix | None = None,
     action: torch.Tensor | None = None,
     tiles: TilePass | None = None,
+    reuse: StepReuse | None = None,
 ) -> torch.Tensor:
     """Run `VideoTransformer.forward` with a text prefix without branches: [B, T, n, out_channels]."""
-    y = _run(model, x, time, Tables.of(tables, tiles), prefix, context, action, tiles, record=None)
+    y = _run(model, x, time, Tables.of(tables, tiles), prefix, context, action, tiles, None, reuse)
     out: torch.Tensor = model.final_layer.linear(y)
     return out.unflatten(1, x.shape[1:3]) if tiles is None else tiles.back(out[:, None])
 
@@ -198,6 +200,7 @@ def _run(
     action: torch.Tensor | None,
     tiles: TilePass | None,
     record: Context | None,
+    reuse: StepReuse | None = None,
 ) -> torch.Tensor:
     """Run all blocks and return the modulated norm [B, S, C] that the final layer takes.
 
@@ -208,6 +211,11 @@ def _run(
     buffer = _Buffer(model, len(x), tables, prefix, context)
     shift1, scale1, gate1, shift2, scale2, gate2 = blocks[0].img_mod(vector).chunk(6, dim=-1)
     y = gated_norm(z, (), None, shift1, scale1, tables.frames)
+    before = z
+    if reuse is not None:
+        if not reuse.begin(y):
+            return _modulated(model, reuse.reused(z), base, tables)
+        before = z.clone()  # the norms below write into z
     for index, block in enumerate(blocks):
         key = _project(block.img_attn_k, y, None if record is None else record.keys[index])
         value = _project(block.img_attn_v, y, None if record is None else record.values[index])
@@ -223,7 +231,13 @@ def _run(
         else:
             shift1, scale1 = model.final_layer.adaLN_modulation(base).chunk(2, dim=-1)
         y = gated_norm(z, (feed_forward(block.img_mlp, y),), gate, shift1, scale1, tables.frames)
-    return y
+    return y if reuse is None else _modulated(model, reuse.finish(before, z), base, tables)
+
+
+def _modulated(model: VideoTransformer, z: torch.Tensor, base: torch.Tensor, tables: Tables) -> torch.Tensor:
+    """Return the modulated norm of finished tokens [B, S, C] that the final layer takes."""
+    shift, scale = model.final_layer.adaLN_modulation(base).chunk(2, dim=-1)
+    return gated_norm(z, (), None, shift, scale, tables.frames)
 
 
 def _attention(

@@ -16,8 +16,11 @@ Item = TypeVar("Item")
 GPU_MICRO_BATCHES = (8, 32, 64)
 """Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
 
-BatchKey = tuple[int, AttentionPlan, bool]
-"""Length of the context, attention, and whether a first latent is given: requests with equal keys can share a pass."""
+BatchKey = tuple[int, AttentionPlan, bool, Schedule | None]
+"""Length of the context, attention, whether a first latent is given, and the schedule where steps may be reused.
+
+Requests with equal keys can share a pass.
+"""
 
 MicroBatch = list[tuple[int, ChunkRequest]]
 """Numbered requests with equal batch keys."""
@@ -67,7 +70,9 @@ class BatchScheduler:
 
     def add(self, number: int, request: ChunkRequest) -> MicroBatch | None:
         """Add a request and return the micro-batch that it completes, all of one schedule, or None."""
-        key = request.context.shape[0], request.plan.attention, has_given_latent(request)
+        plan = request.plan
+        reuse = None if plan.reuse_threshold is None and not plan.computed else plan.sigmas
+        key = request.context.shape[0], plan.attention, has_given_latent(request), reuse
         schedules = self._waiting.setdefault(key, {})
         batch = schedules.setdefault(request.plan.sigmas, [])
         batch.append((number, request))
@@ -79,7 +84,7 @@ class BatchScheduler:
         Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
         padded to a full micro-batch anyway. Chunks whose first latent is given do not mix schedules.
         """
-        for (_, _, given), schedules in self._waiting.items():
+        for (_, _, given, _), schedules in self._waiting.items():
             hosts: list[tuple[Schedule, MicroBatch]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +26,11 @@ _PART = 64  # views between two reports of progress
 
 
 def build_scan(
-    map_seed: int, spacing: float, headings: int, on_views: Callable[[int, int], None] = lambda done, total: None
+    map_seed: int,
+    spacing: float,
+    headings: int,
+    on_views: Callable[[int, int], None] = lambda done, total: None,
+    most: int | None = None,
 ) -> Scan:
     """Photograph all free space of a map, in the axes of the world: x right, y down, z forward, in metres.
 
@@ -32,17 +39,20 @@ def build_scan(
         spacing: metres between spots of a square grid that covers as densely.
         headings: views per spot, evenly around.
         on_views: called with the number of views that are done and their number in all.
+        most: views to keep of a map that has more, places farthest from the others first.
 
     Raises:
         ValueError: more than 4,096 views.
         MissingExtraError: the simulator is not installed.
     """
     spots = scan_spots(known_map(map_seed).space, spacing)
+    if most is not None:
+        spots = spots[: max(1, most // headings)]
     count = len(spots) * headings
     if count > MAX_VIEWS:
         # Spots come in the order of choice: the first that is too many says how densely those before it cover.
-        most = max(1, MAX_VIEWS // headings)
-        away = float(np.linalg.norm(spots[:most] - spots[most], axis=1).min()) / MAP_UNITS_PER_METRE
+        fitting = max(1, MAX_VIEWS // headings)
+        away = float(np.linalg.norm(spots[:fitting] - spots[fitting], axis=1).min()) / MAP_UNITS_PER_METRE
         wider = np.ceil(10 * math.sqrt(2) * away) / 10
         raise ValueError(
             f"spacing={spacing:g} with headings={headings} makes {count:,} views of map {map_seed}; allowed: at most "
@@ -74,3 +84,42 @@ def map_walls(map_seed: int) -> np.ndarray:
     """Return the walls of a map [m, 4] in the axes of the world: x and z of both ends in metres."""
     x1, y1, x2, y2 = known_map(map_seed).segments.T / MAP_UNITS_PER_METRE
     return np.stack([-y1, x1, -y2, x2], -1)
+
+
+def build_scans(
+    map_seeds: Iterable[int],
+    spacing: float,
+    headings: int,
+    most: int | None,
+    folder: Path,
+    workers: int,
+    on_scan: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a scan of every map into ``folder``, ``map_<seed>.npz``; those that are there stay.
+
+    Args:
+        map_seeds: of the maps.
+        spacing, headings, most: as in `build_scan`.
+        folder: made if needed.
+        workers: processes.
+        on_scan: called for every scan that is written.
+
+    Raises:
+        ValueError: see `build_scan`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {seed: folder / f"map_{seed}.npz" for seed in sorted(set(map_seeds))}
+    missing = {seed: file for seed, file in files.items() if not file.exists()}
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        begun = [pool.submit(_write_scan, seed, spacing, headings, most, file) for seed, file in missing.items()]
+        try:
+            for future in as_completed(begun):
+                future.result()
+                on_scan()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _write_scan(map_seed: int, spacing: float, headings: int, most: int | None, file: Path) -> None:
+    build_scan(map_seed, spacing, headings, most=most).save(file)

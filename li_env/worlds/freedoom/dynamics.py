@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import BlockCache, CameraTables, TransformerConfig, VideoTransformer
 from li_env.worlds.freedoom.geometry import FEATURES, camera_tables, token_features
@@ -85,10 +86,12 @@ class DynamicsModel(nn.Module):
         cameras: Cameras,
         context: Sequence[BlockCache] | None,
         sparse: SparseAttention | None = None,
+        reuse: StepReuse | None = None,
     ) -> torch.Tensor:
         """Predict clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
         tiles = None if sparse is None else sparse.denoising
-        return self.transformer(self.tokens(noisy, cameras), sigma * 1000, cameras.tables, context, tiles=tiles)
+        tokens = self.tokens(noisy, cameras)
+        return self.transformer(tokens, sigma * 1000, cameras.tables, context, tiles=tiles, reuse=reuse)
 
     def tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
         """Join latents [B, T, n, C] and their camera features to the tokens of the transformer."""

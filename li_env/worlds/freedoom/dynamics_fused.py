@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from li_env.kernels.backend import uses_triton
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer_fused import Context, context_pass, denoise
 from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
@@ -39,9 +40,11 @@ class FusedDynamics:
         cameras: Cameras,
         context: Context | None,
         sparse: SparseAttention | None = None,
+        reuse: StepReuse | None = None,
     ) -> torch.Tensor:
         tokens, tiles = self._model.tokens(noisy, cameras), None if sparse is None else sparse.denoising
-        return denoise(self._model.transformer, tokens, sigma * 1000, cameras.tables, context, tiles=tiles)
+        model, time = self._model.transformer, sigma * 1000
+        return denoise(model, tokens, time, cameras.tables, context, tiles=tiles, reuse=reuse)
 
 
 def is_fast(device: torch.device) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.freedoom.dynamics import Cameras
 
@@ -25,6 +26,7 @@ class Denoiser(Protocol):
         cameras: Cameras,
         context: Any,
         sparse: SparseAttention | None = None,
+        reuse: StepReuse | None = None,
     ) -> torch.Tensor: ...
 
 
@@ -36,6 +38,7 @@ def sample_chunk(
     cameras: Cameras,
     context: Any,
     sparse: SparseAttention | None = None,
+    reuse: StepReuse | None = None,
 ) -> torch.Tensor:
     """Denoise in second-order steps along ``sigmas`` from pure noise, one model call each.
 
@@ -49,6 +52,7 @@ def sample_chunk(
         sigmas: decreasing noise levels, the last one 0.
         context: what the model's context pass gave, or None.
         sparse: what ``context`` was made with, or None for dense attention.
+        reuse: which of the model calls run their blocks; None for all.
 
     Returns:
         Clean latents [B, T, n, C].
@@ -58,10 +62,11 @@ def sample_chunk(
     if known is not None:
         levels[:, 0] = 0
     before: tuple[float, torch.Tensor] | None = None
+    hook = () if reuse is None else (reuse,)  # a model that cannot reuse steps need not take it
     for sigma, following in pairwise(sigmas):
         if known is not None:
             x = torch.cat((known, x[:, 1:]), dim=1)
-        clean = model(x, levels * sigma, cameras, context, sparse).to(x.dtype)
+        clean = model(x, levels * sigma, cameras, context, sparse, *hook).to(x.dtype)
         middle = clean
         if before is not None:
             # The prediction halfway through the step, continued from the call before.

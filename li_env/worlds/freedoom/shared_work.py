@@ -17,6 +17,7 @@ import torch
 from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.worlds.common.block_reuse import BlockReuse
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import Block, BlockCache, Projections
 from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
@@ -48,13 +49,18 @@ def sample_shared(
     """
     cache = context_keys(model, plan, sharing, context, context_planar)
     cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=planar.device))
-    reuse = BlockReuse(sharing, plan.reuse_blocks, plan.reused_blocks)
+    blocks = BlockReuse(sharing, plan.reuse_blocks, plan.reused_blocks)
 
     def denoise(
-        noisy: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, context: Any, sparse: SparseAttention | None = None
+        noisy: torch.Tensor,
+        sigma: torch.Tensor,
+        cameras: Cameras,
+        context: Any,
+        sparse: SparseAttention | None = None,
+        reuse: StepReuse | None = None,
     ) -> torch.Tensor:
         tokens = model.tokens(noisy, cameras)
-        out: torch.Tensor = model.transformer(tokens, sigma * 1000, cameras.tables, context, reuse=reuse)
+        out: torch.Tensor = model.transformer(tokens, sigma * 1000, cameras.tables, context, shared=blocks)
         return out
 
     return sample_chunk(denoise, noise, None, plan.sigmas, cameras, cache)

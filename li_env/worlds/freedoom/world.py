@@ -21,6 +21,7 @@ from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.encoder_key import weights_key
+from li_env.worlds.common.step_reuse import StepReuse, step_reuse
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig, Decoder, to_frames
 from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
@@ -68,6 +69,8 @@ SPEC = WorldSpec(
     motion=MotionLimits(translation=0.75, rotation=15.0, pitch=False),
     length_unit="metre",
     supports_block_sparse=True,
+    supports_rival_attention=True,
+    supports_step_reuse=True,
     sparse_min_context=SPARSE_MIN_CONTEXT,
     supports_shared_work=True,
     fewest_memory_groups=1,
@@ -277,16 +280,19 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
             views = context if len(first.context) else ()
             return self._run(first.plan.sigmas, opening, noise, planar, torch.stack(known), *views)
         inputs: tuple[torch.Tensor, ...] = (noise, planar, *context)
+        reuse = step_reuse(requests, self.spec)
         schedules = [request.plan.sigmas for request in requests]
         longest = max(schedules, key=len)
         if len(set(schedules)) > 1:
             inputs = (*inputs, self._tensor(row_steps(schedules, longest)))
-        if first.plan.attention.kind == "block_sparse":
+        if first.plan.attention.kind != "dense":
             count = len(first.context)
             shape = ChunkShape(self.spec.token_grid, self.spec.tile_shape, count, len(first.poses), len(requests))
             sparse = SparseAttention(first.plan.attention, shape, self.device)
-            return self._continuation(longest, sparse, *inputs)
-        return self._run(longest, partial(self._continuation, longest, None), *inputs)
+            return self._continuation(longest, sparse, reuse, *inputs)
+        if reuse is not None:
+            return self._continuation(longest, None, reuse, *inputs)
+        return self._run(longest, partial(self._continuation, longest, None, None), *inputs)
 
     def _shared(self, request: ChunkRequest, sharing: Sharing) -> torch.Tensor:
         """Generate the chunk of one episode that shares work with the chunk before and the next one."""
@@ -322,6 +328,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         self,
         sigmas: tuple[float, ...],
         sparse: SparseAttention | None,
+        reuse: StepReuse | None,
         noise: torch.Tensor,
         planar: torch.Tensor,
         context: torch.Tensor,
@@ -333,7 +340,10 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
         tokens = _tokens(noise).to(self.dtype)
         if steps is None:
-            return _latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse))
+            made = _latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse, reuse))
+            if reuse is not None:
+                reuse.report()
+            return made
         return _latents(sample_rows(self._denoiser, tokens, sigmas, steps, cameras, cache, sparse))
 
     def _run(self, key: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,13 @@ from li_env.worlds.freedoom.weights import packaged_folder
 from li_env.worlds.freedoom.world import SPEC as LEARNED
 
 SPEC = replace(
-    LEARNED, name="freedoom_game", latent_shape=(5, 1, 1), supports_block_sparse=False, supports_shared_work=False
+    LEARNED,
+    name="freedoom_game",
+    latent_shape=(5, 1, 1),
+    supports_block_sparse=False,
+    supports_rival_attention=False,
+    supports_step_reuse=False,
+    supports_shared_work=False,
 )
 
 _PROMPT = re.compile(r"map (\d{1,9})")

@@ -15,6 +15,7 @@ from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, StartViews
 from li_env.accel.world_spec import WorldSpec
 from li_env.kernels.block_sparse_attention import HEAD_WIDTHS
+from li_env.worlds.common.step_reuse import step_reuse
 from li_env.worlds.common.stub_codec import PIXELS
 from li_env.worlds.common.tile_attention import ChunkShape, SparseAttention
 from li_env.worlds.common.transformer import CameraTables
@@ -44,6 +45,7 @@ SPARSE_MIN_CONTEXT = 4
 
 def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> WorldSpec:
     """Return the constants of the world for a model of these sizes on latents of ``grid`` = (rows, columns)."""
+    sparse = HEAD_WIDTHS[0] <= config.head_dim <= HEAD_WIDTHS[1] and config.head_dim % 8 == 0
     return WorldSpec(
         name="hy_worldplay",
         chunk_latents=4,
@@ -62,7 +64,9 @@ def world_spec(config: HYWorldPlayConfig, grid: tuple[int, int] = GRID) -> World
         tile_shape=(4, 8, 4),
         motion=MOTION,
         length_unit="unit",
-        supports_block_sparse=HEAD_WIDTHS[0] <= config.head_dim <= HEAD_WIDTHS[1] and config.head_dim % 8 == 0,
+        supports_block_sparse=sparse,
+        supports_rival_attention=sparse,
+        supports_step_reuse=True,
         sparse_min_context=SPARSE_MIN_CONTEXT,
     )
 
@@ -158,14 +162,18 @@ class HYWorldPlayWorld(BaseWorld[HYWorldPlayScene, DecodeStream]):
         known = self._known(request.scene, len(request.poses), 0 if first else None)
         model, text = self.parts.model, request.scene.text
         tiles = None if sparse is None else sparse.denoising
+        reuse = step_reuse([request], self.spec)
 
         def velocity(x: torch.Tensor, timestep: float) -> torch.Tensor:
             tokens = self._tokens(torch.cat((x, known), dim=1))
             times = torch.full((1, len(x)), timestep, device=self.device)
-            out = denoise(model, tokens, times, tables, context, text, action, tiles)
+            out = denoise(model, tokens, times, tables, context, text, action, tiles, reuse)
             return out[0].transpose(-1, -2).unflatten(-1, self.spec.token_grid)
 
-        return euler(velocity, request.noise, request.plan.sigmas)
+        made = euler(velocity, request.noise, request.plan.sigmas)
+        if reuse is not None:
+            reuse.report()
+        return made
 
     def _context(self, request: ChunkRequest, sparse: SparseAttention | None) -> Context:
         indices, count = request.plan.context, len(request.context)

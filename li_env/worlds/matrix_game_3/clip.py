@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.matrix_game_3.layout import TokenLayout
 from li_env.worlds.matrix_game_3.model import ClipConditions, MatrixGame3Model
 from li_env.worlds.matrix_game_3.sampler import sample, timestep_of
@@ -18,6 +20,7 @@ def generate_clip(
     known: torch.Tensor,
     noise: torch.Tensor,
     sigmas: Sequence[float],
+    reuse: StepReuse | None = None,
 ) -> torch.Tensor:
     """Denoise the new latents of B clips of one shape.
 
@@ -31,15 +34,18 @@ def generate_clip(
         known: [B, M + K, C, h, w], memory and given latents.
         noise: [B, n, C, h, w], standard normal.
         sigmas: noise levels, decreasing to 0.
+        reuse: which of the model calls run their blocks; None for all.
 
     Returns:
         [B, n, C, h, w] in the model's type.
     """
     cache = model.prepare(conditions, layout)
-    known = known.to(model.dtype)
+    dense = replace(cache, layout=layout.all_dense())
+    known, first = known.to(model.dtype), sigmas[: layout.attention.dense_steps]
 
     def velocity(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        out = model(torch.cat((known, x), dim=1), timestep_of(sigma, x.dtype), cache)
+        own = dense if sigma in first else cache
+        out = model(torch.cat((known, x), dim=1), timestep_of(sigma, x.dtype), own, reuse)
         return out[:, out.shape[1] - x.shape[1] :]
 
     return sample(velocity, noise.to(model.dtype), sigmas)

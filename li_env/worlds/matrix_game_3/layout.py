@@ -8,7 +8,7 @@ from different times and show different scenes, are tiled one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,9 +17,11 @@ import torch
 
 from li_env.accel.plan import AttentionPlan
 from li_env.kernels.attention import attend_joined
-from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan, tile_means
+from li_env.kernels.block_select import SelectionPlan, block_select, selection_plan
 from li_env.kernels.block_sparse_attention import block_sparse_attention
 from li_env.kernels.tile_order import tile_layout, tile_order, tile_table
+from li_env.worlds.common.band_attention import BandShape, band_attention
+from li_env.worlds.common.tile_attention import score_means
 
 TILE_SHAPE = (4, 4, 8)
 """Frames, rows and columns of an attention tile."""
@@ -48,7 +50,6 @@ class TileChoice:
 
     every: SelectionPlan
     kept: SelectionPlan
-    dense_first_block: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ class TokenLayout:
         token_coords: int64 [S, 3], frame, row and column of every token.
         frames: int64 [S], frame of every token.
         lines: int64 [n, T], the tokens of each position of the picture along time.
-        tiles: the choice of block-sparse attention, None for dense attention.
+        attention: the plan.
+        tiles: the choice of tiles, None where none are chosen.
     """
 
     shape: ClipShape
@@ -73,6 +75,7 @@ class TokenLayout:
     token_coords: torch.Tensor
     frames: torch.Tensor
     lines: torch.Tensor
+    attention: AttentionPlan
     tiles: TileChoice | None
 
     @property
@@ -96,7 +99,7 @@ class TokenLayout:
 
     def is_dense(self, block: int) -> bool:
         """Return whether everything attends to everything in transformer block ``block``."""
-        return self.tiles is None or (block == 0 and self.tiles.dense_first_block)
+        return self.attention.is_dense(block)
 
     def attend(self, block: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Compute attention of transformer block ``block``.
@@ -109,11 +112,27 @@ class TokenLayout:
         Returns:
             Like ``query``.
         """
-        if self.is_dense(block) or self.tiles is None:
+        if self.is_dense(block):
             return attend_joined(query, key, value)
-        plan = self.tiles.every if query.shape[2] == key.shape[2] else self.tiles.kept
-        means = tile_means(query, plan.layout.queries), tile_means(key, plan.layout.keys)
+        whole = query.shape[2] == key.shape[2]
+        if self.tiles is None:
+            return band_attention(query, key, value, self._band(whole))[0]
+        plan = self.tiles.every if whole else self.tiles.kept
+        scores = self.attention.tile_scores
+        means = score_means(query, plan.layout.queries, scores), score_means(key, plan.layout.keys, scores)
         return block_sparse_attention(query, key, value.contiguous(), plan.layout, block_select(*means, plan))
+
+    def _band(self, whole: bool) -> BandShape:
+        """Return the sizes of the bands; the first latent of the sequence is a sink that all queries see."""
+        rows, columns = self.shape.grid
+        first = 0 if whole else self.dropped // (rows * columns)
+        return BandShape(
+            rows * columns, (first, self.latents), (1, self.latents), rows * columns, self.attention.band_width
+        )
+
+    def all_dense(self) -> TokenLayout:
+        """Return the same order of tokens with dense attention."""
+        return replace(self, attention=AttentionPlan())
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +149,7 @@ def token_layout(
     Args:
         shape: of the clip.
         dropped_latents: latents at the front whose result nobody reads: at most all given ones.
-        attention: dense, or block sparse with its ``decode_ratio`` of all key tiles.
+        attention: the plan; ``decode_ratio`` counts all key tiles.
         tile: (frames, rows, columns) of a tile, at most 128 tokens.
         batch: batch size.
         device: where the tensors are kept.
@@ -145,7 +164,7 @@ def token_layout(
     size = shape.latents * rows * columns
     order = np.arange(size)
     tiles = None
-    if attention.kind == "block_sparse":
+    if attention.kind in ("block_sparse", "bsa"):
         order, starts, lengths, tile_coords = _tiled(shape, tile)
         near = np.abs(tile_coords[:, None, 1:] - tile_coords[None, :, 1:]).sum(axis=-1) <= 1
         near &= tile_coords[:, None, 0] == tile_coords[None, :, 0]
@@ -155,8 +174,9 @@ def token_layout(
             own = starts >= first
             queries = tile_table([starts[own] - first] * batch, [lengths[own]] * batch, device)
             layout = tile_layout(queries, keys)
-            plans.append(selection_plan(layout, attention.decode_ratio, FEWEST_TILES, [near[own]] * batch))
-        tiles = TileChoice(plans[0], plans[1], attention.dense_first_block)
+            protected = (FEWEST_TILES, [near[own]] * batch) if attention.kind == "block_sparse" else ()
+            plans.append(selection_plan(layout, attention.decode_ratio, *protected))
+        tiles = TileChoice(plans[0], plans[1])
     back = np.argsort(order)
     frame, position = np.divmod(order, rows * columns)
     lines = back.reshape(shape.latents, rows * columns).T
@@ -172,6 +192,7 @@ def token_layout(
         token_coords=tensor(np.stack((frame, position // columns, position % columns), axis=-1)),
         frames=tensor(frame),
         lines=tensor(lines),
+        attention=attention,
         tiles=tiles,
     )
 

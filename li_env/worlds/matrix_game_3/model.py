@@ -18,6 +18,7 @@ from torch.nn.functional import linear, pad, silu
 from li_env.kernels.attention import attend_joined
 from li_env.kernels.residual_norm import add_camera_norm, add_cast, add_modulated_norm
 from li_env.kernels.rms_rotary import RotaryTables, rms_rotary
+from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.matrix_game_3.action import ActionCache, ActionModule
 from li_env.worlds.matrix_game_3.config import CAMERA_CHANNELS, LATENT_PIXELS, MatrixGame3Config
 from li_env.worlds.matrix_game_3.layout import TokenLayout
@@ -293,13 +294,16 @@ class MatrixGame3Model(nn.Module):
         e = _linear32(silu(_linear32(features, first)), second)
         return e, _linear32(silu(e), self.time_projection[1]).unflatten(-1, (6, -1))
 
-    def forward(self, x: torch.Tensor, timestep: float, clip: ClipCache) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, timestep: float, clip: ClipCache, reuse: StepReuse | None = None
+    ) -> torch.Tensor:
         """Run one model call.
 
         Args:
             x: [B, T, C, h, w] latents: memory, given, new.
             timestep: of the new latents, 0 to 1000; the others have time 0.
             clip: from `prepare`.
+            reuse: whether the blocks run at all, and what they add if not.
 
         Returns:
             Velocity float32 [B, T', C, h, w] of the latents after those that ``clip.layout`` drops.
@@ -310,7 +314,13 @@ class MatrixGame3Model(nn.Module):
         stream = layout.to_sequence(self.embed_patches(x), 1).float()
         delta, gate, eps = None, None, self.config.eps
         known, blocks = layout.known, self.transformer_blocks
-        for block, own in zip(blocks, clip.blocks, strict=True):
+        # The blocks hand over the kept tokens alone.
+        before, runs = stream[:, layout.dropped :], True
+        if reuse is not None:
+            shift, scale, *_ = blocks[0].vectors(time)
+            runs = reuse.begin(add_modulated_norm(stream.clone(), None, None, scale, shift, known, self.dtype, eps)[1])
+            before = before.clone()
+        for block, own in zip(blocks, clip.blocks, strict=True) if runs else ():
             shift1, scale1, gate1, shift2, scale2, gate2 = block.vectors(time)
             stream, z = add_modulated_norm(stream, delta, gate, scale1, shift1, known, self.dtype, eps)
             # Nothing but keys and values is read of the dropped tokens in the last block.
@@ -320,6 +330,12 @@ class MatrixGame3Model(nn.Module):
             stream, z = add_modulated_norm(stream, delta, None, scale2, shift2, known, self.dtype, eps)
             delta, gate = block.feed_forward(z), gate2
         shift, scale = (self.head.modulation.float() + e[:, None]).unbind(dim=1)
+        if reuse is not None:
+            known = layout.known - layout.dropped
+            if runs:
+                stream, _ = add_modulated_norm(stream, delta, gate, scale, shift, known, self.dtype, eps)
+            stream = reuse.finish(before, stream) if runs else reuse.reused(before)
+            delta, gate = None, None
         _, z = add_modulated_norm(stream, delta, gate, scale, shift, known, self.dtype, eps)
         return self.unpatch(layout.kept_to_grid(self.head.head(z), 1).float(), layout.shape.grid)
 

@@ -15,6 +15,7 @@ from li_env.accel.grouping import equal_groups
 from li_env.accel.plan import AttentionPlan
 from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, StartViews
 from li_env.accel.world_spec import WorldSpec
+from li_env.worlds.common.step_reuse import step_reuse
 from li_env.worlds.common.streaming_codec import VideoCodec
 from li_env.worlds.matrix_game_3.camera_map import camera_values, clip_poses, distinct_views, memory_pose
 from li_env.worlds.matrix_game_3.clip import generate_clip
@@ -70,6 +71,8 @@ def world_spec(config: MatrixGame3Config, grid: tuple[int, int] = GRID, sizes: C
         motion=MOTION,
         length_unit="metre",
         supports_block_sparse=True,
+        supports_rival_attention=True,
+        supports_step_reuse=True,
         sparse_min_context=SPARSE_MIN_CONTEXT,
         memory_rule="slots",
         view_threshold=VIEW_THRESHOLD,
@@ -91,6 +94,7 @@ class _BatchKey:
     shape: ClipShape
     sigmas: tuple[float, ...]
     attention: AttentionPlan
+    reuses: bool
 
 
 def clip_tokens(spec: WorldSpec) -> int:
@@ -206,7 +210,8 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         new = len(request.poses) - (0 if plan.temporal else 1)
         memory = len(plan.slots) or len(plan.views) + len(plan.memory)
         shape = ClipShape(self.spec.token_grid, memory, given, new)
-        return _BatchKey(shape, plan.sigmas, plan.attention)
+        reuses = plan.reuse_threshold is not None or bool(plan.computed)
+        return _BatchKey(shape, plan.sigmas, plan.attention, reuses)
 
     def _generate(self, key: _BatchKey, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
         first, shape = requests[0], key.shape
@@ -227,7 +232,10 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         )
         known = torch.stack([clip.known for clip in clips])
         noise = torch.stack([request.noise[-shape.new :] for request in requests])
-        made = generate_clip(self.model, conditions, layout, known, noise, key.sigmas)
+        reuse = step_reuse(requests, self.spec)
+        made = generate_clip(self.model, conditions, layout, known, noise, key.sigmas, reuse)
+        if reuse is not None:
+            reuse.report()
         if first.plan.temporal:
             return list(made)
         return [torch.cat((clip.known[-1:], latents)) for clip, latents in zip(clips, made, strict=True)]

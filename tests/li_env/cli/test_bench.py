@@ -43,9 +43,26 @@ def test_writes_a_report_and_a_plot_and_prints_the_tables(tmp_path, capsys, monk
         assert words in text
 
 
+def test_a_sweep_in_which_nothing_changes_says_so(tmp_path, capsys):
+    """Sweep a ratio of block-sparse attention in a world that has none."""
+    options = ("--presets", "off", "--sweep", "decode_ratio=0.2,0.5", "sparse:warmup_chunks=1,2", "--device", "cpu")
+    assert bench(tmp_path, *options) == 0
+    (world,) = json.loads((tmp_path / "bench.json").read_text())["worlds"]
+    assert [(sweep["preset"], sweep["key"], sweep["changes"]) for sweep in world["sweeps"]] == [
+        ("all", "decode_ratio", False),
+        ("sparse", "warmup_chunks", False),
+    ]
+    text = capsys.readouterr().out
+    assert "sweep of decode_ratio in all, analytic: nothing changes, 0.2, 0.5 give the same chunks" in text
+    assert bench(tmp_path, "--presets", "off", "--sweep", "context:window_chunks=1,3") == 0
+    (world,) = json.loads((tmp_path / "bench.json").read_text())["worlds"]
+    assert world["sweeps"][0]["changes"] and "nothing changes" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--sweep", "papr:decode_ratio=0.2"), "preset: 'papr' is not known"),
         (("--world", "mars"), "world='mars' is unknown; allowed: "),
         (("--world", "analytic", "analytic"), "use one or more, each once"),
         (("--presets", "al"), "preset: 'al' is not known"),

@@ -9,6 +9,7 @@ import pytest
 from li_env.cli import main
 from li_env.recording import read_video
 from li_env.scans.scan import Scan
+from li_env.tasks import EpisodeDataset, EpisodeRecord
 from tests.li_env.scans.room import room_scan
 
 
@@ -72,6 +73,22 @@ def test_build_check_and_show(tmp_path, capsys, name):
     assert again == (0 if name.endswith(".npz") else 2)
 
 
+def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
+    pytest.importorskip("vizdoom")
+    records = tuple(EpisodeRecord(0, (0.0, 0.0, 0.0), (1.0, 1.0, 0.0), map_seed=seed) for seed in (5, 6, 5))
+    EpisodeDataset(records, {}).write(tmp_path / "episodes.json")
+    words = ["--dataset", str(tmp_path / "episodes.json"), "--spacing", "12", "--headings", "6", "--most", "30"]
+    assert main(["scan", "build", *words, "--workers", "2", "--out", str(tmp_path / "scans")]) == 0
+    assert "scans of 2 maps" in capsys.readouterr().out
+    files = sorted((tmp_path / "scans").iterdir())
+    assert [file.name for file in files] == ["map_5.npz", "map_6.npz"]
+    assert [Scan.read(file).map_seed for file in files] == [5, 6]
+    assert max(len(Scan.read(file)) for file in files) <= 30
+    before = [file.stat().st_mtime_ns for file in files]
+    assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 0
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
 def test_a_rollout_is_a_scan(tmp_path):
     words = ["--world", "analytic", "--trajectory", "right-4, w-3", "--compare", "off", "--out", str(tmp_path)]
     assert main(["rollout", *words]) == 0
@@ -98,7 +115,10 @@ BUILD = ["scan", "build", "--map-seed", "5", "--out", "new"]
         ([*BUILD, "--out", ""], "out='' is empty"),
         ([*BUILD, "--out", "full"], "is not empty; allowed: a new or empty folder"),
         ([*BUILD, "--out", "full/file"], "is a file; allowed: a folder"),
-        (["scan", "build", "--out", "new"], "--map-seed"),
+        (["scan", "build", "--out", "new"], "map_seed and dataset exclude each other; allowed: one of the two"),
+        ([*BUILD, "--dataset", "scan.npz"], "map_seed and dataset exclude each other"),
+        ([*BUILD, "--most", "0"], "most=0 is not allowed"),
+        ([*BUILD, "--workers", "0"], "workers=0 is not allowed"),
         (["scan", "check", "absent"], "scan='absent' does not exist"),
         (["scan", "check", "full"], "scan='full' holds no poses; looked for: transforms.json"),
         (["scan", "check", "scan.npz", "--world", "mars"], "world='mars' is unknown"),

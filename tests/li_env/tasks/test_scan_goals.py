@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,10 +132,48 @@ def test_episodes_of_a_file_take_place_in_the_scan_when_they_are_named(scan: Sca
     _, info = env.reset(seed=0, options={"episode": 1})
     assert info["episode_index"] == 1 and info["start_index"] == 0
     assert env.step(1)[4]["scan_views"] == 8
-    _, info = env.reset(seed=0)
-    assert info["episode_index"] == -1, "without a name the episode is of the scan"
+    _, info = env.reset(seed=0, options={"view": 3})
+    assert info["episode_index"] == -1, "the options describe another start"
     with pytest.raises(ValueError, match=r"episode=2 is on map 8; allowed: one on map 7 of the scan"):
         env.reset(options={"episode": 2})
+
+
+class TwoMaps(Truth):
+    def distance(self, map_id: int, goal: tuple[float, float]) -> Straight:
+        return super().distance(7, goal)
+
+
+def test_episodes_take_place_in_the_scans_of_their_maps(scan: Scan, tmp_path: Path) -> None:
+    """Maps 7 and 8 are scanned, 9 is not: its episodes are not drawn."""
+    world = KnownWorld()
+    places = [(seed, (float(seed) - 8, 1.0, 0.0)) for seed in (9, 7, 8, 7)]
+    records = [EpisodeRecord(0, (0.0, 0.0, 0.0), goal, map_seed=seed, seed=3) for seed, goal in places]
+    for seed, shift in ((7, 0.0), (8, 0.5)):
+        poses = scan.poses.copy()
+        poses[:, 0, 3] += shift
+        replace(scan, poses=poses, map_seed=seed).save(tmp_path / f"map_{seed}.npz")
+
+    def task() -> PointGoal:
+        return PointGoal(world.spec, EpisodeDataset(tuple(records), {}), truth=TwoMaps())
+
+    env = LightInteractionEnv(world, task=task(), scans=tmp_path, plan_info=True)
+    seen = set()
+    for seed in range(12):
+        _, info = env.reset(seed=seed)
+        seen.add(info["episode_index"])
+        own = env.runner.scans.by_map[records[info["episode_index"]].map_seed].bank
+        assert env.save_state().episode.bank is own
+    assert seen == {1, 2, 3}
+    assert env.reset(options={"episode": 2})[1]["episode_index"] == 2
+    assert env.save_state().episode.bank is env.runner.scans.by_map[8].bank
+    many = LightInteractionVectorEnv(6, world=world, task=task(), scans=tmp_path)
+    _, infos = many.reset(seed=0)
+    assert list(infos["episode_index"]) == [env.reset(seed=seed)[1]["episode_index"] for seed in range(6)]
+
+
+def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scans='.*' is no folder with scans; allowed: a list of scans"):
+        LightInteractionEnv(AnalyticWorld(), scans=tmp_path)
 
 
 def test_goals_of_many_environments(scan: Scan) -> None:

@@ -85,7 +85,7 @@ def test_the_sweep_does_what_its_value_says(report):
     always, never = report["rows"][2], report["rows"][3]
     assert (always["regimes"]["revisit"], always["steps"]) == (1.0, 2.0)
     assert never["steps"] > 2.0
-    assert always["sweep"] == {"key": "revisit_similarity", "value": 0}
+    assert always["sweep"] == {"preset": "all", "key": "revisit_similarity", "value": 0}
 
 
 def test_times_are_ordered_and_add_up(report):

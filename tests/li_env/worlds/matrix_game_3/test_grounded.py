@@ -42,11 +42,12 @@ def scan(world: MatrixGame3World) -> Scan:
 def test_every_preset_has_views_in_its_slots(world: MatrixGame3World, scan: Scan, preset: str) -> None:
     env = LightInteractionEnv(world, preset, observation="frame", scan=scan, plan_info=True)
     env.reset(seed=0, options={"view": 9})
-    later = memory_latents(world.spec, AccelConfig.preset(preset))
+    config = AccelConfig.preset(preset).in_world(world.spec.name)
+    later = memory_latents(world.spec, config)
     for chunk in range(5):
         _, _, _, _, info = env.step(1 if chunk < 2 else 6)
         assert info["scan_views"] >= 1
-        assert info["scan_views"] + info["retrieved_latents"] == (5 if chunk < 3 else later)
+        assert info["scan_views"] + info["retrieved_latents"] == (5 if chunk < config.warmup_chunks else later)
         assert 0 not in info["plan"]["memory"] and not info["degenerated"]
 
 
