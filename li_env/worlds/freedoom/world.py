@@ -37,7 +37,7 @@ from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsMo
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
-from li_env.worlds.freedoom.motion_head import MotionHead
+from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
 from li_env.worlds.freedoom.shared_work import sample_shared
 from li_env.worlds.freedoom.start_frames import StartFrames
@@ -178,7 +178,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
             moves = answers[start : start + answer.numel()].reshape(answer.shape)
             start += answer.numel()
             for index, row in zip(members, moves, strict=True):
-                out[index] = _realised_motions(out[index], row)
+                out[index] = realised_motions(out[index], row)
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
@@ -373,19 +373,6 @@ def _tokens(latents: torch.Tensor) -> torch.Tensor:
 def _latents(tokens: torch.Tensor) -> torch.Tensor:
     """Shape tokens [..., h * w, C] to latents [..., C, h, w] float32."""
     return tokens.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
-
-
-def _realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
-    """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
-
-    A commanded motion that is equal in float32 is returned itself.
-    """
-    return tuple(
-        motion
-        if right == np.float32(motion.right) and forward == np.float32(motion.forward)
-        else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
-        for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
-    )
 
 
 def load(
