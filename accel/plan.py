@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 from li_env.validation import check_flag, check_number, check_text, check_whole, shown
@@ -145,8 +146,14 @@ def attention_density(plan: ChunkPlan, latents: int) -> float:
         plan: plan of the chunk.
         latents: latents of the chunk.
     """
-    context, steps, attention = plan.context_latents, plan.steps, plan.attention
+    attention = plan.attention
+    return _density(plan.context_latents, plan.steps, latents, attention.context_ratio, attention.decode_ratio)
+
+
+@lru_cache(maxsize=1024)
+def _density(context: int, steps: int, latents: int, context_ratio: float, decode_ratio: float) -> float:
+    """Compute `attention_density`, cached because many episodes ask for the same few numbers in every step."""
     current = steps * latents * latents
     dense = context**2 + steps * latents * context + current
-    kept = attention.context_ratio * context**2 + attention.decode_ratio * steps * latents * context + current
+    kept = context_ratio * context**2 + decode_ratio * steps * latents * context + current
     return kept / dense

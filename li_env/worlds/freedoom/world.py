@@ -353,14 +353,15 @@ def _latents(tokens: torch.Tensor) -> torch.Tensor:
 def _realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
     """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
 
-    A commanded motion that is equal in float32 is returned itself.
+    A commanded motion that is equal in float32 is returned itself, and so is ``commanded`` if all are equal.
     """
-    return tuple(
+    realised = tuple(
         motion
         if right == np.float32(motion.right) and forward == np.float32(motion.forward)
         else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
         for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
     )
+    return commanded if all(one is two for one, two in zip(realised, commanded, strict=True)) else realised
 
 
 def load(
