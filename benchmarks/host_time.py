@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import hashlib
 import json
 import os
 import pstats
@@ -21,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def host_world(small: bool) -> Any:
     import numpy as np
     import torch
 
+    from li_env.accel.grouping import equal_groups
     from li_env.worlds.freedoom import world as freedoom
     from li_env.worlds.freedoom.batching import GPU_MICRO_BATCHES
     from li_env.worlds.freedoom.weights import packaged_folder
@@ -79,9 +82,13 @@ def host_world(small: bool) -> Any:
             began = time.process_time()
             maps = [request.scene.map_seed for request in requests]
             if None not in maps:
-                motions = [request.motions for request in requests]
-                walked = self.ground_truth.walk(maps, np.stack([request.pose for request in requests]), motions)
-                requests = [replace(request, motions=each) for request, each in zip(requests, walked, strict=True)]
+                requests = list(requests)
+                for rows in equal_groups([len(request.motions) for request in requests]):
+                    own = [requests[row] for row in rows]
+                    poses, motions = np.stack([each.pose for each in own]), [each.motions for each in own]
+                    walked = self.ground_truth.walk([maps[row] for row in rows], poses, motions)
+                    for row, realised in zip(rows, walked, strict=True):
+                        requests[row] = replace(requests[row], motions=realised)
             HostWorld.excluded += time.process_time() - began
             return super().feasible_motions(requests)
 
@@ -118,6 +125,23 @@ def count_processor_time(world: Any) -> None:
     time.perf_counter = lambda: time.process_time() - world.excluded
 
 
+def _flat(value: Any) -> Iterator[bytes]:
+    """Yield the bytes of nested values, types included."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _flat([key, value[key]])
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _flat(each)
+    elif hasattr(value, "dtype") and str(value.dtype) != "object":
+        array = value if hasattr(value, "tobytes") else value.numpy()
+        yield f"{value.dtype}{tuple(value.shape)}".encode() + array.tobytes()
+    elif hasattr(value, "tolist"):
+        yield from _flat(value.tolist())
+    else:
+        yield f"{type(value).__name__} {value!r}".encode()
+
+
 class Worker:
     """Environment of one cell in one source tree."""
 
@@ -130,7 +154,7 @@ class Worker:
         scan = {"scan": house()} if cell["grounded"] else {}
         self.env = LightInteractionVectorEnv(
             *(cell["envs"],), world=host_world(device), task=cell["task"], preset=cell["preset"], device_obs=device,
-            timings=True, **scan,
+            timings=True, max_episode_steps=1000, autoreset_mode="SameStep", **scan,
         )  # fmt: skip
         count_processor_time(self.env.world)
         self._rng = np.random.default_rng(0)
@@ -140,6 +164,21 @@ class Worker:
     def action(self) -> Any:
         """Draw an action each: forward mostly, with turns, as an agent walks."""
         return self._rng.choice([1, 1, 1, 5, 6, 7, 8, 2], size=self.env.num_envs)
+
+    def digests(self, count: int) -> list[str]:
+        """Step, and return a digest of everything that each step returns but times, and of the plans in words."""
+        found = []
+        for _ in range(count):
+            action = self.action()
+            if isinstance(self.env.stop_action, int):
+                action[self._rng.random(self.env.num_envs) < 0.02] = self.env.stop_action
+            digest = hashlib.sha256()
+            *outcome, infos = self.env.step(action)
+            times = [key for key in infos if "milliseconds" in key]
+            for value in _flat([*outcome, {key: infos[key] for key in infos if key not in times}, self.env.plans]):
+                digest.update(value)
+            found.append(digest.hexdigest()[:16])
+        return found
 
     def steps(self, count: int) -> list[dict[str, float]]:
         """Step, and return milliseconds by part of each step."""
@@ -155,7 +194,7 @@ class Worker:
 
 
 def serve() -> None:
-    """Answer lines of JSON: a cell makes its environment, a number steps it so often."""
+    """Answer lines of JSON: a cell makes its environment, a number steps it so often, a negative one for digests."""
     worker: Worker | None = None
     for line in sys.stdin:
         asked = json.loads(line)
@@ -164,7 +203,7 @@ def serve() -> None:
             print(json.dumps("ready"), flush=True)
         else:
             assert worker is not None
-            print(json.dumps(worker.steps(asked)), flush=True)
+            print(json.dumps(worker.steps(asked) if asked > 0 else worker.digests(-asked)), flush=True)
 
 
 class Remote:
@@ -215,6 +254,17 @@ def measure(cell: dict[str, Any], trees: dict[str, Path], rounds: int, each: int
     return row
 
 
+def compare(cell: dict[str, Any], trees: dict[str, Path], count: int) -> int:
+    """Return how many of ``count`` steps differ between the trees in anything that they return but times."""
+    answers = []
+    for tree in trees.values():
+        remote = Remote(tree)
+        remote.ask(cell)
+        answers.append(remote.ask(-count))
+        remote.close()
+    return sum(one != two for one, two in zip(*answers, strict=True))
+
+
 def profile(cell: dict[str, Any], count: int, order: str) -> None:
     """Print the functions in which one cell spends its time."""
     worker = Worker(cell)
@@ -233,6 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=3, help="steps of a worker in a round")
     parser.add_argument("--only", default="", help="keep cells whose description has this text, such as 'explore all'")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--equal", type=int, help="compare what so many steps return in both trees, and measure nothing")
     parser.add_argument("--profile", choices=("tottime", "cumtime"), help="order of the functions")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -252,6 +303,13 @@ def main(argv: list[str] | None = None) -> int:
 
     from li_env.files import write_json
 
+    if arguments.equal:
+        differing = 0
+        for cell in wanted:
+            count = compare(cell, {"before": arguments.base.resolve(), "after": ROOT}, arguments.equal)
+            print(json.dumps({**cell, "steps": arguments.equal, "differing": count}), flush=True)
+            differing += count
+        return int(differing > 0)
     trees = {**({"before": arguments.base.resolve()} if arguments.base else {}), "after": ROOT}
     made = provenance()
     rows = []

@@ -162,11 +162,10 @@ class ActionMapper:
             motion = self.to_motion(action)
             return None if motion is None else ((motion,) * count, (self.kept(action),) * count)
         # Episodes with one action share one tuple of motions: what is equal is recognised without a comparison.
-        index = self._index(from_tensor(action))
-        key = index, count
+        key = self._index(from_tensor(action)), count
         if key not in self._held:
-            motion = self.to_motion(index)
-            self._held[key] = None if motion is None else ((motion,) * count, (index,) * count)
+            motion = self.to_motion(key[0])
+            self._held[key] = None if motion is None else ((motion,) * count, key[:1] * count)
         return self._held[key]
 
     def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:

@@ -341,6 +341,11 @@ class EpisodeRunner:
         rgb = state.frames if self.observation_mode == "chunk" else state.frames[-1]
         return {"rgb": rgb, **self.task.sensors(state.task)} if self._sensors else rgb
 
+    def unformatted_parts(self, states: Sequence[EpisodeState]) -> Any:
+        """Return `unformatted` of many states: a sequence of frames, or a dictionary of sequences of B readings."""
+        rgb = [state.frames if self.observation_mode == "chunk" else state.frames[-1] for state in states]
+        return {"rgb": rgb, **self.task.sensors_all([state.task for state in states])} if self._sensors else rgb
+
     def formatted(self, observations: Observation) -> Observation:
         """Turn one element of `world_space`, or a batch of them, into what is observed."""
         if not self._sensors:

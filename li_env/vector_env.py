@@ -349,9 +349,9 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         }
 
     def _observe(self, states: Sequence[EpisodeState]) -> Any:
-        items = [self.runner.unformatted(state) for state in states]  # the batch is a copy
+        parts = self.runner.unformatted_parts(states)  # the batch is a copy
         batch = (
-            batch_tensors(items, self.world.device) if self.device_obs else batch_arrays(self.runner.world_space, items)
+            batch_tensors(parts, self.world.device) if self.device_obs else batch_arrays(self.runner.world_space, parts)
         )
         return self.runner.formatted(batch)
 

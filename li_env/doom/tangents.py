@@ -176,7 +176,7 @@ class Tangents:
         x, y = left * cosine + up * sine, up * cosine - left * sine
         dx = self._along[:, 0] * cosine + self._along[:, 1] * sine
         dy = self._along[:, 1] * cosine - self._along[:, 0] * sine
-        dx[np.abs(dx) < 1e-9] = 1e-9
+        np.copyto(dx, 1e-9, where=np.abs(dx) < 1e-9)  # several times faster than an index by a mask
         one, two = -x / dx, (length - x) / dx
         enter, leave = np.maximum(np.minimum(one, two), 0.0), np.minimum(np.maximum(one, two), 1.0)
         first, last = y + enter * dy, y + leave * dy

@@ -110,6 +110,10 @@ class Task(ABC):
         """Read the sensors in `sensor_spaces`: always new arrays."""
         return {}
 
+    def sensors_all(self, states: Sequence[TaskState]) -> Mapping[str, Any]:
+        """Return the `sensors` of many episodes key by key: a sequence of arrays, or one array [B, ...]."""
+        return columns_of([self.sensors(state) for state in states])
+
     def metrics(self, state: TaskState) -> dict[str, Any]:
         """Return numbers for ``info``, the same keys in every state."""
         return {}

@@ -170,8 +170,9 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         for members, answer in waiting:
             moves = answers[start : start + answer.numel()].reshape(answer.shape)
             start += answer.numel()
-            for index, row in zip(members, moves, strict=True):
-                out[index] = _realised_motions(out[index], row)
+            asked = motion_table([out[index] for index in members])[..., 2:].astype(np.float32)
+            for row in np.flatnonzero((moves[..., 1:] != asked).any(axis=(1, 2))).tolist():
+                out[members[row]] = _realised_motions(out[members[row]], moves[row])
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
@@ -353,15 +354,14 @@ def _latents(tokens: torch.Tensor) -> torch.Tensor:
 def _realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
     """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
 
-    A commanded motion that is equal in float32 is returned itself, and so is ``commanded`` if all are equal.
+    A commanded motion that is equal in float32 is returned itself.
     """
-    realised = tuple(
+    return tuple(
         motion
         if right == np.float32(motion.right) and forward == np.float32(motion.forward)
         else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
         for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
     )
-    return commanded if all(one is two for one, two in zip(realised, commanded, strict=True)) else realised
 
 
 def load(
