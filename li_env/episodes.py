@@ -216,10 +216,14 @@ class EpisodeRunner:
         if not motions:
             return following
 
-        def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord]]:
+        def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord, np.ndarray]]:
             tasks = self.task.advance_all([states[index].task for index in motions], chunks)
+            cameras = [
+                slide(states[index].frame_poses, frame_poses(self.spec, states[index].episode.pose, chunk))
+                for index, chunk in zip(motions, chunks, strict=True)
+            ]
             records = StepRecord.of(chunks, latent_rows(self.spec), list(kept.values()))
-            return list(zip(tasks, records, strict=True))
+            return list(zip(tasks, records, cameras, strict=True))
 
         waiting = self.task.needs_frames
         episodes, results, ahead = self.engine.step_overlapped(
@@ -231,14 +235,14 @@ class EpisodeRunner:
         if waiting:
             shown = [read_only(on_host(frames)[:]) for frames in fresh]
             ahead = advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
-        for index, episode, result, frames, (task, record) in zip(
+        for index, episode, result, frames, (task, record, cameras) in zip(
             motions, episodes, results, fresh, ahead, strict=True
         ):
             state = states[index]
             following[index] = EpisodeState(
                 *(self.spec, self.world.device, state.task_kind, episode, task),
                 frames=slide(state.frames, frames),
-                frame_poses=slide(state.frame_poses, frame_poses(self.spec, state.episode.pose, result)),
+                frame_poses=cameras,
                 new_frames=len(frames),
                 start_index=state.start_index,
                 last=record,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.accel.ground_truth import DistanceField
+from li_env.accel.ground_truth import BatchedField, DistanceField
 from li_env.accel.grouping import equal_groups
 
 Distance = Callable[[float, float], float]
@@ -38,14 +38,15 @@ class PathLength:
 def distances(measures: Sequence[Distance], places: np.ndarray) -> np.ndarray:
     """Return what each measure returns for its place (x, z) of ``places`` [B, 2], bit for bit: float64 [B].
 
-    Episodes that go to the same goal are measured together.
+    Where the class of fields can, it measures all episodes at once.
     """
     found = np.empty(len(measures))
-    keys = [each.field if isinstance(each, PathLength) else type(each) for each in measures]
+    fields = [each.field if isinstance(each, PathLength) else None for each in measures]
+    keys = [type(field or each) for field, each in zip(fields, measures, strict=True)]
     for rows in equal_groups(keys):
-        first = measures[rows[0]]
-        if isinstance(first, PathLength):
-            found[rows] = first.field.at(places[rows])
+        first, field = measures[rows[0]], fields[rows[0]]
+        if isinstance(field, BatchedField):
+            found[rows] = field.at_each([fields[row] for row in rows], places[rows])
         elif isinstance(first, StraightLine):
             ends = np.array([(each.goal_x, each.goal_z) for row in rows if isinstance(each := measures[row], StraightLine)])
             away = ends - places[rows]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.ground_truth import BatchedField
 from li_env.doom import splits
 from li_env.doom.collision import Walls
 from li_env.doom.geodesic import MapDistance, map_distance
@@ -26,7 +27,7 @@ EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
 _MAPS = 256  # whose walls are kept together
 
 
-class PathField:
+class PathField(BatchedField):
     """Lengths in metres of the shortest paths to a goal (`li_env.accel.ground_truth.DistanceField`)."""
 
     def __init__(self, field: MapDistance) -> None:
@@ -34,6 +35,10 @@ class PathField:
 
     def at(self, points: np.ndarray) -> np.ndarray:
         return self._field.of(doom_points(points)) / MAP_UNITS_PER_METRE
+
+    @classmethod
+    def at_each(cls, fields: Sequence[PathField], points: np.ndarray) -> np.ndarray:
+        return MapDistance.of_each([each._field for each in fields], doom_points(points)) / MAP_UNITS_PER_METRE
 
     def near(self, points: np.ndarray) -> np.ndarray:
         return self.at(points)
