@@ -176,9 +176,7 @@ def _pieces(wanted: tuple[int, ...], length: int, first: int, size: int) -> list
         most, begin = first if chunk == 0 else size, position
         position += 1
         while (
-            position < len(wanted)
-            and start + position - begin < most
-            and wanted[position] == index + position - begin
+            position < len(wanted) and start + position - begin < most and wanted[position] == index + position - begin
         ):
             position += 1
         taken = position - begin

@@ -2,12 +2,13 @@
 
     python benchmarks/host_time.py --base WORKTREE --out benchmarks/host_time.json
 
-The environment, planner, motions, tasks and infos are the real ones; the model is not. `HostWorld` is the freedoom world
-with micro-batches as on a GPU whose passes return their inputs, so that what remains is the work of the host. Where the map is known, motions stop at its
-walls; finding out where is left out of the time.
-Latents are one number each, because a GPU would copy them, and so are tiny frames with ``device`` observations; with
-``host`` observations frames have their size. Two workers, one per source tree, hold the same environments and step in turn. The clocks count processor time of
-one thread, because a shared machine has other work as well. ``--profile`` prints where one cell spends its time.
+The environment, planner, motions, tasks and infos are the real ones; the model is not. `HostWorld` is the freedoom
+world with micro-batches as on a GPU whose passes return their inputs, so that what remains is the work of the host.
+Where the map is known, motions stop at its walls; finding out where is left out of the time. Latents are one number
+each, because a GPU would copy them, and frames are tiny with ``device`` observations; with ``host`` observations frames
+have their size. Two workers, one per source tree, hold the same environments and step in turn. The clocks count
+processor time of one thread, because a shared machine has other work as well. ``environment`` is what the engine's
+stages leave. ``--profile`` prints where one cell spends its time; ``--equal`` compares what steps return.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def host_world(small: bool) -> Any:
     class HostWorld(freedoom.FreedoomWorld):
         excluded = 0.0
 
-        spec = replace(freedoom.SPEC, latent_shape=(1, 1, 1), frame_size=(12, 16) if small else freedoom.SPEC.frame_size)
+        spec = replace(
+            freedoom.SPEC, latent_shape=(1, 1, 1), frame_size=(12, 16) if small else freedoom.SPEC.frame_size
+        )
 
         def start(self, images: Any, prompts: Any) -> Any:
             maps = [int(prompt.removeprefix("map ")) if prompt else None for prompt in prompts]
@@ -283,7 +286,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=3, help="steps of a worker in a round")
     parser.add_argument("--only", default="", help="keep cells whose description has this text, such as 'explore all'")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--equal", type=int, help="compare what so many steps return in both trees, and measure nothing")
+    parser.add_argument(
+        "--equal", type=int, help="compare what so many steps return in both trees, and measure nothing"
+    )
     parser.add_argument("--profile", choices=("tottime", "cumtime"), help="order of the functions")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)

@@ -372,9 +372,7 @@ class EpisodeRunner:
     def info(self, state: EpisodeState) -> dict[str, Any]:
         """Make the info that `li_env.env.LightInteractionEnv` documents: new objects, one structure for all states."""
         columns = self._columns([state], {key: [value] for key, value in self.task.metrics(state.task).items()})
-        return {
-            key: value.copy() if isinstance(value, np.ndarray) else value for key, (value,) in columns.items()
-        }
+        return {key: value.copy() if isinstance(value, np.ndarray) else value for key, (value,) in columns.items()}
 
     def infos(self, states: Sequence[EpisodeState], rows: Sequence[int], count: int) -> dict[str, Any]:
         """Make the infos of the environments ``rows`` of ``count``, stacked as `li_env.vector.infos` does it."""

@@ -49,8 +49,9 @@ class StepRecord:
             own = [results[index] for index in members]
             poses = fixed_rows(np.stack([result.poses for result in own]), rows)
             motions = fixed_rows(motion_table([result.motions for result in own]), rows, np.zeros(4))
-            for index, result, *arrays in zip(members, own, poses, motions, strict=True):
-                records[index] = cls(result.plan, len(result.poses), *arrays, _blocked(result), actions[index])
+            for index, result, camera, motion in zip(members, own, poses, motions, strict=True):
+                given = actions[index]
+                records[index] = cls(result.plan, len(result.poses), camera, motion, _blocked(result), given)
         return records
 
 

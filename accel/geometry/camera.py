@@ -69,12 +69,8 @@ def motion_table(motions: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
     """Return (yaw, pitch, right, forward) of the motions of B episodes, n each: [B, n, 4] float64."""
     # Episodes under one action share one tuple of motions: it is read once.
     distinct = {id(episode): episode for episode in motions}
-    rows = {
-        key: number for number, key in enumerate(distinct)
-    }
-    numbers = [
-        (each.yaw, each.pitch, each.right, each.forward) for episode in distinct.values() for each in episode
-    ]
+    rows = {key: number for number, key in enumerate(distinct)}
+    numbers = [(each.yaw, each.pitch, each.right, each.forward) for episode in distinct.values() for each in episode]
     table = np.array(numbers, dtype=np.float64).reshape(len(distinct), -1, 4)
     return table if len(distinct) == len(motions) else table[[rows[id(episode)] for episode in motions]]
 

@@ -67,10 +67,16 @@ class MapDistance:
         """Return for each of n fields the distance `of` its position (x, y) of ``positions`` [n, 2]: [n]."""
         goals = np.array([field._goal for field in fields])
         lengths = np.hypot(*(goals - positions).T)
-        around = np.flatnonzero(~stand_and_see([field._net for field in fields], positions, goals))
-        for rows in equal_groups([fields[row] for row in around]):
-            lengths[around[rows]] = fields[around[rows[0]]].of(positions[around[rows]])
+        stands, sees = stand_and_see([field._net for field in fields], positions, goals)
+        for group in equal_groups(list(zip(fields, (stands & sees).tolist(), stands.tolist(), strict=True))):
+            field, known, stand = fields[group[0]], *(bool(each[group[0]]) for each in (stands & sees, stands))
+            if not known:
+                lengths[group] = (field._bent if stand else field.of)(positions[group])
         return lengths
+
+    def _bent(self, positions: np.ndarray) -> np.ndarray:
+        """Return distances [n] from positions where a player may stand and from which no straight path leads there."""
+        return self._around_corners(positions)[0] if self._net.bends else np.full(len(positions), np.inf)
 
     def __call__(self, position: tuple[float, float]) -> float:
         """Return the distance from (x, y) to the goal, as `of` does."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from li_env.accel.grouping import equal_groups
 from li_env.doom.collision import RADIUS, segment_distances
 from li_env.doom.space import GRID_SLACK, FreeSpace
 
@@ -168,7 +169,10 @@ class Tangents:
         """Return whether the disc can go straight from ``starts`` to ``ends`` [..., 2], both of which must be free."""
         cosine, sine, length = (each[..., None] for each in _directions(ends - starts))
         left, up = self._start[:, 0] - starts[..., :1], self._start[:, 1] - starts[..., 1:]
-        return ~_hits(left, up, *self._along.T, cosine, sine, length, self._radius - SLACK).any(-1)
+        along_x, along_y = self._along[:, 0], self._along[:, 1]
+        hits = _hits(left, up, along_x, along_y, cosine, sine, length, self._radius - SLACK)
+        clear: np.ndarray = np.logical_not(hits.any(-1))
+        return clear
 
     def touching(self, points: np.ndarray, backwards: bool = False) -> Touching:
         """Return the lines from points [n, 2] to every bend, or with ``backwards`` from every bend to the points."""
@@ -205,8 +209,8 @@ class Tangents:
         return np.where(lines >= 0, arcs, np.inf)
 
 
-def stand_and_see(nets: Sequence[Tangents], points: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Tell for n nets whether each one's disc can stand at its point, and can go straight from there to its end.
+def stand_and_see(nets: Sequence[Tangents], points: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tell for n nets whether each one's disc can stand at its point, and whether it can go straight to its end.
 
     Args:
         nets: n, of any maps, of discs of one radius.
@@ -214,7 +218,7 @@ def stand_and_see(nets: Sequence[Tangents], points: np.ndarray, ends: np.ndarray
         ends: [n, 2], where the discs can stand.
 
     Returns:
-        bool [n]: what `Tangents.contain` and `Tangents.are_clear` say of each, both true.
+        bool [n] each: what `Tangents.contain` and `Tangents.are_clear` say.
     """
     counts = [len(net._segments) for net in nets]
     own, firsts = np.repeat(np.arange(len(nets)), counts), np.cumsum([0, *counts[:-1]])
@@ -225,10 +229,10 @@ def stand_and_see(nets: Sequence[Tangents], points: np.ndarray, ends: np.ndarray
     cosine, sine, length = (each[own] for each in _directions(ends - points))
     least = nets[0]._radius - SLACK
     hits = np.logical_or.reduceat(_hits(left, up, along_x, along_y, cosine, sine, length, least), firsts)
-    free: np.ndarray = ~hits & (clearance >= least)
-    for row in np.flatnonzero(free).tolist():
-        free[row] = nets[row]._rooms.contains_all(points[row])
-    return free
+    stands = clearance >= least
+    for rows in equal_groups(nets):
+        stands[rows] &= nets[rows[0]]._rooms.contains_all(points[rows])
+    return stands, ~hits
 
 
 def _directions(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,14 +43,14 @@ def distances(measures: Sequence[Distance], places: np.ndarray) -> np.ndarray:
     """
     found = np.empty(len(measures))
     fields = [each.field if isinstance(each, PathLength) else None for each in measures]
-    keys = [type(field or each) for field, each in zip(fields, measures, strict=True)]
+    keys: list[Any] = [type(each if field is None else field) for field, each in zip(fields, measures, strict=True)]
     for rows in equal_groups(keys):
         first, field = measures[rows[0]], fields[rows[0]]
         if isinstance(field, BatchedField):
             found[rows] = field.at_each([fields[row] for row in rows], places[rows])
         elif isinstance(first, StraightLine):
-            ends = np.array([(each.goal_x, each.goal_z) for row in rows if isinstance(each := measures[row], StraightLine)])
-            away = ends - places[rows]
+            lines = [each for row in rows if isinstance(each := measures[row], StraightLine)]
+            away = np.array([(each.goal_x, each.goal_z) for each in lines]) - places[rows]
             found[rows] = np.hypot(away[:, 0], away[:, 1])
         else:
             found[rows] = [measures[row](*places[row].tolist()) for row in rows]

@@ -98,7 +98,7 @@ class ViewWedge:
         return middle + around[0], self._inside(poses, delta)
 
     def _inside(self, poses: np.ndarray, delta: np.ndarray) -> np.ndarray:
-        """Tell which cells views [n, 4, 4] cover, from the centres' offsets [n, 2, side] in x and z: [n, side, side]."""
+        """Mark cells that views [n, 4, 4] cover, by the offsets of centres [n, 2, side]: bool [n, side, side]."""
         # The right axis is horizontal at any pitch, the forward axis is not: take the heading from the former.
         right = poses[:, [0, 2], 0]
         right = right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9)

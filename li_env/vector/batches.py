@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
 
 from li_env.accel.device import on_device
-
 
 Parts = Any
 """Observations of B episodes: a sequence of B arrays, or of tensors, or a dictionary of such sequences."""
