@@ -326,7 +326,7 @@ def main(argv: list[str] | None = None) -> int:
                 ["git", "-C", str(arguments.base), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
             ).stdout.strip() if arguments.base else None  # fmt: skip
             note = "processor milliseconds per step; the machine is shared, both trees step in turn"
-            write_json(arguments.out, {"note": note, "base": base, **made, "cells": rows})
+            write_json(arguments.out, {"note": note, "base": base, "provenance": made, "cells": rows})
     return 0
 
 

@@ -178,9 +178,11 @@ class ActionMapper:
         )
 
     def _index(self, action: Any) -> int:
+        last = len(self._table) - 1 + self.can_stop
+        if isinstance(action, np.int64) and 0 <= action <= last:  # a row of a batch, the usual case
+            return int(action)
         array = np.asarray(action)
         integer = array.ndim == 0 and np.issubdtype(array.dtype, np.integer)
-        last = len(self._table) - 1 + self.can_stop
         if not integer or not 0 <= int(array) <= last:
             raise ValueError(f"action={action!r} is outside the discrete space; allowed: 0 to {last}")
         return int(array)
