@@ -50,8 +50,9 @@ class StepRecord:
             poses = fixed_rows(np.stack([result.poses for result in own]), rows)
             motions = fixed_rows(motion_table([result.motions for result in own]), rows, np.zeros(4))
             for index, result, camera, motion in zip(members, own, poses, motions, strict=True):
-                given = actions[index]
-                records[index] = cls(result.plan, len(result.poses), camera, motion, _blocked(result), given)
+                # Copies: a saved state must not keep the arrays of its whole batch alive.
+                own_arrays = camera.copy(), motion.copy()
+                records[index] = cls(result.plan, len(result.poses), *own_arrays, _blocked(result), actions[index])
         return records
 
 
