@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.accel.geometry.camera import CameraMotion, motion_table, move
+from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.accel.ground_truth import GroundTruth
-from li_env.accel.grouping import equal_groups
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
 from li_env.fitted_scans import FittedScan
@@ -27,13 +26,11 @@ from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
 from li_env.tasks.distances import Distance, PathLength, StraightLine, distances
 from li_env.tasks.goals import Goal, Wish
+from li_env.tasks.realised import path_lengths, touched
 from li_env.tasks.scan_goals import ScanGoals
 from li_env.tasks.task import Opening, Task
 from li_env.validation import check_keys, check_number
 from li_env.yaml_text import parse_yaml
-
-CONTACT = 1e-5
-"""Least change of a motion (length units) that counts as contact with a wall, as in Habitat-Sim. Less is rounding."""
 
 _OWN_START = ("image", "start", "pose", "prompt", "view")
 
@@ -200,7 +197,7 @@ class Navigation(Task):
             distance=distance,
             closer=state.distance - distance,
             path_length=state.path_length + length,
-            collisions=state.collisions + _touched(result),
+            collisions=state.collisions + touched(result),
             steps=state.steps + 1,
         )
 
@@ -215,12 +212,12 @@ class Navigation(Task):
             NavigationState(
                 *(state.goal, pose, state.start_distance, distance, state.distance - distance),
                 path_length=state.path_length + length,
-                collisions=state.collisions + _touched(result),
+                collisions=state.collisions + touched(result),
                 steps=state.steps + 1,
                 stopped=state.stopped,
             )
             for state, result, pose, distance, length in zip(
-                states, results, poses, away, _path_lengths(results), strict=True
+                states, results, poses, away, path_lengths(results), strict=True
             )
         ]
 
@@ -382,25 +379,6 @@ class ImageGoal(Navigation):
         if "goal_image" in options:
             wish = replace(wish, image=fit_image(options["goal_image"], self.spec.frame_size))
         return wish
-
-
-def _path_lengths(results: Sequence[PlannedChunk]) -> list[float]:
-    """Add up the straight distances from latent to latent of each chunk, in their order."""
-    lengths = np.zeros(len(results))
-    for rows in equal_groups([len(result.motions) for result in results]):
-        motions = motion_table([results[row].motions for row in rows])
-        for steps in np.hypot(motions[..., 2], motions[..., 3]).T:
-            lengths[rows] += steps
-    return lengths.tolist()
-
-
-def _touched(result: PlannedChunk) -> bool:
-    """Tell whether a wall stopped, shortened or bent any of the commanded motions."""
-    return result.motions is not result.commanded and any(
-        max(abs(real.right - asked.right), abs(real.forward - asked.forward)) > CONTACT
-        for real, asked in zip(result.motions, result.commanded, strict=True)
-        if real is not asked
-    )
 
 
 def pose_at(pose_2d: Pose2D) -> np.ndarray:
