@@ -6,8 +6,9 @@ Axes and lengths are those of the world: x right, y down, z forward, `WorldSpec.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +25,15 @@ class DistanceField(Protocol):
     def near(self, points: np.ndarray) -> np.ndarray:
         """Return the same lengths, computed faster, for comparing nearby points with each other."""
         ...
+
+
+class BatchedField(ABC):
+    """Distance field that knows how to measure many of its class at once, each at its own point."""
+
+    @classmethod
+    @abstractmethod
+    def at_each(cls, fields: Sequence[Any], points: np.ndarray) -> np.ndarray:
+        """Return for each field the length `DistanceField.at` its point of ``points`` [n, 2], bit for bit: [n]."""
 
 
 class GroundTruth(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -88,7 +89,7 @@ class History:
         Raises:
             IndexError: an index outside the history.
         """
-        if any(not 0 <= index <= len(self._motions) for index in indices):
+        if indices and not 0 <= min(indices) <= max(indices) <= len(self._motions):
             raise IndexError(f"indices: {indices!r} reach outside the history of {len(self)} latents")
         items = self._motions.items
         return tuple([items[index - 1] if index else STILL for index in indices])
@@ -143,26 +144,41 @@ class History:
         Raises:
             IndexError: an index outside the history.
         """
-        length, chunks = len(self.track), self._chunks.items
-        first = chunks[0].shape[0] if length else 0
-        size = chunks[1].shape[0] if len(self._chunks) > 1 else 1
-        parts: list[torch.Tensor] = []
-        wanted, position = tuple(indices), 0
-        while position < len(wanted):
-            index = wanted[position]
-            if not 0 <= index < length:
-                raise IndexError(f"indices: {index} is outside the history of {length} latents")
-            chunk, start = (0, index) if index < first else divmod(index - first + size, size)
-            latents = chunks[chunk]
-            most, stop = latents.shape[0], start + 1
-            # Nearly always a whole chunk is wanted; else neighbours inside a chunk are taken as one slice.
-            if start == 0 and wanted[position : position + most] == tuple(range(index, index + most)):
-                parts.append(latents)
-                position += most
-                continue
-            begin = position
+        chunks, count = self._chunks.items, len(self._chunks)
+        first = chunks[0].shape[0] if count else 0
+        size = chunks[1].shape[0] if count > 1 else 1
+        # Nearly always whole chunks are wanted.
+        return [
+            chunks[chunk] if stop is None else chunks[chunk][start:stop]
+            for chunk, start, stop in _pieces(tuple(indices), len(self.track), first, size)
+        ]
+
+
+@lru_cache(maxsize=16384)
+def _pieces(wanted: tuple[int, ...], length: int, first: int, size: int) -> list[tuple[int, int, int | None]]:
+    """Cut latent indices into pieces of chunks: (chunk, start, stop), without stop for a whole chunk.
+
+    Cached because many episodes want the same latents: they are at one length.
+
+    Args:
+        wanted: the indices.
+        length: of the history.
+        first: latents of chunk 0.
+        size: latents of the other chunks.
+    """
+    pieces: list[tuple[int, int, int | None]] = []
+    position = 0
+    while position < len(wanted):
+        index = wanted[position]
+        if not 0 <= index < length:
+            raise IndexError(f"indices: {index} is outside the history of {length} latents")
+        chunk, start = (0, index) if index < first else divmod(index - first + size, size)
+        most, begin = first if chunk == 0 else size, position
+        position += 1
+        while (
+            position < len(wanted) and start + position - begin < most and wanted[position] == index + position - begin
+        ):
             position += 1
-            while position < len(wanted) and stop < most and wanted[position] == index + position - begin:
-                position, stop = position + 1, stop + 1
-            parts.append(latents[start:stop])
-        return parts
+        taken = position - begin
+        pieces.append((chunk, start, None if taken == most else start + taken))
+    return pieces

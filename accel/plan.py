@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 from li_env.validation import check_flag, check_number, check_text, check_whole, shown
@@ -200,7 +201,12 @@ def attention_density(plan: ChunkPlan, latents: int) -> float:
         plan: plan of the chunk.
         latents: latents of the chunk.
     """
-    context, steps, attention = plan.context_latents, plan.computed_steps, plan.attention
+    return _density(plan.context_latents, plan.computed_steps, latents, plan.attention)
+
+
+@lru_cache(maxsize=1024)
+def _density(context: int, steps: int, latents: int, attention: AttentionPlan) -> float:
+    """Compute `attention_density`, cached because many episodes ask for the same few numbers in every step."""
     current = latents * latents
     dense = context**2 + steps * (latents * context + current)
     if attention.kind == "svg":

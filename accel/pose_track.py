@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -35,6 +38,10 @@ class PoseTrack:
         view.flags.writeable = False
         return view
 
+    def poses_at(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the poses [m, 4, 4] of latents that exist: new arrays."""
+        return self._buffer.poses.take(_index(tuple(indices)), axis=0)
+
     @property
     def rays(self) -> np.ndarray:
         """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches."""
@@ -58,3 +65,9 @@ class PoseTrack:
         track = PoseTrack.__new__(PoseTrack)
         track._buffer, track._length = buffer, length
         return track
+
+
+@lru_cache(maxsize=4096)
+def _index(indices: tuple[int, ...]) -> np.ndarray:
+    """Return an index array, cached because many episodes look at the same latents."""
+    return np.array(indices, dtype=np.intp)

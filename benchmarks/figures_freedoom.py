@@ -9,6 +9,7 @@ from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph
 GPU, CPU = "freedoom_throughput_h200.json", "freedoom_throughput_cpu.json"
 PRESETS_CPU, PRESETS_GPU = "freedoom_presets_cpu.json", "freedoom_presets_h200.json"
 POLICIES, FIDELITY, FLAT = "freedoom_memory_policies_h200.json", "freedoom_fidelity.json", "flat_cost_h200.json"
+HOST = "host_time.json"
 EVERY = "all trajectories"
 MANY = 512
 
@@ -51,6 +52,19 @@ def throughput_gpu(recorded: Recorded) -> str:
                               for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
     host = (whole(cell(recorded, GPU, numbers[-1], preset, "host")["frames_per_second"]) for preset in ("off", "all"))
     return table(("envs", "`off`", "`all`"), [*rows, (f"{numbers[-1]}, observations on the host", *host)])
+
+
+@figure("host.time")
+def host_time(recorded: Recorded) -> str:
+    """Tabulate the host's time per step, before and after, and the parts of the newer one."""
+    parts = ("motion", "plan", "generate", "decode", "environment")
+    rows = []
+    for one in recorded.get(HOST, "cells"):
+        what = f"{one['task']}, `{one['preset']}`{', in a scan' if one['grounded'] else ''}, {one['observations']}"
+        times = (fixed(one[which]["total"], 1) for which in ("before", "after"))
+        rows.append((whole(one["envs"]), what, *times, fixed(one["ratio"], 2),
+                     *(fixed(one["after"][part], 1) for part in parts)))  # fmt: skip
+    return table(("envs", "task, preset, observations", "before", "after", "ratio", *parts), rows)
 
 
 @figure("throughput.hosts")

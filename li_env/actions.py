@@ -102,6 +102,7 @@ class ActionMapper:
         self.name = check_choice("action_space", name, ACTION_SPACES)
         self.limits, self.can_stop = limits, can_stop
         self._table = [direction for direction in DISCRETE_ACTIONS.values() if limits.pitch or direction[3] == 0]
+        self._held: dict[tuple[int, int], Commands | None] = {}
         self.space: spaces.Space[Any]
         if self.name == "discrete":
             self.space = spaces.Discrete(len(self._table) + can_stop)
@@ -157,8 +158,15 @@ class ActionMapper:
         Raises:
             ValueError: the action is not in the space.
         """
-        motion = self.to_motion(action)
-        return None if motion is None else ((motion,) * count, (self.kept(action),) * count)
+        if self.name != "discrete":
+            motion = self.to_motion(action)
+            return None if motion is None else ((motion,) * count, (self.kept(action),) * count)
+        # Episodes with one action share one tuple of motions: what is equal is recognised without a comparison.
+        key = self._index(from_tensor(action)), count
+        if key not in self._held:
+            motion = self.to_motion(key[0])
+            self._held[key] = None if motion is None else ((motion,) * count, key[:1] * count)
+        return self._held[key]
 
     def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:
         translation, rotation = self.limits.translation, self.limits.rotation
@@ -170,9 +178,11 @@ class ActionMapper:
         )
 
     def _index(self, action: Any) -> int:
+        last = len(self._table) - 1 + self.can_stop
+        if isinstance(action, np.int64) and 0 <= action <= last:  # a row of a batch, the usual case
+            return int(action)
         array = np.asarray(action)
         integer = array.ndim == 0 and np.issubdtype(array.dtype, np.integer)
-        last = len(self._table) - 1 + self.can_stop
         if not integer or not 0 <= int(array) <= last:
             raise ValueError(f"action={action!r} is outside the discrete space; allowed: 0 to {last}")
         return int(array)

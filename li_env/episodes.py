@@ -26,13 +26,14 @@ from li_env.actions import ActionMapper
 from li_env.episode_starts import open_start, start_frames
 from li_env.fitted_scans import ScanCache, ScanSource, scan_sources
 from li_env.frames import frame_poses, fresh_frames
-from li_env.infos import describe
+from li_env.infos import Columns, describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
 from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState
 from li_env.validation import check_choice, check_flag, check_keys, check_mapping
+from li_env.vector.infos import stack_columns
 from li_env.worlds.registry import load_world
 
 Observation = Any
@@ -215,13 +216,14 @@ class EpisodeRunner:
         if not motions:
             return following
 
-        def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord]]:
+        def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord, np.ndarray]]:
             tasks = self.task.advance_all([states[index].task for index in motions], chunks)
-            records = [
-                StepRecord.of(chunk, latent_rows(self.spec), kept[index])
+            cameras = [
+                slide(states[index].frame_poses, frame_poses(self.spec, states[index].episode.pose, chunk))
                 for index, chunk in zip(motions, chunks, strict=True)
             ]
-            return list(zip(tasks, records, strict=True))
+            records = StepRecord.of(chunks, latent_rows(self.spec), list(kept.values()))
+            return list(zip(tasks, records, cameras, strict=True))
 
         waiting = self.task.needs_frames
         episodes, results, ahead = self.engine.step_overlapped(
@@ -233,14 +235,14 @@ class EpisodeRunner:
         if waiting:
             shown = [read_only(on_host(frames)[:]) for frames in fresh]
             ahead = advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
-        for index, episode, result, frames, (task, record) in zip(
+        for index, episode, result, frames, (task, record, cameras) in zip(
             motions, episodes, results, fresh, ahead, strict=True
         ):
             state = states[index]
             following[index] = EpisodeState(
                 *(self.spec, self.world.device, state.task_kind, episode, task),
                 frames=slide(state.frames, frames),
-                frame_poses=slide(state.frame_poses, frame_poses(self.spec, state.episode.pose, result)),
+                frame_poses=cameras,
                 new_frames=len(frames),
                 start_index=state.start_index,
                 last=record,
@@ -343,6 +345,11 @@ class EpisodeRunner:
         rgb = state.frames if self.observation_mode == "chunk" else state.frames[-1]
         return {"rgb": rgb, **self.task.sensors(state.task)} if self._sensors else rgb
 
+    def unformatted_parts(self, states: Sequence[EpisodeState]) -> Any:
+        """Return `unformatted` of many states: a sequence of frames, or a dictionary of sequences of B readings."""
+        rgb = [state.frames if self.observation_mode == "chunk" else state.frames[-1] for state in states]
+        return {"rgb": rgb, **self.task.sensors_all([state.task for state in states])} if self._sensors else rgb
+
     def formatted(self, observations: Observation) -> Observation:
         """Turn one element of `world_space`, or a batch of them, into what is observed."""
         if not self._sensors:
@@ -364,8 +371,16 @@ class EpisodeRunner:
 
     def info(self, state: EpisodeState) -> dict[str, Any]:
         """Make the info that `li_env.env.LightInteractionEnv` documents: new objects, one structure for all states."""
-        metrics = self.task.metrics(state.task)
-        return describe(state, metrics, self.form.size, self._timings, self._plan_info)
+        columns = self._columns([state], {key: [value] for key, value in self.task.metrics(state.task).items()})
+        return {key: value.copy() if isinstance(value, np.ndarray) else value for key, (value,) in columns.items()}
+
+    def infos(self, states: Sequence[EpisodeState], rows: Sequence[int], count: int) -> dict[str, Any]:
+        """Make the infos of the environments ``rows`` of ``count``, stacked as `li_env.vector.infos` does it."""
+        columns = self._columns(states, self.task.metrics_all([state.task for state in states]))
+        return stack_columns(columns, rows, count)
+
+    def _columns(self, states: Sequence[EpisodeState], metrics: Mapping[str, Any]) -> Columns:
+        return describe(states, metrics, self.form.size, self._timings, self._plan_info)
 
     def _space(self, form: FrameFormat) -> spaces.Space[Any]:
         rgb = form.space(self.spec.chunk_frames if self.observation_mode == "chunk" else None)

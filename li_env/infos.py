@@ -1,8 +1,11 @@
-"""Content of `info`: flat, numbers and arrays of fixed shape, the same keys in every state of an episode."""
+"""Content of `info`: flat, numbers and arrays of fixed shape, the same keys in every state of an episode.
+
+It is made key by key for all episodes of a batch: a list per key costs a fraction of a dictionary per episode.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -26,70 +29,78 @@ class RegimeCode(IntEnum):
 _CODES = {code.name.lower(): int(code) for code in RegimeCode}  # a look-up in an enumeration takes longer
 
 
+Columns = dict[str, Any]
+"""Sequences of values by key, one per episode."""
+
+
 def describe(
-    state: EpisodeState,
+    states: Sequence[EpisodeState],
     metrics: Mapping[str, Any],
     frame_size: tuple[int, int],
     timings: bool = False,
     plan: bool = False,
-) -> dict[str, Any]:
-    """Make the info of a state, as `li_env.env.LightInteractionEnv` documents it: new objects.
+) -> Columns:
+    """Make the infos of states of one world, as `li_env.env.LightInteractionEnv` documents them, key by key.
 
     Args:
-        state: of an episode.
-        metrics: the task's numbers.
+        states: of B episodes.
+        metrics: the task's numbers, B per key.
         frame_size: (height, width) of the observed frames in pixels.
         timings: add measured milliseconds by stage.
         plan: add the plan in words as dictionary ``plan``, empty where the step made no chunk.
     """
-    spec, last = state.spec, state.last
-    pose = np.array(state.episode.pose, dtype=np.float64)
-    info: dict[str, Any] = {
-        "pose": pose,
-        "new_frames": state.new_frames,
-        "frame_poses": state.frame_poses.copy(),
-        "frame_times": frame_times(spec, state.episode.chunk, len(state.frame_poses)),
-        "intrinsics": intrinsics(spec.focal, frame_size),
-        "new_latents": 0 if last is None else len(last.actions),
-        "latent_poses": np.tile(pose, (latent_rows(spec), 1, 1)) if last is None else last.latent_poses.copy(),
-        "motion": np.zeros((latent_rows(spec), 4)) if last is None else last.motion.copy(),
-        "blocked": 0.0 if last is None else last.blocked,
+    if not states:
+        return {}
+    spec = states[0].spec
+    rows, pinhole = latent_rows(spec), intrinsics(spec.focal, frame_size)
+    episodes, lasts = [state.episode for state in states], [state.last for state in states]
+    poses = [episode.pose for episode in episodes]
+    columns: Columns = {
+        "pose": poses,
+        "new_frames": [state.new_frames for state in states],
+        "frame_poses": [state.frame_poses for state in states],
+        "frame_times": [frame_times(spec, state.episode.chunk, len(state.frame_poses)) for state in states],
+        "intrinsics": [pinhole] * len(states),
+        "new_latents": [0 if last is None else len(last.actions) for last in lasts],
+        "latent_poses": [
+            np.broadcast_to(pose, (rows, 4, 4)) if last is None else last.latent_poses
+            for pose, last in zip(poses, lasts, strict=True)
+        ],
+        "motion": [np.zeros((rows, 4)) if last is None else last.motion for last in lasts],
+        "blocked": [0.0 if last is None else last.blocked for last in lasts],
         **metrics,
-        "chunk": int(state.episode.chunk),
-        "start_index": int(state.start_index),
-        "episode_seed": int(state.episode.seed),
-        "degenerated": bool(state.episode.degenerated),
-        **plan_numbers(last),
+        "chunk": [int(episode.chunk) for episode in episodes],
+        "start_index": [int(state.start_index) for state in states],
+        "episode_seed": [int(episode.seed) for episode in episodes],
+        "degenerated": [bool(episode.degenerated) for episode in episodes],
+        **plan_numbers(lasts),
     }
     if timings:
-        made = {} if last is None else state.milliseconds
-        info |= {f"milliseconds_{stage}": float(made.get(stage, 0.0)) for stage in STAGES}
+        made = [{} if state.last is None else state.milliseconds for state in states]
+        columns |= {f"milliseconds_{stage}": [float(each.get(stage, 0.0)) for each in made] for stage in STAGES}
     if plan:
-        info["plan"] = {} if last is None else last.plan.to_dict()
-    return info
+        columns["plan"] = [{} if last is None else last.plan.to_dict() for last in lasts]
+    return columns
 
 
-def plan_numbers(last: StepRecord | None) -> dict[str, int | float]:
-    """Return the plan in numbers; zeros, and `RegimeCode.NONE`, where the step made no chunk."""
-    if last is None:
-        return {
-            "regime": int(RegimeCode.NONE),
-            "similarity": 0.0,
-            "denoising_steps": 0,
-            "context_latents": 0,
-            "recent_latents": 0,
-            "retrieved_latents": 0,
-            "scan_views": 0,
-            "attention_density": 0.0,
-        }
+def plan_numbers(lasts: Sequence[StepRecord | None]) -> Columns:
+    """Return the plans in numbers; zeros, and `RegimeCode.NONE`, where the step made no chunk."""
+    numbers = [_NO_PLAN if last is None else _numbers(last) for last in lasts]
+    return dict(zip(_PLAN_KEYS, zip(*numbers, strict=True), strict=True))
+
+
+_PLAN_KEYS = (
+    *("regime", "similarity", "denoising_steps", "context_latents", "recent_latents", "retrieved_latents"),
+    *("scan_views", "attention_density"),
+)
+_NO_PLAN = int(RegimeCode.NONE), 0.0, 0, 0, 0, 0, 0, 0.0
+
+
+def _numbers(last: StepRecord) -> tuple[int | float, ...]:
     plan = last.plan
-    return {
-        "regime": _CODES[plan.regime],
-        "similarity": float(plan.similarity),
-        "denoising_steps": plan.computed_steps,
-        "context_latents": plan.context_latents,
-        "recent_latents": len(plan.temporal),
-        "retrieved_latents": len(plan.memory),
-        "scan_views": len(plan.views),
-        "attention_density": float(attention_density(plan, last.latents)),
-    }
+    context, steps = plan.context_latents, plan.computed_steps
+    return (
+        *(_CODES[plan.regime], float(plan.similarity), steps, context),
+        *(len(plan.temporal), len(plan.memory), len(plan.views)),
+        attention_density(plan, last.latents),
+    )

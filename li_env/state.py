@@ -13,6 +13,7 @@ import torch
 
 from li_env.accel.device import on_device, on_host, own_storage
 from li_env.accel.geometry.camera import motion_table
+from li_env.accel.grouping import equal_groups
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import Frames, GenerationState, PlannedChunk
 from li_env.accel.world_spec import WorldSpec
@@ -41,21 +42,29 @@ class StepRecord:
     actions: tuple[Any, ...]
 
     @classmethod
-    def of(cls, result: PlannedChunk, rows: int, actions: tuple[Any, ...]) -> StepRecord:
-        """Condense a chunk; arrays get exactly ``rows`` rows (the last ones, or padded in front)."""
-        return cls(
-            plan=result.plan,
-            latents=len(result.poses),
-            latent_poses=fixed_rows(result.poses, rows, result.poses[0]),
-            motion=fixed_rows(motion_table([result.motions])[0], rows, np.zeros(4)),
-            blocked=max(
-                _refused(
-                    *([math.hypot(m.right, m.forward) for m in each] for each in (result.commanded, result.motions))
-                ),
-                _refused(*([abs(m.pitch) for m in each] for each in (result.commanded, result.motions))),
-            ),
-            actions=actions,
-        )
+    def of(cls, results: Sequence[PlannedChunk], rows: int, actions: Sequence[tuple[Any, ...]]) -> list[StepRecord]:
+        """Condense chunks, each under its actions; arrays get exactly ``rows`` rows (the last, or padded in front)."""
+        records: list[Any] = [None] * len(results)
+        for members in equal_groups([(len(result.poses), len(result.motions)) for result in results]):
+            own = [results[index] for index in members]
+            poses = fixed_rows(np.stack([result.poses for result in own]), rows)
+            motions = fixed_rows(motion_table([result.motions for result in own]), rows, np.zeros(4))
+            for index, result, camera, motion in zip(members, own, poses, motions, strict=True):
+                # Copies: a saved state must not keep the arrays of its whole batch alive.
+                own_arrays = camera.copy(), motion.copy()
+                records[index] = cls(result.plan, len(result.poses), *own_arrays, _blocked(result), actions[index])
+        return records
+
+
+def _blocked(result: PlannedChunk) -> float:
+    """Return the share of the commanded distance or pitch that was refused, the larger of the two."""
+    if result.motions is result.commanded:
+        return 0.0
+    both = result.commanded, result.motions
+    return max(
+        _refused(*([math.hypot(m.right, m.forward) for m in each] for each in both)),
+        _refused(*([abs(m.pitch) for m in each] for each in both)),
+    )
 
 
 def _refused(commanded: Sequence[float], realised: Sequence[float]) -> float:
@@ -112,13 +121,17 @@ def latent_rows(spec: WorldSpec) -> int:
     return max(spec.new_latents(0), spec.new_latents(1))
 
 
-def fixed_rows(array: np.ndarray, rows: int, padding: np.ndarray) -> np.ndarray:
-    """Return the last ``rows`` rows, or all rows with ``padding`` repeated in front; always a new array."""
-    missing = rows - len(array)
+def fixed_rows(arrays: np.ndarray, rows: int, padding: np.ndarray | None = None) -> np.ndarray:
+    """Return the last ``rows`` of the n rows of each array [B, n, ...].
+
+    Where n is less, all n with ``padding`` (the first row by default) repeated in front.
+    """
+    missing = rows - arrays.shape[1]
     if missing <= 0:
-        return array[-missing:].copy()
-    front = np.broadcast_to(padding, (missing, *np.shape(padding)))
-    return np.concatenate([front, array]).astype(array.dtype)
+        return arrays[:, -missing:]
+    padding = arrays[:, :1] if padding is None else padding
+    front = np.broadcast_to(padding, (len(arrays), missing, *arrays.shape[2:]))
+    return np.concatenate([front, arrays], axis=1)
 
 
 @torch.inference_mode(False)  # observations are ordinary tensors, even if the agent computes in inference mode

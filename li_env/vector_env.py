@@ -23,7 +23,7 @@ from li_env.tasks import Task
 from li_env.validation import check_choice, check_mapping, check_whole
 from li_env.vector.arguments import action_batch, env_rows, masked_rows, options_of_each, seeds_of_rows
 from li_env.vector.batches import batch_arrays, batch_tensors, observation_on_device
-from li_env.vector.infos import objects, stack_infos
+from li_env.vector.infos import objects
 from li_env.vector.memory_check import check_memory
 
 Outcome = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
@@ -159,8 +159,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         for index, state, (generator, used) in zip(rows, states, drawn, strict=True):
             self._states[index], self._generators[index], self._seeds[index] = state, generator, used
             self._presets[index] = self.runner.preset_of(state)
-        infos = [self.runner.info(state) for state in states]
-        return self._observe(self._current()), stack_infos(infos, rows, self.num_envs)
+        return self._observe(self._current()), self.runner.infos(states, rows, self.num_envs)
 
     def step(self, actions: Any) -> Outcome:
         """Make one chunk in every running episode; ``actions`` is a batch of the action space, also as a tensor.
@@ -195,7 +194,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         for index, state in zip(over, begun, strict=True):
             states[index] = state
         self._states = [*states]
-        infos = stack_infos([self.runner.info(state) for state in states], range(self.num_envs), self.num_envs)
+        infos = self.runner.infos(states, range(self.num_envs), self.num_envs)
         return self._observe(states), rewards, terminations, truncations, {**final, **infos}
 
     @property
@@ -345,14 +344,14 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         return {
             "final_obs": objects(last, ended, self.num_envs),
             "_final_obs": mask,
-            "final_info": stack_infos([self.runner.info(state) for state in over], ended, self.num_envs),
+            "final_info": self.runner.infos(over, ended, self.num_envs),
             "_final_info": mask.copy(),
         }
 
     def _observe(self, states: Sequence[EpisodeState]) -> Any:
-        items = [self.runner.unformatted(state) for state in states]  # the batch is a copy
+        parts = self.runner.unformatted_parts(states)  # the batch is a copy
         batch = (
-            batch_tensors(items, self.world.device) if self.device_obs else batch_arrays(self.runner.world_space, items)
+            batch_tensors(parts, self.world.device) if self.device_obs else batch_arrays(self.runner.world_space, parts)
         )
         return self.runner.formatted(batch)
 

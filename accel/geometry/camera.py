@@ -67,8 +67,15 @@ def follow(pose: np.ndarray, motions: Sequence[CameraMotion]) -> np.ndarray:
 
 def motion_table(motions: Sequence[Sequence[CameraMotion]]) -> np.ndarray:
     """Return (yaw, pitch, right, forward) of the motions of B episodes, n each: [B, n, 4] float64."""
-    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in episode] for episode in motions]
-    return np.array(rows, dtype=np.float64).reshape(len(motions), -1, 4)
+    # Episodes under one action share one tuple of motions: it is read once.
+    held = list(motions)
+    distinct = {id(episode): episode for episode in held}
+    numbers = [(each.yaw, each.pitch, each.right, each.forward) for episode in distinct.values() for each in episode]
+    table = np.array(numbers, dtype=np.float64).reshape(len(distinct), -1, 4)
+    if len(distinct) == len(held):
+        return table
+    rows = dict(zip(distinct, range(len(distinct)), strict=True))
+    return table[[rows[id(episode)] for episode in held]]
 
 
 def follow_many(poses: np.ndarray, motions: np.ndarray) -> np.ndarray:

@@ -145,8 +145,10 @@ def choose_views(
     near = np.where(exists, closeness, np.float32(_MISSING))
     best = np.zeros((len(ratings), ratings.shape[2]), dtype=np.float32)
     picks = np.full((len(ratings), min(count, ratings.shape[1])), -1)
+    better = np.empty_like(ratings)
     for turn in range(picks.shape[1]):
-        gain = np.maximum(ratings - best[:, None], 0.0).mean(axis=-1) + near
+        np.maximum(np.subtract(ratings, best[:, None], out=better), 0.0, out=better)
+        gain = better.mean(axis=-1) + near
         pick = gain.argmax(axis=1)  # ties go to the first
         found = gain[rows, pick] > 0
         picks[found, turn] = pick[found]

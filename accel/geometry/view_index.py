@@ -44,14 +44,29 @@ class ViewIndex:
 
     def near(self, poses: np.ndarray) -> np.ndarray:
         """Return the indices, increasing, of the `NEAR` views for each of the cameras [q, 4, 4]; all of up to `FEW`."""
-        keys = {self._key(pose) for pose in poses}
-        lists = [self._list(key) for key in keys]
-        return lists[0] if len(lists) == 1 else np.unique(np.concatenate(lists))
+        return self.near_many(poses[None])[0]
 
-    def _key(self, pose: np.ndarray) -> tuple[int, ...]:
-        x, y, z = np.floor(pose[:3, 3] / self._side).astype(int).tolist()
-        turn = np.arctan2(pose[0, 2], pose[2, 2]) / (2 * np.pi) * SECTORS
-        return x, y, z, round(float(turn)) % SECTORS
+    def near_many(self, poses: np.ndarray) -> list[np.ndarray]:
+        """Call `near` for the cameras [B, q, 4, 4] of many episodes."""
+        return [self._joined(*map(tuple, keys)) for keys in self._keys(poses).tolist()]
+
+    def _keys(self, poses: np.ndarray) -> np.ndarray:
+        """Return the buckets [B, q, 4] of cameras: cell in x, y and z, and sector."""
+        keys = np.empty((*poses.shape[:2], 4), dtype=int)
+        keys[..., :3] = np.floor(poses[..., :3, 3] / self._side)
+        turns = np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS
+        keys[..., 3] = np.rint(turns).astype(int) % SECTORS
+        return keys
+
+    def _joined(self, *keys: tuple[int, ...]) -> np.ndarray:
+        """Return the lists of all buckets as one."""
+        first = keys[0]
+        if all(key == first for key in keys):
+            return self._list(first)
+        listed = np.zeros(len(self._positions), dtype=bool)
+        for key in keys:
+            listed[self._list(key)] = True
+        return np.flatnonzero(listed)
 
     def _list(self, key: tuple[int, ...]) -> np.ndarray:
         found = self._lists.get(key)

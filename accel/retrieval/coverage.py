@@ -118,7 +118,7 @@ class Coverage:
         """Return which points the recent frames and the groups see, and the closeness of groups, [B, g] in [0.5, 1]."""
         recent, older, old = self._frames(requests, groups)
         rows = np.concatenate([recent, older, old], axis=1)
-        poses = np.stack([request.track.poses[row] for request, row in zip(requests, rows, strict=True)])
+        poses = np.stack([each.track.poses.take(row, axis=0) for each, row in zip(requests, rows, strict=True)])
         # Single precision suffices once the first coming camera is the origin.
         origin = queries[:, :1, :3, 3]
         poses[..., :3, 3] -= origin

@@ -19,6 +19,7 @@ from li_env.accel.grouping import equal_groups
 from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest
 from li_env.accel.retrieval.candidates import nearest_groups_of
 from li_env.accel.retrieval.slots import FIRST_MADE
+from li_env.accel.view_bank import near_views
 from li_env.accel.world_spec import WorldSpec
 
 PAST = 16
@@ -90,11 +91,8 @@ class Grounded:
         self, requests: Sequence[RetrievalRequest], queries: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the views of the scan and the latents of the own past that are compared, of each episode."""
-        views = [
-            request.bank.index.near(poses[[0, -1]])
-            for request, poses in zip(requests, queries, strict=True)
-            if request.bank is not None
-        ]
+        banks = [request.bank for request in requests if request.bank is not None]
+        views = near_views(banks, queries[:, [0, -1]])
         past = nearest_groups_of(requests, 1, self._spec.view_distance, PAST)
         return views, [latents[latents >= self._first] for latents in past]
 

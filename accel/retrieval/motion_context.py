@@ -12,7 +12,7 @@ from li_env.accel.geometry.view_index import FEW
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
 from li_env.accel.retrieval.candidates import nearest_groups_of
-from li_env.accel.view_bank import ViewBank
+from li_env.accel.view_bank import ViewBank, near_views
 from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
@@ -103,7 +103,7 @@ def scanned_motion_contexts(
     ends = [max(0, len(track) - COUNT) for track in tracks]
     requests = [RetrievalRequest(track, look[None], end) for track, look, end in zip(tracks, looks, ends, strict=True)]
     past = nearest_groups_of(requests, 1, spec.view_distance, PAST)
-    views = [bank.index.near(look[None]) for bank, look in zip(banks, looks, strict=True)]
+    views = near_views(banks, looks[:, None])
     candidates = np.broadcast_to(np.eye(4), (len(tracks), FEW + PAST, 4, 4)).copy()
     exists = np.zeros(candidates.shape[:2], dtype=bool)
     for row, (track, bank) in enumerate(zip(tracks, banks, strict=True)):

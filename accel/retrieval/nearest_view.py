@@ -72,7 +72,8 @@ class NearestView:
             count = len(candidates[members[0]])
             current = np.stack([queries_of(requests[index].next_poses) for index in members])
             frames = [(candidates[index][:, None] * size + looked_at).reshape(-1) for index in members]
-            poses = np.stack([requests[index].track.poses[rows] for index, rows in zip(members, frames, strict=True)])
+            tracks = [requests[index].track for index in members]
+            poses = np.stack([each.poses.take(own, axis=0) for each, own in zip(tracks, frames, strict=True)])
             overlap = self._view_overlap.overlap(current, poses).mean(axis=-2)  # [B, groups * frames]
             # Rounded so that ties go to the older group: equal shares added in another order differ in the last digit.
             similarity = overlap.reshape(len(members), count, len(looked_at)).mean(axis=-1).round(9)

@@ -105,7 +105,7 @@ def _cameras(
 
 def _poses(state: GenerationState, choice: Choice) -> np.ndarray:
     views, latents = choice
-    own = state.history.poses[list(latents)]
+    own = state.history.track.poses_at(latents)
     return own if state.bank is None else np.concatenate([state.bank.poses[list(views)], own])
 
 

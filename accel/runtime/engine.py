@@ -203,10 +203,13 @@ class Engine:
 
         A motion that is not finite is replaced by standing still and marks its episode as broken.
         """
-        arrivals = [poses[-1] for poses in self._poses_along(states, commanded)]
-        requests = motion_requests(self.world, states, commanded, arrivals)
+        along = self._poses_along(states, commanded)
+        requests = motion_requests(self.world, states, commanded, [poses[-1] for poses in along])
         realised = [tuple(motions) for motions in self.world.feasible_motions(requests)]
-        broken = [not all(each.is_finite() for each in _distinct(motions)) for motions in realised]
+        broken = [
+            motions is not asked and not all(each.is_finite() for each in _distinct(motions))
+            for motions, asked in zip(realised, commanded, strict=True)
+        ]
         realised = [
             tuple(each if each.is_finite() else STILL for each in motions) if bad else motions
             for motions, bad in zip(realised, broken, strict=True)
@@ -216,8 +219,12 @@ class Engine:
                 stop_at_poles(state.pose, motions, self._follow)
                 for state, motions in zip(states, realised, strict=True)
             ]
+        # Motions that nothing changed lead where they were to lead.
+        changed = [row for row, motions in enumerate(realised) if motions is not commanded[row]]
+        again = self._poses_along([states[row] for row in changed], [realised[row] for row in changed])
+        for row, reached in zip(changed, again, strict=True):
+            along[row] = reached
         # Chunk 0 begins with the start frame's pose.
-        along = self._poses_along(states, realised)
         poses = [each if state.chunk == 0 else each[1:] for state, each in zip(states, along, strict=True)]
         return realised, broken, poses
 
@@ -326,14 +333,18 @@ class Engine:
     ) -> list[tuple[CameraMotion, ...]]:
         if len(states) != len(motions):
             raise ValueError(f"motions: {len(motions)} lists given for {len(states)} states; one per state is needed")
-        for index, (state, given) in enumerate(zip(states, motions, strict=True)):
+        held, finite = list(motions), set[int]()  # ids of what was looked at: episodes under one action share a tuple
+        for index, (state, given) in enumerate(zip(states, held, strict=True)):
             expected = self.world.spec.latents_in_chunk(state.chunk) - (1 if state.chunk == 0 else 0)
             if len(given) != expected:
                 raise ValueError(f"motions[{index}]: {len(given)} given; chunk {state.chunk} needs {expected}")
+            if id(given) in finite:
+                continue
+            finite.add(id(given))
             for motion in _distinct(given):
                 if not motion.is_finite():
                     raise ValueError(f"motions[{index}]: {motion} is not allowed; use finite numbers")
-        return [tuple(given) for given in motions]
+        return [tuple(given) for given in held]
 
     def _check_start(self, index: int, image: np.ndarray, seed: int, pose: np.ndarray) -> None:
         shape = (*self.world.spec.frame_size, 3)

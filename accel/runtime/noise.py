@@ -29,6 +29,8 @@ def noise_of(
         return []
     each = math.prod(spec.latent_shape)
     numbers = standard_normal(seeds, chunks, max(counts) * each, device)
+    if min(counts) == max(counts):
+        return numbers.view(len(seeds), counts[0], *spec.latent_shape).unbind()
     return [row[: count * each].view(count, *spec.latent_shape) for row, count in zip(numbers, counts, strict=True)]
 
 

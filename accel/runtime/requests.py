@@ -12,6 +12,9 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world import ChunkRequest, StepLog
 
+FIRST_MICRO_BATCH = 64
+"""Episodes planned before a streaming world can start: a GPU with work to do hides the planning of the others."""
+
 PLANNER_MICRO_BATCH = 128
 """Episodes planned at a time: a streaming world starts on the first micro-batch while later ones are being planned."""
 
@@ -65,7 +68,8 @@ class PlannedRequests:
         ]
 
     def _plan_more(self) -> None:
-        part = slice(self._planned, self._planned + PLANNER_MICRO_BATCH)
+        size = PLANNER_MICRO_BATCH if self._planned else min(FIRST_MICRO_BATCH, PLANNER_MICRO_BATCH)
+        part = slice(self._planned, self._planned + size)
         began = time.perf_counter()
         plans = self._decide(part)
         self.seconds += time.perf_counter() - began

@@ -7,13 +7,15 @@ Lengths are Doom map units, metres where the name says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
+from li_env.accel.grouping import equal_groups
 from li_env.doom.known_maps import known_tangents
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
-from li_env.doom.tangents import Tangents
+from li_env.doom.tangents import Tangents, stand_and_see
 
 _TOGETHER = 6  # bends looked at in one go
 
@@ -59,6 +61,22 @@ class MapDistance:
     def _round_the_corner(self, bends: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Compute the same distance for paths on which ``bends`` are the last corners."""
         return self._net.arc(bends, angles, self._leave[bends]) + self._last[bends]
+
+    @classmethod
+    def of_each(cls, fields: Sequence[MapDistance], positions: np.ndarray) -> np.ndarray:
+        """Return for each of n fields the distance `of` its position (x, y) of ``positions`` [n, 2]: [n]."""
+        goals = np.array([field._goal for field in fields])
+        lengths = np.hypot(*(goals - positions).T)
+        stands, sees = stand_and_see([field._net for field in fields], positions, goals)
+        for group in equal_groups(list(zip(fields, (stands & sees).tolist(), stands.tolist(), strict=True))):
+            field, known, stand = fields[group[0]], *(bool(each[group[0]]) for each in (stands & sees, stands))
+            if not known:
+                lengths[group] = (field._bent if stand else field.of)(positions[group])
+        return lengths
+
+    def _bent(self, positions: np.ndarray) -> np.ndarray:
+        """Return distances [n] from positions where a player may stand and from which no straight path leads there."""
+        return self._around_corners(positions)[0] if self._net.bends else np.full(len(positions), np.inf)
 
     def __call__(self, position: tuple[float, float]) -> float:
         """Return the distance from (x, y) to the goal, as `of` does."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from li_env.tasks.distances import Distance
 from li_env.tasks.scan_goals import ScanGoals
 
 
@@ -23,7 +24,7 @@ class Goal:
     """
 
     position: tuple[float, float]
-    distance: Callable[[float, float], float]
+    distance: Distance
     image: np.ndarray | None
     episode: int
 
@@ -73,8 +74,3 @@ def wished_place(given: Any) -> tuple[float, float]:
     if goal.shape != (2,) or not np.isfinite(goal).all() or np.abs(goal).max() >= 1e6:
         raise ValueError(f"goal={given!r} is not usable; allowed: two finite numbers x, z below 1e6")
     return float(goal[0]), float(goal[1])
-
-
-def straight_line(goal_x: float, goal_z: float) -> Callable[[float, float], float]:
-    """Return the function (x, z) -> Euclidean distance to a goal."""
-    return lambda x, z: float(np.hypot(goal_x - x, goal_z - z))

@@ -9,7 +9,7 @@ training: the distance that the step came closer, a slack reward per step, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from typing import Any
@@ -24,14 +24,13 @@ from li_env.accel.world_spec import WorldSpec
 from li_env.fitted_scans import FittedScan
 from li_env.images import fit_image
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
-from li_env.tasks.goals import Goal, Wish, straight_line
+from li_env.tasks.distances import Distance, PathLength, StraightLine, distances
+from li_env.tasks.goals import Goal, Wish
+from li_env.tasks.realised import path_lengths, touched
 from li_env.tasks.scan_goals import ScanGoals
 from li_env.tasks.task import Opening, Task
 from li_env.validation import check_keys, check_number
 from li_env.yaml_text import parse_yaml
-
-CONTACT = 1e-5
-"""Least change of a motion (length units) that counts as contact with a wall, as in Habitat-Sim. Less is rounding."""
 
 _OWN_START = ("image", "start", "pose", "prompt", "view")
 
@@ -198,9 +197,29 @@ class Navigation(Task):
             distance=distance,
             closer=state.distance - distance,
             path_length=state.path_length + length,
-            collisions=state.collisions + _touched(result),
+            collisions=state.collisions + touched(result),
             steps=state.steps + 1,
         )
+
+    def advance_all(self, states: Sequence[NavigationState], results: Sequence[PlannedChunk]) -> list[NavigationState]:
+        """Advance many episodes at a fraction of the time of `advance`."""
+        if type(self).advance is not Navigation.advance:  # a subclass advances otherwise
+            return super().advance_all(states, results)
+        poses = [np.array(result.poses[-1], dtype=np.float64) for result in results]
+        places = np.array([pose[[0, 2], 3] for pose in poses])
+        away = distances([state.goal.distance for state in states], places).tolist()
+        return [
+            NavigationState(
+                *(state.goal, pose, state.start_distance, distance, state.distance - distance),
+                path_length=state.path_length + length,
+                collisions=state.collisions + touched(result),
+                steps=state.steps + 1,
+                stopped=state.stopped,
+            )
+            for state, result, pose, distance, length in zip(
+                states, results, poses, away, path_lengths(results), strict=True
+            )
+        ]
 
     def reward(self, state: NavigationState) -> float:
         """Return length units closer + slack reward + success reward."""
@@ -214,21 +233,36 @@ class Navigation(Task):
 
     def metrics(self, state: NavigationState) -> dict[str, Any]:
         """Return Habitat's measures, as if the episode ended now."""
-        start = state.start_distance
-        efficiency = start / max(start, state.path_length) if start > 0 else 1.0
-        success = self._success(state)
-        nearer = max(0.0, 1 - state.distance / start) if start > 0 else 1.0
+        return {key: values[0] for key, values in self._measures([state]).items()}
+
+    def metrics_all(self, states: Sequence[NavigationState]) -> Mapping[str, Any]:
+        """Return the measures of many episodes at a fraction of the time of `metrics`."""
+        if type(self).metrics is not Navigation.metrics:  # a subclass measures otherwise
+            return super().metrics_all(states)
+        return self._measures(states)
+
+    def _measures(self, states: Sequence[NavigationState]) -> dict[str, Any]:
+        starts = [state.start_distance for state in states]
+        efficiency = [
+            start / max(start, state.path_length) if start > 0 else 1.0
+            for start, state in zip(starts, states, strict=True)
+        ]
+        nearer = [
+            max(0.0, 1 - state.distance / start) if start > 0 else 1.0
+            for start, state in zip(starts, states, strict=True)
+        ]
+        success = [self._success(state) for state in states]
         return {
-            "distance_to_goal": state.distance,
+            "distance_to_goal": [state.distance for state in states],
             "success": success,
-            "spl": success * efficiency,
-            "soft_spl": nearer * efficiency,
-            "path_length": state.path_length,
-            "collisions": state.collisions,
-            "num_steps": state.steps,
-            "start_distance": start,
-            "goal": np.array(state.goal.position),
-            "episode_index": state.goal.episode,
+            "spl": [one * two for one, two in zip(success, efficiency, strict=True)],
+            "soft_spl": [one * two for one, two in zip(nearer, efficiency, strict=True)],
+            "path_length": [state.path_length for state in states],
+            "collisions": [state.collisions for state in states],
+            "num_steps": [state.steps for state in states],
+            "start_distance": starts,
+            "goal": np.array([state.goal.position for state in states]),
+            "episode_index": [state.goal.episode for state in states],
         }
 
     def _success(self, state: NavigationState) -> float:
@@ -253,7 +287,7 @@ class Navigation(Task):
                 ),
             )
             position = float(there[0, 3]), float(there[2, 3])
-        distance = straight_line(*position) if wish.scan is None else wish.scan.distance(position)
+        distance: Distance = StraightLine(*position) if wish.scan is None else wish.scan.distance(position)
         return Goal(position, distance, image, -1)
 
     def _known(self, index: int, record: EpisodeRecord) -> Goal:
@@ -264,16 +298,16 @@ class Navigation(Task):
             image = fit_image(frames[record.goal_frame], self.spec.frame_size)
         return Goal((x, z), self._distance(index, record), image, index)
 
-    def _distance(self, index: int, record: EpisodeRecord) -> Callable[[float, float], float]:
+    def _distance(self, index: int, record: EpisodeRecord) -> Distance:
         """Return the distance to a goal: along the shortest path where the map is known, else straight."""
         x, z, _ = record.goal
         if record.map_seed is None or self.truth is None:
-            return straight_line(x, z)
+            return StraightLine(x, z)
         try:
             field = self.truth.distance(record.map_seed, (x, z))
         except ValueError as error:
             raise ValueError(f"episodes[{index}]: goal={[x, z]} is outside map {record.map_seed}: {error}") from None
-        return lambda here_x, here_z: float(field.at(np.array([[here_x, here_z]]))[0])
+        return PathLength(field)
 
 
 class PointGoal(Navigation):
@@ -292,12 +326,21 @@ class PointGoal(Navigation):
 
     def sensors(self, state: NavigationState) -> dict[str, np.ndarray]:
         """Measure (distance in length units, bearing in radians)."""
-        x = state.goal.position[0] - state.pose[0, 3]
-        z = state.goal.position[1] - state.pose[2, 3]
+        return {"pointgoal": self._readings([state])[0]}
+
+    def sensors_all(self, states: Sequence[NavigationState]) -> Mapping[str, Any]:
+        """Measure for many episodes at a fraction of the time of `sensors`."""
+        if type(self).sensors is not PointGoal.sensors:  # a subclass has other sensors
+            return super().sensors_all(states)
+        return {"pointgoal": self._readings(states)}
+
+    def _readings(self, states: Sequence[NavigationState]) -> np.ndarray:
+        poses = np.stack([state.pose for state in states])
+        x, z = (np.array([state.goal.position for state in states]) - poses[:, [0, 2], 3]).T
         # The right axis is horizontal at any pitch, the forward axis is not.
-        right_x, right_z = state.pose[0, 0], state.pose[2, 0]
+        right_x, right_z = poses[:, 0, 0], poses[:, 2, 0]
         bearing = np.arctan2(x * right_x + z * right_z, z * right_x - x * right_z)
-        return {"pointgoal": np.array([np.hypot(x, z), bearing], dtype=np.float32)}
+        return np.stack([np.hypot(x, z), bearing], axis=-1, dtype=np.float32, casting="same_kind")
 
 
 class ImageGoal(Navigation):
@@ -336,15 +379,6 @@ class ImageGoal(Navigation):
         if "goal_image" in options:
             wish = replace(wish, image=fit_image(options["goal_image"], self.spec.frame_size))
         return wish
-
-
-def _touched(result: PlannedChunk) -> bool:
-    """Tell whether a wall stopped, shortened or bent any of the commanded motions."""
-    return any(
-        max(abs(real.right - asked.right), abs(real.forward - asked.forward)) > CONTACT
-        for real, asked in zip(result.motions, result.commanded, strict=True)
-        if real is not asked
-    )
 
 
 def pose_at(pose_2d: Pose2D) -> np.ndarray:

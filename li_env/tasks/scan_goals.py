@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,6 +11,7 @@ import numpy as np
 from li_env.accel.ground_truth import DistanceField, GroundTruth
 from li_env.fitted_scans import FittedScan
 from li_env.scans.scan import Scan
+from li_env.tasks.distances import PathLength
 from li_env.tasks.scan_paths import ScanPaths
 from li_env.validation import check_whole
 
@@ -42,14 +42,13 @@ class ScanGoals:
         x, z = self.fitted.bank.poses[index][[0, 2], 3]
         return (float(x), float(z)), self.fitted.scan.images[index]
 
-    def distance(self, goal: tuple[float, float]) -> Callable[[float, float], float]:
+    def distance(self, goal: tuple[float, float]) -> PathLength:
         """Return the length of the path to a goal (x, z): along the map where it is known, else along the views.
 
         Raises:
             ValueError: the goal is in a wall of the map, or farther from all views than a view sees.
         """
-        field = self._field(goal)
-        return lambda x, z: float(field.at(np.array([[x, z]]))[0])
+        return PathLength(self._field(goal))
 
     def draw(self, pose: np.ndarray, lengths: tuple[float, float], generator: np.random.Generator) -> int:
         """Draw a view to find from ``pose`` [4, 4]: one whose path has a length between the two of ``lengths``.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+
+from li_env.accel.ground_truth import BatchedField
+from li_env.accel.grouping import equal_groups
 
 JOINED = 1.5
 """Places are joined up to this many times the usual distance between neighbouring places."""
@@ -63,18 +67,27 @@ class ScanPaths:
         return lengths
 
 
-class PathsToGoal:
+class PathsToGoal(BatchedField):
     """Lengths of the shortest paths to one goal (`li_env.accel.ground_truth.DistanceField`)."""
 
     def __init__(self, places: np.ndarray, lengths: np.ndarray, goal: np.ndarray, reach: float) -> None:
         self._places, self._lengths, self._goal, self._reach = places, lengths, goal, reach
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        nearest, away = _nearest(self._places, points, self._reach)
-        along = (self._lengths[nearest] + away).min(axis=1)
-        straight = np.hypot(*(points - self._goal).T)
-        # Near the goal, and if no place lies between, the straight line is the path.
-        lengths: np.ndarray = np.where(straight <= self._reach, straight, np.maximum(along, straight))
+        return self.at_each([self] * len(points), points)
+
+    @classmethod
+    def at_each(cls, fields: Sequence[PathsToGoal], points: np.ndarray) -> np.ndarray:
+        lengths = np.empty(len(fields))
+        for rows in equal_groups([id(each._places) for each in fields]):  # goals of one scan
+            own, here = [fields[row] for row in rows], points[rows]
+            reach = own[0]._reach
+            nearest, away = _nearest(own[0]._places, here, reach)
+            known = np.stack([each._lengths for each in own])
+            along = (np.take_along_axis(known, nearest, axis=1) + away).min(axis=1)
+            straight = np.hypot(*(here - np.stack([each._goal for each in own])).T)
+            # Near the goal, and if no place lies between, the straight line is the path.
+            lengths[rows] = np.where(straight <= reach, straight, np.maximum(along, straight))
         return lengths
 
     def near(self, points: np.ndarray) -> np.ndarray:

@@ -14,8 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 CELLS_PER_VIEW_DISTANCE = 16
-MAP_TILE = 32
+MAP_TILE = 64
 """Cells are kept in map tiles of ``MAP_TILE`` x ``MAP_TILE``."""
+
+_REACH = CELLS_PER_VIEW_DISTANCE + 1
+"""Cells around the cell of the camera that a view may cover."""
+
+_WIDE = 64
+"""Side of the largest rectangle in which the views of many episodes are drawn at once."""
 
 _WIDEST = 256
 """Distance in cells beyond which two views share no rectangle."""
@@ -62,17 +68,37 @@ class ViewWedge:
         """Yield `canvases` for the views [n, 4, 4] of each of many episodes, a few episodes at a time."""
         for first in range(0, len(tracks), _TOGETHER):
             part = tracks[first : first + _TOGETHER]
-            corners, windows = self._windows(np.concatenate(part).astype(np.float64, copy=False))
-            ends = np.cumsum([len(poses) for poses in part]).tolist()
-            for start, end in zip([0, *ends], ends, strict=False):
-                yield _joined(corners[start:end], windows[start:end])
+            alike = len({len(poses) for poses in part}) == 1
+            together = self._together(np.stack(part).astype(np.float64, copy=False)) if alike else None
+            yield from map(self.canvases, part) if together is None else together
+
+    def _together(self, poses: np.ndarray) -> list[list[tuple[np.ndarray, np.ndarray]]] | None:
+        """Return `canvases` for each of the episodes [B, n, 4, 4]; None if the views of one are far from each other."""
+        position = poses[..., [0, 2], 3]
+        middle = np.floor(position / self.cell).astype(np.int64)  # [B, n, 2]
+        first = middle.min(axis=1) - _REACH
+        sides = middle.max(axis=1) + _REACH + 1 - first  # [B, 2]
+        if sides.max() > _WIDE:
+            return None
+        cells = first[..., None] + np.arange(sides.max())  # [B, 2, side]
+        delta = (cells[:, None] + 0.5) * self.cell - position[..., None]
+        inside = self._inside(poses.reshape(-1, 4, 4), delta.reshape(-1, *delta.shape[2:]))
+        seen = np.logical_or.reduce(inside.reshape(*poses.shape[:2], *inside.shape[1:]), axis=1)
+        return [
+            [(corner, canvas[:width, :depth])]
+            for corner, canvas, (width, depth) in zip(first, seen, sides.tolist(), strict=True)
+        ]
 
     def _windows(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mark a square of cells around every view: (first cells int64 [n, 2], covered or not bool [n, side, side])."""
-        around = np.arange(-CELLS_PER_VIEW_DISTANCE - 1, CELLS_PER_VIEW_DISTANCE + 2)
+        around = np.arange(-_REACH, _REACH + 1)
         position = poses[:, [0, 2], 3]
         middle = np.floor(position / self.cell).astype(np.int64)  # [n, 2]
         delta = (middle[..., None] + around + 0.5) * self.cell - position[..., None]  # [n, 2, side]
+        return middle + around[0], self._inside(poses, delta)
+
+    def _inside(self, poses: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Mark cells that views [n, 4, 4] cover, by the offsets of centres [n, 2, side]: bool [n, side, side]."""
         # The right axis is horizontal at any pitch, the forward axis is not: take the heading from the former.
         right = poses[:, [0, 2], 0]
         right = right / np.maximum(np.linalg.norm(right, axis=-1, keepdims=True), 1e-9)
@@ -82,7 +108,7 @@ class ViewWedge:
         inside = _sums(delta, right - slope) >= 0
         inside &= _sums(delta, right + slope) <= 0
         inside &= _sums(delta * delta, np.ones_like(right)) <= self.distance**2
-        return middle + around[0], inside
+        return inside
 
 
 def _sums(delta: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -108,7 +134,7 @@ class SeenArea:
     """Cells seen so far. Immutable: `look` returns a new map that shares all untouched map tiles with the old one.
 
     Keeping a reference is therefore a complete copy. A look costs the same at any map size but for the table of map
-    tiles, one pointer per 1,024 cells.
+    tiles, one pointer per 4,096 cells.
     """
 
     wedge: ViewWedge

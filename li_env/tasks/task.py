@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world_spec import WorldSpec
+from li_env.vector.infos import columns_of
 
 TaskState = Any
 """Opaque, immutable state of a task between two steps of an episode."""
@@ -109,9 +110,17 @@ class Task(ABC):
         """Read the sensors in `sensor_spaces`: always new arrays."""
         return {}
 
+    def sensors_all(self, states: Sequence[TaskState]) -> Mapping[str, Any]:
+        """Return the `sensors` of many episodes key by key: a sequence of arrays, or one array [B, ...]."""
+        return columns_of([self.sensors(state) for state in states])
+
     def metrics(self, state: TaskState) -> dict[str, Any]:
         """Return numbers for ``info``, the same keys in every state."""
         return {}
+
+    def metrics_all(self, states: Sequence[TaskState]) -> Mapping[str, Any]:
+        """Return the `metrics` of many episodes key by key, one value per episode."""
+        return columns_of([self.metrics(state) for state in states])
 
 
 BaseTask = Task

@@ -21,14 +21,44 @@ def stack_infos(infos: Sequence[Mapping[str, Any]], rows: Sequence[int], count: 
         key) and under ``_key`` a mask of the environments that have the key. Dictionaries inside become dictionaries of
         such arrays.
     """
-    stacked: dict[str, Any] = {}
+    return stack_columns(columns_of(infos), rows, count)
+
+
+def columns_of(infos: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the values of dictionaries key by key, one per dictionary; `Gaps` where some lack the key."""
+    columns: dict[str, list[Any]] = {}
     for key in dict.fromkeys(key for info in infos for key in info):
-        having = [entry for entry, info in enumerate(infos) if key in info]
-        values, where = [infos[entry][key] for entry in having], [rows[entry] for entry in having]
+        try:
+            columns[key] = [info[key] for info in infos]
+        except KeyError:
+            columns[key] = Gaps(info.get(key, _ABSENT) for info in infos)
+    return columns
+
+
+def stack_columns(columns: Mapping[str, Any], rows: Sequence[int], count: int) -> dict[str, Any]:
+    """Do what `stack_infos` does with values that are sorted by key: as many per key as there are ``rows``."""
+    stacked: dict[str, Any] = {}
+    for key, values in columns.items():
+        where = rows
+        if isinstance(values, Gaps):
+            where = [row for row, value in zip(rows, values, strict=True) if value is not _ABSENT]
+            values = [value for value in values if value is not _ABSENT]
         mask = np.zeros(count, dtype=np.bool_)
-        mask[where] = True
+        mask[_index(where, count)] = True
         stacked[key], stacked[f"_{key}"] = _column(values, where, count), mask
     return stacked
+
+
+class Gaps(list[Any]):
+    """Values of a key that some dictionaries lack."""
+
+
+_ABSENT = object()
+
+
+def _index(rows: Sequence[int], count: int) -> slice | list[int]:
+    """Return an index of rows; a slice where these are all rows in order."""
+    return slice(None) if rows == range(count) else list(rows)
 
 
 def objects(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarray:
@@ -45,11 +75,11 @@ def _column(values: Sequence[Any], rows: Sequence[int], count: int) -> np.ndarra
         return stack_infos(values, rows, count)
     if isinstance(first, np.ndarray):
         column = np.zeros((count, *first.shape), dtype=first.dtype)
-        column[rows] = np.stack(values)
+        column[_index(rows, count)] = np.stack(values)
         return column
     if isinstance(first, int | float | np.number):  # int and bool alike: a bool is an int
         column = np.zeros(count, dtype=type(first))
-        column[rows] = values
+        column[_index(rows, count)] = values
         return column
     return objects(values, rows, count)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.ground_truth import BatchedField
 from li_env.doom import splits
 from li_env.doom.collision import Walls
-from li_env.doom.geodesic import MapDistance, map_distance, metres_to_goal
+from li_env.doom.geodesic import MapDistance, map_distance
 from li_env.doom.known_maps import known_map, known_walls
 from li_env.doom.render_pool import FrameRenderer, LocalRenderer
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
@@ -25,17 +27,27 @@ EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
 _MAPS = 256  # whose walls are kept together
 
 
-class PathField:
+class PathField(BatchedField):
     """Lengths in metres of the shortest paths to a goal (`li_env.accel.ground_truth.DistanceField`)."""
 
     def __init__(self, field: MapDistance) -> None:
         self._field = field
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        return np.array([metres_to_goal(self._field, x, z) for x, z in points])
+        return self._field.of(doom_points(points)) / MAP_UNITS_PER_METRE
+
+    @classmethod
+    def at_each(cls, fields: Sequence[PathField], points: np.ndarray) -> np.ndarray:
+        return MapDistance.of_each([each._field for each in fields], doom_points(points)) / MAP_UNITS_PER_METRE
 
     def near(self, points: np.ndarray) -> np.ndarray:
-        return self._field.of(doom_points(points)) / MAP_UNITS_PER_METRE
+        return self.at(points)
+
+
+@lru_cache(maxsize=4096)
+def _path_field(map_id: int, x: float, z: float) -> PathField:
+    """Return one object for one goal, so that episodes that share the goal are measured together."""
+    return PathField(map_distance(map_id, x, z))
 
 
 class FreedoomTruth:
@@ -65,7 +77,7 @@ class FreedoomTruth:
         return level_pose(-y / MAP_UNITS_PER_METRE, x / MAP_UNITS_PER_METRE, float(rng.uniform(-180, 180)))
 
     def distance(self, map_id: int, goal: tuple[float, float]) -> PathField:
-        return PathField(map_distance(map_id, *goal))
+        return _path_field(map_id, *goal)
 
     def clearance(self, map_id: int, poses: np.ndarray, angles: np.ndarray, reach: float) -> np.ndarray:
         space = known_map(map_id).space

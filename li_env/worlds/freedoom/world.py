@@ -177,8 +177,9 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         for members, answer in waiting:
             moves = answers[start : start + answer.numel()].reshape(answer.shape)
             start += answer.numel()
-            for index, row in zip(members, moves, strict=True):
-                out[index] = realised_motions(out[index], row)
+            asked = motion_table([out[index] for index in members])[..., 2:].astype(np.float32)
+            for row in np.flatnonzero((moves[..., 1:] != asked).any(axis=(1, 2))).tolist():
+                out[members[row]] = realised_motions(out[members[row]], moves[row])
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:

@@ -11,6 +11,7 @@ from li_env.accel.geometry.camera import (
     CameraMotion,
     follow,
     inverse,
+    motion_table,
     move,
     relative_motion,
     stop_at_poles,
@@ -129,3 +130,11 @@ def test_a_camera_that_begins_upside_down_may_only_turn_back() -> None:
     over = move(np.eye(4), CameraMotion(pitch=120.0))
     further, back = (stop_at_poles(over, [CameraMotion(pitch=pitch)])[0].pitch for pitch in (20.0, -20.0))
     assert (further, back) == (0.0, -20.0)
+
+
+def test_a_table_of_shared_motions_has_the_rows_of_every_episode():
+    ahead, aside = (CameraMotion(forward=1.0),) * 2, (CameraMotion(yaw=3.0, right=2.0),) * 2
+    episodes = [ahead, aside, ahead, (CameraMotion(pitch=1.0), STILL), aside]
+    rows = [[(each.yaw, each.pitch, each.right, each.forward) for each in episode] for episode in episodes]
+    np.testing.assert_array_equal(motion_table(episodes), np.array(rows))
+    np.testing.assert_array_equal(motion_table([ahead] * 3), np.array([rows[0]] * 3))

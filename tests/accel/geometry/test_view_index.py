@@ -65,3 +65,12 @@ def test_time_does_not_grow_with_the_scan() -> None:
         return best
 
     assert seconds(4096) < 5 * seconds(65)
+
+
+def test_many_cameras_find_what_each_finds() -> None:
+    index = ViewIndex(cameras(spots(1000, 30.0)), 12.0)
+    queries = cameras(walks(20, 30.0))
+    queries[3, 1] = queries[3, 0]
+    for own, near in zip(queries, index.near_many(queries), strict=True):
+        np.testing.assert_array_equal(near, index.near(own))
+        np.testing.assert_array_equal(near, np.union1d(index.near(own[:1]), index.near(own[1:])))

@@ -109,3 +109,15 @@ def test_many_worlds_at_once_are_the_worlds_one_by_one():
         assert (few, alone.cells) == (many, among.cells)
         np.testing.assert_array_equal(alone.contains(WEDGE.covered(track)), True)
         np.testing.assert_array_equal(among.contains(WEDGE.covered(track)), True)
+
+
+@pytest.mark.parametrize("step", [0.5, 40.0])
+def test_worlds_that_take_as_many_steps_are_drawn_together(step):
+    """Draw near views, which share a rectangle, and views too far from each other for one."""
+    rng = np.random.default_rng(1)
+    motions = rng.normal(0, 1, (40, 4, 4)) * (40.0, 0.0, step, step)
+    tracks = [np.stack([move(np.eye(4), CameraMotion(*row)) for row in rows]) for rows in motions]
+    for track, canvases in zip(tracks, WEDGE.canvases_of(tracks), strict=True):
+        alone = {tuple(cell) for cell in WEDGE.covered(track).tolist()}
+        among = {tuple(cell) for corner, canvas in canvases for cell in (np.argwhere(canvas) + corner).tolist()}
+        assert among == alone

@@ -12,8 +12,9 @@ SPACE = spaces.Dict({"rgb": spaces.Box(0, 255, (2, 3), np.uint8), "goal": spaces
 def test_batches_of_dictionaries_hold_one_row_per_world_and_share_nothing():
     SPACE.seed(0)
     items = [SPACE.sample() for _ in range(3)]
-    batch = batch_arrays(SPACE, items)
-    tensors = batch_tensors(items, torch.device("cpu"))
+    parts = {key: [item[key] for item in items] for key in SPACE}
+    batch = batch_arrays(SPACE, parts)
+    tensors = batch_tensors(parts, torch.device("cpu"))
     for key, space in SPACE.items():
         assert batch[key].dtype == space.dtype
         np.testing.assert_array_equal(tensors[key].numpy(), batch[key])
