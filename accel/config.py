@@ -64,6 +64,11 @@ class AccelConfig:
         dense_steps: denoising steps in front that stay dense (0 or more).
         reuse_threshold: change of the model's input, 0 or more, below which a denoising step reuses what the last
             computed step added (TeaCache); None computes every step.
+        reuse_context: change of the camera, in the world's motions per latent, below which keys and values of a context
+            latent are kept from the chunk before instead of being computed again (0 or more; 0 keeps none).
+        reuse_blocks: change below which the result of a transformer block is reused from the chunk before (0 or more; 0
+            reuses none): of the motions, in the world's motions per latent, and of the block's input, as a share of
+            its mean absolute value.
         sparse_min_context: context latents from which block-sparse attention is used (0 or more); None means the
             world's own measured crossover.
         worlds: other values of these keys in single worlds: a mapping of world names to mappings.
@@ -85,6 +90,8 @@ class AccelConfig:
     decode_ratio: float = 1.0
     context_ratio: float = 1.0
     dense_first_block: bool = True
+    reuse_context: float = 0.0
+    reuse_blocks: float = 0.0
     sparse_min_context: int | None = None
     tile_scores: str = "product"
     band_width: float = 2.0
@@ -117,6 +124,8 @@ class AccelConfig:
             _check_number(
                 "reuse_threshold", self.reuse_threshold, allowed, lambda value: value >= 0.0 and isfinite(value)
             )
+        for key in ("reuse_context", "reuse_blocks"):
+            _check_number(key, getattr(self, key), "from 0 up", lambda value: value >= 0.0 and isfinite(value))
         if not isinstance(self.dense_first_block, bool):
             raise ValueError(f"dense_first_block: {shown(self.dense_first_block)} is not allowed; use true or false")
         object.__setattr__(self, "worlds", _world_values(self.worlds))

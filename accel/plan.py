@@ -72,6 +72,11 @@ class ChunkPlan:
         slots: fillings of the memory slots, in worlds that have slots: (a latent of ``memory``, the coming latent, from
             0, for whose view the policy chose that latent); a latent may fill several slots.
         views: views of the episode's scan in the context, the most useful first; none without a scan.
+        shares: whether the chunk leaves its work for the next chunk, and may reuse that of the chunk before.
+        kept: latents of the context whose keys and values come from the chunk before, increasing.
+        reuse_blocks: change of a block's input below which its result is reused from the chunk before; 0 reuses none.
+        reused_blocks: (denoising step, block) of every result that was reused; None as long as that is not known. If
+            known, they are followed instead of ``reuse_blocks``, so that a stored chunk is made again with equal bits.
         reuse_threshold: change of the model's input below which a denoising step may reuse what the last computed step
             added (TeaCache); None computes every step. The first and the last step are always computed.
         computed: whether each denoising step was computed, known once the chunk is made; empty for all. A plan that
@@ -88,6 +93,10 @@ class ChunkPlan:
     reason: str
     slots: tuple[tuple[int, int], ...] = ()
     views: tuple[int, ...] = ()
+    shares: bool = False
+    kept: tuple[int, ...] = ()
+    reuse_blocks: float = 0.0
+    reused_blocks: tuple[tuple[int, int], ...] | None = None
     reuse_threshold: float | None = None
     computed: tuple[bool, ...] = ()
 
@@ -130,19 +139,18 @@ class ChunkPlan:
         check_number("similarity", values["similarity"])
         for key in ("regime", "reason"):
             check_text(key, values[key], empty=True)
-        for key in ("temporal", "memory", "views"):
+        for key in ("temporal", "memory", "views", "kept"):
             values[key] = tuple(check_whole(key, index, 0) for index in _listed(key, values.get(key, ())))
         values["sigmas"] = tuple(check_number("sigmas", sigma) for sigma in _listed("sigmas", values["sigmas"]))
-        slots = [_listed("slots", pair) for pair in _listed("slots", values.get("slots", ()))]
-        if any(len(pair) != 2 for pair in slots):
-            raise ValueError(f"slots={shown(values['slots'])} is not allowed; use pairs of a latent and a view")
+        values["slots"] = _pairs("slots", values.get("slots", ()), "a latent and a view")
+        check_flag("shares", values.get("shares", False))
+        check_number("reuse_blocks", values.get("reuse_blocks", 0.0), 0)
+        if values.get("reused_blocks") is not None:
+            values["reused_blocks"] = _pairs("reused_blocks", values["reused_blocks"], "a step and a block")
         if values.get("reuse_threshold") is not None:
             check_number("reuse_threshold", values["reuse_threshold"], 0)
         values["computed"] = tuple(
             check_flag("computed", each) for each in _listed("computed", values.get("computed", ()))
-        )
-        values["slots"] = tuple(
-            (check_whole("slots", latent, 0), check_whole("slots", view, 0)) for latent, view in slots
         )
         return cls(**values)
 
@@ -151,6 +159,13 @@ def _listed(key: str, value: object) -> list[Any] | tuple[Any, ...]:
     if isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES:
         return value
     raise ValueError(f"{key}={shown(value)} is not allowed; use a list of at most {MOST_ENTRIES:,} entries")
+
+
+def _pairs(key: str, value: object, what: str) -> tuple[tuple[int, int], ...]:
+    pairs = [_listed(key, pair) for pair in _listed(key, value)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{key}={shown(value)} is not allowed; use pairs of {what}")
+    return tuple((check_whole(key, first, 0), check_whole(key, second, 0)) for first, second in pairs)
 
 
 def _check_attention(plan: AttentionPlan) -> None:

@@ -23,6 +23,7 @@ from typing_extensions import TypeVar
 from li_env.accel.geometry.camera import CameraMotion, follow_many
 from li_env.accel.geometry.frustum import ViewOverlap
 from li_env.accel.ground_truth import GroundTruth
+from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.world_spec import WorldSpec
 
@@ -67,6 +68,7 @@ class ChunkRequest:
         context_motions: the motions that led to the context's latents, m of them (standing still for views and for
             the episode's first latent).
         origin: [4, 4] float64, the pose of the episode's first latent.
+        sharing: work of the chunk before and room for this chunk's own, where ``plan.shares``.
         log: record to fill in where the plan allows the reuse of steps; None elsewhere.
     """
 
@@ -79,6 +81,7 @@ class ChunkRequest:
     noise: torch.Tensor
     context_motions: tuple[CameraMotion, ...] = ()
     origin: np.ndarray = field(default_factory=lambda: np.eye(4))
+    sharing: Sharing | None = None
     log: StepLog | None = None
 
 
@@ -149,6 +152,8 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
             without one.
         decodes_on_device: whether `decode_on_device` makes the frames there instead of copying those of `decode`.
         episodes_file: navigation episodes that the world ships.
+        step_output: module whose output is that of a denoising step, called once per step where the world runs without
+            CUDA graphs; for measurements.
     """
 
     spec: WorldSpec
@@ -157,6 +162,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     start_views: StartViews = StartViews()
     ground_truth: GroundTruth | None = None
     episodes_file: Path | None = None
+    step_output: torch.nn.Module | None = None
     needs_start_frame: bool = True
     decodes_on_device: bool = False
 

@@ -38,6 +38,7 @@ class WorldSpec:
         supports_step_reuse: whether `BaseWorld.generate` can reuse a denoising step (`ChunkPlan.reuse_threshold`).
         sparse_min_context: context latents from which block-sparse attention is faster than dense, as measured on the
             device that the world runs on.
+        supports_shared_work: whether `BaseWorld.generate` can keep work for the next chunk (`ChunkRequest.sharing`).
         memory_rule: retrieval rule that the model was trained with: ``groups`` of latents that look like the coming
             views (`NearestView`), or ``slots``, each for one coming view (`ViewSlots`).
         view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings whose threshold
@@ -69,6 +70,7 @@ class WorldSpec:
     length_unit: str
     supports_block_sparse: bool = False
     sparse_min_context: int = 8
+    supports_shared_work: bool = False
     memory_rule: Literal["groups", "slots"] = "groups"
     view_threshold: float = 0.7
     fewest_memory_groups: int = 0

@@ -25,6 +25,7 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
         self.world, self.spec, self.device = world, world.spec, world.device
         self.view_overlap, self.start_views = world.view_overlap, world.start_views
         self.ground_truth, self.episodes_file = world.ground_truth, world.episodes_file
+        self.step_output = world.step_output
         self.decodes_on_device, self.needs_start_frame = world.decodes_on_device, world.needs_start_frame
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:

@@ -6,6 +6,7 @@ from figure_tools import Make, Recorded, figure, fixed, paragraph, signed, table
 from figures_freedoom import EVERY, PRESETS_CPU, PRESETS_GPU, bench_row
 from figures_large_worlds import HY, MATRIX, times
 
+REUSE = "freedoom_reuse.json"
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
 EQUAL = 99.0
 """Decibels that equal frames count as in the file of `li-env bench`."""
@@ -125,3 +126,22 @@ def preset_cpu(recorded: Recorded) -> str:
         f"""On two CPU cores `all` makes {own:.1f} frames/s where `off` makes {plain:.1f}, at
         {row["against_off"]["pooled_psnr"]:.1f} dB to the frames of `off` (`{PRESETS_CPU}`)."""
     )
+
+
+@figure("preset.reuse")
+def preset_reuse(recorded: Recorded) -> str:
+    """Tabulate the work and the quality of shared work in freedoom, by camera path."""
+    rows = recorded.get(REUSE, "rows")
+    paths = list(dict.fromkeys(row["path"] for row in rows))
+    found = {(row["method"], row["path"]): row for row in rows}
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        if method == "off":
+            continue
+        cells = []
+        for path in paths:
+            row = found[method, path]
+            equal = row["pooled_psnr"] >= EQUAL
+            cells.append(f"{row['work']:.0%}, " + ("equal" if equal else f"{row['pooled_psnr']:.1f} dB"))
+        lines.append((f"`{method}`", *cells))
+    return table(("method", *paths), lines)

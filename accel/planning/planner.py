@@ -17,6 +17,7 @@ from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan, Regime
 from li_env.accel.planning.attention import ATTENTION_POLICIES
 from li_env.accel.planning.denoising import DENOISING_POLICIES
+from li_env.accel.planning.shared_work import check_sharing
 from li_env.accel.planning.window import WINDOW_POLICIES
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import RetrievalChoice, RetrievalPolicy, RetrievalRequest
@@ -60,6 +61,7 @@ class Planner:
         if spec.memory_group < 1:
             raise ValueError(f"memory_group: {spec.memory_group} is not allowed; use a whole number from 1 up")
         config = config.in_world(spec.name)
+        check_sharing(spec, config)
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
         self._plain = PLAIN_RULES[spec.memory_rule](spec, overlap)

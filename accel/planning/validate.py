@@ -7,6 +7,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import Any, get_args
 
+from li_env.accel.kept_work import KeptWork
 from li_env.accel.plan import ChunkPlan, Regime, TileScores
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_mapping, shown
@@ -94,6 +95,13 @@ def _faults(plan: ChunkPlan, spec: WorldSpec, chunk: int, length: int, views: in
             plan.slots,
             f"pairs of the memory latents {plan.memory} with coming latents from 0",
         ),
+        (
+            plan.shares or (not plan.kept and not plan.reuse_blocks and not plan.reused_blocks),
+            "shares",
+            plan.shares,
+            "true in a plan that reuses work",
+        ),
+        (not plan.shares or spec.supports_shared_work, "shares", plan.shares, "false, all that this world can do"),
         (all(0.0 < ratio <= 1.0 for ratio in ratios), "attention", ratios, "ratios above 0 and at most 1"),
         (
             attention.tile_scores in get_args(TileScores),
@@ -142,3 +150,24 @@ def stored_plans(report: Mapping[str, Any]) -> list[ChunkPlan]:
         except ValueError as error:
             raise ValueError(f"chunks[{index}]: {error}") from None
     return plans
+
+
+def check_kept(plans: Sequence[ChunkPlan], kept: Sequence[KeptWork | None]) -> None:
+    """Refuse plans that reuse work which the chunk before has not left.
+
+    Args:
+        plans: one per episode, already passed by `check_plans`.
+        kept: work of the chunk before of each episode.
+
+    Raises:
+        ValueError: names the plan, the key, its value and what is allowed.
+    """
+    for index, (plan, work) in enumerate(zip(plans, kept, strict=True)):
+        latents = set() if work is None else set(work.context) & set(plan.context)
+        blocks = set() if work is None else set(work.blocks)
+        for key, value, known in (("kept", plan.kept, latents), ("reused_blocks", plan.reused_blocks or (), blocks)):
+            if not set(value) <= known or len(set(value)) != len(value):
+                raise ValueError(
+                    f"plans[{index}].{key}: {shown(value)} is not allowed; use {shown(sorted(known))} or a part of it, "
+                    "which the chunk before has kept"
+                )

@@ -11,6 +11,7 @@ import torch
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.history import History
+from li_env.accel.kept_work import KeptWork
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.view_bank import ViewBank
 from li_env.accel.world import DecodeStream, Scene
@@ -36,6 +37,7 @@ class GenerationState:
         degenerated: whether the world has produced a number that is not finite.
         config: the acceleration settings of this episode; ``None`` leaves them to the engine that steps it.
         bank: views of the scan in which the episode takes place, shared with other episodes; ``None`` without a scan.
+        kept: work of the last chunk that the next one may reuse; ``None`` where nothing is shared.
     """
 
     scene: Scene
@@ -47,6 +49,7 @@ class GenerationState:
     degenerated: bool
     config: AccelConfig | None = None
     bank: ViewBank | None = None
+    kept: KeptWork | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import STILL, CameraMotion
+from li_env.accel.kept_work import Sharing
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.motion_context import motion_contexts, scanned_motion_contexts
 from li_env.accel.runtime.chunk import GenerationState, PlannedChunk
@@ -66,6 +67,7 @@ def chunk_requests(
             noise=noise,
             context_motions=(STILL,) * len(choice[0]) + state.history.motions_to(choice[1]),
             origin=state.history.poses[0] if len(state.history) else chunk.poses[0],
+            sharing=Sharing(state.kept) if chunk.plan.shares else None,
             log=None if chunk.plan.reuse_threshold is None and not chunk.plan.computed else StepLog(),
         )
         for state, chunk, choice, context, noise in zip(states, chunks, choices, latents, noises, strict=True)

@@ -20,12 +20,14 @@ from li_env.accel.history import History
 from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.planning.planner import Planner
-from li_env.accel.planning.validate import check_plans
+from li_env.accel.planning.shared_work import share_work
+from li_env.accel.planning.validate import check_kept, check_plans
 from li_env.accel.runtime.ambient import own_torch_state
 from li_env.accel.runtime.chunk import ChunkResult, Frames, GenerationState, PlannedChunk
 from li_env.accel.runtime.clock import StageClock
 from li_env.accel.runtime.contexts import chunk_requests, motion_requests
 from li_env.accel.runtime.forks import refuse_lost_gpu
+from li_env.accel.runtime.keeping import kept_work, with_reused
 from li_env.accel.runtime.latent_change import examine, smoothed
 from li_env.accel.runtime.noise import noise_of
 from li_env.accel.runtime.promises import check_all_read, check_device, check_frames, check_latents
@@ -139,6 +141,7 @@ class Engine:
         if plans is not None:
             scanned = [0 if state.bank is None else len(state.bank) for state in states]
             check_plans(plans, spec, [(state.chunk, len(state.history)) for state in states], scanned)
+            check_kept(plans, [state.kept for state in states])
         clock = StageClock(len(states), self.world.device)
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             realised, broken, poses = self._move(states, commanded)
@@ -164,7 +167,7 @@ class Engine:
             clock.finish()
         results = [
             ChunkResult(
-                *(plan, chunk.poses, chunk.motions, chunk.commanded),
+                *(with_reused(plan, requests.sharing[index]), chunk.poses, chunk.motions, chunk.commanded),
                 outside[index],
                 latents[index],
                 broken[index] or not finite[index],
@@ -185,8 +188,11 @@ class Engine:
                 degenerated=state.degenerated or result.degenerated,
                 config=state.config,
                 bank=state.bank,
+                kept=kept_work(state, result, sharing),
             )
-            for state, stream, result, history, change in zip(states, streams, results, longer, changes, strict=True)
+            for state, stream, result, history, change, sharing in zip(
+                states, streams, results, longer, changes, requests.sharing, strict=True
+            )
         ]
         return following, results, outcome
 
@@ -248,7 +254,16 @@ class Engine:
         """Plan a step; ``moved`` holds (poses, realised motions, commanded motions) of every episode."""
 
         def decide(part: slice) -> list[ChunkPlan]:
-            return self._plan(states[part], [poses for poses, _, _ in moved[part]]) if plans is None else [*plans[part]]
+            if plans is not None:
+                return [*plans[part]]
+            decided = self._plan(states[part], [poses for poses, _, _ in moved[part]])
+            return [
+                share_work(
+                    *(plan, self._settings(state), self.world.spec.motion),
+                    *(state.kept, state.history.poses, realised),
+                )
+                for plan, state, (_, realised, _) in zip(decided, states[part], moved[part], strict=True)
+            ]
 
         def prepare(part: slice, decided: Sequence[ChunkPlan]) -> tuple[list[PlannedChunk], list[ChunkRequest]]:
             own = states[part]

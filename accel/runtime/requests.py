@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world import ChunkRequest, StepLog
@@ -28,6 +29,7 @@ class PlannedRequests:
 
     Attributes:
         chunks: chunks planned so far, complete once the iterator is exhausted.
+        sharing: exchange of every planned chunk, None where nothing is shared.
         seconds: time that ``decide`` has taken.
     """
 
@@ -40,6 +42,7 @@ class PlannedRequests:
         self._count, self._decide, self._prepare = count, decide, prepare
         self._planned, self._ready = 0, deque[ChunkRequest]()
         self.chunks: list[PlannedChunk] = []
+        self.sharing: list[Sharing | None] = []
         self._logs: list[StepLog | None] = []
         self.seconds = 0.0
         self._plan_more()
@@ -72,6 +75,7 @@ class PlannedRequests:
         self.seconds += time.perf_counter() - began
         chunks, requests = self._prepare(part, plans)
         self.chunks += chunks
+        self.sharing += [request.sharing for request in requests]
         self._logs += [request.log for request in requests]
         self._ready.extend(requests)
         self._planned = part.stop

@@ -43,10 +43,27 @@ class Arguments:
     """Give the worlds random weights of their real shape, to measure time and memory without the published ones."""
     game: bool = True
     """Compare with the real game where a world has one (freedoom; needs the extra doom)."""
+    paper: bool = False
+    """Write the paper's tables and figures for one world instead, with every preset. Goes on where an equal run in the
+    same folder has stopped. Takes --seeds (0), --repeats (2), --chunks (10) and --trajectories (all)."""
+    perceptual: tuple[str, ...] = ("auto",)
+    """Distances of pictures that --paper has beside PSNR and SSIM: effnet, lpips, or auto for those at hand."""
+    images: Path | None = None
+    """Folder of start images that --paper takes instead of the world's own."""
+    prompts: Path | None = None
+    """Text file with one prompt per line for --images, in the order of their names."""
 
 
 def run(arguments: Arguments) -> None:
     """Measure, write, and print the tables."""
+    if arguments.paper:
+        from li_env.cli._paper import run_paper
+
+        run_paper(arguments)
+        return
+    for key in ("images", "prompts"):
+        if getattr(arguments, key) is not None:
+            raise ValueError(f"{key}={str(getattr(arguments, key))!r} needs --paper")
     from rich.console import Console
 
     from li_env.evaluation.bench.run import REPORT, benchmark, write_report

@@ -19,6 +19,7 @@ from li_env.evaluation.bench.settings import BenchSettings, Variant
 from li_env.evaluation.camera_path import CameraPath
 from li_env.evaluation.drive import batches, drive
 from li_env.evaluation.fixed_motion import FixedMotionWorld
+from li_env.evaluation.perceptual import Perceptual
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,23 @@ class Measured:
 
 
 def measure(
-    world: BaseWorld, paths: Sequence[CameraPath], settings: BenchSettings, on_chunk: Callable[[], None] = lambda: None
+    world: BaseWorld,
+    paths: Sequence[CameraPath],
+    settings: BenchSettings,
+    on_chunk: Callable[[], None] = lambda: None,
+    perceptual: Sequence[Perceptual] = (),
+    warm: bool = True,
 ) -> list[Measured]:
     """Time and rate every variant; the first one is the reference.
 
-    One rollout of every variant goes first and does not count. Frames are rated in the first repeat alone, because the
-    later ones make the same frames.
+    One rollout of every variant goes first and does not count, unless ``warm`` is False. Frames are rated in the first
+    repeat alone, because the later ones make the same frames.
     """
     variants = settings.variants
     fixed = FixedMotionWorld(world)
     engines = [Engine(fixed, variant.config) for variant in variants]
     groups = batches(paths, settings.batch)
-    for engine in engines:
+    for engine in engines if warm else ():
         drive(engine, groups[0], on_chunk)
     records = [_Record() for _ in variants]
     memory = PeakMemory(world.device)
@@ -88,7 +94,9 @@ def measure(
                 records[index].time(made, memory.mebibytes())
                 if repeat == 0:
                     reference = made if index == 0 else reference
-                    records[index].rate(world, group, made, reference if index else None, settings.warmup_chunks)
+                    records[index].rate(
+                        world, group, made, reference if index else None, settings.warmup_chunks, perceptual
+                    )
     return [record.finish() for record in records]
 
 
@@ -132,12 +140,13 @@ class _Record:
         made: Sequence[Sequence[ChunkResult]],
         reference: Sequence[Sequence[ChunkResult]] | None,
         warmup: int,
+        perceptual: Sequence[Perceptual],
     ) -> None:
         for index, (path, chunks) in enumerate(zip(paths, made, strict=True)):
             other = None if reference is None else reference[index]
             self._work.append([Work.of(chunk.plan, len(chunk.latents)) for chunk in chunks])
             self._decisions.append(decisions([chunk.plan for chunk in chunks]))
-            self._quality.append(rate(world.spec, path.image, chunks, other, path.real, warmup))
+            self._quality.append(rate(world.spec, path.image, chunks, other, path.real, warmup, perceptual))
             self._degenerated.append(any(chunk.degenerated for chunk in chunks))
 
     def finish(self) -> Measured:

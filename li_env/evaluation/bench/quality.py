@@ -5,8 +5,8 @@ Chunks before ``warmup`` are left out of every mean: there all variants do the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from li_env import metrics
 from li_env.accel.geometry.camera import MotionLimits
 from li_env.accel.runtime.chunk import ChunkResult
 from li_env.accel.world_spec import WorldSpec
+from li_env.evaluation.perceptual import Perceptual
 from li_env.frames import engine_frames, fresh_frames
 
 
@@ -31,6 +32,8 @@ class Quality:
         game_psnr, game_ssim: mean against the game's frames.
         sharpness: gradient energy, generated / real, over all frames.
         game_self_psnr: of the game's own frames on the same pairs: what the difference of poses alone costs.
+        self_pooled_psnr, game_pooled_psnr: as ``self_psnr`` and ``game_psnr``, of the mean squared error.
+        perceptual: mean distance by measure, then by ``off``, ``revisits`` and ``game``, as far as there is one.
     """
 
     psnr: tuple[float, ...] | None
@@ -43,6 +46,9 @@ class Quality:
     game_ssim: float | None
     sharpness: float | None
     game_self_psnr: float | None
+    self_pooled_psnr: float | None = None
+    game_pooled_psnr: float | None = None
+    perceptual: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ def rate(
     reference: Sequence[ChunkResult] | None,
     real: np.ndarray | None,
     warmup: int,
+    perceptual: Sequence[Perceptual] = (),
 ) -> Quality:
     """Measure a rollout.
 
@@ -93,30 +100,43 @@ def rate(
         reference: the same path under the reference preset; None for the reference itself.
         real: the game's frames, uint8 [latents, H, W, 3].
         warmup: chunks to leave out.
+        perceptual: further measures.
     """
+    looked: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     psnr = ssim = pooled = None
     if reference is not None:
         made, other = ([fresh_frames(chunk) for chunk in part] for part in (chunks, reference))
         difference = compare(made, other, warmup)
+        looked["off"] = _tensor(np.concatenate(made[warmup:])), _tensor(np.concatenate(other[warmup:]))
         psnr, ssim, pooled = difference.psnr, difference.ssim, difference.pooled_psnr
     # The frame of every latent is the last that it stands for.
     shown = list(engine_frames(spec, start, chunks))[:: spec.latent_frames]
     frames, poses = np.stack([record.frame for record in shown]), np.stack([record.pose for record in shown])
     begin = sum(len(chunk.poses) for chunk in chunks[:warmup])
     pairs = revisited_pairs(poses, spec.motion, begin, 2 * spec.chunk_latents)
-    self_psnr = self_ssim = game_self = None
+    self_psnr = self_ssim = game_self = self_pooled = game_pooled = None
     if len(pairs):
-        earlier, later = _tensor(frames[pairs[:, 0]]), _tensor(frames[pairs[:, 1]])
+        earlier, later = looked["revisits"] = _tensor(frames[pairs[:, 0]]), _tensor(frames[pairs[:, 1]])
+        self_pooled = metrics.pooled_psnr(metrics.psnr(earlier, later))
         self_psnr, self_ssim = float(metrics.psnr(earlier, later).mean()), float(metrics.ssim(earlier, later).mean())
     game_psnr = game_ssim = sharpness = None
     if real is not None:
-        generated, truth = _tensor(frames[begin:]), _tensor(real[begin:])
+        generated, truth = looked["game"] = _tensor(frames[begin:]), _tensor(real[begin:])
+        game_pooled = metrics.pooled_psnr(metrics.psnr(generated, truth))
         game_psnr = float(metrics.psnr(generated, truth).mean())
         game_ssim = float(metrics.ssim(generated, truth).mean())
         sharpness = metrics.sharpness(generated, truth)
         if len(pairs):
             game_self = float(metrics.psnr(_tensor(real[pairs[:, 0]]), _tensor(real[pairs[:, 1]])).mean())
-    return Quality(psnr, ssim, pooled, self_psnr, self_ssim, len(pairs), game_psnr, game_ssim, sharpness, game_self)
+    return Quality(
+        *(psnr, ssim, pooled, self_psnr, self_ssim, len(pairs), game_psnr, game_ssim, sharpness, game_self),
+        self_pooled_psnr=self_pooled,
+        game_pooled_psnr=game_pooled,
+        perceptual={
+            measure.name: {against: float(measure(*pair).mean()) for against, pair in looked.items()}
+            for measure in perceptual
+        },
+    )
 
 
 def revisited_pairs(poses: np.ndarray, motion: MotionLimits, begin: int, gap: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
     game = settings.game and world.ground_truth is not None
     paths = paths_of(world, settings, game, on_chunk)
     measured = measure(world, paths, settings, on_chunk)
-    rows = _rows(world, settings, paths, measured)
+    found = rows(world, settings, paths, measured)
     return {
         "world": world.spec.name,
         "path": "the game's collision" if game else "what the plain model's motion limits leave of the commands",
@@ -53,13 +53,13 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
             "median, least and most over interleaved repeats, in milliseconds per chunk and rollout, all chunks; one "
             "rollout of every preset before them is not counted"
         ),
-        "rows": rows,
+        "rows": found,
         "sweeps": [
             {
                 "preset": sweep.config.name,
                 "key": sweep.key,
                 "values": list(sweep.values),
-                "changes": changes([row for row in rows if row["trajectory"] == EVERY and is_of(row, sweep)]),
+                "changes": changes([row for row in found if row["trajectory"] == EVERY and is_of(row, sweep)]),
             }
             for sweep in settings.sweeps
         ],
@@ -76,10 +76,17 @@ def steps_needed(world: BaseWorld, settings: BenchSettings) -> int:
 
 
 def paths_of(
-    world: BaseWorld, settings: BenchSettings, game: bool, on_chunk: Callable[[], None] = lambda: None
+    world: BaseWorld,
+    settings: BenchSettings,
+    game: bool,
+    on_chunk: Callable[[], None] = lambda: None,
+    starts: Sequence[Mapping[str, Any]] = (),
 ) -> list[CameraPath]:
-    """Make every path with its realised motions: those of the game, or of one rollout of the plain model."""
-    paths = commanded_paths(world, settings)
+    """Make every path with its realised motions: those of the game, or of one rollout of the plain model.
+
+    ``starts`` are those of `commanded_paths`.
+    """
+    paths = commanded_paths(world, settings, starts)
     if game:
         return played_paths(world, paths)
     engine = Engine(world, settings.variants[0].config)
@@ -101,9 +108,10 @@ def write_report(reports: Sequence[dict[str, Any]], settings: BenchSettings, com
     return [REPORT, *names]
 
 
-def _rows(
+def rows(
     world: BaseWorld, settings: BenchSettings, paths: Sequence[CameraPath], measured: Sequence[Measured]
 ) -> list[dict[str, Any]]:
+    """Summarise every variant over all paths, then over the paths of each trajectory."""
     groups = {EVERY: list(range(len(paths)))}
     for name in settings.trajectories:
         groups[name] = [index for index, path in enumerate(paths) if path.trajectory == name]

@@ -88,7 +88,7 @@ class BenchSettings:
         sweeps: further variants, each of a preset with keys replaced.
     """
 
-    presets: tuple[str, ...] = ("off", "context", "cache", "sparse", "all")
+    presets: tuple[str | AccelConfig, ...] = ("off", "context", "cache", "sparse", "all")
     trajectories: tuple[str, ...] = TRAJECTORIES
     seeds: tuple[int, ...] = (0, 1)
     repeats: int = 3

@@ -60,7 +60,7 @@ def row(
         "against_off": {
             "psnr": mean(np.mean(values[warmup:]) for values in chunk_psnr),
             "ssim": mean(np.mean(values[warmup:]) for values in chunk_ssim),
-            "pooled_psnr": _pooled(quality),
+            "pooled_psnr": _pooled(entry.pooled_psnr for entry in quality),
             "psnr_by_chunk": _by_chunk(chunk_psnr),
             "ssim_by_chunk": _by_chunk(chunk_ssim),
         },
@@ -69,12 +69,15 @@ def row(
             "ssim": mean(entry.self_ssim for entry in quality),
             "pairs": sum(entry.pairs for entry in quality),
             "game_psnr": mean(entry.game_self_psnr for entry in quality),
+            "pooled_psnr": _pooled(entry.self_pooled_psnr for entry in quality),
         },
         "game": {
             "psnr": mean(entry.game_psnr for entry in quality),
             "ssim": mean(entry.game_ssim for entry in quality),
             "sharpness": mean(entry.sharpness for entry in quality),
+            "pooled_psnr": _pooled(entry.game_pooled_psnr for entry in quality),
         },
+        "perceptual": _perceptual(quality),
         "peak_memory_mib": measured.peak_mebibytes,
         "regimes": {name: float(np.mean([entry.regime == name for entry in work])) for name in get_args(Regime)},
         "steps": float(np.mean([entry.steps for entry in work])),
@@ -102,9 +105,20 @@ def _generate(milliseconds: np.ndarray, begin: int) -> np.ndarray:
     return milliseconds[:, :, begin:, _GENERATE].sum((1, 2))
 
 
-def _pooled(quality: Sequence[Quality]) -> float | None:
-    """Pool all frames after the warm-up; the rollouts of a row are equally long."""
-    values = [entry.pooled_psnr for entry in quality if entry.pooled_psnr is not None]
+def _perceptual(quality: Sequence[Quality]) -> dict[str, dict[str, float | None]]:
+    names = dict.fromkeys(name for entry in quality for name in entry.perceptual)
+    return {
+        name: {
+            against: mean(entry.perceptual.get(name, {}).get(against) for entry in quality)
+            for against in ("off", "revisits", "game")
+        }
+        for name in names
+    }
+
+
+def _pooled(decibels: Iterable[float | None]) -> float | None:
+    """Pool all frames after the warm-up; the rollouts of a row count equally."""
+    values = [value for value in decibels if value is not None]
     return pooled_psnr(torch.tensor(values, dtype=torch.float64)) if values else None
 
 

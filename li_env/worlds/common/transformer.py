@@ -23,6 +23,7 @@ from torch.nn.functional import gelu, layer_norm, silu
 from li_env.kernels.attention import attend
 from li_env.kernels.projective import apply_projective
 from li_env.kernels.rotary import apply_rotary
+from li_env.worlds.common.block_reuse import BlockReuse
 from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import TilePass
 
@@ -79,6 +80,9 @@ class CameraTables:
 
 BlockCache = tuple[torch.Tensor, torch.Tensor]
 """Keys and values of one block, each [2 * B, H, S, D]: first the B entries of branch R, then those of branch P."""
+
+Projections = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values of one block before its branches, each [B, S, C]: they do not depend on camera tables."""
 
 
 def sinusoid(value: torch.Tensor, width: int = 256) -> torch.Tensor:
@@ -187,10 +191,19 @@ class Block(nn.Module):
         self.img_attn_prope_proj = nn.Linear(width, width)
         self.img_mlp = FeedForward(width, int(width * config.mlp_ratio))
 
-    def keys_values(self, y: torch.Tensor, tables: CameraTables) -> BlockCache:
-        """Compute keys and values of both branches from modulated tokens ``y`` [B, T * n, C]."""
-        key = self.img_attn_k_norm(self._heads(self.img_attn_k(y)))
-        value = self._heads(self.img_attn_v(y))
+    def keys_values(self, y: torch.Tensor, tables: CameraTables, record: list[Projections] | None = None) -> BlockCache:
+        """Compute keys and values of both branches from modulated tokens ``y`` [B, T * n, C].
+
+        With ``record`` the projections that both branches share are appended there.
+        """
+        own = self.img_attn_k(y), self.img_attn_v(y)
+        if record is not None:
+            record.append(own)
+        return self.branches(own, tables)
+
+    def branches(self, own: Projections, tables: CameraTables) -> BlockCache:
+        """Make keys and values of both branches from projections and the tables of their tokens."""
+        key, value = self.img_attn_k_norm(self._heads(own[0])), self._heads(own[1])
         keys = torch.cat((apply_rotary(key, tables.cos, tables.sin), apply_projective(key, tables.key_matrices)))
         values = torch.cat((value, apply_projective(value, tables.key_matrices)))
         return keys, values
@@ -206,10 +219,12 @@ class Block(nn.Module):
         context: BlockCache | None,
         tiles: TilePass | None = None,
         number: int = 0,
+        record: list[Projections] | None = None,
     ) -> tuple[torch.Tensor, BlockCache]:
         """Run one block over tokens ``z`` [B, T, n, C] with frame vectors ``vector`` [B, T, C] (or 6C when shared).
 
         With ``tiles``, z and the tables are in tile order and T counts spans; ``number`` is the index of the block.
+        ``record`` is that of `keys_values`.
         Returns the new tokens and this block's own keys and values.
         """
         batch, frames, tokens, _ = z.shape
@@ -219,7 +234,7 @@ class Block(nn.Module):
         queries = torch.cat(
             (apply_rotary(query, tables.cos, tables.sin), apply_projective(query, tables.query_matrices))
         )
-        own = self.keys_values(y, tables)
+        own = self.keys_values(y, tables, record)
         keys, values = ([own[0]], [own[1]]) if context is None else ([context[0], own[0]], [context[1], own[1]])
         attended = attend(queries, keys, values) if tiles is None else tiles.attend(number, queries, keys, values)
         rotary, projective = attended.chunk(2)
@@ -285,6 +300,7 @@ class VideoTransformer(nn.Module):
         prefix: Sequence[BlockCache] | None = None,
         action: torch.Tensor | None = None,
         tiles: TilePass | None = None,
+        record: list[Projections] | None = None,
     ) -> list[BlockCache]:
         """Run finished latents once and return the keys and values of every block.
 
@@ -295,6 +311,7 @@ class VideoTransformer(nn.Module):
             prefix: keys and values of every block that the context also sees (text), or None; not part of the result.
             action: [B, T] action labels, if the model has them.
             tiles: `SparseAttention.context` for a block-sparse pass, whose result is then in tile order.
+            record: list to which the projections of every block are appended.
         """
         if tiles is not None:
             x, tables = tiles.tokens(x), tables.tiled(tiles)
@@ -302,12 +319,12 @@ class VideoTransformer(nn.Module):
         caches = []
         blocks = self.double_blocks
         for index, block in enumerate(blocks[:-1]):
-            z, own = block(z, vector, tables, None if prefix is None else prefix[index], tiles, index)
+            z, own = block(z, vector, tables, None if prefix is None else prefix[index], tiles, index, record)
             caches.append(own)
         # Nothing after the last block's keys and values is read: its attention and MLP are skipped.
         last: Block = blocks[-1]  # type: ignore[assignment]
         shift, scale = modulations(last.img_mod(vector), 6, tiles)[:2]
-        caches.append(last.keys_values(modulate(z, shift, scale).to(z.dtype).flatten(1, 2), tables))
+        caches.append(last.keys_values(modulate(z, shift, scale).to(z.dtype).flatten(1, 2), tables, record))
         return caches
 
     def forward(
@@ -319,6 +336,7 @@ class VideoTransformer(nn.Module):
         action: torch.Tensor | None = None,
         tiles: TilePass | None = None,
         reuse: StepReuse | None = None,
+        shared: BlockReuse | None = None,
     ) -> torch.Tensor:
         """Run one model call on the current chunk.
 
@@ -331,6 +349,7 @@ class VideoTransformer(nn.Module):
             action: [B, T] action labels, if the model has them.
             tiles: `SparseAttention.denoising` for a block-sparse call over a block-sparse ``context``.
             reuse: whether the blocks run at all, and what they add if not.
+            shared: choice between computing a block and reusing its result of the chunk before.
 
         Returns:
             [B, T, n, out_channels].
@@ -338,10 +357,13 @@ class VideoTransformer(nn.Module):
         if tiles is not None:
             x, tables = tiles.tokens(x), tables.tiled(tiles)
         z, vector, base = self.embed(x, time, action)
+        if shared is not None:
+            shared.begin_step()
         before, first = z, self.double_blocks[0]
         if reuse is None or reuse.begin(modulate(z, *modulations(first.img_mod(vector), 6, tiles)[:2])):  # type: ignore[operator]
             for index, block in enumerate(self.double_blocks):
-                z, _ = block(z, vector, tables, None if context is None else context[index], tiles, index)
+                seen = None if context is None else context[index]
+                z = _run(block, z, vector, tables, seen, tiles, index, shared)
             z = z if reuse is None else reuse.finish(before, z)
         else:
             z = reuse.reused(before)
@@ -357,3 +379,22 @@ class VideoTransformer(nn.Module):
             base = base + self.action_in(action)
         vector = self.img_mod(base) if self.config.modulation == "shared" else base
         return self.img_in(x), vector, base
+
+
+def _run(
+    block: nn.Module,
+    z: torch.Tensor,
+    vector: torch.Tensor,
+    tables: CameraTables,
+    context: BlockCache | None,
+    tiles: TilePass | None,
+    number: int,
+    reuse: BlockReuse | None,
+) -> torch.Tensor:
+    """Return the output tokens of a block, or what `BlockReuse.run` takes in their place."""
+
+    def compute() -> torch.Tensor:
+        out: torch.Tensor = block(z, vector, tables, context, tiles, number)[0]
+        return out
+
+    return compute() if reuse is None else reuse.run(number, z, compute)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS
 from li_env.worlds.freedoom.geometry import FEATURES, token_features
 
@@ -73,3 +75,16 @@ def commanded_path(commands: torch.Tensor) -> torch.Tensor:
     x = (yaw.cos() * right + yaw.sin() * forward).cumsum(-1)
     z = (-yaw.sin() * right + yaw.cos() * forward).cumsum(-1)
     return torch.stack((x, z, yaw), dim=-1)
+
+
+def realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
+    """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
+
+    A commanded motion that is equal in float32 is returned itself.
+    """
+    return tuple(
+        motion
+        if right == np.float32(motion.right) and forward == np.float32(motion.forward)
+        else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
+        for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
+    )

@@ -14,6 +14,7 @@ import torch
 from li_env.accel.device import to_device
 from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
 from li_env.accel.grouping import equal_groups
+from li_env.accel.kept_work import Sharing
 from li_env.accel.micro_batch import expected_episodes
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.accel.world_spec import WorldSpec
@@ -36,8 +37,9 @@ from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsMo
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
 from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
-from li_env.worlds.freedoom.motion_head import MotionHead
+from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
+from li_env.worlds.freedoom.shared_work import sample_shared
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
@@ -70,6 +72,7 @@ SPEC = WorldSpec(
     supports_rival_attention=True,
     supports_step_reuse=True,
     sparse_min_context=SPARSE_MIN_CONTEXT,
+    supports_shared_work=True,
     fewest_memory_groups=1,
 )
 
@@ -142,6 +145,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         self.start_views = StartViews(starts.frames)
         self.ground_truth = FreedoomTruth(starts)
         self.episodes_file = EPISODES_FILE
+        self.step_output = self.dynamics.transformer.final_layer.linear
 
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
@@ -175,7 +179,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
             start += answer.numel()
             asked = motion_table([out[index] for index in members])[..., 2:].astype(np.float32)
             for row in np.flatnonzero((moves[..., 1:] != asked).any(axis=(1, 2))).tolist():
-                out[members[row]] = _realised_motions(out[members[row]], moves[row])
+                out[members[row]] = realised_motions(out[members[row]], moves[row])
         return out
 
     def generate(self, requests: Sequence[ChunkRequest]) -> list[torch.Tensor]:
@@ -198,6 +202,9 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
                 out[number] = chunk
 
         for number, request in enumerate(requests):
+            if request.sharing is not None:
+                out[number] = self._shared(request, request.sharing)
+                continue
             full = scheduler.add(number, request)
             if full is not None:
                 run(full)
@@ -288,6 +295,14 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
             return self._continuation(longest, None, reuse, *inputs)
         return self._run(longest, partial(self._continuation, longest, None, None), *inputs)
 
+    def _shared(self, request: ChunkRequest, sharing: Sharing) -> torch.Tensor:
+        """Generate the chunk of one episode that shares work with the chunk before and the next one."""
+        reference = request.context_poses[-1:]
+        noise, context = (_tokens(latents[None]).to(self.dtype) for latents in (request.noise, request.context))
+        cameras = [self._planar(poses[None], reference) for poses in (request.poses, request.context_poses)]
+        made = sample_shared(self.dynamics, request.plan, sharing, noise, cameras[0], context, cameras[1])
+        return _latents(made)[0]
+
     def _opening(
         self,
         sigmas: tuple[float, ...],
@@ -359,19 +374,6 @@ def _tokens(latents: torch.Tensor) -> torch.Tensor:
 def _latents(tokens: torch.Tensor) -> torch.Tensor:
     """Shape tokens [..., h * w, C] to latents [..., C, h, w] float32."""
     return tokens.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
-
-
-def _realised_motions(commanded: tuple[CameraMotion, ...], moves: np.ndarray) -> tuple[CameraMotion, ...]:
-    """Return realised motions ``moves`` [M, 3] (yaw, right, forward).
-
-    A commanded motion that is equal in float32 is returned itself.
-    """
-    return tuple(
-        motion
-        if right == np.float32(motion.right) and forward == np.float32(motion.forward)
-        else CameraMotion(yaw=motion.yaw, right=right, forward=forward)
-        for motion, (_, right, forward) in zip(commanded, moves.tolist(), strict=True)
-    )
 
 
 def load(

@@ -37,6 +37,7 @@ SPEC = replace(
     supports_block_sparse=False,
     supports_rival_attention=False,
     supports_step_reuse=False,
+    supports_shared_work=False,
 )
 
 _PROMPT = re.compile(r"map (\d{1,9})")

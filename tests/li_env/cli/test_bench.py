@@ -115,3 +115,27 @@ def test_a_failure_while_writing_leaves_the_old_report(tmp_path, monkeypatch, ca
     assert bench(tmp_path, "--presets", "cache") == 2
     assert "No space left" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"bench.json": before}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--paper", "--presets", "all"), "is not allowed with --paper, which runs every preset"),
+        (("--paper", "--prompts", "list"), "prompts='list' needs --images"),
+        (("--paper", "--images", "nowhere"), "images=nowhere is no folder"),
+        (("--paper", "--perceptual", "LPIPS"), "perceptual='LPIPS' is unknown"),
+        (("--images", "nowhere"), "images='nowhere' needs --paper"),
+    ],
+)
+def test_bad_input_of_the_paper_exits_2_with_one_line_and_writes_nothing(tmp_path, capsys, options, message):
+    assert bench(tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_paper_writes_tables_figures_and_a_report(tmp_path, capsys):
+    assert bench(tmp_path / "out", "--paper", "--device", "cpu") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"paper.json", "tables.md", "pareto.png", "settings.json", "units"} <= names
+    assert "## Table 3: one part left out" in capsys.readouterr().out
