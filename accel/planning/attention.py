@@ -6,7 +6,7 @@ Source of the rivals: docs/spec/baselines.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from li_env.accel.config import AccelConfig
 from li_env.accel.plan import AttentionPlan, Regime
@@ -40,15 +40,7 @@ class BlockSparseAttention:
         self._able = spec.supports_block_sparse
         wanted = config.sparse_min_context
         self._least = max(1, spec.sparse_min_context if wanted is None else wanted)
-        self._plan = AttentionPlan(
-            "block_sparse",
-            config.decode_ratio,
-            config.context_ratio,
-            config.dense_first_block,
-            "cosine" if config.tile_scores == "cosine" else "product",
-            dense_blocks=config.dense_blocks,
-            dense_steps=config.dense_steps,
-        )
+        self._plan = _tiles("block_sparse", config)
         self._reason = (
             f"attention keeps {config.decode_ratio:.3g} of the history tiles, "
             f"{config.context_ratio:.3g} in the context pass"
@@ -62,6 +54,19 @@ class BlockSparseAttention:
         if context < self._least:
             return DENSE, f"attention is dense, which is faster below {self._least} context latents"
         return self._plan, self._reason
+
+
+def _tiles(kind: Literal["block_sparse", "bsa"], config: AccelConfig) -> AttentionPlan:
+    """Return attention to selected tiles, as the settings say."""
+    return AttentionPlan(
+        kind,
+        config.decode_ratio,
+        config.context_ratio,
+        config.dense_first_block,
+        "cosine" if config.tile_scores == "cosine" else "product",
+        dense_blocks=config.dense_blocks,
+        dense_steps=config.dense_steps,
+    )
 
 
 class _Rival:
@@ -85,15 +90,7 @@ class _Rival:
 
 def _bsa(spec: WorldSpec, config: AccelConfig) -> AttentionPolicy:
     """Return LongCat's block-sparse attention: the best tiles of history and current chunk together."""
-    plan = AttentionPlan(
-        "bsa",
-        config.decode_ratio,
-        config.context_ratio,
-        config.dense_first_block,
-        "cosine" if config.tile_scores == "cosine" else "product",
-        dense_blocks=config.dense_blocks,
-        dense_steps=config.dense_steps,
-    )
+    plan = _tiles("bsa", config)
     return _Rival(spec, plan, f"attention keeps {config.decode_ratio:.3g} of all tiles, the chunk's own among them")
 
 
