@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from li_env.cli._calibrating import Rollouts, roll_out
+
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Rollouts):
     """Fit the line by which preset teacache judges denoising steps to a world's own steps, and keep it."""
 
-    world: str = "freedoom"
-    """World by name (see li-env worlds)."""
-    trajectories: tuple[str, ...] = ("left-right", "forward-backward", "square", "random")
-    """Any of left-right, forward-backward, square, random."""
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     """One rollout per trajectory and seed; a seed picks start frame and noise."""
     chunks: int = 8
     """Length of a rollout in chunks; the first three are warm-up."""
-    batch: int = 4
-    """Rollouts generated at once."""
-    device: str = "auto"
-    """auto, cpu or cuda."""
     out: Path | None = None
     """YAML file to write the line to; by default the one in the cache folder (LI_ENV_CACHE) that worlds read."""
 
@@ -31,21 +25,10 @@ def run(arguments: Arguments) -> None:
     import numpy as np
     from rich.console import Console
 
-    from li_env.cli._output import progress_display
     from li_env.evaluation.calibration.steps import measure_steps
-    from li_env.evaluation.calibration.window import settings_of
-    from li_env.files import check_file
-    from li_env.worlds.calibration import Calibration, keep, own_file
-    from li_env.worlds.registry import load_world, world_entry
+    from li_env.worlds.calibration import Calibration, keep
 
-    settings = settings_of(arguments.trajectories, arguments.seeds, arguments.chunks, arguments.batch)
-    world_entry(arguments.world)
-    path = check_file("out", own_file(arguments.world) if arguments.out is None else arguments.out)
-    world = load_world(arguments.world, device=arguments.device)
-    rollouts = len(arguments.trajectories) * -(-len(arguments.seeds) // arguments.batch)
-    with progress_display() as progress:
-        task = progress.add_task(f"{world.spec.name}, chunks", total=rollouts * arguments.chunks)
-        found = measure_steps(world, settings, lambda: progress.advance(task))
+    world, path, found = roll_out(arguments, measure_steps)
     line = tuple(float(f"{value:.4g}") for value in found.line)
     keep(arguments.world, Calibration(step_rescale=line), path)
     console = Console()
