@@ -101,11 +101,10 @@ def units(measurement: Measurement, mapper: Path, say: Callable[[str], None]) ->
     if not mapper.is_dir():
         say(f"the mapper plays no episodes: {mapper} is no folder of a trained agent")
         del agents["mapper"]
-    episodes, settings = _Episodes(measurement), measurement.settings
+    episodes = _Episodes(measurement)
     return [
         Unit({"preset": preset, "scan": scan, "agent": name}, partial(_compare, episodes, agent, preset, scan))
-        for preset in settings.presets
-        for scan in settings.scans[:2]
+        for preset, scan in measurement.settings.variants
         for name, agent in agents.items()
     ]
 

@@ -50,12 +50,11 @@ class _Judge:
 
 def units(measurement: Measurement) -> list[Unit]:
     """List the game itself, then every preset without and with the first scan."""
-    judge, settings = _Judge(measurement), measurement.settings
+    judge = _Judge(measurement)
     found = [Unit({"preset": None, "scan": None, "frames": "game"}, partial(_game, measurement, judge))]
-    for preset in settings.presets:
-        for scan in settings.scans[:2]:
-            labels = {"preset": preset, "scan": scan, "frames": "generated"}
-            found.append(Unit(labels, partial(_generated, measurement, judge, preset, scan)))
+    for preset, scan in measurement.settings.variants:
+        labels = {"preset": preset, "scan": scan, "frames": "generated"}
+        found.append(Unit(labels, partial(_generated, measurement, judge, preset, scan)))
     return found
 
 

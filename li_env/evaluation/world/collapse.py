@@ -17,11 +17,9 @@ _OTHER_NOISE = 500_000
 
 def units(measurement: Measurement) -> list[Unit]:
     """List the kinds of walks under every preset, without and with the first scan."""
-    settings = measurement.settings
     return [
         Unit({"preset": preset, "scan": scan, "kind": kind}, partial(_count, measurement, preset, scan, kind))
-        for preset in settings.presets
-        for scan in settings.scans[:2]
+        for preset, scan in measurement.settings.variants
         for kind in KINDS
     ]
 

@@ -66,8 +66,7 @@ def units(measurement: Measurement) -> list[Unit]:
                     {"preset": preset, "scan": scan, "kind": kind, "steps": steps, "first_look": first},
                     partial(_loops, measurement, drawn, preset, scan, first),
                 )
-                for preset in settings.presets
-                for scan in settings.scans[:2]
+                for preset, scan in settings.variants
                 for first in FIRST_LOOKS
             ]
     return found

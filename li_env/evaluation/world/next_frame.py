@@ -22,12 +22,10 @@ KINDS = {"walk": "walk", "way_back": "out_and_back"}
 
 def units(measurement: Measurement) -> list[Unit]:
     """List the kinds under every preset, without and with the first scan."""
-    settings = measurement.settings
     return [
         Unit({"preset": preset, "scan": scan, "kind": kind}, partial(_next, measurement, preset, scan, kind))
         for kind in KINDS
-        for preset in settings.presets
-        for scan in settings.scans[:2]
+        for preset, scan in measurement.settings.variants
     ]
 
 

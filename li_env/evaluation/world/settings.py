@@ -112,6 +112,11 @@ class WorldSettings:
         """Spacings with None, no scan, in front."""
         return (None, *self.spacings)
 
+    @property
+    def variants(self) -> list[tuple[str, float | None]]:
+        """Every preset without a scan and in the first one, for parts that take one scan: (preset, spacing or None)."""
+        return [(preset, scan) for preset in self.presets for scan in self.scans[:2]]
+
     def identity(self) -> dict[str, Any]:
         """Return what must be equal for results to stand in one report, JSON-ready."""
         return {

@@ -13,11 +13,9 @@ from li_env.evaluation.world.measurement import Measurement, Unit
 
 def units(measurement: Measurement) -> list[Unit]:
     """List both numbers of steps under every preset, without and with the first scan."""
-    settings = measurement.settings
     return [
         Unit({"preset": preset, "scan": scan, "steps": steps}, partial(_walk, measurement, preset, scan, steps))
-        for preset in settings.presets
-        for scan in settings.scans[:2]
+        for preset, scan in measurement.settings.variants
         for steps in STEPS
     ]
 
