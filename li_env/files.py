@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ try:
     import fcntl
 except ImportError:  # not on Windows: nothing is locked there and nothing that is left is removed
     fcntl = None  # type: ignore[assignment]
+
+CACHE = "LI_ENV_CACHE"
+"""Environment variable that names the folder of the cache."""
 
 WRITING = ".writing-"
 """Prefix of the names of unfinished folders."""
@@ -312,3 +316,15 @@ def _present(key: str, path: str | Path) -> Path:
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise ValueError(f"{key}={shown(path)} is not allowed; use the name of a folder or file")
     return Path(path)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``LI_ENV_CACHE``, or ``li-env`` where the platform has caches."""
+    if named := os.environ.get(CACHE):
+        return Path(named)
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "li-env"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "li-env"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "li-env"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 from pathlib import Path
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -15,30 +13,16 @@ import torch
 from li_env.accel.runtime.ambient import own_torch_state
 from li_env.accel.view_bank import ViewBank
 from li_env.accel.world import BaseWorld
+from li_env.files import cache_folder
 from li_env.scans.scan import Scan
 from li_env.tensor_files import open_tensors, write_tensors
 from li_env.validation import shown
-
-VARIABLE = "LI_ENV_CACHE"
-"""Environment variable that names the cache's folder."""
 
 TOGETHER = 32
 """Views encoded in one call."""
 
 _log = logging.getLogger(__name__)
 _banks: WeakKeyDictionary[BaseWorld, WeakValueDictionary[tuple[str, str], ViewBank]] = WeakKeyDictionary()
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: ``LI_ENV_CACHE``, or ``li-env`` where the platform has caches."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    home = Path.home()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "li-env"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "li-env"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "li-env"
 
 
 def encoded_views(world: BaseWorld, scan: Scan, name: str = "") -> ViewBank:
@@ -103,14 +87,18 @@ def _read(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
     return latents
 
 
-def _encode(world: BaseWorld, scan: Scan) -> torch.Tensor:
-    with own_torch_state():
-        parts = [
-            world.encode_views(np.ascontiguousarray(scan.images[start : start + TOGETHER]))
-            for start in range(0, len(scan), TOGETHER)
-        ]
-        latents = torch.cat(parts)
-    shape = (len(scan), *world.spec.latent_shape)
+def encode_in_parts(world: BaseWorld, images: np.ndarray, together: int = TOGETHER) -> torch.Tensor:
+    """Encode views uint8 [n, H, W, 3] to latents [n, C, h, w], ``together`` in one call.
+
+    Raises:
+        ValueError: the world cannot encode frames, or makes something else than it promises.
+    """
+    parts = [
+        world.encode_views(np.ascontiguousarray(images[start : start + together]))
+        for start in range(0, len(images), together)
+    ]
+    latents = torch.cat(parts)
+    shape = (len(images), *world.spec.latent_shape)
     if not latents.is_floating_point() or tuple(latents.shape) != shape or latents.device.type != world.device.type:
         made = f"{latents.dtype} {list(latents.shape)} on {latents.device}"
         raise ValueError(
@@ -118,6 +106,11 @@ def _encode(world: BaseWorld, scan: Scan) -> torch.Tensor:
             f"{world.device}"
         )
     return latents
+
+
+def _encode(world: BaseWorld, scan: Scan) -> torch.Tensor:
+    with own_torch_state():
+        return encode_in_parts(world, scan.images)
 
 
 def _digest(latents: torch.Tensor) -> str:

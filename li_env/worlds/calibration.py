@@ -18,8 +18,7 @@ import yaml
 
 from li_env.accel.runtime.machine import device_name
 from li_env.accel.world_spec import WorldSpec
-from li_env.files import atomic_write, read_yaml
-from li_env.scans.encoded import cache_folder
+from li_env.files import atomic_write, cache_folder, read_yaml
 from li_env.validation import check_keys, check_mapping, check_number, check_whole, shown
 
 MOST_TERMS = 8

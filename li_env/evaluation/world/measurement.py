@@ -16,6 +16,7 @@ from li_env.evaluation.fidelity.real_past import episode_seed
 from li_env.evaluation.fidelity.walks import world_matrices
 from li_env.evaluation.world.game import Game
 from li_env.evaluation.world.settings import WorldSettings
+from li_env.scans.encoded import encode_in_parts
 from li_env.worlds.freedoom.efficientnet import FeatureNet
 
 _MAPS_TOGETHER = 16
@@ -77,11 +78,7 @@ class Measurement:
     def bank(self, images: np.ndarray, doom_poses: np.ndarray) -> ViewBank:
         """Encode views uint8 [v, H, W, 3] from Doom poses [v, 3]."""
         with torch.inference_mode():
-            parts = [
-                self.world.encode_views(images[begin : begin + _ENCODED_TOGETHER])
-                for begin in range(0, len(images), _ENCODED_TOGETHER)
-            ]
-            latents = torch.cat(parts)
+            latents = encode_in_parts(self.world, images, _ENCODED_TOGETHER)
         return ViewBank(latents, world_matrices(doom_poses), self.world.spec.view_distance)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from li_env.files import cache_folder
 from li_env.scans import encoded
-from li_env.scans.encoded import cache_folder, encoded_views
+from li_env.scans.encoded import encoded_views
 from li_env.scans.scan import Scan
 from tests.analytic_world import AnalyticWorld
 from tests.room_scan import room_scan
