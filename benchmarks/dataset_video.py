@@ -22,8 +22,9 @@ from provenance import provenance
 from li_env.cli import main as li_env
 from li_env.datasets.finish import read_episodes
 from li_env.datasets.lerobot import CAMERA
-from li_env.datasets.video import codec_of, decode, encode
+from li_env.datasets.video import codec_of, encode
 from li_env.files import write_json
+from li_env.recording import video_frames
 
 
 def collected(out: Path, codec: str, given: argparse.Namespace) -> Path:
@@ -39,7 +40,7 @@ def collected(out: Path, codec: str, given: argparse.Namespace) -> Path:
 def frames_of(dataset: Path) -> Iterator[np.ndarray]:
     """Yield the frames of a dataset in order."""
     for path in sorted((dataset / "lerobot/videos" / CAMERA).rglob("*.mp4")):
-        yield from decode(path)
+        yield from video_frames(path)
 
 
 def decibels(dataset: Path, reference: Path) -> np.ndarray:

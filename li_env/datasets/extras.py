@@ -6,7 +6,6 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from li_env.arrow import pyarrow as pyarrow
 from li_env.errors import MissingExtraError
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import gymnasium
 from gymnasium import spaces
 
+from li_env.arrow import pyarrow
 from li_env.datasets import clips, lerobot, minari
-from li_env.datasets.extras import pyarrow
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import reset_options
 from li_env.datasets.rows import EpisodeRows, columns_of

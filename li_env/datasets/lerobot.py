@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of, save_arrays
-from li_env.datasets.extras import pyarrow
 from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import NAMES, Merged, column_statistics, frame_statistics, picture_statistics
 from li_env.datasets.video import Codec, cut, encode, encode_picture, join

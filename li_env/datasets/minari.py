@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from li_env.datasets.extras import pyarrow
+from li_env.arrow import pyarrow
 from li_env.datasets.rows import INFOS, EpisodeRows
 from li_env.files import write_json
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of
-from li_env.datasets.extras import pyarrow
 from li_env.datasets.lerobot import CAMERA, DATA_PATH, GOAL, VIDEO_PATH
-from li_env.datasets.video import decode, decode_picture
+from li_env.datasets.video import decode_picture
 from li_env.files import read_json
+from li_env.recording import video_frames
 from li_env.validation import check_mapping, shown
 
 
@@ -103,7 +104,7 @@ def _frames(root: Path, episodes: Sequence[int], rows: dict[int, np.ndarray]) ->
         place = {"chunk_index": episode[f"videos/{CAMERA}/chunk_index"],
                  "file_index": episode[f"videos/{CAMERA}/file_index"]}  # fmt: skip
         if place != current:
-            current, frames = place, decode(root / VIDEO_PATH.format(video_key=CAMERA, **place))
+            current, frames = place, video_frames(root / VIDEO_PATH.format(video_key=CAMERA, **place))
         kept = set(rows.get(episode["episode_index"], np.zeros(0, int)).tolist())
         for row in range(episode["length"]):
             frame = next(frames)

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of
-from li_env.datasets.extras import pyarrow
 from li_env.datasets.finish import read_episodes, read_summary
 from li_env.datasets.lerobot import CAMERA
-from li_env.datasets.video import decode
-from li_env.recording import contact_sheet
+from li_env.recording import contact_sheet, video_frames
 
 
 def numbers_of(folder: Path) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def sheet(folder: Path, episodes: int = 8, columns: int = 8) -> np.ndarray:
     """
     clips = sorted((folder / "clips").glob("*/video.mp4"))[:episodes]
     if clips:
-        shots = [list(decode(path)) for path in clips]
+        shots = [list(video_frames(path)) for path in clips]
     else:
         videos = sorted((folder / "lerobot" / "videos" / CAMERA).rglob("*.mp4"))
         if not videos:
@@ -69,7 +68,7 @@ def sheet(folder: Path, episodes: int = 8, columns: int = 8) -> np.ndarray:
 
 
 def _first_episodes(video: Path, counts: Sequence[int]) -> list[list[np.ndarray]]:
-    frames, shots = decode(video), []
+    frames, shots = video_frames(video), []
     for count in counts:
         shot = [frame for _, frame in zip(range(count), frames, strict=False)]
         if shot:

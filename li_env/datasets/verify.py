@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of
-from li_env.datasets.extras import pyarrow
 from li_env.datasets.finish import EPISODES, files_of, read_episodes, read_summary, summarise
 from li_env.datasets.lerobot import GOAL
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, record_episodes, reset_options
 from li_env.datasets.rows import checked_record, make_rows, row_checks
-from li_env.datasets.video import decode, decode_picture
+from li_env.datasets.video import decode_picture
 from li_env.episodes import EpisodeRunner
 from li_env.files import file_sha256
+from li_env.recording import video_frames
 from li_env.validation import shortened
 
 
@@ -55,7 +56,7 @@ def _damage(folder: Path, name: str) -> str:
         if name.startswith("lerobot/data/"):
             return _damaged_row(folder, path)
         if name.endswith(".mp4"):
-            frames = sum(1 for _ in decode(path))
+            frames = sum(1 for _ in video_frames(path))
             return f"the checksum is wrong; all {frames} frames can be decoded"
     except ValueError as error:
         return shortened(str(error).rpartition(".mp4: ")[2])

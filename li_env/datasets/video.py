@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import numpy as np
 
-from li_env.recording import video_frames
 from li_env.validation import check_choice, shortened
 
 
@@ -113,10 +112,6 @@ def join(path: Path, parts: Sequence[Path], counts: Sequence[int], fps: float) -
                     packet.stream = stream
                     container.mux(packet)
             frames += count
-
-
-decode = video_frames
-"""Frames of a video, one by one: uint8 [H, W, 3]."""
 
 
 def encode_picture(frame: np.ndarray) -> bytes:

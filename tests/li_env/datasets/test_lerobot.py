@@ -14,7 +14,8 @@ from li_env.datasets.finish import SUMMARY
 from li_env.datasets.lerobot import CAMERA, Layout, assemble, write_part
 from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import QUANTILES
-from li_env.datasets.video import codec_of, decode
+from li_env.datasets.video import codec_of
+from li_env.recording import video_frames
 from tests.benchmark_scripts import benchmark_script
 from tests.li_env.datasets.rooms import collected
 
@@ -148,11 +149,11 @@ def test_statistics_of_frames_are_exact(golden):
 
 def test_every_frame_is_the_right_one_without_loss(dataset):
     (video,) = (dataset / "lerobot/videos" / CAMERA).rglob("*.mp4")
-    frames = decode(video)
+    frames = video_frames(video)
     episodes = pq.read_table(dataset / "lerobot/meta/episodes/chunk-000/file-000.parquet").to_pylist()
     first = 0
     for index, episode in enumerate(episodes):
-        clip = list(decode(dataset / f"clips/episode-{index:06d}/video.mp4"))
+        clip = list(video_frames(dataset / f"clips/episode-{index:06d}/video.mp4"))
         for row in range(episode["length"]):
             np.testing.assert_array_equal(next(frames), clip[row])
         assert episode["dataset_from_index"] == first
@@ -173,8 +174,8 @@ def test_splits_divide_by_map_and_name_every_episode_once(dataset):
 def test_codecs_with_loss_come_close(codec, tmp_path, dataset):
     out = collected(tmp_path, tmp_path / "out", "--episodes", "0:2", "--codec", codec)
     (video,) = (out / "lerobot/videos" / CAMERA).rglob("*.mp4")
-    clean = decode(next((dataset / "lerobot/videos" / CAMERA).rglob("*.mp4")))
-    errors = [np.square(one.astype(float) - two).mean() for one, two in zip(decode(video), clean, strict=False)]
+    clean = video_frames(next((dataset / "lerobot/videos" / CAMERA).rglob("*.mp4")))
+    errors = [np.square(one.astype(float) - two).mean() for one, two in zip(video_frames(video), clean, strict=False)]
     assert 10 * np.log10(255**2 / np.mean(errors)) > 30
 
 
