@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from li_env.worlds.common.block_reuse import BlockReuse
 from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import BlockCache, CameraTables, TransformerConfig, VideoTransformer
@@ -87,11 +88,15 @@ class DynamicsModel(nn.Module):
         context: Sequence[BlockCache] | None,
         sparse: SparseAttention | None = None,
         reuse: StepReuse | None = None,
+        shared: BlockReuse | None = None,
     ) -> torch.Tensor:
-        """Predict clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T]."""
+        """Predict clean latents [B, T, n, C] from noisy ones at noise levels ``sigma`` [B, T].
+
+        With ``shared`` blocks may be reused from the chunk before.
+        """
         tiles = None if sparse is None else sparse.denoising
         tokens = self.tokens(noisy, cameras)
-        return self.transformer(tokens, sigma * 1000, cameras.tables, context, tiles=tiles, reuse=reuse)
+        return self.transformer(tokens, sigma * 1000, cameras.tables, context, tiles=tiles, reuse=reuse, shared=shared)
 
     def tokens(self, latents: torch.Tensor, cameras: Cameras) -> torch.Tensor:
         """Join latents [B, T, n, C] and their camera features to the tokens of the transformer."""

@@ -10,6 +10,7 @@ Such chunks run the plain model, one episode per call: which blocks are reused d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,6 @@ import torch
 from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
 from li_env.worlds.common.block_reuse import BlockReuse
-from li_env.worlds.common.step_reuse import StepReuse
-from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import Block, BlockCache, Projections
 from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.sampler import sample_chunk
@@ -51,18 +50,7 @@ def sample_shared(
     cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=planar.device))
     blocks = BlockReuse(sharing, plan.reuse_blocks, plan.reused_blocks)
 
-    def denoise(
-        noisy: torch.Tensor,
-        sigma: torch.Tensor,
-        cameras: Cameras,
-        context: Any,
-        sparse: SparseAttention | None = None,
-        reuse: StepReuse | None = None,
-    ) -> torch.Tensor:
-        tokens = model.tokens(noisy, cameras)
-        out: torch.Tensor = model.transformer(tokens, sigma * 1000, cameras.tables, context, shared=blocks)
-        return out
-
+    denoise = partial(model, shared=blocks)
     return sample_chunk(denoise, noise, None, plan.sigmas, cameras, cache)
 
 
