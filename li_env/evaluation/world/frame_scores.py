@@ -14,7 +14,7 @@ from li_env.evaluation.world.layout import edge_correlation
 from li_env.metrics import gradient_energy, psnr, ssim
 from li_env.worlds.freedoom.autoencoder import to_pixels
 from li_env.worlds.freedoom.efficientnet import FeatureNet
-from li_env.worlds.freedoom.feature_metrics import PLACES, feature_distance
+from li_env.worlds.freedoom.feature_metrics import place_distance
 
 RANGES = {"1-9": (1, 9), "16": (16, 16), "27-31": (27, 31)}
 """Chunks that are averaged, by name: first and last, both included. Chunk 1 holds the start frame, which is given."""
@@ -53,8 +53,7 @@ def frame_scores(
         }
         if net is not None:
             with torch.inference_mode():
-                looks = [net(to_pixels(frames))[:PLACES] for frames in (a, b)]
-                values["feature_distance"] = feature_distance(*looks)
+                values["feature_distance"] = place_distance(net(to_pixels(a)), net(to_pixels(b)))
         for name, each in values.items():
             found.setdefault(name, []).append(each.double().cpu())
     return {name: torch.cat(parts).numpy().reshape(generated.shape[:2]) for name, parts in found.items()}

@@ -34,6 +34,11 @@ def feature_distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> to
     return torch.stack(parts).mean(0)
 
 
+def place_distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Distance over the depths that are compared place by place, see `feature_distance`: [B]."""
+    return feature_distance(a[:PLACES], b[:PLACES])
+
+
 def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> float:
     """Squared Frechet distance of normal distributions fitted to two sets of vectors [n, C] and [m, C].
 
@@ -77,7 +82,7 @@ def compare(made: torch.Tensor, real: torch.Tensor, nets: Sequence[FeatureNet], 
         pooled: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for pair in parts:
             looks = [net(to_pixels(frames)) for frames in pair]
-            distances.append(feature_distance(looks[0][:PLACES], looks[1][:PLACES]))
+            distances.append(place_distance(*looks))
             for means, look in zip(pooled, looks, strict=True):
                 means.append(look[-1].mean((-1, -2)))
         out[f"{net.kind}_distance"] = float(torch.cat(distances).mean())
