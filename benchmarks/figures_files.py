@@ -66,6 +66,6 @@ def code(facts: dict[str, Any] | None, landed: dict[str, Any]) -> str:
         return f"landed with {landed['commit']}"
     if facts["commit"] is None:
         return "not recorded"
-    if facts["commit"] == landed.get("rebased"):
+    if "rebased" in landed and facts["commit"].startswith(landed["rebased"]):
         return f"before a rebase; landed with {landed['commit']}"
     return facts["commit"][:7] + ("" if facts["clean"] else ", changed")
