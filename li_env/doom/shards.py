@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from li_env.doom.maps import generate_map, write_wad
-from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, require_vizdoom
+from li_env.doom.renderer import FRAME_SIZE, DoomRenderer, require_vizdoom
 from li_env.doom.scan_poses import training_scan
 from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate, world_poses
 
@@ -50,6 +50,7 @@ def render_shard(
     kinds_weights: Mapping[str, float],
     seed: int,
     scan: MapScan,
+    frame_size: tuple[int, int],
     folder: str | os.PathLike[str],
 ) -> Path:
     """Render one shard into ``folder`` (created; appears only when complete). Arguments as in `render_dataset`."""
@@ -64,8 +65,8 @@ def render_shard(
     walks = simulate([m.space for m in maps], [m.segments for m in maps], which.tolist(), kinds, length, rng)
     wad = partial / "maps.wad"
     write_wad(maps, wad)
-    frames = _frames_file(partial / "frames.npy", len(which), length)
-    views = _frames_file(partial / "views.npy", len(maps), scan.views)
+    frames = _frames_file(partial / "frames.npy", len(which), length, frame_size)
+    views = _frames_file(partial / "views.npy", len(maps), scan.views, frame_size)
     paths = walks.doom_poses[..., :2].reshape(len(maps), -1, 2)
     view_poses = np.stack(
         [
@@ -73,7 +74,7 @@ def render_shard(
             for each, path, child in zip(maps, paths, rng.spawn(len(maps)), strict=True)
         ]
     )
-    with DoomRenderer(wad) as renderer:
+    with DoomRenderer(wad, frame_size=frame_size) as renderer:
         for row, map_index in enumerate(which):
             frames[row] = renderer.render(int(map_index), walks.doom_poses[row])
             if row % trajectories_per_map == 0 and scan.views:
@@ -95,21 +96,22 @@ def render_shard(
     return final
 
 
-def _frames_file(path: Path, rows: int, length: int) -> np.ndarray:
+def _frames_file(path: Path, rows: int, length: int, frame_size: tuple[int, int]) -> np.ndarray:
     """Make a file of frames to be filled."""
+    shape = (rows, length, *frame_size, 3)
     if not length:  # nothing to map
-        empty = np.empty((rows, 0, HEIGHT, WIDTH, 3), dtype=np.uint8)
+        empty = np.empty(shape, dtype=np.uint8)
         np.save(path, empty, allow_pickle=False)
         return empty
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, length, HEIGHT, WIDTH, 3))
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
 def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard:
     """Load the arrays of a shard.
 
-    frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
+    frames uint8 [N, L, H, W, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
-    [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, 96, 128, 3] and view_poses [M, V, 3], the scan
+    [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, H, W, 3] and view_poses [M, V, 3], the scan
     of each of the M maps, whose walks are N / M neighbouring rows.
     """
     mode: Literal["r"] | None = "r" if memory_map else None
@@ -127,6 +129,7 @@ def render_dataset(
     workers: int = 1,
     maps_per_shard: int = 32,
     scan: MapScan = NO_SCAN,
+    frame_size: tuple[int, int] = FRAME_SIZE,
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
     """Render trajectories on many maps; yield the folder of each shard as it becomes ready (`load_shard` reads it).
@@ -145,6 +148,7 @@ def render_dataset(
         workers: processes (each also starts a game engine process).
         maps_per_shard: maps in one shard (the last may hold fewer).
         scan: views around the walks.
+        frame_size: (height, width) of frames, see `DoomRenderer`.
         on_shard: called with each shard's folder before it is yielded.
 
     Raises:
@@ -164,7 +168,7 @@ def render_dataset(
     return _render_in_background(
         [list(map_seeds[i : i + maps_per_shard]) for i in range(0, len(map_seeds), maps_per_shard)],
         Path(folder),
-        (trajectories_per_map, length, dict(kinds_weights), seed, scan),
+        (trajectories_per_map, length, dict(kinds_weights), seed, scan, frame_size),
         workers,
         on_shard,
     )
@@ -187,12 +191,12 @@ def _claim(folder: Path, arguments: dict[str, object]) -> None:
 def _render_in_background(
     groups: list[list[int]],
     folder: Path,
-    options: tuple[int, int, dict[str, float], int, MapScan],
+    options: tuple[int, int, dict[str, float], int, MapScan, tuple[int, int]],
     workers: int,
     on_shard: Callable[[Path], None] | None,
 ) -> Iterator[Path]:
-    told = (*options[:-1], astuple(options[-1]))
-    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan": told})
+    told = (*options[:-2], astuple(options[-2]), options[-1])
+    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan, frame_size": told})
     targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
     waiting: set[Future[Path]] = set()
     # spawn: forking a process that holds CUDA or threads is not safe

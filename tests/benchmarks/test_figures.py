@@ -247,7 +247,7 @@ def test_code_that_quotes_measurements(figures: Any) -> None:
     for context, times in median.items():
         for tile in set(times) - {"dense"}:
             dearer = times[tile][1] > times["dense"][1]
-            assert dearer == (context < freedoom.SPARSE_MIN_CONTEXT), (context, tile)
+            assert dearer == (context < freedoom.SPEC.sparse_min_context), (context, tile)
     calls = recorded.get("hy_worldplay_h200.json", "calls")
     for context in {row["context"] for row in calls}:
         dense, sparse = (recorded.pick("hy_worldplay_h200.json", "calls", context=context, attention=kind)["chunk_ms"]

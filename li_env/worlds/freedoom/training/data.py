@@ -14,6 +14,7 @@ import torch
 from li_env.doom import DEFAULT_KINDS, load_shard, render_dataset
 from li_env.doom.shards import NO_SCAN, MapScan
 from li_env.doom.watchdog import temporary_folder
+from li_env.worlds.freedoom.sizes import SMALL
 
 Convert = Callable[[torch.Tensor], torch.Tensor]
 
@@ -66,12 +67,14 @@ def gather(
     workers: int | None = None,
     scan: MapScan = NO_SCAN,
     convert: Convert = lambda frames: frames,
+    frame_size: tuple[int, int] = SMALL.frame_size,
 ) -> Trajectories:
     """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk.
 
     Args:
         scan: views around the walks; none by default.
         convert: called with uint8 frames [n, L, H, W, 3] on ``device``; what it gives is kept instead of them.
+        frame_size: (height, width) of frames.
     """
     count = len(map_seeds) * trajectories_per_map
     workers = workers or os.cpu_count() or 1
@@ -96,6 +99,7 @@ def gather(
             workers=workers,
             maps_per_shard=maps_per_shard,
             scan=scan,
+            frame_size=frame_size,
         ):
             first = int(Path(path).name.split("_")[-1]) * maps_per_shard
             shard = load_shard(path, memory_map=False)

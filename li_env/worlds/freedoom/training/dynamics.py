@@ -105,13 +105,13 @@ def flow_loss(
         noise = torch.randn(clean.shape, device=device, generator=generator)
         noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * noise
         slots = torch.arange(-contexts, 0, device=device)
-        caches = model.context_pass(noisy, level, Cameras.of(batch.context_poses, slots))
+        caches = model.context_pass(noisy, level, model.cameras(batch.context_poses, slots))
         # Branch-major caches: repeat each branch's entries once per draw.
         caches = [tuple(_repeat_branches(part, stage.draws) for part in cache) for cache in caches]  # type: ignore[misc]
     target = batch.target.float().repeat(stage.draws, 1, 1, 1)
     poses = batch.target_poses.repeat(stage.draws, 1, 1)
     known = uniform(len(target), 1) < _known_share(batch)
-    cameras = Cameras.of(poses, torch.arange(frames, device=device))
+    cameras = model.cameras(poses, torch.arange(frames, device=device))
     return chunk_loss(model, target, cameras, caches, known, stage, generator)
 
 

@@ -84,10 +84,9 @@ class OwnChunk:
         """The real latents of the chunk [B, T, n, C]."""
         return self.real[:, self.chunk * GROUP :]
 
-    @property
-    def cameras(self) -> Cameras:
-        """The chunk's own cameras."""
-        return chunk_cameras(self.poses, self.chunk)
+    def cameras(self, model: DynamicsModel) -> Cameras:
+        """Make the chunk's own cameras."""
+        return chunk_cameras(model, self.poses, self.chunk)
 
     def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
         """Compute keys and values of the generated past and the views; None in a first chunk without views."""
@@ -130,26 +129,26 @@ def sample_last(
     target = own.target
     noise = torch.randn(target.shape, device=target.device, generator=generator)
     known = target[:, :1] if own.chunk == 0 else None
-    return sample_chunk(model, noise, known, sigmas, own.cameras, own.context(model, stage.label)).float()
+    return sample_chunk(model, noise, known, sigmas, own.cameras(model), own.context(model, stage.label)).float()
 
 
 def own_flow_loss(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
 ) -> torch.Tensor:
     """Compute the flow-matching loss towards the real chunk from the generated context."""
-    return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), own.known, flow, generator)[0]
+    context = own.context(model, stage.label)
+    return chunk_loss(model, own.target, own.cameras(model), context, own.known, flow, generator)[0]
 
 
 def judge_loss(
     judge: nn.Module,
     real: torch.Tensor,
     fake: torch.Tensor,
-    own: OwnChunk,
+    cameras: Cameras,
     stage: RefineStage,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Compute the relativistic logistic loss and a penalty on verdicts that change under small noise."""
-    cameras = own.cameras
     real_verdict, fake_verdict = judge(real, cameras), judge(fake, cameras)
     loss = softplus(fake_verdict - real_verdict).mean()
     penalty = torch.zeros((), device=real.device)
@@ -207,9 +206,9 @@ def train_refine(
         sigmas = stage.schedules[int(torch.randint(len(stage.schedules), (1,), generator=choice))]
         with amp:
             fake = sample_last(model, own, stage, sigmas, generator)
-        real = own.target
+        real, cameras = own.target, own.cameras(model)
         with amp:
-            verdict_loss = judge_loss(judge, real, fake.detach(), own, stage, generator)
+            verdict_loss = judge_loss(judge, real, fake.detach(), cameras, stage, generator)
         verdict_loss.backward()
         judge_optimizer.step(progress.rate())
         gap = torch.zeros((), device=device)
@@ -217,7 +216,6 @@ def train_refine(
             flow_gradients = [parameter.grad for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = None
-            cameras = own.cameras
             with amp:
                 real_verdict = judge(real, cameras).detach()
                 fake_verdict = judge(fake, cameras)
