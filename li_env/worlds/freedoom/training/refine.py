@@ -60,6 +60,7 @@ class RefineStage:
     ema: float = 0.995
     blend: float = 0.55
     measure_every: int = 150
+    save_seconds: float = 120.0
     schedules: tuple[tuple[float, ...], ...] = ((1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0))
 
 
@@ -184,9 +185,11 @@ def train_refine(
         state = checkpoint.load(state_path, str(device))
         model.load_state_dict(state["model"])
         judge.load_state_dict(state["judge"])
-        ema.values, ema.updates, progress.done = state["ema"], state["updates"], state["done"]
+        ema.values, ema.updates = state["ema"], state["updates"]
+        progress.resume(state["done"], state["seconds"])
         generator.manual_seed(ranks.seed(seed + progress.done))
         choice.manual_seed(seed + progress.done)
+    next_save = progress.seconds + stage.save_seconds
     if device.type == "cuda":
         compile_blocks(model)
     parameters = list(model.parameters())
@@ -241,7 +244,8 @@ def train_refine(
                     "fraction": progress.fraction,
                 }
             )
-        if progress.done % 500 == 0 and ranks.first:
+        if ranks.first and progress.seconds > next_save:
+            next_save = progress.seconds + stage.save_seconds
             checkpoint.save(
                 state_path,
                 {
@@ -250,6 +254,7 @@ def train_refine(
                     "ema": ema.values,
                     "updates": ema.updates,
                     "done": progress.done,
+                    "seconds": progress.seconds,
                 },
             )
         if progress.done % stage.measure_every == 0:
