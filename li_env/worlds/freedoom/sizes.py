@@ -28,6 +28,7 @@ class Size:
         working_bytes: memory of one episode of a micro-batch while its chunk is generated: in float32, with the full
             context.
         folder: of what is shipped, below ``data``.
+        variable: environment variable that names a folder of weights, of a world that comes without; empty for none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Size:
     sparse_min_context: int
     working_bytes: int
     folder: str
+    variable: str = ""
 
     @property
     def token_grid(self) -> tuple[int, int]:
@@ -47,6 +49,11 @@ class Size:
     def tokens(self) -> int:
         """Tokens per latent."""
         return self.token_grid[0] * self.token_grid[1]
+
+    @property
+    def feature_scale(self) -> int:
+        """Enlargement of frames before a network takes features of them: it sees all sizes equally large."""
+        return 2 * 96 // self.frame_size[0]
 
     @property
     def data(self) -> Path:
@@ -62,10 +69,13 @@ benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8
 tile shape; sparse only with 32, which is beyond the budget.
 """
 
-LARGE = Size("large", "freedoom_large", (192, 256), (4, 4, 8), 21, 864 * 2**20, "large")
+LARGE = Size("large", "freedoom_large", (192, 256), (4, 4, 8), 21, 864 * 2**20, "large", "LI_ENV_FREEDOOM_LARGE")
 """Made for GPUs. Until ``li-env calibrate attention`` has measured a device, planners stay dense there."""
 
 SIZES = {size.name: size for size in (SMALL, LARGE)}
+
+WORLDS = {size.world: size for size in SIZES.values()}
+"""Sizes by the names of their worlds."""
 
 
 def named_size(name: str) -> Size:

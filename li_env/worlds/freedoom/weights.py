@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,20 @@ def shipped_weights(size: Size) -> Path:
     if not (size.data / MANIFEST).is_file():
         raise ValueError(
             f"weights=None is not usable: world {size.world!r} comes without weights; allowed: the folder DIR/weights "
-            f"that `li-env train world --config configs/train/{size.world}.yaml --out DIR` writes"
+            f"that `li-env train world --config configs/train/{size.world}.yaml --out DIR` writes, here or in "
+            f"{size.variable}"
         )
     return size.data
+
+
+def weights_folder(size: Size, weights: str | Path | None) -> Path:
+    """Return the folder ``weights``; if it is None the one that the size's environment variable names, or the shipped.
+
+    Raises:
+        ValueError: as `shipped_weights`.
+    """
+    named = weights or os.environ.get(size.variable)
+    return Path(named) if named else shipped_weights(size)
 
 
 def starting_weights(start: str) -> Path:

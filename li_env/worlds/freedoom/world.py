@@ -42,7 +42,7 @@ from li_env.worlds.freedoom.shared_work import sample_shared
 from li_env.worlds.freedoom.sizes import LARGE, SMALL, Size
 from li_env.worlds.freedoom.spec import world_spec
 from li_env.worlds.freedoom.start_frames import StartFrames
-from li_env.worlds.freedoom.weights import load_weights, shipped_weights
+from li_env.worlds.freedoom.weights import load_weights, weights_folder
 
 CONTEXT_NOISE = 0.0
 """Noise level that finished latents are declared to have when they become context."""
@@ -63,7 +63,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     Args:
         device: device of weights and tensors.
-        folder: weights, as written by `weights.export_weights`.
+        folder: weights, as written by `weights.export_weights`; None for random ones.
         dtype: ``float32``, ``bfloat16`` or ``auto`` (bfloat16 on a GPU of compute capability 8.0 or newer, else
             float32).
         execution: ``plain``, ``fused`` (passes with fewer, larger kernels), ``graphs`` (fused, replayed as CUDA
@@ -81,7 +81,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
     def __init__(
         self,
         device: torch.device,
-        folder: Path,
+        folder: Path | None,
         dtype: str = "auto",
         execution: str = "auto",
         size: Size = SMALL,
@@ -101,7 +101,8 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         self.dynamics = DynamicsModel(grid=size.token_grid)
         self.motion = MotionHead(size.token_grid)
         models = {"autoencoder": self.autoencoder, "dynamics": self.dynamics, "motion": self.motion}
-        load_weights(models, folder)
+        if folder is not None:
+            load_weights(models, folder)
         for model in models.values():
             model.to(device, self.dtype).eval().requires_grad_(False)
         if execution != "plain":
@@ -368,20 +369,28 @@ def load(
     Raises:
         ValueError: as `FreedoomWorld`.
     """
-    return _load(SMALL, device, weights, dtype, execution)
+    return FreedoomWorld(torch.device(device), weights_folder(SMALL, weights), dtype, execution)
 
 
 def load_large(
-    device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "auto"
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    dtype: str = "auto",
+    execution: str = "auto",
+    random_weights: bool = False,
 ) -> FreedoomWorld:
-    """Load the large world; arguments as `load`.
+    """Load the large world.
+
+    Args:
+        device: a torch device.
+        weights: folder; by default the one that the environment variable ``LI_ENV_FREEDOOM_LARGE`` names.
+        dtype, execution: see `FreedoomWorld`.
+        random_weights: random numbers instead, for speed and memory alone.
 
     Raises:
-        ValueError: as `FreedoomWorld`, and without ``weights`` where none are shipped.
+        ValueError: as `FreedoomWorld`, no folder of weights, or one together with ``random_weights``.
     """
-    return _load(LARGE, device, weights, dtype, execution)
-
-
-def _load(size: Size, device: str, weights: str | Path | None, dtype: str, execution: str) -> FreedoomWorld:
-    folder = shipped_weights(size) if weights is None else Path(weights)
-    return FreedoomWorld(torch.device(device), folder, dtype, execution, size)
+    if random_weights and weights is not None:
+        raise ValueError(f"weights={str(weights)!r} contradicts random_weights; allowed: one of the two")
+    folder = None if random_weights else weights_folder(LARGE, weights)
+    return FreedoomWorld(torch.device(device), folder, dtype, execution, LARGE)
