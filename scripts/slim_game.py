@@ -4,16 +4,15 @@
     python scripts/slim_game.py vizdoom-1.3.2-cp312-*.whl .game          39 MB become 14
     (there) mkdir /tmp/game && tar -xJf .game/vizdoom.tar.xz -C /tmp/game && export PYTHONPATH=$PWD:/tmp/game
 
-Frames of generated maps stay equal (tests/scripts/test_slim_game.py). Freedoom's own maps, music, sounds and the surfaces
-outside `li_env.doom.textures` are left out, and so are the scenarios: the hand-made maps of `li-env evaluate world`
-need the whole wheel.
+Frames of generated maps stay equal (tests/scripts/test_slim_game.py). Freedoom's own maps, music, sounds and the
+surfaces outside `li_env.doom.textures` are left out: the part ``fidelity`` of `li-env evaluate world` needs the whole
+wheel.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import lzma
 import re
 import struct
 import tarfile
@@ -25,11 +24,9 @@ from li_env.doom.textures import LANDMARKS, SKIES, WALLS
 
 WAD = "vizdoom/freedoom2.wad"
 
-_LEFT_OUT = re.compile(r"vizdoom/(freedoom1\.wad|scenarios/|gymnasium_wrapper/|.*\.pyi$)")
+_LEFT_OUT = re.compile(r"vizdoom/(freedoom1\.wad|gymnasium_wrapper/|.*\.pyi$)")
 _MAP = re.compile(r"MAP\d\d")
-_OF_MAPS = frozenset(
-    ["THINGS", "LINEDEFS", "SIDEDEFS", "VERTEXES", "SEGS", "SSECTORS", "NODES", "SECTORS", "REJECT", "BLOCKMAP"]
-)
+_OF_MAPS = {"THINGS", "LINEDEFS", "SIDEDEFS", "VERTEXES", "SEGS", "SSECTORS", "NODES", "SECTORS", "REJECT", "BLOCKMAP"}
 _ENTRY = struct.Struct("<ii8s")
 
 Lump = tuple[str, bytes]
@@ -83,11 +80,7 @@ def pack(wheel: Path, folder: Path) -> Path:
     """Write ``vizdoom.tar.xz`` into ``folder`` and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "vizdoom.tar.xz"
-    with (
-        zipfile.ZipFile(wheel) as there,
-        lzma.open(path, "wb", preset=9) as file,
-        tarfile.open(fileobj=file, mode="w") as out,
-    ):
+    with zipfile.ZipFile(wheel) as there, tarfile.open(path, "w:xz", preset=9) as out:
         for item in there.infolist():
             if item.is_dir() or _LEFT_OUT.match(item.filename):
                 continue
