@@ -34,7 +34,7 @@ from li_env.worlds.freedoom.ground_truth import episodes_file
 from li_env.worlds.freedoom.sizes import SIZES, SMALL, Size
 from li_env.worlds.freedoom.start_frames import COLUMNS, StartFrames
 
-MAPS = {"small": 72, "large": 16}
+MAPS = {"small": 72, "large": 8}
 """Maps by size: large frames take four times the bytes."""
 
 SEED = 0

@@ -61,7 +61,7 @@ def test_constants_of_the_large_size(tiny: None) -> None:
     assert (spec.name, spec.frame_size, spec.token_grid, spec.latent_shape) == (
         "freedoom_large", (192, 256), (12, 16), (64, 12, 16),
     )  # fmt: skip
-    assert np.shape(large().start_views.images) == (16, 192, 256, 3)
+    assert np.shape(large().start_views.images) == (8, 192, 256, 3)
     assert (spec.context_latents + spec.chunk_latents) * 12 * 16 == 4608
     for size in SIZES.values():
         latents, rows, columns = size.tile_shape
@@ -133,7 +133,7 @@ def test_the_game_has_the_same_size_on_request() -> None:
         shown = game.render_start(game.start_views.prompts[0], game.start_views.poses[0])
         assert np.array_equal(shown, game.start_views.images[0])
         env = gymnasium.make("LightInteraction/PointGoal-v0", world=game, observation="frame")
-        assert env.reset(seed=0, options={"episode": 15})[0]["rgb"].shape == (192, 256, 3)
+        assert env.reset(seed=0, options={"episode": 7})[0]["rgb"].shape == (192, 256, 3)
         assert env.step(1)[0]["rgb"].shape == (192, 256, 3)
     finally:
         game.close()
