@@ -1,4 +1,4 @@
-"""The large size on a GPU: fused passes and kernels at 12 x 16 tokens, dense and block-sparse, and a little training."""
+"""The large size on a GPU: fused passes, kernels at 12 x 16 tokens, dense and block-sparse, and a little training."""
 
 from __future__ import annotations
 
