@@ -25,7 +25,7 @@ CONTEXT = 20
 
 @pytest.fixture(scope="module")
 def worlds() -> Iterator[dict[str, FreedoomWorld]]:
-    """Make the large world with the small size's weights, in two ways of running."""
+    """Make the large world with the small size's weights, run plainly and by graphs."""
     yield {
         "plain": load_large("cuda", packaged_folder(), dtype="float32", execution="plain"),
         "graphs": load_large("cuda", packaged_folder(), dtype="bfloat16", execution="graphs"),
