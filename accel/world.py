@@ -257,6 +257,10 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         """Return the bytes that generating for ``num_envs`` episodes takes, beside weights and what episodes keep."""
         return 0
 
+    def kept_bytes(self) -> int:
+        """Return the bytes of `KeptWork` that one episode leaves for its next chunk where its settings share work."""
+        return 0
+
     def micro_batch(self, num_envs: int) -> int:
         """Return how many episodes one call of the model computes, padding included, in an environment of ``num_envs``.
 

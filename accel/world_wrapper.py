@@ -78,6 +78,9 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
     def working_bytes(self, num_envs: int) -> int:
         return self.world.working_bytes(num_envs)
 
+    def kept_bytes(self) -> int:
+        return self.world.kept_bytes()
+
     def micro_batch(self, num_envs: int) -> int:
         return self.world.micro_batch(num_envs)
 

@@ -98,7 +98,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         kwargs = {"preset": DEFAULT_PRESET, **kwargs}
         self.runner = open_episodes(**kwargs, device_frames=device_obs, batch=self.num_envs)
         self.world = self.runner.world
-        check_memory(self.world, self.num_envs, self.max_episode_steps)
+        engine, banks = self.runner.engine, [each.bank for each in self.runner.scans.own]
+        check_memory(self.world, self.num_envs, self.max_episode_steps, engine.config, banks)
         # Copies, because wrappers are known to change spaces in place.
         self.single_observation_space = deepcopy(self.runner.observation_space)
         self.single_action_space = deepcopy(self.runner.actions.space)

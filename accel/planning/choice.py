@@ -91,11 +91,10 @@ def judge_parts(world: BaseWorld, config: AccelConfig, num_envs: int, scanned: b
         scanned: whether the episodes take place in scans.
     """
     spec, table, config = world.spec, world.costs, config.in_world(world.spec.name)
-    size = world.micro_batch(num_envs)
-    if not config.cost_model or table is None or not table.knows(size):
+    size, parts = world.micro_batch(num_envs), parts_of(spec, config)
+    if not parts or not config.cost_model or table is None or not table.knows(size):
         return PartChoice((), {})
     count = 1 if size == 1 else num_envs
-    parts = parts_of(spec, config)
     subsets = [kept for many in range(len(parts) + 1) for kept in combinations(parts, many)]
     places: tuple[Place, ...] = ("scan",) if scanned else ("open", "room")
     times: dict[Parts, list[float]] = {}

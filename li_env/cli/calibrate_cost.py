@@ -41,6 +41,7 @@ def run(arguments: Arguments) -> None:
     from li_env.accel.config import AccelConfig
     from li_env.cli._output import progress_display
     from li_env.evaluation.calibration.cost import cells_of, measure_cost
+    from li_env.evaluation.part_costs import cost_lines, part_costs
     from li_env.files import check_file
     from li_env.validation import check_number, check_whole
     from li_env.worlds.calibration import Calibration, cost_name, keep, own_file
@@ -77,4 +78,7 @@ def run(arguments: Arguments) -> None:
     console = Console()
     console.print(table)
     console.print(f"planning: plain {found.plain_plan} ms, coverage {found.coverage_plan} ms per episode")
+    world.costs = found
+    for line in cost_lines(arguments.world, part_costs(world, [AccelConfig.preset("all")])):
+        console.print(line, soft_wrap=True)
     console.print(f"wrote {path}", soft_wrap=True)

@@ -80,7 +80,7 @@ def measure_cost(
                 break
             done = turn
             # Another cell begins in every repeat, so that none always follows the same.
-            for index in np.roll(np.arange(len(cells)), turn).tolist():
+            for index in np.roll(np.arange(len(cells)), -turn).tolist():
                 times[turn, index] = _timed(world, scene, cells[index])
                 on_call()
             planning[turn] = [_planning(world, name) for name in ("off", "context")]

@@ -40,7 +40,7 @@ from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
-from li_env.worlds.freedoom.shared_work import sample_shared
+from li_env.worlds.freedoom.shared_work import kept_bytes, sample_shared
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
@@ -151,6 +151,9 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
         return micro_batch_size(num_envs, self.device) * WORKING_BYTES
+
+    def kept_bytes(self) -> int:
+        return kept_bytes(self.dynamics.config, self.spec, self.dtype)
 
     def execution_name(self) -> str:
         return f"{str(self.dtype).removeprefix('torch.')}, {self.execution}"
