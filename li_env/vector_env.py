@@ -35,8 +35,9 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
     ``gymnasium.make_vec(id, num_envs, vectorization_mode="vector_entry_point", ...)`` takes the arguments of
     `li_env.env.LightInteractionEnv` besides those below. Environment i after ``reset(seed=s)`` equals the
     single environment after ``reset(seed=s + i)``. Its frames are bit-equal to those of the single environment, except
-    that batch sizes round the model's matrix products differently. An episode's plans, noise and reward do not depend
-    on its neighbours.
+    that batch sizes round the model's matrix products differently, and that on a GPU with a cost table (``li-env
+    calibrate cost``) the number of environments decides which parts of the preset are left out. An episode's plans,
+    noise and reward do not depend on its neighbours.
 
     **Autoreset.** `AutoresetMode.NEXT_STEP`: the step after the end of an episode ignores its action, resets the
     environment and gives reward 0. ``SAME_STEP``: the environment is reset in the step that ends the episode;

@@ -77,7 +77,7 @@ def test_a_part_that_saves_nothing_is_left_out_and_named_without_a_number():
 
 
 def test_contexts_of_two_lengths_cost_a_micro_batch_more():
-    """Compare 8 environments, where `all` often needs two calls of 11 ms with 256."""
+    """Compare 8 environments, where `all` often needs two calls of 11 ms, with 256."""
     table = CostTable((2, 4), (flat(8, 0.1),))
     few, many = (judge_parts(world(table, Padded), ALL, count) for count in (8, 256))
     assert few.left_out == ("context", "cache")
