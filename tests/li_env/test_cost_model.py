@@ -12,6 +12,7 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.costs import CallTimes, CostTable
 from li_env.accel.geometry.camera import STILL, CameraMotion
 from li_env.accel.plan import ChunkPlan
+from li_env.accel.planning.choice import judge_parts
 from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
 from li_env.vector_env import LightInteractionVectorEnv
@@ -120,3 +121,23 @@ def test_plans_with_parts_left_out_are_stored_and_run_again_bit_for_bit():
 def test_the_setting_is_a_truth_value():
     with pytest.raises(ValueError, match=r"^cost_model: 'auto' is not allowed; use true or false$"):
         AccelConfig(cost_model="auto")  # type: ignore[arg-type]
+
+
+def test_the_estimated_number_of_model_calls_is_about_that_of_an_environment():
+    """Let every call take 1 ms, so that the estimate counts calls: of 16 episodes in micro-batches of 8."""
+
+    class Counted(Padded):
+        costs = CostTable((2, 4), (CallTimes(8, (4, 20), ((1.0, 1.0), (1.0, 1.0))),))
+
+    world, preset = Counted(), AccelConfig.preset("all")
+    env = LightInteractionVectorEnv(16, world=world, preset=preset.replace(cost_model=False), max_episode_steps=None)
+    env.reset(seed=0)
+    generator, made = np.random.default_rng(0), []
+    for step in range(22):
+        env.step(generator.choice([1, 1, 1, 5, 6, 7, 8], 16))
+        if step >= 6:
+            made.append(len(calls_of([ChunkPlan.from_dict(plan) for plan in env.plans], 8)))
+    judged = judge_parts(world, preset, 16)
+    assert judged.milliseconds[()] == 2.0, "off has contexts of one length"
+    assert judged.milliseconds["context", "cache"] == pytest.approx(np.mean(made), rel=0.2)
+    assert np.mean(made) > 3.0
