@@ -118,4 +118,4 @@ class MicroBatchedWorld(BaseWorld[SceneT, StreamT]):
         return micro_batch_size(num_envs, self.device)
 
     def model_calls(self, plans: Sequence[ChunkPlan], num_envs: int) -> list[list[int]]:
-        return calls_of(plans, micro_batch_size(num_envs, self.device))
+        return calls_of(plans, self.micro_batch(num_envs))
