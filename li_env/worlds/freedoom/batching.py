@@ -112,10 +112,21 @@ def calls_of(plans: Sequence[ChunkPlan], size: int) -> list[list[int]]:
 
 
 class MicroBatchedWorld(BaseWorld[SceneT, StreamT]):
-    """World that computes its episodes in such micro-batches."""
+    """World that computes its episodes in such micro-batches.
+
+    Attributes:
+        dtype: type of the model's numbers.
+        execution: how its networks run.
+    """
+
+    dtype: torch.dtype
+    execution: str
 
     def micro_batch(self, num_envs: int) -> int:
         return micro_batch_size(num_envs, self.device)
 
     def model_calls(self, plans: Sequence[ChunkPlan], num_envs: int) -> list[list[int]]:
         return calls_of(plans, self.micro_batch(num_envs))
+
+    def execution_name(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')}, {self.execution}"

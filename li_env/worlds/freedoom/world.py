@@ -155,9 +155,6 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     def kept_bytes(self) -> int:
         return kept_bytes(self.dynamics.config, self.spec, self.dtype)
 
-    def execution_name(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')}, {self.execution}"
-
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
         for count, batch in micro_batches(images, micro_batch_size(expected_episodes(len(images)), self.device)):
