@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
-from li_env.accel.plan import AttentionPlan
-from li_env.accel.world import ChunkRequest
+from li_env.accel.plan import AttentionPlan, ChunkPlan
+from li_env.accel.world import BaseWorld, ChunkRequest, SceneT, StreamT
 from li_env.worlds.freedoom.sampler import Schedule, is_part
 
 Item = TypeVar("Item")
+Asked = TypeVar("Asked", ChunkRequest, ChunkPlan)
 
 GPU_MICRO_BATCHES = (8, 32, 64)
 """Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
@@ -57,7 +58,7 @@ def micro_batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[
         yield len(batch), batch + [batch[-1]] * (size - len(batch))
 
 
-class BatchScheduler:
+class BatchScheduler(Generic[Asked]):
     """Requests that wait until a micro-batch is full.
 
     Args:
@@ -66,26 +67,32 @@ class BatchScheduler:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._waiting: dict[BatchKey, dict[Schedule, MicroBatch]] = {}
+        self._waiting: dict[BatchKey, dict[Schedule, list[tuple[int, Asked]]]] = {}
 
-    def add(self, number: int, request: ChunkRequest) -> MicroBatch | None:
-        """Add a request and return the micro-batch that it completes, all of one schedule, or None."""
-        plan = request.plan
+    def add(self, number: int, request: Asked) -> list[tuple[int, Asked]] | None:
+        """Add a request and return the micro-batch that it completes, all of one schedule, or None.
+
+        A plan stands for the request of a chunk that does not begin an episode.
+        """
+        if isinstance(request, ChunkPlan):
+            plan, context, given = request, request.context_latents, False
+        else:
+            plan, context, given = request.plan, request.context.shape[0], has_given_latent(request)
         reuse = None if plan.reuse_threshold is None and not plan.computed else plan.sigmas
-        key = request.context.shape[0], plan.attention, has_given_latent(request), reuse
+        key = context, plan.attention, given, reuse
         schedules = self._waiting.setdefault(key, {})
-        batch = schedules.setdefault(request.plan.sigmas, [])
+        batch = schedules.setdefault(plan.sigmas, [])
         batch.append((number, request))
-        return schedules.pop(request.plan.sigmas) if len(batch) == self._size else None
+        return schedules.pop(plan.sigmas) if len(batch) == self._size else None
 
-    def rest(self) -> Iterator[MicroBatch]:
+    def rest(self) -> Iterator[list[tuple[int, Asked]]]:
         """Yield the micro-batches that are not full, the longest schedule first.
 
         Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
         padded to a full micro-batch anyway. Chunks whose first latent is given do not mix schedules.
         """
         for (_, _, given, _), schedules in self._waiting.items():
-            hosts: list[tuple[Schedule, MicroBatch]] = []
+            hosts: list[tuple[Schedule, list[tuple[int, Asked]]]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]
                 for host, batch in hosts:
@@ -95,3 +102,31 @@ class BatchScheduler:
                 else:
                     hosts.append((sigmas, list(guests)))
             yield from (batch for _, batch in hosts)
+
+
+def calls_of(plans: Sequence[ChunkPlan], size: int) -> list[list[int]]:
+    """Return the indices of the plans in every micro-batch of chunks that do not begin an episode, in order."""
+    scheduler: BatchScheduler[ChunkPlan] = BatchScheduler(size)
+    full = [scheduler.add(number, plan) for number, plan in enumerate(plans)]
+    return [[number for number, _ in batch] for batch in (*full, *scheduler.rest()) if batch is not None]
+
+
+class MicroBatchedWorld(BaseWorld[SceneT, StreamT]):
+    """World that computes its episodes in such micro-batches.
+
+    Attributes:
+        dtype: type of the model's numbers.
+        execution: how its networks run.
+    """
+
+    dtype: torch.dtype
+    execution: str
+
+    def micro_batch(self, num_envs: int) -> int:
+        return micro_batch_size(num_envs, self.device)
+
+    def model_calls(self, plans: Sequence[ChunkPlan], num_envs: int) -> list[list[int]]:
+        return calls_of(plans, self.micro_batch(num_envs))
+
+    def execution_name(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')}, {self.execution}"

@@ -16,7 +16,7 @@ from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.grouping import equal_groups
 from li_env.accel.kept_work import Sharing
 from li_env.accel.micro_batch import expected_episodes
-from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
+from li_env.accel.world import ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.encoder_key import weights_key
@@ -27,6 +27,7 @@ from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
 from li_env.worlds.freedoom.batching import (
     BatchScheduler,
     MicroBatch,
+    MicroBatchedWorld,
     has_given_latent,
     has_no_past,
     micro_batch_size,
@@ -38,7 +39,7 @@ from li_env.worlds.freedoom.geometry import planar_poses
 from li_env.worlds.freedoom.ground_truth import FreedoomTruth, episodes_file
 from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
-from li_env.worlds.freedoom.shared_work import sample_shared
+from li_env.worlds.freedoom.shared_work import kept_bytes, sample_shared
 from li_env.worlds.freedoom.sizes import LARGE, SMALL, Size
 from li_env.worlds.freedoom.spec import world_spec
 from li_env.worlds.freedoom.start_frames import StartFrames
@@ -55,7 +56,7 @@ class FreedoomScene:
     start: torch.Tensor | None
 
 
-class FreedoomWorld(BaseWorld[FreedoomScene, None]):
+class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
     Prompts are accepted and ignored: this world has no text input. Episodes are computed in micro-batches of a fixed
@@ -122,18 +123,18 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
-        return self._micro_batch(num_envs) * self.size.working_bytes
+        return self.micro_batch(num_envs) * self.size.working_bytes
 
-    def _micro_batch(self, episodes: int) -> int:
-        """Return how many episodes one call computes: `micro_batch_size` in the small size.
+    def micro_batch(self, num_envs: int) -> int:
+        # Larger sizes compute fewer episodes in a call, by their tokens.
+        return max(1, micro_batch_size(num_envs, self.device) * SMALL.tokens // self.size.tokens)
 
-        Larger sizes compute fewer, by their tokens.
-        """
-        return max(1, micro_batch_size(episodes, self.device) * SMALL.tokens // self.size.tokens)
+    def kept_bytes(self) -> int:
+        return kept_bytes(self.dynamics.config, self.spec, self.dtype)
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
-        for count, batch in micro_batches(images, self._micro_batch(expected_episodes(len(images)))):
+        for count, batch in micro_batches(images, self.micro_batch(expected_episodes(len(images)))):
             latents = self.autoencoder.encode(torch.from_numpy(np.stack(batch)).to(self.device))
             # Copies: an episode must not keep its whole micro-batch alive.
             scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
@@ -147,7 +148,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         for group in equal_groups(shapes):
             if not out[group[0]]:
                 continue
-            for count, batch in micro_batches(group, self._micro_batch(expected_episodes(len(requests)))):
+            for count, batch in micro_batches(group, self.micro_batch(expected_episodes(len(requests)))):
                 waiting.append((batch[:count], self._realised([requests[index] for index in batch])[:count]))
         if not waiting:
             return out
@@ -172,8 +173,8 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         A micro-batch starts as soon as it is full.
         """
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        size = self._micro_batch(expected_episodes(len(requests)))
-        scheduler = BatchScheduler(size)
+        size = self.micro_batch(expected_episodes(len(requests)))
+        scheduler: BatchScheduler[ChunkRequest] = BatchScheduler(size)
 
         def run(batch: MicroBatch) -> None:
             members = [request for _, request in batch]
@@ -217,7 +218,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
-        size = self.spec.chunk_latents * self._micro_batch(expected_episodes(len(latents)))
+        size = self.spec.chunk_latents * self.micro_batch(expected_episodes(len(latents)))
         frames = []
         for part in joined.split(size):
             missing = size - len(part)

@@ -95,7 +95,7 @@ def test_weights_of_the_small_size_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fewer_episodes_together_than_in_the_small_size(tiny: None) -> None:
     world = large()
     world.device = torch.device("cuda")
-    assert [world._micro_batch(count) for count in (1, 8, 9, 33, 512)] == [2, 2, 8, 16, 16]
+    assert [world.micro_batch(count) for count in (1, 8, 9, 33, 512)] == [2, 2, 8, 16, 16]
     assert world.working_bytes(512) == 16 * 864 * 2**20
 
 

@@ -28,7 +28,7 @@ CONFIG = Path(__file__).parents[5] / "configs" / "train" / "freedoom_large.yaml"
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {"maps": 1, "trajectories_per_map": 1, "length": 24, "validation_maps": 1, "validation_length": 8,
-             "scan_views": 8, "validation_scan_views": 8},
+             "scan_views": 8, "validation_scan_views": 8, "tries": 2},
     "dynamics": {"steps": 3, "max_seconds": None, "batch": 1, "draws": 1, "save_seconds": 1e-6},
     "motion": {"steps": 1, "max_seconds": None, "batch": 2, "held_out_samples": 2},
     "refine": {"steps": 1, "max_seconds": None, "batch": 1, "chunks": 1, "save_seconds": 1e-6},
