@@ -1,7 +1,7 @@
 """Fidelity and time of block-sparse attention in a freedoom world over the retained ratio, with its real weights.
 
     python benchmarks/freedoom_sparse_fidelity.py --device cuda --out benchmarks/freedoom_sparse_fidelity.json
-    python benchmarks/freedoom_sparse_fidelity.py --device cuda --world freedoom_large --weights DIR --tiles 1x12x8
+    python benchmarks/freedoom_sparse_fidelity.py --device cuda --world freedoom_large --weights DIR --tiles 4x4x8
 
 The plain model drives along the paths. At every chunk after the warm-up the same chunk is generated again from the same
 history, with attention that leaves out tiles: in the denoising calls alone, in the context pass alone, and in both.
