@@ -69,10 +69,9 @@ benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8
 tile shape; sparse only with 32, which is beyond the budget.
 """
 
-LARGE = Size("large", "freedoom_large", (192, 256), (1, 12, 8), 21, 864 * 2**20, "large", "LI_ENV_FREEDOOM_LARGE")
-"""Made for GPUs. Until ``li-env calibrate attention`` has measured a device, planners stay dense there.
-
-A tile is half a latent: neighbours in a context may be views from different places, which no tile should mix.
+LARGE = Size("large", "freedoom_large", (192, 256), (4, 6, 4), 21, 864 * 2**20, "large", "LI_ENV_FREEDOOM_LARGE")
+"""Made for GPUs. Until ``li-env calibrate attention`` has measured a device, planners stay dense there. Its tiles
+are those of the small size until others are measured with trained weights.
 """
 
 SIZES = {size.name: size for size in (SMALL, LARGE)}
