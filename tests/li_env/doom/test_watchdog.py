@@ -149,3 +149,31 @@ def test_the_watching_process_is_replaced_when_it_was_killed(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, timeout=120, check=True)
     _until(lambda: not list(tmp_path.glob("doom_*")) and not _processes(tmp_path))
+
+
+LATE = """
+import os, signal, subprocess, sys
+from li_env.doom.watchdog import CONFIG_NAME, make_folder
+
+folder = make_folder()
+engine = [sys.executable, "-c", "import time; time.sleep(600)", "-config", os.path.join(folder, CONFIG_NAME)]
+late = "import os, time; time.sleep(3); words = input().split('|'); os.execv(words[0], words)"
+pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "close_fds": False, "text": True}
+process = subprocess.Popen([sys.executable, "-c", late], **pipes)
+process.stdin.write("|".join(engine) + chr(10))
+process.stdin.flush()
+print(folder, process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_engine_that_shows_its_command_late_is_stopped(tmp_path):
+    """Seconds pass on a busy machine from the start of a process to its command."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = subprocess.run(
+        [sys.executable, "-c", LATE], env=environment, stdout=subprocess.PIPE, timeout=60, check=False, text=True
+    )
+    folder, pid = program.stdout.split()
+    command = Path("/proc", pid, "cmdline")
+    assert command.read_bytes() and not _processes(Path(folder)), "it has another command yet"
+    _until(lambda: not os.path.exists(folder) and not (command.exists() and command.read_bytes()), seconds=20)
