@@ -33,10 +33,12 @@ class FittedScan:
     Attributes:
         scan: views of the world's frame size.
         bank: their latents.
+        content_hash: of the scan before it was fitted, as its file has it; empty where there is none.
     """
 
     scan: Scan
     bank: ViewBank
+    content_hash: str = ""
 
 
 def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
@@ -61,7 +63,7 @@ def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
                 f"view {view} is tilted by {fitted.tilts[view]:.1f} degrees, and cameras of world {spec.name!r} are "
                 f"level; allowed: at most {LEVEL_DEGREES:g} degrees"
             )
-        return FittedScan(fitted, encoded_views(world, fitted, name))
+        return FittedScan(fitted, encoded_views(world, fitted, name), scan.content_hash)
     except ValueError as error:
         raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
 

@@ -10,12 +10,13 @@ def run(arguments: Arguments) -> None:
     import time
     from dataclasses import replace
 
-    from li_env.cli._collecting import claim, known_episodes, manifest_of, open_player, prepare
+    from li_env.cli._collecting import claim, manifest_of, open_player, prepare
     from li_env.cli._output import progress_display
     from li_env.datasets.collect import Progress, collect
     from li_env.datasets.finish import SUMMARY, finish, read_summary
     from li_env.datasets.formats import Formats
     from li_env.datasets.journal import Journal
+    from li_env.datasets.recorder import episodes_of
     from li_env.validation import check_whole
 
     for name, most in (("worlds", 10**5), ("encoders", 256), ("slice_size", 10**6)):
@@ -25,7 +26,7 @@ def run(arguments: Arguments) -> None:
     manifest, player, runner = manifest_of(arguments)
     formats = Formats(manifest, runner)
     prepare(arguments.out, manifest, arguments.resume)
-    if arguments.dataset is None and known_episodes(runner) is not None:
+    if arguments.dataset is None and episodes_of(runner.task) is not None:
         print(
             "the shipped episodes are on held-out test maps; for training data: li-env build episodes, then --dataset"
         )
