@@ -11,7 +11,9 @@ def run(arguments: Arguments) -> None:
     from dataclasses import replace
 
     from li_env.cli._collecting import claim, manifest_of, open_player, prepare
+    from li_env.cli._held_out import held_out_note, maps_of
     from li_env.cli._output import progress_display
+    from li_env.datasets.cluster import check_address, collect_on_ray
     from li_env.datasets.collect import Progress, collect
     from li_env.datasets.finish import SUMMARY, finish, read_summary
     from li_env.datasets.formats import Formats
@@ -25,11 +27,12 @@ def run(arguments: Arguments) -> None:
     arguments = replace(arguments, out=arguments.out.absolute())
     manifest, player, runner = manifest_of(arguments)
     formats = Formats(manifest, runner)
+    if arguments.ray is not None:
+        check_address(arguments.ray)
     prepare(arguments.out, manifest, arguments.resume)
-    if arguments.dataset is None and episodes_of(runner.task) is not None:
-        print(
-            "the shipped episodes are on held-out test maps; for training data: li-env build episodes, then --dataset"
-        )
+    note = held_out_note(maps_of(runner.world, episodes_of(runner.task), manifest.episodes))
+    if note is not None:
+        print(note)
     with claim(arguments.out):
         if (arguments.out / SUMMARY).exists():
             Journal(arguments.out).remove()
@@ -59,8 +62,6 @@ def run(arguments: Arguments) -> None:
                     arguments.processes,
                 )
             else:
-                from li_env.datasets.cluster import collect_on_ray
-
                 progress = collect_on_ray(
                     open_player, manifest, arguments.out, arguments.ray, arguments.worlds, arguments.encoders,
                     arguments.slice_size, show, arguments.processes,

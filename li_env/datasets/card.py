@@ -33,8 +33,8 @@ def card(
     if manifest.scans_folder is not None:
         views = sum(fact["views"] for fact in manifest.scans.values())
         scans = (
-            f"\nEvery episode takes place in a scan of its map: {len(manifest.scans)} scans, {views:,} views, SHA-256 of "
-            f"their contents {sha256_of(manifest.scans)[:16]}. `manifest.json` names each.\n"
+            f"\nEvery episode takes place in a scan of its map: {len(manifest.scans)} scans, {views:,} views, SHA-256 "
+            f"of their contents {sha256_of(manifest.scans)[:16]}. `manifest.json` names each.\n"
         )
         if not manifest.scan_settings:
             scans += "It is not known how they were built, so no command below builds them.\n"

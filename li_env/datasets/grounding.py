@@ -1,4 +1,4 @@
-"""Scans that recorded episodes take place in: each episode in the scan of its map, all of them named by the manifest."""
+"""Scans that recorded episodes take place in, each episode in the scan of its map; the manifest names them all."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from li_env.accel.world import BaseWorld
 from li_env.cli import main
 from li_env.cli._collecting import open_player as open_real_player
 from li_env.scans.scan import Scan
@@ -46,13 +47,19 @@ class Lengths:
 
 
 class MappedRoom(AnalyticWorld):
-    """Shows the same room whatever the map."""
+    """Shows the same room for every map."""
 
     ground_truth = Lengths()  # type: ignore[assignment]
 
 
 def mapped_room(device: str, weights: str | None) -> MappedRoom:
     return MappedRoom(device, replace(SPEC, fps=8.0))
+
+
+class NoEncoder(MappedRoom):
+    """Makes latents of no picture."""
+
+    encode = BaseWorld.encode
 
 
 def film(device: str, weights: str | None, shape: str = "freedoom") -> FilmWorld:
@@ -62,6 +69,7 @@ def film(device: str, weights: str | None, shape: str = "freedoom") -> FilmWorld
 def register() -> None:
     register_world("room", room, "an empty room", "test licence")
     register_world("mapped room", mapped_room, "an empty room with maps", "test licence")
+    register_world("no encoder", lambda device, weights: NoEncoder(device, replace(SPEC, fps=8.0)), "for this test")
     for shape in SHAPES:
         register_world(f"film {shape}", lambda device, weights, shape=shape: film(device, weights, shape), "numbers")
 

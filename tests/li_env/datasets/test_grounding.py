@@ -1,4 +1,4 @@
-"""Episodes in scans of their maps: what the manifest names, who checks it, and that nothing else changes the content."""
+"""Episodes in scans of their maps: what the manifest names, who checks it, and that nothing else changes content."""
 
 from __future__ import annotations
 
