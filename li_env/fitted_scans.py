@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -21,6 +22,9 @@ LEVEL_DEGREES = 5.0
 
 KEPT = 8
 """Scans of reset options that a cache holds; those of the environment's own arguments stay."""
+
+_fitted: WeakKeyDictionary[BaseWorld, WeakValueDictionary[Any, FittedScan]] = WeakKeyDictionary()
+"""Scans that were read from a path, as long as somebody holds them: environments of a process read them once."""
 
 ScanSource = Scan | str | Path
 """A scan, or the path of one."""
@@ -119,7 +123,11 @@ class ScanCache:
         if isinstance(source, Scan):
             return fit_scan(self._world, source, "")
         path = _path(source)
-        return fit_scan(self._world, Scan.read(path), str(path))
+        known, key = _fitted.setdefault(self._world, WeakValueDictionary()), (str(path), _key(path))
+        found = known.get(key)
+        if found is None:
+            found = known[key] = fit_scan(self._world, Scan.read(path), str(path))
+        return found
 
 
 def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | str | Path | None) -> Sequence[ScanSource]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.world import BaseWorld
 from li_env.cli import main
 from li_env.cli._collecting import open_player as open_real_player
@@ -44,6 +46,9 @@ class Lengths:
 
     def distance(self, map_id: int, goal: tuple[float, float]) -> Straight:
         return Straight(goal)
+
+    def walk(self, map_ids: Sequence[int], poses: np.ndarray, motions: Sequence[Sequence[CameraMotion]]) -> list:
+        return [tuple(each) for each in motions]
 
 
 class MappedRoom(AnalyticWorld):
