@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ KEPT = 8
 
 _fitted: WeakKeyDictionary[BaseWorld, WeakValueDictionary[Any, FittedScan]] = WeakKeyDictionary()
 """Scans that were read from a path, as long as somebody holds them: environments of a process read them once."""
+
+READERS = 8
+"""Threads that read the scans of an environment."""
 
 ScanSource = Scan | str | Path
 """A scan, or the path of one."""
@@ -87,7 +91,7 @@ class ScanCache:
     def __init__(self, world: BaseWorld, own: Sequence[ScanSource] = ()) -> None:
         self._world = world
         self._kept: OrderedDict[Any, FittedScan] = OrderedDict()
-        self.own = tuple(self._made(source) for source in own)
+        self.own = self._all_made(own)
         self.by_map = {each.scan.map_seed: each for each in self.own if each.scan.map_seed is not None}
 
     def choose(self, options: Mapping[str, Any], generator: np.random.Generator) -> FittedScan | None:
@@ -119,15 +123,29 @@ class ScanCache:
         self._kept.move_to_end(key)
         return found
 
-    def _made(self, source: Any) -> FittedScan:
+    def _all_made(self, sources: Sequence[Any]) -> tuple[FittedScan, ...]:
+        """Fit scans, of which there may be hundreds: threads read ahead."""
+        with ThreadPoolExecutor(READERS) as pool:
+            read = pool.map(self._read, sources) if len(sources) > 1 else map(self._read, sources)
+            return tuple(self._made(source, scan) for source, scan in zip(sources, read, strict=True))
+
+    def _made(self, source: Any, read: Scan | None = None) -> FittedScan:
         if isinstance(source, Scan):
             return fit_scan(self._world, source, "")
         path = _path(source)
         known, key = _fitted.setdefault(self._world, WeakValueDictionary()), (str(path), _key(path))
         found = known.get(key)
         if found is None:
-            found = known[key] = fit_scan(self._world, Scan.read(path), str(path))
+            found = known[key] = fit_scan(self._world, Scan.read(path) if read is None else read, str(path))
         return found
+
+    def _read(self, source: Any) -> Scan | None:
+        """Read a scan and compute its hash; ``None`` where there is nothing to read."""
+        if isinstance(source, Scan) or (str(_path(source)), _key(source)) in _fitted.get(self._world, ()):
+            return None
+        scan = Scan.read(_path(source))
+        assert scan.content_hash  # computed here, in a thread
+        return scan
 
 
 def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | str | Path | None) -> Sequence[ScanSource]:

@@ -23,6 +23,8 @@ def run(arguments: Arguments) -> None:
 
     for name, most in (("worlds", 10**5), ("encoders", 256), ("slice_size", 10**6)):
         check_whole(name, getattr(arguments, name), 1, most)
+    if check_whole("workers", arguments.workers, 0, 1024) and arguments.ray is not None:
+        raise ValueError(f"workers={arguments.workers} is of no use with ray, whose workers render alone; allowed: 0")
     # Absolute: starting the game changes the current folder for a while.
     arguments = replace(arguments, out=arguments.out.absolute())
     manifest, player, runner = manifest_of(arguments)

@@ -53,6 +53,8 @@ ARGUMENTS = {
     ("--encoders", "0"): "encoders=0 is not allowed",
     ("--slice-size", "0"): "slice_size=0 is not allowed",
     ("--workers", "2"): "workers=2 is not an argument of world 'room'",
+    ("--workers", "-1"): "workers=-1 is not allowed",
+    ("--workers", "2", "--ray", "local"): "workers=2 is of no use with ray",
     ("--ray", "nowhere"): "ray='nowhere' is not an address",
     ("--ray", "host:99999"): "ray='host:99999' is not an address",
     ("--instruction", "x" * 200_000): "has 200,000 characters",
