@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,27 @@ class OutOfTimeError(Exception):
 
 
 @dataclass(frozen=True)
+class Episodes:
+    """Episode files.
+
+    Attributes:
+        chosen: episodes to learn from, as many as an arm takes.
+        sets: episodes of the evaluation, by name.
+        maps: numbers of their maps, `check_maps`.
+    """
+
+    chosen: Path
+    sets: dict[str, Path]
+    maps: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Work:
     """One run of the comparison.
 
     Attributes:
         given: command line.
         keep: folder of all files.
-        episodes: file of the training episodes, as many as an arm learns from.
-        sets: files of the evaluation, by name.
         stop: time (`time.monotonic`) to end at.
         runners: of the worlds that were recorded in, by name: with them their scans stay in memory.
         stack: closes the game in the end.
@@ -79,11 +93,14 @@ class Work:
 
     given: argparse.Namespace
     keep: Path
-    episodes: Path
-    sets: dict[str, Path]
     stop: float
     runners: dict[str, EpisodeRunner] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def episodes(self) -> Episodes:
+        """Episodes to learn from and of the evaluation; they are built where they are needed first."""
+        return built(self.given)
 
     def check_time(self, _: Any = None) -> None:
         """End the run where its time is over."""
@@ -95,7 +112,7 @@ class Work:
         folder, given = self.keep / "scans", self.given
         self.check_time()
         build_scans(
-            maps_of(self.episodes), given.spacing, given.headings, given.most, folder, os.cpu_count() or 1,
+            maps_of(self.episodes.chosen), given.spacing, given.headings, given.most, folder, os.cpu_count() or 1,
             self.check_time,
         )  # fmt: skip
         return folder
@@ -105,7 +122,7 @@ class Work:
         game = load_world("freedoom_game", self.given.device, workers=self.given.game_workers)
         if "game" not in self.runners:
             self.stack.callback(game.close)  # type: ignore[attr-defined]
-            self.runners["game"] = game_episodes(game, str(self.sets[SETS[0]]))
+            self.runners["game"] = game_episodes(game, str(self.episodes.sets[SETS[0]]))
         return game
 
 
@@ -130,8 +147,8 @@ def check_maps(chosen: Path, sets: dict[str, Path]) -> dict[str, int]:
     return counts
 
 
-def built(given: argparse.Namespace) -> tuple[Path, dict[str, Path]]:
-    """Build the episodes once: those of the training, map by map, and the sets of the evaluation."""
+def built(given: argparse.Namespace) -> Episodes:
+    """Build the episodes once: those to learn from, map by map, and the sets of the evaluation."""
     folder = given.keep / "episodes"
     chosen, sets = folder / "chosen.json", {name: folder / f"{name}.json" for name in SETS}
     asked, note = {name: getattr(given, name) for name in ("maps", "episodes", "test_episodes")}, folder / "asked.json"
@@ -148,7 +165,7 @@ def built(given: argparse.Namespace) -> tuple[Path, dict[str, Path]]:
         halves = np.array_split(picked[: given.episodes], 2)
         order = [index for half in halves for index in sorted(half, key=lambda at: every.episodes[at].map_seed or 0)]
         EpisodeDataset(tuple(every.episodes[index] for index in order), every.frames).write(chosen)
-    return chosen, sets
+    return Episodes(chosen, sets, check_maps(chosen, sets))
 
 
 def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: str = "") -> Path:
@@ -159,7 +176,7 @@ def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: 
     work.check_time()
     in_game = world == "freedoom_game"
     manifest, player, runner = manifest_of(Arguments(
-        agent=agent, out=out, world=world, dataset=work.episodes, episodes=numbers, label=label,
+        agent=agent, out=out, world=world, dataset=work.episodes.chosen, episodes=numbers, label=label,
         max_steps=given.max_steps, preset=given.preset, worlds=given.worlds, device=given.device, threads=1,
         workers=given.game_workers if in_game else 0, scans=work.scans() if given.scans and not in_game else None,
     ))  # fmt: skip
@@ -227,7 +244,7 @@ def cell(work: Work, arm: str, seed: int) -> dict[str, Any]:
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     losses = [round(line["loss"], 4) for line in log]
     found = {"arm": arm, "seed": seed, "commit": committed()[0], "data": data, "losses": losses,
-             "seconds": log[-1]["seconds"], "final": played(work, folder)}  # fmt: skip
+             "maps": work.episodes.maps, "seconds": log[-1]["seconds"], "final": played(work, folder)}  # fmt: skip
     write_json(path, {"asked": asked, "result": found})
     return found
 
@@ -242,7 +259,7 @@ def played(work: Work, agent: Path) -> dict[str, Any]:
             if name in found.get(how, {}):
                 continue
             work.check_time()
-            runner = game_episodes(work.game(), str(work.sets[name]))
+            runner = game_episodes(work.game(), str(work.episodes.sets[name]))
             player = make_agent(str(agent), runner, greedy=how == "greedy", device=work.given.device)
             found.setdefault(how, {})[name] = play(runner, player, count)
             write_json(path, {"test_episodes": count, "found": found})
@@ -302,18 +319,17 @@ def main(words: Sequence[str] | None = None, say: Callable[[str], None] = print)
     if given.device == "cpu":
         torch.set_num_threads(1)
     facts, settings = provenance(), {name: str(value) for name, value in vars(given).items()}
-    work = Work(given, given.keep, *built(given), stop)
-    maps = check_maps(work.episodes, work.sets)
+    work = Work(given, given.keep, stop)
     cells = [(arm, seed) for seed in range(given.seeds) for arm in given.arms]
     runs: list[dict[str, Any]] = []
-    about = {"provenance": facts, "settings": settings, "grounded": given.scans, "maps": maps, "cells": len(cells)}
+    about = {"provenance": facts, "settings": settings, "grounded": given.scans, "cells": len(cells)}
     with work.stack:
         try:
             for arm, seed in cells:
                 runs.append(cell(work, arm, seed))
                 spl = runs[-1]["final"]["drawing"]["detour"]["spl"]["mean"]
                 say(f"{time.monotonic() - began:5.0f} s  {arm}, seed {seed}: SPL {spl:.3f} on detour")
-                write_json(given.out, {**about, **tables(runs), "runs": runs})
+                write_json(given.out, {**about, "maps": runs[0]["maps"], **tables(runs), "runs": runs})
         except OutOfTimeError:
             say(f"the time is over: {len(runs)} of {len(cells)} cells are done; the same command goes on")
 

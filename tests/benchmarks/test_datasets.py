@@ -174,9 +174,9 @@ def test_the_comparison_goes_on_from_call_to_call(
     assert "scans" not in manifests["freedoom_game"]
     assert manifests["labelled-0"]["label"] == "expert" and manifests["labelled-0"]["agent"].endswith("freedoom-0")
     assert parts["grounded"] and parts["maps"]["training"] == 3 and parts["maps"]["detour, also in training"] == 0
-    shutil.rmtree(tmp_path / "parts" / "data")
-    for path in (tmp_path / "parts" / "agents").glob("*/result.json"):
-        path.unlink()
+    for name in ("data", "scans", "episodes"):
+        shutil.rmtree(tmp_path / "parts" / name)
+    monkeypatch.setattr(comparison, "built", lambda given: pytest.fail("builds again"))
     monkeypatch.setattr(comparison, "collect", lambda *given: pytest.fail("records again"))
     comparison.main(comparison_words(tmp_path / "parts"), said.append)
     assert json.loads((tmp_path / "parts" / "report.json").read_text())["table"] == parts["table"]

@@ -37,7 +37,7 @@ def start_scans(folder: Path, count: int) -> Path:
 
 
 def test_encoders_and_a_second_run_change_nothing(tmp_path):
-    """On a GPU the number of environments belongs to the manifest; here four, more than the last episodes fill."""
+    """Play with four environments, a number that belongs to the manifest on a GPU."""
     scans = start_scans(tmp_path / "scans", 6)
     words = ["collect", "--agent", "expert", "--noise", "0.3", "--scans", str(scans), "--episodes", "0:6", "--worlds",
              "4", "--max-steps", "4", "--codec", "lossless", "--device", DEVICE, "--out"]  # fmt: skip
