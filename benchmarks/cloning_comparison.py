@@ -48,6 +48,7 @@ from li_env.datasets.finish import SUMMARY, finish, read_summary
 from li_env.datasets.formats import Formats
 from li_env.episodes import EpisodeRunner
 from li_env.files import read_json, write_json
+from li_env.fitted_scans import MapScans
 from li_env.tasks import EpisodeDataset
 from li_env.worlds.freedoom.build_scan import build_scans
 from li_env.worlds.registry import load_world, resolve_device
@@ -87,7 +88,7 @@ class Work:
         given: command line.
         keep: folder of all files.
         stop: time (`time.monotonic`) to end at.
-        runners: of the worlds that were recorded in, by name: with them their scans stay in memory.
+        runners: of the datasets that were recorded, by name: with them their scans stay in memory.
         stack: closes the game in the end.
     """
 
@@ -180,7 +181,9 @@ def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: 
         max_steps=given.max_steps, preset=given.preset, worlds=given.worlds, device=given.device, threads=1,
         workers=given.game_workers if in_game else 0, scans=work.scans() if given.scans and not in_game else None,
     ))  # fmt: skip
-    work.runners[world] = runner
+    work.runners[name] = runner
+    if isinstance(runner.scans.by_map, MapScans):
+        runner.scans.by_map.kept = given.maps  # all: the next dataset is on the same maps
     prepare(out, manifest, resume=True)
     with claim(out):
         work.check_time()

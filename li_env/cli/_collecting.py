@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from li_env.datasets.grounding import check_scans, check_starts, scan_facts, scan_paths
+from li_env.datasets.grounding import check_scans, scan_facts, scan_paths
 from li_env.datasets.manifest import MANIFEST, Manifest, episode_seeds, parse_numbers, sha256_of, sha256_of_files
 from li_env.datasets.recorder import episodes_of
+from li_env.fitted_scans import MapScans
 from li_env.scans.building import read_settings
 from li_env.validation import MOST_SEED, check_choice, check_text, check_whole, shown
 
@@ -86,9 +87,8 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
     )
     player, runner = load_player(manifest, arguments.workers)
     if manifest.scans_folder is not None:
-        check_starts(runner, manifest)
         settings = read_settings(Path(manifest.scans_folder)) or {}
-        manifest = replace(manifest, scans=scan_facts(runner), scan_settings=settings)
+        manifest = replace(manifest, scans=facts_of(runner, manifest), scan_settings=settings)
     return replace(manifest, episodes_hash=episodes_hash(runner), fps=float(runner.spec.fps)), player, runner
 
 
@@ -137,8 +137,14 @@ def open_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
     player, runner = load_player(manifest)
     if episodes_hash(runner) != manifest.episodes_hash:
         raise ValueError("the episode file has changed since the manifest was written; allowed: the old file")
-    check_scans(manifest, scan_facts(runner))
+    check_scans(manifest, facts_of(runner, manifest))
     return player, runner
+
+
+def facts_of(runner: EpisodeRunner, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return `scan_facts` of the scans that a runner plays in; nothing without scans."""
+    scans = runner.scans.by_map
+    return scan_facts(scans, runner.task, manifest) if isinstance(scans, MapScans) else {}
 
 
 def load_player(manifest: Manifest, workers: int = 0, scans: bool = True) -> tuple[Player, EpisodeRunner]:
@@ -174,8 +180,9 @@ def load_player(manifest: Manifest, workers: int = 0, scans: bool = True) -> tup
             f"episodes={manifest.episodes[0]}:{manifest.episodes[-1] + 1}: episode {beyond[0]} is not in the episode "
             f"file; allowed: 0:{len(known)} or a part of it"
         )
-    paths = scan_paths(task, manifest) if scans and manifest.scans_folder is not None else None
-    env = LightInteractionEnv(world, dict(manifest.preset), ACTION_SPACE, "frame", task=task, scans=paths)
+    env = LightInteractionEnv(world, dict(manifest.preset), ACTION_SPACE, "frame", task=task)
+    if scans and manifest.scans_folder is not None:
+        env.runner.scans.by_map = MapScans(world, scan_paths(task, manifest))
     agent = _agent(manifest.agent, env, manifest, device)
     if not manifest.label:
         return Player(env, agent.act), env.runner

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import episodes_of
-from li_env.episodes import EpisodeRunner
-from li_env.fitted_scans import nearest_view, scan_sources
+from li_env.fitted_scans import READERS, MapScans, known_scan, nearest_view, scan_sources, usable_views
 from li_env.scans.building import read_settings
 from li_env.scans.readers import map_of
+from li_env.scans.scan import Scan
 from li_env.tasks import EpisodeRecord, Task
 from li_env.tasks.navigation import pose_at
 from li_env.validation import shown
 
 
-def scan_paths(task: Task, manifest: Manifest) -> list[Path]:
-    """Return the scans of the maps of a manifest's episodes, in the order of the maps.
+def scan_paths(task: Task, manifest: Manifest) -> dict[int, Path]:
+    """Return the scans of the maps of a manifest's episodes by map, in the order of the maps.
 
     Raises:
         ValueError: no folder with scans, an episode without a map, a map without a scan, or a map with two; names it
@@ -61,34 +64,46 @@ def scan_paths(task: Task, manifest: Manifest) -> list[Path]:
                 f"scans={shown(str(folder))} has no scan of map {seed}, where episode {number} takes place{other}; "
                 f"allowed: what `{build_command(manifest, seed)}` builds"
             )
-    return [there[seed] for seed in sorted(wanted)]
+    return {seed: there[seed] for seed in sorted(wanted)}
 
 
-def scan_facts(runner: EpisodeRunner) -> dict[str, dict[str, Any]]:
-    """Return the number of views and the content hash of every scan of an environment, by map."""
-    fitted = sorted(runner.scans.by_map.items())
-    return {str(seed): {"views": len(scan.scan), "sha256": scan.content_hash} for seed, scan in fitted}
+def scan_facts(scans: MapScans, task: Task, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return the number of views and the content hash of every scan, by map.
 
-
-def check_starts(runner: EpisodeRunner, manifest: Manifest) -> None:
-    """Refuse scans that do not show where the episodes of their maps begin.
+    Every scan is read once, few of them at a time, and checked: the world can use it, and it shows where the episodes
+    on its map begin.
 
     Raises:
-        ValueError: names the map, the episode, and the command that builds the scan.
+        ValueError: a scan that cannot be read or used; or one that does not show a start: names the map, the episode,
+            and the command that builds the scan.
     """
-    sees, unit = runner.spec.view_distance, runner.spec.length_unit
-    records: Sequence[EpisodeRecord] = episodes_of(runner.task) or ()
+    starts: dict[int, dict[int, np.ndarray]] = {}
+    records: Sequence[EpisodeRecord] = episodes_of(task) or ()
     for number in manifest.episodes:
         record = records[number]
         assert record.map_seed is not None  # `scan_paths` has refused others
-        scan = runner.scans.by_map[record.map_seed]
-        _, away = nearest_view(scan.scan.poses, pose_at(record.pose))
-        if away > sees:
-            raise ValueError(
-                f"scan of map {record.map_seed} in {shown(manifest.scans_folder)} does not show the start of episode "
-                f"{number}, {away:.4g} {unit}s from its nearest view; allowed: at most {sees:g}, as where "
-                f"`{build_command(manifest, record.map_seed)}` builds it"
-            )
+        starts.setdefault(record.map_seed, {})[number] = pose_at(record.pose)
+    spec = scans.world.spec
+
+    def look(map_seed: int) -> dict[str, Any]:
+        path = scans.paths[map_seed]
+        known = known_scan(scans.world, path)
+        scan = Scan.read(path) if known is None else known.scan
+        usable_views(scans.world, scan, str(path))
+        for number, pose in starts[map_seed].items():
+            _, away = nearest_view(scan.poses, pose)
+            if away > spec.view_distance:
+                raise ValueError(
+                    f"scan of map {map_seed} in {shown(manifest.scans_folder)} does not show the start of episode "
+                    f"{number}, {away:.4g} {spec.length_unit}s from its nearest view; allowed: at most "
+                    f"{spec.view_distance:g}, as where `{build_command(manifest, map_seed)}` builds it"
+                )
+        return {"views": len(scan), "sha256": scan.content_hash if known is None else known.content_hash}
+
+    with ThreadPoolExecutor(READERS) as pool:
+        facts = {str(map_seed): fact for map_seed, fact in zip(scans, pool.map(look, scans), strict=True)}
+    assert scans[next(iter(scans))].bank  # a world that cannot encode views says so now
+    return facts
 
 
 def check_scans(manifest: Manifest, now: Mapping[str, Mapping[str, Any]]) -> None:

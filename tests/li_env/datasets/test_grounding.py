@@ -18,6 +18,7 @@ from li_env.datasets.lerobot import CAMERA
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.reading import RecordedDataset
 from li_env.env import LightInteractionEnv
+from li_env.fitted_scans import MapScans
 from li_env.scans.building import keep_settings
 from li_env.scans.scan import Scan
 from tests.li_env.datasets.rooms import (
@@ -68,6 +69,24 @@ def test_the_content_does_not_depend_on_worlds(worlds, whole, tmp_path):
     out = grounded(whole.parent, tmp_path / "out", "--codec", "lossless", "--worlds", worlds)
     assert content(out) == content(whole)
     assert (out / "README.md").read_bytes() == (whole / "README.md").read_bytes()
+
+
+def test_few_scans_stay_in_memory(whole, tmp_path, monkeypatch):
+    held = []
+
+    class OneScan(MapScans):
+        def __init__(self, world, paths):
+            super().__init__(world, paths, kept=1)
+
+        def __getitem__(self, map_seed):
+            found = super().__getitem__(map_seed)
+            held.append((map_seed, len(self._held)))
+            return found
+
+    monkeypatch.setattr("li_env.cli._collecting.MapScans", OneScan)
+    out = grounded(whole.parent, tmp_path / "out", "--codec", "lossless", "--worlds", "12")
+    assert content(out) == content(whole)
+    assert {seed for seed, _ in held} == set(MAPS) and {count for _, count in held} == {1}
 
 
 def test_frames_are_those_of_the_environment_in_the_scan(whole):
