@@ -88,11 +88,6 @@ def test_workers_play_in_the_scans_of_the_manifest(tmp_path):
     out, manifest = tmp_path / "out", Manifest.read(whole)
     out.mkdir()
     manifest.write(out)
-    first = next(iter(manifest.scans))
-    other = replace(manifest, scans={**manifest.scans, first: {"views": 24, "sha256": "0" * 64}})
-    with pytest.raises(ValueError, match=f"scan of map {first} in .* has changed since the manifest was written"):
-        collect_on_ray(open_player, other, out, "local", 2, 1, 6)
-    assert not Journal(out).numbers()
     collect_on_ray(open_player, manifest, out, "local", 2, 1, 3)
     assert completed(out, manifest) == content(whole)
 
