@@ -54,20 +54,11 @@ def start(given: argparse.Namespace, out: Path) -> subprocess.Popen[bytes]:
 
 
 def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return what a driver has started, without what stops the game engines of killed processes."""
+    """Return what a driver has started."""
     try:
-        started = psutil.Process(process.pid).children(recursive=True)
+        return psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-    return [each for each in started if not watches(each)]
-
-
-def watches(process: psutil.Process) -> bool:
-    """Tell whether a process is there to stop what others leave."""
-    try:
-        return any(word.endswith("watchdog.py") for word in process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
 
 
 def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -59,7 +59,7 @@ def scan_paths(task: Task, manifest: Manifest) -> dict[int, Path]:
     for seed, number in wanted.items():
         if seed not in there:
             named = folder / f"map_{seed}.npz"
-            other = f" ({named.name} shows another map)" if named in sources else ""
+            other = f" ({named.name} shows another map: remove it)" if named in sources else ""
             raise ValueError(
                 f"scans={shown(str(folder))} has no scan of map {seed}, where episode {number} takes place{other}; "
                 f"allowed: what `{build_command(manifest, seed)}` builds"

@@ -4,7 +4,8 @@ ViZDoom's engine is a process of its own that does not notice the end of the pro
 by a signal or by ``os._exit`` can stop nothing itself, so a small second process, one per program, waits for its end:
 this file, run as a script without any package. It holds one end of a socket; the other end closes with the program.
 An engine that the program was just starting shows itself only later, on a busy machine seconds later. So every engine
-inherits one end of a pipe, and the process goes on looking until nobody holds that end any more.
+inherits one end of a pipe, and the process goes on looking until nobody holds that end any more. It is no child of the
+program: Ray kills the children of a worker that it ends.
 
 `files.scratch_folder` serves where no engine runs: it needs no process, but what a killed program leaves there stays
 until the next one starts.
@@ -70,6 +71,16 @@ class _Link:
             os.close(self.inherited)
             self.inherited = -1
 
+    def end(self) -> None:
+        """Tell the process that the program ends, and wait until it has ended, too."""
+        if self._socket is not None:
+            os.close(self.inherited)
+            with self._socket as link, suppress(OSError):
+                link.shutdown(socket.SHUT_WR)
+                link.settimeout(10)
+                link.recv(1)
+            self._socket, self.inherited = None, -1
+
     def _tell(self, sign: bytes, folder: str) -> None:
         if sys.platform != "linux":
             return
@@ -97,8 +108,9 @@ class _Link:
             )
         os.close(watched)
         os.set_inheritable(inherited, True)
+        process.wait()  # the process that watches is a child of this one
         self._socket, self.inherited = ours, inherited
-        weakref.finalize(self, _wait, self, process, os.getpid())
+        weakref.finalize(self, _wait, self, os.getpid())
         ours.sendall(b"".join(b"+" + os.fsencode(each) + b"\0" for each in self._folders), socket.MSG_NOSIGNAL)
 
 
@@ -157,12 +169,10 @@ def inherited_descriptor() -> int:
     return _link.inherited
 
 
-def _wait(link: _Link, process: subprocess.Popen[bytes], owner: int) -> None:
+def _wait(link: _Link, owner: int) -> None:
     """Wait, at the program's ordinary end, until everything is removed."""
     if os.getpid() == owner:
-        link.drop()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+        link.end()
 
 
 _link = _Link()
@@ -184,6 +194,8 @@ def _watch(inherited: int) -> None:
     Args:
         inherited: file descriptor that is at its end when the program and its engines are gone.
     """
+    if os.fork():
+        os._exit(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     folders: set[str] = set()

@@ -61,7 +61,11 @@ ARGUMENTS = {
     ("--scans", "missing"): "missing' is no folder with scans; allowed: one of `li-env scan build --dataset",
     ("--scans", "SCANS"): "episode 0 is on no map",
     ("--scans", "SCANS", "--dataset", "MAPPED", "--task", "explore"): "dataset is of no use to task 'explore'",
-    ("--scans", "OTHER", *MAPPED): "has no scan of map 8, where episode 4 takes place (map_8.npz shows another map)",
+    (
+        "--scans",
+        "OTHER",
+        *MAPPED,
+    ): "has no scan of map 8, where episode 4 takes place (map_8.npz shows another map: remove it)",
     ("--scans", "TWICE", *MAPPED): "holds two scans of map 7, again.npz and map_7.npz",
     ("--scans", "TORN", *MAPPED): "map_7.npz' cannot be read",
     ("--scans", "NARROW", *MAPPED): "scan of another frame shape than the world can use",
