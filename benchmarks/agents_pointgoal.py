@@ -138,10 +138,14 @@ def datasets(folder: Path, maps: int, episodes: int, training: bool = True) -> d
             name: [pool.submit(build_part, seeds[first : first + PART], *rest) for first in range(0, len(seeds), PART)]
             for name, (seeds, *rest) in wanted.items()
         }
-        built = {
-            name: EpisodeDataset.join([data for future in futures if (data := future.result()) is not None])
+        made = {
+            name: [data for future in futures if (data := future.result()) is not None]
             for name, futures in parts.items()
         }
+    for name, found in made.items():
+        if not found:
+            raise ValueError(f"{name!r}: no episodes on {len(wanted[name][0])} maps; use more maps or episodes")
+    built = {name: EpisodeDataset.join(found) for name, found in made.items()}
     sets = {"training": EpisodeDataset.join([built["easy"], built["blocked"]])} if training else {}
     for name in SETS:
         sets[name] = EpisodeDataset(built[name].episodes[:episodes], built[name].frames)

@@ -9,8 +9,9 @@ nothing kept, and ``written`` as `li-env collect` does it, committed to the jour
 first alternates, because a shared machine drifts. ``share`` is written / played, of the medians and of every pair.
 ``cpu_share`` is the same of the CPU seconds of this process and its children, which other work on the machine hardly
 moves: what writing costs where playing and encoding share all cores. ``joined_seconds`` is the final pass, which runs
-when the world is done. Before a cell its shapes are warmed up. The file is written after every repeat; no repeat begins
-after ``--max-seconds``.
+when the world is done. Before a cell its shapes are warmed up. With ``--scans FOLDER`` every episode takes place in the
+scan of its map (--task pointgoal --dataset FILE). The file is written after every repeat; no repeat begins after
+``--max-seconds``, and the same command goes on with the repeats that are missing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from li_env.datasets.formats import Formats
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, reset_options
 from li_env.episodes import EpisodeRunner
-from li_env.files import write_json
+from li_env.files import read_json, write_json
 from li_env.rollouts import play_episodes
 
 
@@ -84,20 +85,40 @@ def written(
         return {**found, "computed_per_stored_step": progress.steps / progress.stored, "content": summary["content"]}
 
 
-def cell(given: argparse.Namespace, worlds: int, episodes: int, report: dict[str, Any], stop: float) -> None:
-    """Measure one cell into the report."""
+def pairs_of(given: argparse.Namespace) -> list[tuple[int, int]]:
+    """Return the numbers of worlds and of episodes of every cell."""
+    return [(int(worlds), int(episodes)) for worlds, episodes in (text.split(":") for text in given.cells)]
+
+
+def begun(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the report to go on with: that of the same command at the same commit, or a new one."""
+    same = {name: str(value) for name, value in vars(given).items() if name not in ("max_seconds", "out")}
+    cells = [{"worlds": worlds, "episodes": episodes, "runs": []} for worlds, episodes in pairs_of(given)]
+    report: dict[str, Any] = {"provenance": provenance(), "settings": same, "cells": cells}
+    if given.device == "cuda":
+        report["device"] = torch.cuda.get_device_name()
+    if given.out.is_file():
+        there = read_json(given.out, "out")
+        if there["settings"] == same and there["provenance"]["commit"] == report["provenance"]["commit"]:
+            return there
+    return report
+
+
+def cell(given: argparse.Namespace, found: dict[str, Any], report: dict[str, Any], stop: float) -> None:
+    """Measure what one cell of the report lacks."""
+    if len(found["runs"]) >= given.repeats or time.monotonic() > stop:
+        return
+    worlds, episodes = found["worlds"], found["episodes"]
     arguments = Arguments(
         agent=given.agent, out=Path("unused"), world=given.world, task=given.task, dataset=given.dataset,
-        episodes=f"0:{episodes}", format=given.format, codec=given.codec, max_steps=given.max_steps, worlds=worlds,
-        device=given.device, threads=given.threads, preset=given.preset,
+        scans=given.scans, episodes=f"0:{episodes}", format=given.format, codec=given.codec, max_steps=given.max_steps,
+        worlds=worlds, device=given.device, threads=given.threads, preset=given.preset,
     )  # fmt: skip
     manifest, player, runner = manifest_of(arguments)
-    found: dict[str, Any] = {"worlds": worlds, "episodes": episodes, "runs": []}
-    report["cells"].append(found)
     played(player, runner, manifest, worlds, manifest.episodes[:worlds])  # kernels are compiled, graphs captured
-    for repeat in range(given.repeats):
+    for repeat in range(len(found["runs"]), given.repeats):
         if time.monotonic() > stop:
-            break
+            return
         pair: dict[str, Any] = {}
         for name in ("played", "written") if repeat % 2 == 0 else ("written", "played"):
             if name == "played":
@@ -128,6 +149,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--world", default="freedoom")
     parser.add_argument("--task", default="explore", help="explore has as many episodes as are asked for")
     parser.add_argument("--dataset", type=Path, help="episode file of a navigation task")
+    parser.add_argument("--scans", type=Path, help="folder of scans of the maps of those episodes")
     parser.add_argument("--agent", default="wanderer")
     parser.add_argument("--preset", default="all")
     parser.add_argument("--max-steps", type=int, default=32)
@@ -142,13 +164,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-seconds", type=float, default=1e9, help="after which no repeat begins")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(words)
-    settings = {name: str(value) for name, value in vars(given).items()}
-    report: dict[str, Any] = {"provenance": provenance(), "settings": settings, "cells": []}
-    if given.device == "cuda":
-        report["device"] = torch.cuda.get_device_name()
-    stop = time.monotonic() + given.max_seconds
-    for text in given.cells:
-        cell(given, *map(int, text.split(":")), report, stop)
+    report, stop = begun(given), time.monotonic() + given.max_seconds
+    for found in report["cells"]:
+        cell(given, found, report, stop)
+    done, wanted = (sum(len(each["runs"]) for each in report["cells"]), given.repeats * len(report["cells"]))
+    if done < wanted:
+        print(f"the time is over: {done} of {wanted} repeats are done; the same command goes on")
 
 
 if __name__ == "__main__":

@@ -100,5 +100,6 @@ def cloning(recorded: Recorded) -> str:
             found = recorded.get(CLONING, "table", "drawing", name, arm)
             spl = f"{found['spl']['mean']:.3f} +- {found['spl']['std']:.3f}"
             cells.append(f"{spl} ({found['success']['mean']:.2f})")
-        rows.append((label, *cells))
+        grounded = recorded.get(CLONING, "grounded") and arm == "freedoom"
+        rows.append((f"{label}, in scans of the maps" if grounded else label, *cells))
     return table(("SPL (success)", *(f"`{name}`" for name in sets)), rows)

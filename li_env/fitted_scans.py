@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -22,6 +24,12 @@ LEVEL_DEGREES = 5.0
 KEPT = 8
 """Scans of reset options that a cache holds; those of the environment's own arguments stay."""
 
+_fitted: WeakKeyDictionary[BaseWorld, WeakValueDictionary[Any, FittedScan]] = WeakKeyDictionary()
+"""Scans that were read from a path, as long as somebody holds them: environments of a process read them once."""
+
+READERS = 8
+"""Threads that read the scans of an environment."""
+
 ScanSource = Scan | str | Path
 """A scan, or the path of one."""
 
@@ -33,10 +41,12 @@ class FittedScan:
     Attributes:
         scan: views of the world's frame size.
         bank: their latents.
+        content_hash: of the scan before it was fitted, as its file has it; empty where there is none.
     """
 
     scan: Scan
     bank: ViewBank
+    content_hash: str = ""
 
 
 def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
@@ -51,6 +61,24 @@ def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
         ValueError: the world cannot encode frames or cannot use the views' shape, lengths of another unit, or views
             that are not level in a world of level cameras; names the scan.
     """
+    fitted = usable_views(world, scan, name)
+    try:
+        return FittedScan(fitted, encoded_views(world, fitted, name), scan.content_hash)
+    except ValueError as error:
+        raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
+
+
+def usable_views(world: BaseWorld, scan: Scan, name: str) -> Scan:
+    """Return the views of a scan as the world's camera would have taken them, if the world can use them.
+
+    Args:
+        world: the world.
+        scan: views of any size.
+        name: path of the scan, empty if it has none.
+
+    Raises:
+        ValueError: as `fit_scan`, which encodes them, too.
+    """
     spec = world.spec
     try:
         fitted = scan.fitted(spec.frame_size, spec.focal)
@@ -61,9 +89,61 @@ def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
                 f"view {view} is tilted by {fitted.tilts[view]:.1f} degrees, and cameras of world {spec.name!r} are "
                 f"level; allowed: at most {LEVEL_DEGREES:g} degrees"
             )
-        return FittedScan(fitted, encoded_views(world, fitted, name))
     except ValueError as error:
         raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
+    return fitted
+
+
+def known_scan(world: BaseWorld, path: Path) -> FittedScan | None:
+    """Return the scan at a path if somebody in this process holds it and its files have not changed."""
+    return _fitted.get(world, WeakValueDictionary()).get((str(path), _key(path)))
+
+
+def read_scan(world: BaseWorld, path: Path, read: Scan | None = None) -> FittedScan:
+    """Read and fit a scan, or return the one that somebody in this process holds.
+
+    Args:
+        world: the world.
+        path: of the scan.
+        read: what has been read there just now.
+
+    Raises:
+        ValueError: see `fit_scan`, or the scan cannot be read.
+    """
+    found = known_scan(world, path)
+    if found is None:
+        found = fit_scan(world, Scan.read(path) if read is None else read, str(path))
+        _fitted.setdefault(world, WeakValueDictionary())[str(path), _key(path)] = found
+    return found
+
+
+class MapScans(Mapping[int, FittedScan]):
+    """Scans by their maps: read where an episode needs one, the ones used last kept.
+
+    Args:
+        world: the world.
+        paths: of the scans, by map.
+        kept: most scans that stay in memory.
+    """
+
+    def __init__(self, world: BaseWorld, paths: Mapping[int, Path], kept: int = 32) -> None:
+        self.world, self.paths, self.kept = world, dict(paths), kept
+        self._held: OrderedDict[int, FittedScan] = OrderedDict()
+
+    def __getitem__(self, map_seed: int) -> FittedScan:
+        found = self._held.get(map_seed)
+        if found is None:
+            found = self._held[map_seed] = read_scan(self.world, self.paths[map_seed])
+            while len(self._held) > self.kept:
+                self._held.popitem(last=False)
+        self._held.move_to_end(map_seed)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 class ScanCache:
@@ -81,8 +161,10 @@ class ScanCache:
     def __init__(self, world: BaseWorld, own: Sequence[ScanSource] = ()) -> None:
         self._world = world
         self._kept: OrderedDict[Any, FittedScan] = OrderedDict()
-        self.own = tuple(self._made(source) for source in own)
-        self.by_map = {each.scan.map_seed: each for each in self.own if each.scan.map_seed is not None}
+        self.own = self._all_made(own)
+        self.by_map: Mapping[int, FittedScan] = {
+            each.scan.map_seed: each for each in self.own if each.scan.map_seed is not None
+        }
 
     def choose(self, options: Mapping[str, Any], generator: np.random.Generator) -> FittedScan | None:
         """Return the scan that the reset options name, else one of the environment's own, drawn if there are several.
@@ -113,11 +195,24 @@ class ScanCache:
         self._kept.move_to_end(key)
         return found
 
-    def _made(self, source: Any) -> FittedScan:
+    def _all_made(self, sources: Sequence[Any]) -> tuple[FittedScan, ...]:
+        """Fit scans, of which there may be hundreds: threads read ahead."""
+        with ThreadPoolExecutor(READERS) as pool:
+            read = pool.map(self._read, sources) if len(sources) > 1 else map(self._read, sources)
+            return tuple(self._made(source, scan) for source, scan in zip(sources, read, strict=True))
+
+    def _made(self, source: Any, read: Scan | None = None) -> FittedScan:
         if isinstance(source, Scan):
             return fit_scan(self._world, source, "")
-        path = _path(source)
-        return fit_scan(self._world, Scan.read(path), str(path))
+        return read_scan(self._world, _path(source), read)
+
+    def _read(self, source: Any) -> Scan | None:
+        """Read a scan and compute its hash; ``None`` where there is nothing to read."""
+        if isinstance(source, Scan) or known_scan(self._world, _path(source)) is not None:
+            return None
+        scan = Scan.read(_path(source))
+        assert scan.content_hash  # computed here, in a thread
+        return scan
 
 
 def scan_sources(scan: ScanSource | None, scans: Sequence[ScanSource] | str | Path | None) -> Sequence[ScanSource]:

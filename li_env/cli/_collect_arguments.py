@@ -20,6 +20,8 @@ class Arguments:
     """explore, pointgoal or imagegoal."""
     dataset: Path | None = None
     """File of navigation episodes; the world's own by default."""
+    scans: Path | None = None
+    """Folder of scans in which the episodes take place, each in that of its map (li-env scan build --dataset)."""
     episodes: str = "0:16"
     """Episodes to record, FIRST:END without END: indices in the episode file, or numbers in a task without one."""
     seed: int = 0
@@ -52,6 +54,8 @@ class Arguments:
     """Threads that encode and write beside the stepping one."""
     processes: bool = False
     """Encode in processes instead of threads: where a world makes thousands of frames per second."""
+    workers: int = 0
+    """Processes that render the game (world freedoom_game); 0 renders in this one. Changes nothing but the speed."""
     weights: Path | None = None
     """Folder with the world's weights; the shipped ones by default."""
     device: str = "auto"

@@ -6,12 +6,17 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from li_env.datasets.grounding import check_scans, scan_facts, scan_paths
 from li_env.datasets.manifest import MANIFEST, Manifest, episode_seeds, parse_numbers, sha256_of, sha256_of_files
+from li_env.datasets.recorder import episodes_of
+from li_env.fitted_scans import MapScans
+from li_env.scans.building import read_settings
 from li_env.validation import MOST_SEED, check_choice, check_text, check_whole, shown
 
 if TYPE_CHECKING:
@@ -78,16 +83,12 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
         instruction=arguments.instruction,
         validation=arguments.validation,
         computation=computation,
+        scans_folder=None if arguments.scans is None else str(arguments.scans.resolve()),
     )
-    player, runner = load_player(manifest)
-    known = known_episodes(runner)
-    if known is not None and numbers[-1] >= len(known):
-        raise ValueError(
-            f"episodes={shown(arguments.episodes)}: episode {max(numbers[0], len(known))} is not in the episode file; "
-            f"allowed: 0:{len(known)} or a part of it"
-        )
-    from dataclasses import replace
-
+    player, runner = load_player(manifest, arguments.workers)
+    if manifest.scans_folder is not None:
+        settings = read_settings(Path(manifest.scans_folder)) or {}
+        manifest = replace(manifest, scans=facts_of(runner, manifest), scan_settings=settings)
     return replace(manifest, episodes_hash=episodes_hash(runner), fps=float(runner.spec.fps)), player, runner
 
 
@@ -107,17 +108,9 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def known_episodes(runner: EpisodeRunner) -> Sequence[Any] | None:
-    """Return the records of the task's episode file; ``None`` for a task without one."""
-    from li_env.tasks.navigation import Navigation
-
-    task = runner.task
-    return task.dataset.episodes if isinstance(task, Navigation) and task.dataset is not None else None
-
-
 def episodes_hash(runner: EpisodeRunner) -> str:
     """Compute the SHA-256 of the task's episodes; empty for a task without an episode file."""
-    known = known_episodes(runner)
+    known = episodes_of(runner.task)
     if known is None:
         return ""
     return sha256_of([
@@ -144,29 +137,53 @@ def open_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
     player, runner = load_player(manifest)
     if episodes_hash(runner) != manifest.episodes_hash:
         raise ValueError("the episode file has changed since the manifest was written; allowed: the old file")
+    check_scans(manifest, facts_of(runner, manifest))
     return player, runner
 
 
-def load_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
-    """Load the world and the agents of a manifest without looking whether they have changed.
+def facts_of(runner: EpisodeRunner, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return `scan_facts` of the scans that a runner plays in; nothing without scans."""
+    scans = runner.scans.by_map
+    return scan_facts(scans, runner.task, manifest) if isinstance(scans, MapScans) else {}
+
+
+def load_player(manifest: Manifest, workers: int = 0, scans: bool = True) -> tuple[Player, EpisodeRunner]:
+    """Load the world, the scans and the agents of a manifest without looking whether they have changed.
+
+    Args:
+        manifest: of the dataset.
+        workers: processes that render the game; 0 for none.
+        scans: whether the scans are needed, too.
 
     Raises:
-        ValueError: an agent that cannot play the task.
+        ValueError: an agent that cannot play the task, an episode that the task does not have, or scans that are
+            missing.
     """
     import torch
 
     from li_env.agents.base import ACTION_SPACE
     from li_env.datasets.recorder import Player
     from li_env.env import LightInteractionEnv
+    from li_env.tasks import load_task
+    from li_env.worlds.registry import load_world
 
     device = "cpu" if manifest.computation["device"] == "cpu" else "cuda"
     if device == "cpu":
         torch.set_num_threads(int(manifest.computation["threads"]))
+    options = {"workers": workers} if workers else {}
+    world = load_world(manifest.world, device, manifest.weights_folder, **options)
+    task = load_task(manifest.task, world, manifest.episode_file)
+    known = episodes_of(task)
+    beyond = [number for number in manifest.episodes if known is not None and number >= len(known)]
+    if known is not None and beyond:
+        raise ValueError(
+            f"episodes={manifest.episodes[0]}:{manifest.episodes[-1] + 1}: episode {beyond[0]} is not in the episode "
+            f"file; allowed: 0:{len(known)} or a part of it"
+        )
     preset = {**manifest.preset, "cost_model": False}
-    env = LightInteractionEnv(
-        manifest.world, preset, ACTION_SPACE, "frame", device=device, task=manifest.task,
-        weights=manifest.weights_folder, dataset=manifest.episode_file,
-    )  # fmt: skip
+    env = LightInteractionEnv(world, preset, ACTION_SPACE, "frame", task=task)
+    if scans and manifest.scans_folder is not None:
+        env.runner.scans.by_map = MapScans(world, scan_paths(task, manifest))
     agent = _agent(manifest.agent, env, manifest, device)
     if not manifest.label:
         return Player(env, agent.act), env.runner
@@ -228,7 +245,9 @@ def prepare(out: Path, manifest: Manifest, resume: bool) -> None:
     if (out / MANIFEST).is_file():
         if not resume:
             raise ValueError(f"out={shown(str(out))} holds a dataset; allowed: --resume, or another folder")
-        manifest.check_same(Manifest.read(out))
+        stored = Manifest.read(out)
+        check_scans(stored, manifest.scans)
+        manifest.check_same(stored)
         return
     others = [path.name for path in out.iterdir() if not path.name.startswith(WRITING)] if out.is_dir() else []
     if others:

@@ -10,25 +10,31 @@ def run(arguments: Arguments) -> None:
     import time
     from dataclasses import replace
 
-    from li_env.cli._collecting import claim, known_episodes, manifest_of, open_player, prepare
+    from li_env.cli._collecting import claim, manifest_of, open_player, prepare
+    from li_env.cli._held_out import held_out_note, maps_of
     from li_env.cli._output import progress_display
+    from li_env.datasets.cluster import check_address, collect_on_ray
     from li_env.datasets.collect import Progress, collect
     from li_env.datasets.finish import SUMMARY, finish, read_summary
     from li_env.datasets.formats import Formats
     from li_env.datasets.journal import Journal
+    from li_env.datasets.recorder import episodes_of
     from li_env.validation import check_whole
 
     for name, most in (("worlds", 10**5), ("encoders", 256), ("slice_size", 10**6)):
         check_whole(name, getattr(arguments, name), 1, most)
+    if check_whole("workers", arguments.workers, 0, 1024) and arguments.ray is not None:
+        raise ValueError(f"workers={arguments.workers} is of no use with ray, whose workers render alone; allowed: 0")
     # Absolute: starting the game changes the current folder for a while.
     arguments = replace(arguments, out=arguments.out.absolute())
     manifest, player, runner = manifest_of(arguments)
     formats = Formats(manifest, runner)
+    if arguments.ray is not None:
+        check_address(arguments.ray)
     prepare(arguments.out, manifest, arguments.resume)
-    if arguments.dataset is None and known_episodes(runner) is not None:
-        print(
-            "the shipped episodes are on held-out test maps; for training data: li-env build episodes, then --dataset"
-        )
+    note = held_out_note(maps_of(runner.world, episodes_of(runner.task), manifest.episodes))
+    if note is not None:
+        print(note)
     with claim(arguments.out):
         if (arguments.out / SUMMARY).exists():
             Journal(arguments.out).remove()
@@ -58,8 +64,6 @@ def run(arguments: Arguments) -> None:
                     arguments.processes,
                 )
             else:
-                from li_env.datasets.cluster import collect_on_ray
-
                 progress = collect_on_ray(
                     open_player, manifest, arguments.out, arguments.ray, arguments.worlds, arguments.encoders,
                     arguments.slice_size, show, arguments.processes,

@@ -44,5 +44,5 @@ def run(arguments: Arguments) -> None:
             journal.open()
             for folder in folders:
                 unpack(folder, journal, manifest)
-            summary = finish(out, manifest, Formats(manifest, load_player(manifest)[1]))
+            summary = finish(out, manifest, Formats(manifest, load_player(manifest, scans=False)[1]))
     print(f"{summary['episodes']} episodes of {len(folders)} datasets, content {summary['content'][:16]}: {out}")

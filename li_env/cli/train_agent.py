@@ -73,6 +73,7 @@ def run(arguments: Arguments) -> None:
     from rich.console import Console
 
     from li_env.agents.registry import train
+    from li_env.cli._held_out import held_out_note, maps_of
     from li_env.cli._output import progress_display
     from li_env.tasks import EpisodeDataset
 
@@ -80,6 +81,9 @@ def run(arguments: Arguments) -> None:
     options: dict[str, Any] = {"workers": arguments.workers} if arguments.workers else {}
     world = load_world(config.world, device=arguments.device, **options)
     console = Console(stderr=True)
+    note = held_out_note(maps_of(world, None if dataset is None else dataset.episodes))
+    if note is not None:
+        print(note)
     with progress_display() as bars:
         task = bars.add_task(f"{config.task} in {config.world}", total=config.steps)
 
@@ -96,8 +100,10 @@ def _clone(arguments: Arguments, config: BCConfig) -> None:
     """Train by behaviour cloning, with a progress display."""
     from dataclasses import replace
 
+    from li_env.cli._held_out import held_out_note, maps_of_data
     from li_env.cli._output import progress_display
     from li_env.files import check_folder
+    from li_env.validation import shown_path
 
     refused = [name for name in ("dataset", "world", "scans", "preset", "steps", "workers") if getattr(arguments, name)]
     if refused:
@@ -109,6 +115,10 @@ def _clone(arguments: Arguments, config: BCConfig) -> None:
     check_folder("out", arguments.out)
     from li_env.agents.cloning.train import train
 
+    for folder in arguments.data:
+        note = held_out_note(maps_of_data(folder), f"episodes in {shown_path(folder)}")
+        if note is not None:
+            print(note)
     with progress_display() as display:
         task = display.add_task("behaviour cloning", total=config.epochs)
 

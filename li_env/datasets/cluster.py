@@ -86,7 +86,7 @@ def collect_on_ray(
         MissingExtraError: the extra ``cluster`` is not installed.
     """
     ray = import_ray()
-    _check_reachable(address)
+    check_address(address)
     try:
         ray.init(None if address == "local" else address, log_to_driver=False, logging_level="error",
                  include_dashboard=False, ignore_reinit_error=True)  # fmt: skip
@@ -112,8 +112,14 @@ def collect_on_ray(
         ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
-    """Refuse a host that does not answer at once; Ray itself would try for minutes."""
+def check_address(address: str) -> None:
+    """Refuse a host that does not answer at once; Ray itself would try for minutes.
+
+    Raises:
+        ValueError: no address, or nobody answers there.
+        MissingExtraError: the extra ``cluster`` is not installed.
+    """
+    import_ray()
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):
         return

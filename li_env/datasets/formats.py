@@ -18,12 +18,12 @@ from gymnasium import spaces
 from li_env.arrow import pyarrow
 from li_env.datasets import clips, lerobot, minari
 from li_env.datasets.manifest import Manifest
-from li_env.datasets.recorder import reset_options
+from li_env.datasets.recorder import episodes_of, reset_options
 from li_env.datasets.rows import EpisodeRows, columns_of
 from li_env.datasets.video import codec_of
 from li_env.episodes import EpisodeRunner
 from li_env.files import read_json, write_json
-from li_env.tasks.navigation import ImageGoal, Navigation
+from li_env.tasks.navigation import ImageGoal
 from li_env.validation import shown
 
 _IDS = {"explore": "Explore", "pointgoal": "PointGoal", "imagegoal": "ImageGoal"}
@@ -97,10 +97,8 @@ class Formats:
 
     def map_of(self, number: int) -> int | None:
         """Return the map of an episode, ``None`` where it is not known."""
-        task = self._runner.task
-        if not isinstance(task, Navigation) or task.dataset is None:
-            return None
-        return task.dataset.episodes[number].map_seed
+        known = episodes_of(self._runner.task)
+        return None if known is None else known[number].map_seed
 
     def writer(self) -> PartWriter:
         """Return what writes episodes, in any process."""
@@ -169,9 +167,8 @@ class Formats:
             "action_space": "continuous",
             "observation": "frame",
         }
-        for key, value in (("weights", manifest.weights_folder), ("dataset", manifest.episode_file)):
-            if value is not None:
-                spec.kwargs[key] = value
+        files = {"weights": manifest.weights_folder, "dataset": manifest.episode_file, "scans": manifest.scans_folder}
+        spec.kwargs |= {key: value for key, value in files.items() if value is not None}
         return spec.to_json()
 
 

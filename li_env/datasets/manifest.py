@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ VERSION = 1
 """Version of the rows and files that a manifest stands for."""
 
 MOST_EPISODES = 10**6
+_OF_SCANS = ("scans_folder", "scans", "scan_settings")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Manifest:
         validation: share of the maps whose episodes form the validation split.
         computation: device, threads and versions that frames depend on.
         version: `VERSION`.
+        scans_folder: folder of the scans that the episodes take place in; ``None`` without. The three keys about scans
+            are left out of the file then.
+        scans: the scans by their maps: number of views, and SHA-256 of the content.
+        scan_settings: with which the scans were built; empty where that is not known.
     """
 
     world: str
@@ -81,6 +86,9 @@ class Manifest:
     validation: float
     computation: Mapping[str, Any]
     version: int = VERSION
+    scans_folder: str | None = None
+    scans: Mapping[str, Any] = field(default_factory=dict)
+    scan_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_whole("version", self.version, VERSION, VERSION)
@@ -107,7 +115,8 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return json.loads(json.dumps(asdict(self)))
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in values.items() if name not in _OF_SCANS or self.scans_folder is not None}
 
     def digest(self) -> str:
         """Compute the SHA-256 of the manifest."""
@@ -126,15 +135,18 @@ class Manifest:
         """
         path = folder / MANIFEST
         data = dict(check_mapping(shown_path(path), read_json(path, "manifest", "the folder of a recorded dataset")))
-        names = [field.name for field in fields(cls)]
+        names = [each.name for each in fields(cls)]
         check_keys(f"{shown_path(path)}:", data, names)
-        missing = [name for name in names if name not in data]
+        missing = [name for name in names if name not in data and (name not in _OF_SCANS or "scans_folder" in data)]
         if missing:
             raise ValueError(f"{shown_path(path)}: {missing[0]!r} is missing; allowed: a manifest of li-env collect")
         for name in ("episodes", "seeds", "formats"):
             if not isinstance(data[name], list):
                 raise ValueError(f"{shown_path(path)}: {name}={shown(data[name])} is not allowed; use a list")
             data[name] = tuple(data[name])
+        for name in ("preset", "computation", "scans", "scan_settings"):
+            if name in data:
+                check_mapping(f"{shown_path(path)}: {name}", data[name])
         return cls(**data)
 
     def check_same(self, stored: Manifest) -> None:
@@ -144,14 +156,13 @@ class Manifest:
             ValueError: names the first field that differs, with both values.
         """
         mine, theirs = self.to_dict(), stored.to_dict()
-        for name, value in theirs.items():
-            if mine[name] == value:
+        for name in {**theirs, **mine}:
+            value, new = theirs.get(name), mine.get(name)
+            if new == value:
                 continue
-            if isinstance(value, dict) and isinstance(mine[name], dict):
-                key = next(key for key in {**value, **mine[name]} if value.get(key) != mine[name].get(key))
-                name, value, new = f"{name}.{key}", value.get(key), mine[name].get(key)
-            else:
-                new = mine[name]
+            if isinstance(value, dict) and isinstance(new, dict):
+                key = next(key for key in {**value, **new} if value.get(key) != new.get(key))
+                name, value, new = f"{name}.{key}", value.get(key), new.get(key)
             raise ValueError(
                 f"{name}={shown(new)} differs from the dataset's manifest, which has {shown(value)}; allowed: the "
                 "same command again, or another folder"

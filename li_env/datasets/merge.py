@@ -23,7 +23,7 @@ def merged_manifest(folders: Sequence[Path]) -> Manifest:
 
     Raises:
         ValueError: fewer than two folders, an incomplete dataset, an episode that two have, or manifests that differ in
-            more than their episodes; names the field.
+            more than their episodes and the scans of other maps; names the field.
     """
     if len(folders) < 2:
         raise ValueError(f"folders: {len(folders)} given; allowed: two datasets or more")
@@ -32,17 +32,21 @@ def merged_manifest(folders: Sequence[Path]) -> Manifest:
         read_summary(folder)
         manifests.append(Manifest.read(folder))
     first = manifests[0]
+    scans = dict(first.scans)
     for folder, other in zip(folders[1:], manifests[1:], strict=True):
+        shared = {seed: scans.get(seed, fact) for seed, fact in other.scans.items()}
         try:
-            replace(first, **{name: getattr(other, name) for name in _DIFFERENT}).check_same(other)
+            replace(first, **{name: getattr(other, name) for name in _DIFFERENT}, scans=shared).check_same(other)
         except ValueError as error:
             raise ValueError(f"{shown_path(folder)} cannot be merged: {error}") from None
+        scans |= shared
     numbers = [number for manifest in manifests for number in manifest.episodes]
     twice = [number for number in set(numbers) if numbers.count(number) > 1]
     if twice:
         raise ValueError(f"episode {shown(min(twice))} is in two of the datasets; allowed: different episodes")
     seeds = [seed for manifest in manifests for seed in manifest.seeds]
-    return replace(first, episodes=tuple(numbers), seeds=tuple(seeds))
+    in_order = {seed: scans[seed] for seed in sorted(scans, key=int)}
+    return replace(first, episodes=tuple(numbers), seeds=tuple(seeds), scans=in_order)
 
 
 def unpack(folder: Path, journal: Journal, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from li_env.datasets.manifest import Manifest
 from li_env.episodes import EpisodeRunner
 from li_env.rollouts import Act, Environment, FinishedEpisode, View, play_episodes
 from li_env.state import EpisodeState
-from li_env.tasks import Task
+from li_env.tasks import EpisodeRecord, Task
 from li_env.tasks.navigation import Navigation
 
 Teach = Callable[[Sequence[View]], Sequence[np.ndarray]]
@@ -160,4 +160,9 @@ def record_episodes(
 
 def reset_options(task: Task, number: int) -> dict[str, Any]:
     """Return the reset options that begin an episode of a task."""
-    return {"episode": number} if isinstance(task, Navigation) and task.dataset is not None else {}
+    return {} if episodes_of(task) is None else {"episode": number}
+
+
+def episodes_of(task: Task) -> Sequence[EpisodeRecord] | None:
+    """Return the records of a task's episode file; ``None`` for a task without one."""
+    return task.dataset.episodes if isinstance(task, Navigation) and task.dataset is not None else None

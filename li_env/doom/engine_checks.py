@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from li_env.doom.watchdog import SHARED_MEMORY
+from li_env.doom.watchdog import SHARED_MEMORY, inherited_descriptor
 
 # An engine that draws 256x192 pixels fills 0.3 MB (measured); it sets 10.8 MB aside if it lists sectors and objects.
 _BYTES, _BYTES_GEOMETRY, _BYTES_PER_PIXEL = 1 << 20, 12 << 20, 6
@@ -51,6 +51,6 @@ def keep_descriptors() -> None:
     if sys.platform != "linux" or multiprocessing.parent_process() is None:
         return
     for entry in os.listdir("/proc/self/fd"):
-        if int(entry) > 2:
+        if int(entry) > 2 and int(entry) != inherited_descriptor():
             with suppress(OSError):  # that of the listing itself
                 os.set_inheritable(int(entry), False)

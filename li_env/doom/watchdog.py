@@ -3,6 +3,9 @@
 ViZDoom's engine is a process of its own that does not notice the end of the program that drives it. A program that ends
 by a signal or by ``os._exit`` can stop nothing itself, so a small second process, one per program, waits for its end:
 this file, run as a script without any package. It holds one end of a socket; the other end closes with the program.
+An engine that the program was just starting shows itself only later, on a busy machine seconds later. So every engine
+inherits one end of a pipe, and the process goes on looking until nobody holds that end any more. It is no child of the
+program: Ray kills the children of a worker that it ends.
 
 `files.scratch_folder` serves where no engine runs: it needs no process, but what a killed program leaves there stays
 until the next one starts.
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -32,7 +36,7 @@ CONFIG_NAME = "engine.ini"
 
 SHARED_MEMORY = Path("/dev/shm")
 _INSTANCE = b"+viz_instance_id"
-_ROUNDS, _PAUSE = 20, 0.1  # an engine that is being started shows its command only after a while
+_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two looks for engines
 
 
 class _Link:
@@ -46,6 +50,7 @@ class _Link:
         self._lock = threading.RLock()
         self._folders: set[str] = set()
         self._socket: socket.socket | None = None
+        self.inherited = -1
 
     def add(self, folder: str) -> None:
         with self._lock:
@@ -59,10 +64,22 @@ class _Link:
                 self._tell(b"-", folder)
 
     def drop(self) -> None:
-        """Close the socket: the program's end shows only if no forked child holds an end of it."""
+        """Close the socket and the pipe: the program's end shows only if no forked child holds an end of them."""
         socket_, self._socket = self._socket, None
         if socket_ is not None:
             socket_.close()
+            os.close(self.inherited)
+            self.inherited = -1
+
+    def end(self) -> None:
+        """Tell the process that the program ends, and wait until it has ended, too."""
+        if self._socket is not None:
+            os.close(self.inherited)
+            with self._socket as link, suppress(OSError):
+                link.shutdown(socket.SHUT_WR)
+                link.settimeout(10)
+                link.recv(1)
+            self._socket, self.inherited = None, -1
 
     def _tell(self, sign: bytes, folder: str) -> None:
         if sys.platform != "linux":
@@ -78,17 +95,22 @@ class _Link:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        watched, inherited = os.pipe()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__],
+                [sys.executable, "-I", "-S", __file__, str(watched)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(watched,),
                 start_new_session=True,  # a signal to the program's whole group must not end it
                 cwd="/",
             )
-        self._socket = ours
-        weakref.finalize(self, _wait, ours, process, os.getpid())
+        os.close(watched)
+        os.set_inheritable(inherited, True)
+        process.wait()  # the process that watches is a child of this one
+        self._socket, self.inherited = ours, inherited
+        weakref.finalize(self, _wait, self, os.getpid())
         ours.sendall(b"".join(b"+" + os.fsencode(each) + b"\0" for each in self._folders), socket.MSG_NOSIGNAL)
 
 
@@ -142,12 +164,15 @@ def forget_shared_memory(instance: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def _wait(link: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
+def inherited_descriptor() -> int:
+    """Return the file descriptor that engines have to inherit; -1 while nothing is watched."""
+    return _link.inherited
+
+
+def _wait(link: _Link, owner: int) -> None:
     """Wait, at the program's ordinary end, until everything is removed."""
     if os.getpid() == owner:
-        link.close()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+        link.end()
 
 
 _link = _Link()
@@ -163,8 +188,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _watch() -> None:
-    """Collect folders from standard input until it ends, then stop the engines there and remove them."""
+def _watch(inherited: int) -> None:
+    """Collect folders from standard input until it ends, then stop the engines there and remove them.
+
+    Args:
+        inherited: file descriptor that is at its end when the program and its engines are gone.
+    """
+    if os.fork():
+        os._exit(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     folders: set[str] = set()
@@ -177,15 +208,21 @@ def _watch() -> None:
                 folders.add(path)
             else:
                 folders.discard(path)
-    for _ in range(_ROUNDS if folders else 0):
-        for process, instance in engines_of(folders).items():
+    pause = _PAUSE
+    while folders:
+        engines = engines_of(folders)
+        for process, instance in engines.items():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             forget_shared_memory(instance)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(_PAUSE)
+        nobody = bool(select.select([inherited], [], [], 0)[0])
+        if nobody and not engines:
+            return
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, 1.2 * pause)
 
 
 if __name__ == "__main__":
-    _watch()
+    _watch(int(sys.argv[1]))

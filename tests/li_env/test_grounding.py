@@ -209,6 +209,19 @@ def test_a_path_is_read_once_and_again_where_it_changed(world: AnalyticWorld, sc
     assert env.save_state().episode.bank.content_hash == other.content_hash
 
 
+def test_environments_that_live_together_read_a_path_once(world: AnalyticWorld, scan: Scan, tmp_path: Path) -> None:
+    for seed in (7, 8):
+        replace(scan, map_seed=seed).save(tmp_path / f"map_{seed}.npz")
+    one, two = (LightInteractionEnv(world, scans=tmp_path) for _ in range(2))
+    assert [each.scan.map_seed for each in one.runner.scans.own] == [7, 8], "in the order of the names"
+    for mine, other in zip(one.runner.scans.own, two.runner.scans.own, strict=True):
+        assert mine is other
+    replace(scan, map_seed=9).save(tmp_path / "map_8.npz")
+    three = LightInteractionEnv(world, scans=tmp_path)
+    assert three.runner.scans.own[0] is one.runner.scans.own[0]
+    assert [each.scan.map_seed for each in three.runner.scans.own] == [7, 9]
+
+
 def test_the_scan_changes_the_frames_and_no_scan_changes_nothing(world: AnalyticWorld, scan: Scan) -> None:
     start = {"image": scan.images[13], "pose": scan.poses[13]}
     plain, scanned = (LightInteractionEnv(world, observation="frame", **each) for each in ({}, {"scan": scan}))

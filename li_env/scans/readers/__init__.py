@@ -48,3 +48,15 @@ def read_views(path: Path, axes: str | None, every: int, episode: int | None, up
     if film is not None:
         return video.read(film, axes, every)
     raise ValueError(f"{name} holds no poses; looked for: {LOOKED_FOR}{colmap.hint(path)}")
+
+
+def map_of(path: Path) -> int | None:
+    """Read which generated map a saved scan shows, without its pictures; ``None`` where the scan does not say it.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    if path.suffix == ".npz":
+        return arrays.map_of(path)
+    file = path / transforms.NAME
+    return transforms.map_of(file) if file.is_file() else None

@@ -34,8 +34,22 @@ def read(path: Path, axes: str | None, every: int) -> Views:
     poses = poses[::every].astype(np.float64)
     if axes == "opengl":
         poses = other_cameras(poses)
-    map_seed = None if seed is None else check_whole("map_seed", seed.item() if seed.size == 1 else seed, 0, MOST_SEED)
-    return Views(images[::every], poses, intrinsics, map_seed)
+    return Views(images[::every], poses, intrinsics, _map_seed(seed))
+
+
+def map_of(path: Path) -> int | None:
+    """Read the map of a file of arrays, without the pictures.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    return _map_seed(read_arrays(path, (), ("map_seed",), ALLOWED).get("map_seed"))
+
+
+def _map_seed(stored: np.ndarray | None) -> int | None:
+    if stored is None:
+        return None
+    return check_whole("map_seed", stored.item() if stored.size == 1 else stored, 0, MOST_SEED)
 
 
 def read_arrays(path: Path, needed: tuple[str, ...], optional: tuple[str, ...], allowed: str) -> dict[str, np.ndarray]:

@@ -55,15 +55,27 @@ def read(file: Path, axes: str | None, every: int, turn_upright: bool) -> Views:
     poses = np.stack([_matrix(name, each) for name, each in zip(names, frames, strict=True)])
     poses = _as_captured(data, poses, file.name)
     poses = poses if axes == "opencv" else other_cameras(poses)
-    own = data.get(OWN)
-    notes = {} if own is None else check_mapping(f"{file.name} {OWN}", own)
-    if turn_upright and own is None:
+    map_seed = _map_seed(data, file.name)
+    if turn_upright and data.get(OWN) is None:
         poses = upright(poses)
     paths = [_picture(file.parent, name, each) for name, each in zip(names, frames, strict=True)]
-    seed = notes.get("map_seed")
     images, intrinsics = load(paths, _lenses(data, frames, names, paths, file.name))
-    map_seed = None if seed is None else check_whole("map_seed", seed, 0, MOST_SEED)
     return Views(images, poses, intrinsics, map_seed)
+
+
+def map_of(file: Path) -> int | None:
+    """Read the map of a file, without its frames.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    return _map_seed(check_mapping(file.name, read_json(file, "scan", "a transforms.json")), file.name)
+
+
+def _map_seed(data: Mapping[str, Any], name: str) -> int | None:
+    own = data.get(OWN)
+    seed = None if own is None else check_mapping(f"{name} {OWN}", own).get("map_seed")
+    return None if seed is None else check_whole("map_seed", seed, 0, MOST_SEED)
 
 
 def _matrix(name: str, frame: Mapping[str, Any]) -> np.ndarray:

@@ -15,6 +15,7 @@ from li_env.doom.render_pool import LocalRenderer
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.scan_poses import scan_poses, scan_spots
 from li_env.doom.walking import level_pose
+from li_env.scans.building import keep_settings
 from li_env.scans.checks import MAX_VIEWS
 from li_env.scans.scan import Scan
 from li_env.worlds.freedoom.geometry import FOCAL
@@ -101,6 +102,8 @@ def build_scans(
 ) -> None:
     """Write a scan of every map into ``folder``, ``map_<seed>.npz``; those that are there stay.
 
+    The settings are kept beside them (`li_env.scans.building`).
+
     Args:
         map_seeds: of the maps.
         spacing, headings, most, frame_size: as in `build_scan`.
@@ -109,9 +112,10 @@ def build_scans(
         on_scan: called for every scan that is written.
 
     Raises:
-        ValueError: see `build_scan`.
+        ValueError: see `build_scan`, or the folder holds scans of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    keep_settings(folder, {"spacing": spacing, "headings": headings, "most": most})
     files = {seed: folder / f"map_{seed}.npz" for seed in sorted(set(map_seeds))}
     missing = {seed: file for seed, file in files.items() if not file.exists()}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -81,7 +82,9 @@ def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
     words += ["--size", "large"]
     assert main(["scan", "build", *words, "--workers", "2", "--out", str(tmp_path / "scans")]) == 0
     assert "scans of 2 maps" in capsys.readouterr().out
-    files = sorted((tmp_path / "scans").iterdir())
+    settings = json.loads((tmp_path / "scans" / "build.json").read_text())
+    assert settings == {"spacing": 12, "headings": 6, "most": 30}
+    files = sorted((tmp_path / "scans").glob("*.npz"))
     assert [file.name for file in files] == ["map_5.npz", "map_6.npz"]
     assert [Scan.read(file).map_seed for file in files] == [5, 6]
     assert max(len(Scan.read(file)) for file in files) <= 30
@@ -89,6 +92,9 @@ def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
     before = [file.stat().st_mtime_ns for file in files]
     assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 0
     assert [file.stat().st_mtime_ns for file in files] == before
+    words[words.index("12")] = "9"
+    assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 2
+    assert "spacing=9.0 differs from that of the scans in" in capsys.readouterr().err
 
 
 def test_a_rollout_is_a_scan(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from li_env.agents.cloning.config import BCConfig
@@ -15,8 +16,9 @@ from li_env.agents.cloning.train import train
 from li_env.cli import main
 from li_env.cli._collecting import open_player
 from li_env.datasets.manifest import Manifest
-from tests.li_env.datasets.rooms import collected, episode_file, words
+from tests.li_env.datasets.rooms import collected, episode_file, mapped_file, scan_of, scans, words
 
+MAPPED = ("--world", "mapped room", "--dataset", "MAPPED")
 ARGUMENTS = {
     # words: what the message says
     ("--codec", "h265"): "codec='h265' is unknown",
@@ -47,13 +49,52 @@ ARGUMENTS = {
     ("--device", "tpu"): "device='tpu' is unknown",
     ("--dataset", "missing.json"): "is not a file",
     ("--weights", "missing"): "weights='missing' is not a folder",
+    ("--threads", "-1"): "threads=-1 is not allowed",
+    ("--encoders", "0"): "encoders=0 is not allowed",
+    ("--slice-size", "0"): "slice_size=0 is not allowed",
+    ("--workers", "2"): "workers=2 is not an argument of world 'room'",
+    ("--workers", "-1"): "workers=-1 is not allowed",
+    ("--workers", "2", "--ray", "local"): "workers=2 is of no use with ray",
+    ("--ray", "nowhere"): "ray='nowhere' is not an address",
+    ("--ray", "host:99999"): "ray='host:99999' is not an address",
+    ("--instruction", "x" * 200_000): "has 200,000 characters",
+    ("--scans", "missing"): "missing' is no folder with scans; allowed: one of `li-env scan build --dataset",
+    ("--scans", "SCANS"): "episode 0 is on no map",
+    ("--scans", "SCANS", "--dataset", "MAPPED", "--task", "explore"): "dataset is of no use to task 'explore'",
+    (
+        "--scans",
+        "OTHER",
+        *MAPPED,
+    ): "has no scan of map 8, where episode 4 takes place (map_8.npz shows another map: remove it)",
+    ("--scans", "TWICE", *MAPPED): "holds two scans of map 7, again.npz and map_7.npz",
+    ("--scans", "TORN", *MAPPED): "map_7.npz' cannot be read",
+    ("--scans", "NARROW", *MAPPED): "scan of another frame shape than the world can use",
+    ("--scans", "SCANS", "--dataset", "MAPPED", "--world", "no encoder"): "cannot encode frames",
 }
 
 
-@pytest.mark.parametrize("more", ARGUMENTS)
+def place(folder: Path, word: str) -> str:
+    """Return the path that a word in capitals stands for."""
+    if word == "MAPPED":
+        return str(mapped_file(folder))
+    if word not in ("SCANS", "OTHER", "TWICE", "TORN", "NARROW"):
+        return word
+    there = scans(folder)
+    if word == "OTHER":
+        replace(scan_of(8), map_seed=80).save(there / "map_8.npz")
+    elif word == "TWICE":
+        scan_of(7).save(there / "again.npz")
+    elif word == "TORN":
+        (there / "map_7.npz").write_bytes((there / "map_7.npz").read_bytes()[:-1000])
+    elif word == "NARROW":
+        replace(scan_of(7), intrinsics=np.array([160.0, 160.0, 64.0, 48.0])).save(there / "map_7.npz")
+    return str(there)
+
+
+@pytest.mark.parametrize("more", ARGUMENTS, ids=range(len(ARGUMENTS)))
 def test_an_argument_that_is_not_allowed(more, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(words(tmp_path, out, *more)) == 2
+    assert main(words(tmp_path, out, *(place(tmp_path, word) for word in more))) == 2
     error = capsys.readouterr().err
     assert ARGUMENTS[more] in error
     assert error.count("\n") == 1

@@ -21,7 +21,7 @@ from li_env.datasets.finish import SUMMARY, finish
 from li_env.datasets.formats import Formats
 from li_env.datasets.journal import Journal
 from li_env.datasets.manifest import Manifest
-from tests.li_env.datasets.rooms import EPISODES, collected, open_player, words
+from tests.li_env.datasets.rooms import EPISODES, collected, grounded, open_player, words
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -80,6 +80,15 @@ def test_two_workers_and_kills_of_a_worker_and_of_the_driver(tmp_path):
             each.kill()
     again = drive(out)
     assert again.wait(180) == 0
+    assert completed(out, manifest) == content(whole)
+
+
+def test_workers_play_in_the_scans_of_the_manifest(tmp_path):
+    whole = grounded(tmp_path, tmp_path / "whole")
+    out, manifest = tmp_path / "out", Manifest.read(whole)
+    out.mkdir()
+    manifest.write(out)
+    collect_on_ray(open_player, manifest, out, "local", 2, 1, 3)
     assert completed(out, manifest) == content(whole)
 
 

@@ -19,10 +19,11 @@ import pytest
 from li_env.cli import main
 from li_env.datasets.finish import SUMMARY, read_episodes
 from li_env.datasets.journal import Journal
+from li_env.tasks import EpisodeDataset
 from li_env.worlds.registry import register_world
-from tests.analytic_world import SPEC, AnalyticWorld
+from tests.analytic_world import SPEC
 from tests.forks import run_in_fork
-from tests.li_env.datasets.rooms import EPISODES, collected, episode_file, words
+from tests.li_env.datasets.rooms import EPISODES, MappedRoom, collected, episode_file, words
 
 ALL = ("--format", "lerobot,minari,clips")
 PROCESSES = ("--worlds", "5", "--encoders", "2", "--processes")
@@ -38,16 +39,37 @@ def whole(tmp_path_factory) -> Path:
     return collected(folder, folder / "out", *ALL, "--worlds", "1")
 
 
-def test_shipped_episodes_are_said_to_be_of_test_maps(tmp_path, capsys) -> None:
-    class Furnished(AnalyticWorld):
-        episodes_file = episode_file(tmp_path)
+def test_nobody_records_or_learns_from_held_out_maps_unnoticed(tmp_path, capsys) -> None:
+    """Two of the shipped episodes are on training maps, one of the validation split, nine of the test split."""
+    plain = EpisodeDataset.read(episode_file(tmp_path)).episodes
+    seeds = [3, 4, 10_000_000, *[20_000_000] * 9]
+    held = tmp_path / "held_out.json"
+    EpisodeDataset(tuple(replace(each, map_seed=seed) for each, seed in zip(plain, seeds, strict=True)), {}).write(held)
+
+    class Furnished(MappedRoom):
+        episodes_file = held
 
     register_world("furnished", lambda device, weights: Furnished(device, replace(SPEC, fps=8.0)), "a room", "none")
-    given = words(tmp_path, tmp_path / "given", "--episodes", "0:1", world="furnished")
-    assert main(given) == 0 and "held-out" not in capsys.readouterr().out
-    place = given.index("--dataset")
-    shipped = [*given[:place], *given[place + 2 :], "--out", str(tmp_path / "shipped")]
-    assert main(shipped) == 0 and "held-out test maps" in capsys.readouterr().out
+
+    def said(name: str, *more: str) -> str:
+        arguments = words(tmp_path, tmp_path / name, *more, world="furnished")
+        if "--shipped" in arguments:
+            place = arguments.index("--dataset")
+            arguments = [word for word in (*arguments[:place], *arguments[place + 2 :]) if word != "--shipped"]
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    assert "note" not in said("plain", "--episodes", "0:1")
+    assert "note" not in said("training maps", "--dataset", str(held), "--episodes", "0:2")
+    for name, more in (("shipped", ("--shipped",)), ("given", ("--dataset", str(held)))):
+        assert "note: 2 of 3 episodes are on held-out maps (validation and test split)" in said(
+            name, *more, "--episodes", "1:4"
+        )
+    assert "note: 10 of 12 episodes" in said("explore", "--shipped", "--task", "explore", "--agent", "random")
+    (tmp_path / "bc.yaml").write_text("agent: bc\nepochs: 1\n")
+    train = ["train", "agent", "--config", str(tmp_path / "bc.yaml"), "--device", "cpu", "--out"]
+    assert main([*train, str(tmp_path / "agent"), "--data", str(tmp_path / "given")]) == 0
+    assert "note: 2 of 3 episodes in " in capsys.readouterr().out
 
 
 def shared(whole: Path) -> Path:

@@ -42,6 +42,14 @@ SPAWNED = """    process = multiprocessing.get_context("spawn").Process(target=w
     time.sleep(0.1)
     while not any(name.startswith("doom_") for name in os.listdir(os.environ["TMPDIR"])): time.sleep(0.05)
 """
+CHILDREN = """    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parent = int(open(f"/proc/{entry}/stat").read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == os.getpid():
+            os.kill(int(entry), signal.SIGKILL)
+"""
 ENDS = {
     "ordinary": LOCAL,
     "ordinary, pool": POOL,
@@ -58,6 +66,7 @@ ENDS = {
     "SIGKILL of the group": LOCAL + "    os.killpg(os.getpid(), signal.SIGKILL)\n",
     "SIGKILL to a spawned worker": SPAWNED + "    process.kill(); process.join()\n",
     "SIGTERM to a spawned worker": SPAWNED + "    process.terminate(); process.join()\n",
+    "SIGKILL of its children, as by Ray": LOCAL + CHILDREN + "    os._exit(1)\n",
     "SIGKILL within a temporary folder": "    with temporary_folder():\n        os.kill(os.getpid(), signal.SIGKILL)\n",
 }
 
@@ -137,15 +146,49 @@ def test_the_watching_process_is_replaced_when_it_was_killed(tmp_path):
     kill = """
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            status = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split()
             watches = b"watchdog.py" in open(f"/proc/{entry}/cmdline", "rb").read()
+            ours = os.environb[b"TMPDIR"] in open(f"/proc/{entry}/environ", "rb").read()
         except OSError:
             continue
-        if int(status[1]) == os.getpid() and watches:
-            os.kill(int(entry), signal.SIGKILL); os.waitpid(int(entry), 0)
+        if watches and ours:
+            os.kill(int(entry), signal.SIGKILL)
+            while open(f"/proc/{entry}/cmdline", "rb").read() if os.path.exists(f"/proc/{entry}") else b"":
+                time.sleep(0.01)
+            print("killed", flush=True)
     renderer.render([4], [np.array([[*generate_map(4).sample_free_position(np.random.default_rng(0)), 0.0]]).round()])
 """
     script.write_text(HOLD + LOCAL + kill + "    os._exit(0)\n")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, timeout=120, check=True, text=True
+    )
+    assert done.stdout.count("killed") == 1
     _until(lambda: not list(tmp_path.glob("doom_*")) and not _processes(tmp_path))
+
+
+LATE = """
+import os, signal, subprocess, sys
+from li_env.doom.watchdog import CONFIG_NAME, make_folder
+
+folder = make_folder()
+engine = [sys.executable, "-c", "import time; time.sleep(600)", "-config", os.path.join(folder, CONFIG_NAME)]
+late = "import os, time; time.sleep(3); words = input().split('|'); os.execv(words[0], words)"
+pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "close_fds": False, "text": True}
+process = subprocess.Popen([sys.executable, "-c", late], **pipes)
+process.stdin.write("|".join(engine) + chr(10))
+process.stdin.flush()
+print(folder, process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_engine_that_shows_its_command_late_is_stopped(tmp_path):
+    """Seconds pass on a busy machine from the start of a process to its command."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = subprocess.run(
+        [sys.executable, "-c", LATE], env=environment, stdout=subprocess.PIPE, timeout=60, check=False, text=True
+    )
+    folder, pid = program.stdout.split()
+    command = Path("/proc", pid, "cmdline")
+    assert command.read_bytes() and not _processes(Path(folder)), "it has another command yet"
+    _until(lambda: not os.path.exists(folder) and not (command.exists() and command.read_bytes()), seconds=20)
