@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from li_env.worlds.freedoom.sizes import Size
 
 WORLDS = ("freedoom_game",)
 """Worlds whose maps can be scanned."""
@@ -61,7 +65,7 @@ def run(arguments: Arguments) -> None:
     if arguments.workers is not None:
         check_whole("workers", arguments.workers, 1, MOST_WORKERS)
     if arguments.dataset is not None:
-        _scan_all(arguments, size.frame_size)
+        _scan_all(arguments, size)
         return
     map_seed = check_whole("map_seed", arguments.map_seed, 0, MOST_MAP_SEED)
     # Absolute: starting the game changes the current folder for a while.
@@ -85,7 +89,7 @@ def run(arguments: Arguments) -> None:
     )
 
 
-def _scan_all(arguments: Arguments, frame_size: tuple[int, int]) -> None:
+def _scan_all(arguments: Arguments, size: Size) -> None:
     """Scan every map of a dataset."""
     import os
 
@@ -115,6 +119,6 @@ def _scan_all(arguments: Arguments, frame_size: tuple[int, int]) -> None:
             out,
             workers,
             lambda: display.advance(row),
-            frame_size,
+            size,
         )
     print(f"scans of {len(maps)} maps: {arguments.out}")

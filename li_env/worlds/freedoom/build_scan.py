@@ -19,7 +19,7 @@ from li_env.scans.building import keep_settings
 from li_env.scans.checks import MAX_VIEWS
 from li_env.scans.scan import Scan
 from li_env.worlds.freedoom.geometry import FOCAL
-from li_env.worlds.freedoom.sizes import SMALL
+from li_env.worlds.freedoom.sizes import SMALL, Size
 
 MOST_MAP_SEED = 999_999_999
 """Largest seed of a map that the world ``freedoom_game`` takes."""
@@ -98,7 +98,7 @@ def build_scans(
     folder: Path,
     workers: int,
     on_scan: Callable[[], None] = lambda: None,
-    frame_size: tuple[int, int] = SMALL.frame_size,
+    size: Size = SMALL,
 ) -> None:
     """Write a scan of every map into ``folder``, ``map_<seed>.npz``; those that are there stay.
 
@@ -106,21 +106,24 @@ def build_scans(
 
     Args:
         map_seeds: of the maps.
-        spacing, headings, most, frame_size: as in `build_scan`.
+        spacing, headings, most: as in `build_scan`.
         folder: made if needed.
         workers: processes.
         on_scan: called for every scan that is written.
+        size: of the views.
 
     Raises:
         ValueError: see `build_scan`, or the folder holds scans of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keep_settings(folder, {"spacing": spacing, "headings": headings, "most": most})
+    settings: dict[str, float | str | None] = {"spacing": spacing, "headings": headings, "most": most}
+    keep_settings(folder, settings if size == SMALL else {**settings, "size": size.name})
     files = {seed: folder / f"map_{seed}.npz" for seed in sorted(set(map_seeds))}
     missing = {seed: file for seed, file in files.items() if not file.exists()}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         begun = [
-            pool.submit(_write_scan, seed, spacing, headings, most, frame_size, file) for seed, file in missing.items()
+            pool.submit(_write_scan, seed, spacing, headings, most, size.frame_size, file)
+            for seed, file in missing.items()
         ]
         try:
             for future in as_completed(begun):

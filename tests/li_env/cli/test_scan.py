@@ -83,7 +83,7 @@ def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
     assert main(["scan", "build", *words, "--workers", "2", "--out", str(tmp_path / "scans")]) == 0
     assert "scans of 2 maps" in capsys.readouterr().out
     settings = json.loads((tmp_path / "scans" / "build.json").read_text())
-    assert settings == {"spacing": 12, "headings": 6, "most": 30}
+    assert settings == {"spacing": 12, "headings": 6, "most": 30, "size": "large"}
     files = sorted((tmp_path / "scans").glob("*.npz"))
     assert [file.name for file in files] == ["map_5.npz", "map_6.npz"]
     assert [Scan.read(file).map_seed for file in files] == [5, 6]
@@ -92,6 +92,8 @@ def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
     before = [file.stat().st_mtime_ns for file in files]
     assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 0
     assert [file.stat().st_mtime_ns for file in files] == before
+    assert main(["scan", "build", *words[:-2], "--out", str(tmp_path / "scans")]) == 2
+    assert "size=None differs from that of the scans in" in capsys.readouterr().err
     words[words.index("12")] = "9"
     assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 2
     assert "spacing=9.0 differs from that of the scans in" in capsys.readouterr().err
