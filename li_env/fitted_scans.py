@@ -22,9 +22,6 @@ LEVEL_DEGREES = 5.0
 KEPT = 8
 """Scans of reset options that a cache holds; those of the environment's own arguments stay."""
 
-ScanSource = Scan | str | Path
-"""A scan, or the path of one."""
-
 
 @dataclass(frozen=True, eq=False)
 class FittedScan:
@@ -37,6 +34,10 @@ class FittedScan:
 
     scan: Scan
     bank: ViewBank
+
+
+ScanSource = Scan | FittedScan | str | Path
+"""A scan, the path of one, or one that another environment on the same world has fitted (`ScanCache.own`)."""
 
 
 def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
@@ -114,6 +115,8 @@ class ScanCache:
         return found
 
     def _made(self, source: Any) -> FittedScan:
+        if isinstance(source, FittedScan):
+            return source
         if isinstance(source, Scan):
             return fit_scan(self._world, source, "")
         path = _path(source)
