@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,13 +84,14 @@ class Collector:
         hidden = torch.cat([group.hidden for group in self._groups])
         columns: dict[str, torch.Tensor] = {}
         parts = list(self._parts(columns, steps))
-        for step in range(steps):
+        with _no_garbage_collection():
+            for step in range(steps):
+                for group, part in zip(self._groups, parts, strict=True):
+                    if step:
+                        part(step - 1, group.receive())
+                    part(step, group.act(generator))
             for group, part in zip(self._groups, parts, strict=True):
-                if step:
-                    part(step - 1, group.receive())
-                part(step, group.act(generator))
-        for group, part in zip(self._groups, parts, strict=True):
-            part(steps - 1, group.receive())
+                part(steps - 1, group.receive())
         after = torch.cat([group.value() for group in self._groups])
         rewards, ends = columns.pop("rewards"), columns.pop("ends")
         own = {name: columns.pop(name) for name in ("starts", "indices", "log_probs", "values", "bumps")}
@@ -110,6 +113,18 @@ class Collector:
         for group in self._groups:
             yield partial(write, slice(first, first + group.size))
             first += group.size
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python's collector away: it would look at the objects of all episodes again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Group:

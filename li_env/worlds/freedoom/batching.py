@@ -28,7 +28,7 @@ MicroBatch = list[tuple[int, ChunkRequest]]
 
 def has_no_past(request: ChunkRequest) -> bool:
     """Tell whether the chunk begins an episode: its context holds nothing but views of a scan."""
-    return len(request.context) == len(request.plan.views)
+    return request.context.shape[0] == len(request.plan.views)
 
 
 def has_given_latent(request: ChunkRequest) -> bool:

@@ -359,7 +359,7 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
 def _begins(request: MotionRequest) -> bool:
     """Tell whether the episode has a start frame but no latent yet: then the motion head sees the start frame."""
-    return len(request.recent) == request.views and request.scene.start is not None
+    return request.recent.shape[0] == request.views and request.scene.start is not None
 
 
 def _shown(request: MotionRequest) -> torch.Tensor:
