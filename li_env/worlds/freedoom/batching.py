@@ -16,8 +16,15 @@ Item = TypeVar("Item")
 GPU_MICRO_BATCHES = (8, 32, 64)
 """Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
 
-BatchKey = tuple[int, AttentionPlan, bool, Schedule | None]
-"""Length of the context, attention, whether a first latent is given, and the schedule where steps may be reused.
+EARLY_CHUNKS, EARLY_ROWS = 5, 16
+"""First chunks of an episode, until the context can be full, and the most of them that one model call computes.
+
+In a training few episodes are at each of these chunks: most of a large micro-batch would be padding.
+"""
+
+BatchKey = tuple[int, int, AttentionPlan, bool, Schedule | None]
+"""Size of the micro-batch, length of the context, attention, whether a first latent is given, and the schedule where
+steps may be reused.
 
 Requests with equal keys can share a pass.
 """
@@ -47,6 +54,11 @@ def micro_batch_size(num_envs: int, device: torch.device) -> int:
     return next((size for size in GPU_MICRO_BATCHES if num_envs <= size), GPU_MICRO_BATCHES[-1])
 
 
+def request_rows(request: ChunkRequest, size: int) -> int:
+    """Return how many chunks like this one a model call computes where others go in micro-batches of ``size``."""
+    return min(size, EARLY_ROWS) if request.plan.chunk < EARLY_CHUNKS else size
+
+
 def micro_batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
     """Cut ``items`` into lists of ``size`` and yield each with its number of real items.
 
@@ -61,7 +73,7 @@ class BatchScheduler:
     """Requests that wait until a micro-batch is full.
 
     Args:
-        size: requests in a full micro-batch.
+        size: requests in a full micro-batch (fewer of the first chunks, see `request_rows`).
     """
 
     def __init__(self, size: int) -> None:
@@ -72,11 +84,12 @@ class BatchScheduler:
         """Add a request and return the micro-batch that it completes, all of one schedule, or None."""
         plan = request.plan
         reuse = None if plan.reuse_threshold is None and not plan.computed else plan.sigmas
-        key = request.context.shape[0], plan.attention, has_given_latent(request), reuse
+        size = request_rows(request, self._size)
+        key = size, request.context.shape[0], plan.attention, has_given_latent(request), reuse
         schedules = self._waiting.setdefault(key, {})
         batch = schedules.setdefault(request.plan.sigmas, [])
         batch.append((number, request))
-        return schedules.pop(request.plan.sigmas) if len(batch) == self._size else None
+        return schedules.pop(request.plan.sigmas) if len(batch) == size else None
 
     def rest(self) -> Iterator[MicroBatch]:
         """Yield the micro-batches that are not full, the longest schedule first.
@@ -84,12 +97,12 @@ class BatchScheduler:
         Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
         padded to a full micro-batch anyway. Chunks whose first latent is given do not mix schedules.
         """
-        for (_, _, given, _), schedules in self._waiting.items():
+        for (size, _, _, given, _), schedules in self._waiting.items():
             hosts: list[tuple[Schedule, MicroBatch]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]
                 for host, batch in hosts:
-                    if not given and len(guests) + len(batch) <= self._size and is_part(sigmas, host):
+                    if not given and len(guests) + len(batch) <= size and is_part(sigmas, host):
                         batch += guests
                         break
                 else:

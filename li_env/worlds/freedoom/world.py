@@ -32,6 +32,7 @@ from li_env.worlds.freedoom.batching import (
     has_no_past,
     micro_batch_size,
     micro_batches,
+    request_rows,
 )
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
@@ -197,7 +198,8 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
 
         def run(batch: MicroBatch) -> None:
             members = [request for _, request in batch]
-            latents = self._generate(members + members[-1:] * (size - len(members)))
+            missing = request_rows(members[0], size) - len(members)
+            latents = self._generate(members + members[-1:] * missing)
             for (number, _), chunk in zip(batch, latents, strict=False):
                 out[number] = chunk
 
