@@ -71,6 +71,8 @@ class AccelConfig:
             its mean absolute value.
         sparse_min_context: context latents from which block-sparse attention is used (0 or more); None means the
             world's own measured crossover.
+        cost_model: whether an environment leaves out parts that save no time with its number of episodes, as ``li-env
+            calibrate cost`` has measured on this device; without such a measurement nothing is left out.
         worlds: other values of these keys in single worlds: a mapping of world names to mappings.
     """
 
@@ -98,6 +100,7 @@ class AccelConfig:
     dense_blocks: int = 0
     dense_steps: int = 0
     reuse_threshold: float | None = None
+    cost_model: bool = True
     worlds: WorldValues = ()
 
     def __post_init__(self) -> None:
@@ -126,8 +129,9 @@ class AccelConfig:
             )
         for key in ("reuse_context", "reuse_blocks"):
             _check_number(key, getattr(self, key), "from 0 up", lambda value: value >= 0.0 and isfinite(value))
-        if not isinstance(self.dense_first_block, bool):
-            raise ValueError(f"dense_first_block: {shown(self.dense_first_block)} is not allowed; use true or false")
+        for key in ("dense_first_block", "cost_model"):
+            if not isinstance(getattr(self, key), bool):
+                raise ValueError(f"{key}: {shown(getattr(self, key))} is not allowed; use true or false")
         object.__setattr__(self, "worlds", _world_values(self.worlds))
         for world, _ in self.worlds:
             self.in_world(world)

@@ -1,4 +1,4 @@
-"""Number of episodes by which a world chooses the size of its micro-batches.
+"""Numbers of episodes that are planned together, and by which a world chooses the size of its micro-batches.
 
 Micro-batches of another size round differently. If a world chose their size by the episodes of one call, the frames of
 one episode would change when another episode stops or is reset. So the engine sets the number that its environment
@@ -10,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+FIRST_MICRO_BATCH = 64
+"""Episodes planned before a streaming world can start: a GPU with work to do hides the planning of the others."""
+
+PLANNER_MICRO_BATCH = 128
+"""Episodes planned at a time: a streaming world starts on the first micro-batch while later ones are being planned."""
 
 _EPISODES: ContextVar[int] = ContextVar("_EPISODES", default=0)
 

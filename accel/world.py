@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from typing_extensions import TypeVar
 
+from li_env.accel.costs import CostTable
 from li_env.accel.geometry.camera import CameraMotion, follow_many
 from li_env.accel.geometry.frustum import ViewOverlap
 from li_env.accel.ground_truth import GroundTruth
@@ -154,6 +155,8 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
         episodes_file: navigation episodes that the world ships.
         step_output: module whose output is that of a denoising step, called once per step where the world runs without
             CUDA graphs; for measurements.
+        costs: measured times of the model's calls on ``device``; None if nobody has measured them. `load_world` sets
+            it.
     """
 
     spec: WorldSpec
@@ -165,6 +168,7 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     step_output: torch.nn.Module | None = None
     needs_start_frame: bool = True
     decodes_on_device: bool = False
+    costs: CostTable | None = None
 
     @abstractmethod
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[SceneT]:
@@ -252,6 +256,30 @@ class BaseWorld(ABC, Generic[SceneT, StreamT]):
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating for ``num_envs`` episodes takes, beside weights and what episodes keep."""
         return 0
+
+    def kept_bytes(self) -> int:
+        """Return the bytes of `KeptWork` that one episode leaves for its next chunk where its settings share work."""
+        return 0
+
+    def micro_batch(self, num_envs: int) -> int:
+        """Return how many episodes one call of the model computes, padding included, in an environment of ``num_envs``.
+
+        A world whose calls take as long as their episodes one after another returns 1, the default.
+        """
+        return 1
+
+    def model_calls(self, plans: Sequence[ChunkPlan], num_envs: int) -> list[list[int]]:
+        """Return the indices of the chunks that each call of the model makes, in order; one per call by default.
+
+        Args:
+            plans: of chunks with history, one per episode, in the order in which they are planned.
+            num_envs: episodes that the environment holds.
+        """
+        return [[index] for index in range(len(plans))]
+
+    def execution_name(self) -> str:
+        """Return what beside the device decides the model's times, such as ``bfloat16, graphs``; empty by default."""
+        return ""
 
     def close(self) -> None:
         """Free what the world holds outside of this process; it may be used again."""

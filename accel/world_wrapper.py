@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion
+from li_env.accel.plan import ChunkPlan
 from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, MotionRequest, RequestStream, Scene
 
 
@@ -25,7 +26,7 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
         self.world, self.spec, self.device = world, world.spec, world.device
         self.view_overlap, self.start_views = world.view_overlap, world.start_views
         self.ground_truth, self.episodes_file = world.ground_truth, world.episodes_file
-        self.step_output = world.step_output
+        self.step_output, self.costs = world.step_output, world.costs
         self.decodes_on_device, self.needs_start_frame = world.decodes_on_device, world.needs_start_frame
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scene]:
@@ -76,6 +77,18 @@ class WorldWrapper(BaseWorld[Scene, DecodeStream]):
 
     def working_bytes(self, num_envs: int) -> int:
         return self.world.working_bytes(num_envs)
+
+    def kept_bytes(self) -> int:
+        return self.world.kept_bytes()
+
+    def micro_batch(self, num_envs: int) -> int:
+        return self.world.micro_batch(num_envs)
+
+    def model_calls(self, plans: Sequence[ChunkPlan], num_envs: int) -> list[list[int]]:
+        return self.world.model_calls(plans, num_envs)
+
+    def execution_name(self) -> str:
+        return self.world.execution_name()
 
     def close(self) -> None:
         self.world.close()

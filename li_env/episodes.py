@@ -88,7 +88,7 @@ def open_episodes(
     each = check_flag("latent_actions", latent_actions)
     actions = LatentActions(held, model.spec.chunk_latents) if each else held
     form = FrameFormat(model.spec.frame_size, frame_size, grayscale)
-    engine = Engine(model, config, device_frames, batch)
+    engine = Engine(model, config, device_frames, batch, by_cost=True)
     return EpisodeRunner(
         *(engine, actions, observation, timings, chosen, plan_info, form),
         scans=ScanCache(model, scan_sources(scan, scans)),

@@ -35,9 +35,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
 
     ``gymnasium.make_vec(id, num_envs, vectorization_mode="vector_entry_point", ...)`` takes the arguments of
     `li_env.env.LightInteractionEnv` besides those below. Environment i after ``reset(seed=s)`` equals the
-    single environment after ``reset(seed=s + i)``. Its frames are bit-equal to those of the single environment, except
-    that batch sizes round the model's matrix products differently. An episode's plans, noise and reward do not depend
-    on its neighbours.
+    single environment after ``reset(seed=s + i)``, frames included, up to what docs/vector_env.md says of GPUs. An
+    episode's plans, noise and reward do not depend on its neighbours.
 
     **Autoreset.** `AutoresetMode.NEXT_STEP`: the step after the end of an episode ignores its action, resets the
     environment and gives reward 0. ``SAME_STEP``: the environment is reset in the step that ends the episode;
@@ -99,7 +98,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         kwargs = {"preset": DEFAULT_PRESET, **kwargs}
         self.runner = open_episodes(**kwargs, device_frames=device_obs, batch=self.num_envs)
         self.world = self.runner.world
-        check_memory(self.world, self.num_envs, self.max_episode_steps)
+        banks = [each.bank for each in self.runner.scans.own]
+        check_memory(self.world, self.num_envs, self.max_episode_steps, self.runner.engine.config, banks)
         # Copies, because wrappers are known to change spaces in place.
         self.single_observation_space = deepcopy(self.runner.observation_space)
         self.single_action_space = deepcopy(self.runner.actions.space)

@@ -7,7 +7,7 @@ cost of a plan does not grow with the episode, see `li_env.accel.retrieval.base`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.frustum import FrustumSampler, ViewOverlap
 from li_env.accel.history import History
 from li_env.accel.plan import ChunkPlan, Regime
-from li_env.accel.planning.attention import ATTENTION_POLICIES
-from li_env.accel.planning.denoising import DENOISING_POLICIES
+from li_env.accel.planning.attention import ATTENTION_POLICIES, AttentionPolicy
+from li_env.accel.planning.denoising import DENOISING_POLICIES, DenoisingPolicy
+from li_env.accel.planning.parts import LeftOut, without
 from li_env.accel.planning.shared_work import check_sharing
-from li_env.accel.planning.window import WINDOW_POLICIES
+from li_env.accel.planning.window import WINDOW_POLICIES, WindowPolicy
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import RetrievalChoice, RetrievalPolicy, RetrievalRequest
 from li_env.accel.retrieval.coverage import Coverage
@@ -40,6 +41,25 @@ GATED_RULES: dict[str, type[NearestView] | type[ViewSlots]] = {"groups": FovGate
 """Rules of the release, which gate the model's own rules `PLAIN_RULES`, by `WorldSpec.memory_rule`."""
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """Rules of the chunks after the warm-up; one set for episodes with a scan, one for those without."""
+
+    window: WindowPolicy
+    denoising: DenoisingPolicy
+    attention: AttentionPolicy
+    left_out: str
+
+    @classmethod
+    def of(cls, spec: WorldSpec, config: AccelConfig, left_out: str) -> _Rules:
+        return cls(
+            WINDOW_POLICIES[config.window](spec, config),
+            DENOISING_POLICIES[config.denoising](spec),
+            ATTENTION_POLICIES[config.attention](spec, config),
+            left_out,
+        )
+
+
 class Planner:
     """Planner of chunks for one world and its settings.
 
@@ -47,12 +67,19 @@ class Planner:
         spec: the world's constants.
         config: the acceleration settings.
         view_overlap: measure of view similarity; by default the frustum given by ``spec.fov`` and ``view_distance``.
+        left_out: parts of the settings that the plain model's decisions replace; none by default.
 
     Raises:
         ValueError: the budgets in ``spec`` contradict each other.
     """
 
-    def __init__(self, spec: WorldSpec, config: AccelConfig, view_overlap: ViewOverlap | None = None) -> None:
+    def __init__(
+        self,
+        spec: WorldSpec,
+        config: AccelConfig,
+        view_overlap: ViewOverlap | None = None,
+        left_out: LeftOut | None = None,
+    ) -> None:
         if not 1 <= spec.temporal_latents <= spec.context_latents:
             raise ValueError(
                 f"temporal_latents: {spec.temporal_latents} is not allowed; "
@@ -65,13 +92,17 @@ class Planner:
         self.spec, self.config = spec, config
         overlap = FrustumSampler(spec.fov, spec.view_distance) if view_overlap is None else view_overlap
         self._plain = PLAIN_RULES[spec.memory_rule](spec, overlap)
-        self._window = WINDOW_POLICIES[config.window](spec, config)
-        self._retrieval = RETRIEVAL_POLICIES[config.memory](spec, overlap, config)
-        own = config.revisit == "memory" or config.memory == config.revisit
-        self._revisit = None if own else Coverage(spec, config)
-        self._grounded = {True: Grounded(spec, AccelConfig()), False: Grounded(spec, config)}  # by whether warming up
-        self._denoising = DENOISING_POLICIES[config.denoising](spec)
-        self._attention = ATTENTION_POLICIES[config.attention](spec, config)
+        parts = LeftOut() if left_out is None else left_out
+        kept, scanned = without(config, parts.own), without(config, parts.scanned)
+        self._rules = {
+            False: _Rules.of(spec, kept, parts.reason(parts.own)),
+            True: _Rules.of(spec, scanned, parts.reason(parts.scanned)),
+        }  # by whether the episode has a scan
+        self._memory = kept.memory
+        self._retrieval = RETRIEVAL_POLICIES[kept.memory](spec, overlap, kept)
+        own = kept.revisit == "memory" or kept.memory == kept.revisit
+        self._revisit = None if own else Coverage(spec, kept)
+        self._grounded = {True: Grounded(spec, AccelConfig()), False: Grounded(spec, scanned)}  # by whether warming up
         if config.reuse_threshold is not None and not spec.supports_step_reuse:
             raise ValueError(
                 f"reuse_threshold: {config.reuse_threshold} does not fit world {spec.name!r}, whose sampler cannot "
@@ -102,7 +133,8 @@ class Planner:
         for index, (history, poses, bank) in enumerate(zip(histories, next_poses, scans, strict=True)):
             track, change = (history.track, history.latent_change) if isinstance(history, History) else (history, None)
             warm = self._chunk(len(track)) < self.config.warmup_chunks
-            window = self.spec.temporal_latents if warm else self._window.latents(change)
+            rules = self._rules[bank is not None]
+            window = self.spec.temporal_latents if warm else rules.window.latents(change)
             requests.append(RetrievalRequest(track, poses, before=max(0, len(track) - window), bank=bank))
             changes.append(change)
             if not warm:
@@ -143,17 +175,19 @@ class Planner:
         temporal = tuple(range(request.before, length))
         count = len(choice.views) + len(choice.memory) + len(temporal)
         if count > self.spec.context_latents:
-            policy = "grounded" if request.bank else "nearest_view" if warm else self.config.memory
+            policy = "grounded" if request.bank else "nearest_view" if warm else self._memory
             raise ValueError(
                 f"memory: policy {policy!r} chose {count} context latents in all; allowed: at most context_latents = "
                 f"{self.spec.context_latents}"
             )
-        sigmas, steps = self._denoising.choose(regime)
-        attention, sparse = self._attention.choose(regime, count)
-        window = "" if warm else self._window.reason(latent_change)
+        rules = self._rules[request.bank is not None]
+        sigmas, steps = rules.denoising.choose(regime)
+        attention, sparse = rules.attention.choose(regime, count)
+        window = "" if warm else rules.window.reason(latent_change)
         reuse = None if warm or len(sigmas) <= 3 else self.config.reuse_threshold
         reused = "" if reuse is None else f"a step whose input changes by less than {reuse:.3g} reuses the one before"
-        reasons = (self._why(warm, length, len(temporal), choice), window, steps, sparse, reused)
+        why = self._why(warm, length, len(temporal), choice)
+        reasons = (why, window, steps, sparse, reused, "" if warm else rules.left_out)
         return ChunkPlan(
             chunk=self._chunk(length),
             regime=regime,

@@ -19,6 +19,7 @@ from li_env.accel.grouping import equal_groups
 from li_env.accel.history import History
 from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import ChunkPlan
+from li_env.accel.planning.choice import choose_parts
 from li_env.accel.planning.planner import Planner
 from li_env.accel.planning.shared_work import share_work
 from li_env.accel.planning.validate import check_kept, check_plans
@@ -52,17 +53,32 @@ class Engine:
         device_frames: whether frames stay on the world's device, as tensors with their own storage.
         batch: number of episodes that the environment holds. Worlds choose the size of their micro-batches by this
             number, so that frames do not depend on how many episodes a call brings.
+        by_cost: whether settings leave out parts that save no time with ``batch`` episodes (`choose_parts`); otherwise
+            they run as they are.
 
     Raises:
         ValueError: ``world`` does not inherit from `BaseWorld`, or its device is not a `torch.device`.
     """
 
-    def __init__(self, world: BaseWorld, config: AccelConfig, device_frames: bool = False, batch: int = 1) -> None:
+    def __init__(
+        self,
+        world: BaseWorld,
+        config: AccelConfig,
+        device_frames: bool = False,
+        batch: int = 1,
+        by_cost: bool = False,
+    ) -> None:
         check_world_type(world)
         check_device(world)
         self.world, self.config, self.device_frames, self.batch = world, config, device_frames, batch
-        self.planner = Planner(world.spec, config, world.view_overlap)
-        self._planners = {config: self.planner}
+        self._by_cost = by_cost
+        self._planners: dict[tuple[AccelConfig, int], Planner] = {}
+        self._planner(config)  # settings that do not fit the world are refused now
+
+    @property
+    def planner(self) -> Planner:
+        """Planner of the episodes without their own settings."""
+        return self._planner(self.config)
 
     def start(
         self,
@@ -267,11 +283,13 @@ class Engine:
         return [plans[index] for index in range(len(states))]
 
     def _planner(self, config: AccelConfig) -> Planner:
-        if config not in self._planners:
+        key = config, self.batch  # a copy of the engine may hold another number of episodes
+        if key not in self._planners:
             if len(self._planners) > MOST_PLANNERS:  # a sweep over settings must not grow for ever
-                self._planners = {self.config: self.planner}
-            self._planners[config] = Planner(self.world.spec, config, self.world.view_overlap)
-        return self._planners[config]
+                self._planners.clear()
+            left_out = choose_parts(self.world, config, self.batch) if self._by_cost else None
+            self._planners[key] = Planner(self.world.spec, config, self.world.view_overlap, left_out)
+        return self._planners[key]
 
     def _generate(
         self, requests: PlannedRequests, counts: Sequence[int]

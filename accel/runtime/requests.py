@@ -8,15 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from li_env.accel.kept_work import Sharing
+from li_env.accel.micro_batch import FIRST_MICRO_BATCH, PLANNER_MICRO_BATCH
 from li_env.accel.plan import ChunkPlan
 from li_env.accel.runtime.chunk import PlannedChunk
 from li_env.accel.world import ChunkRequest, StepLog
-
-FIRST_MICRO_BATCH = 64
-"""Episodes planned before a streaming world can start: a GPU with work to do hides the planning of the others."""
-
-PLANNER_MICRO_BATCH = 128
-"""Episodes planned at a time: a streaming world starts on the first micro-batch while later ones are being planned."""
 
 
 class PlannedRequests:

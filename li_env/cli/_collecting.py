@@ -58,7 +58,7 @@ def manifest_of(arguments: Arguments) -> tuple[Manifest, Player, EpisodeRunner]:
         world=arguments.world,
         weights=weights_hash,
         weights_folder=weights,
-        preset=AccelConfig.of(arguments.preset).to_dict(),
+        preset=AccelConfig.of(arguments.preset).replace(cost_model=False).to_dict(),  # no machine's times decide
         task=arguments.task,
         max_steps=arguments.max_steps,
         episode_file=None if arguments.dataset is None else str(arguments.dataset.resolve()),
@@ -162,8 +162,9 @@ def load_player(manifest: Manifest) -> tuple[Player, EpisodeRunner]:
     device = "cpu" if manifest.computation["device"] == "cpu" else "cuda"
     if device == "cpu":
         torch.set_num_threads(int(manifest.computation["threads"]))
+    preset = {**manifest.preset, "cost_model": False}
     env = LightInteractionEnv(
-        manifest.world, dict(manifest.preset), ACTION_SPACE, "frame", device=device, task=manifest.task,
+        manifest.world, preset, ACTION_SPACE, "frame", device=device, task=manifest.task,
         weights=manifest.weights_folder, dataset=manifest.episode_file,
     )  # fmt: skip
     agent = _agent(manifest.agent, env, manifest, device)

@@ -20,19 +20,20 @@ class Arguments:
 
     world: tuple[str, ...] = ("freedoom",)
     """Worlds by name (see li-env worlds)."""
-    presets: tuple[str, ...] = ("off", "context", "cache", "sparse", "all")
-    """Acceleration presets: names, YAML files or {key: value, ...}; off, their reference, is always run."""
-    trajectories: tuple[str, ...] = ("left-right", "forward-backward", "square", "random")
-    """Any of left-right, forward-backward, square, random."""
-    seeds: tuple[int, ...] = (0, 1)
-    """One rollout per trajectory and seed; a seed picks start frame and noise."""
-    repeats: int = 3
-    """How often everything is timed, the presets taking turns."""
-    chunks: int = 16
-    """Length of a rollout in chunks (4 latents each in freedoom)."""
-    batch: int = 4
-    """Rollouts generated at once."""
-    sweep: tuple[str, ...] = ()
+    presets: tuple[str, ...] | None = None
+    """Acceleration presets: names, YAML files or {key: value, ...}; off, their reference, is always run. By default
+    off, context, cache, sparse and all."""
+    trajectories: tuple[str, ...] | None = None
+    """Any of left-right, forward-backward, square, random; all of them by default."""
+    seeds: tuple[int, ...] | None = None
+    """One rollout per trajectory and seed; a seed picks start frame and noise. By default 0 and 1, with --paper 0."""
+    repeats: int | None = None
+    """How often everything is timed, the presets taking turns: by default 3 times, with --paper 2 times."""
+    chunks: int | None = None
+    """Length of a rollout in chunks (4 latents each in freedoom): by default 16, with --paper 10."""
+    batch: int | None = None
+    """Rollouts generated at once, by default 4."""
+    sweep: tuple[str, ...] | None = None
     """KEY=VALUE,VALUE: preset all with a key replaced, such as revisit_similarity=0.5,0.7,0.9; KEY+KEY=... for several
     keys together, PRESET:KEY=... for another preset."""
     device: str = "auto"
@@ -45,7 +46,7 @@ class Arguments:
     """Compare with the real game where a world has one (freedoom; needs the extra doom)."""
     paper: bool = False
     """Write the paper's tables and figures for one world instead, with every preset. Goes on where an equal run in the
-    same folder has stopped. Takes --seeds (0), --repeats (2), --chunks (10) and --trajectories (all)."""
+    same folder has stopped. Takes --seeds, --repeats, --chunks and --trajectories."""
     perceptual: tuple[str, ...] = ("auto",)
     """Distances of pictures that --paper has beside PSNR and SSIM: effnet, lpips, or auto for those at hand."""
     images: Path | None = None
@@ -66,6 +67,7 @@ def run(arguments: Arguments) -> None:
             raise ValueError(f"{key}={str(getattr(arguments, key))!r} needs --paper")
     from rich.console import Console
 
+    from li_env.cli._paper import given
     from li_env.evaluation.bench.run import REPORT, benchmark, write_report
     from li_env.evaluation.bench.settings import BenchSettings, parse_sweeps
     from li_env.evaluation.bench.tables import print_report
@@ -73,14 +75,9 @@ def run(arguments: Arguments) -> None:
     from li_env.worlds.registry import load_world, world_entry
 
     settings = BenchSettings(
-        presets=arguments.presets,
-        trajectories=arguments.trajectories,
-        seeds=arguments.seeds,
-        repeats=arguments.repeats,
-        chunks=arguments.chunks,
-        batch=arguments.batch,
         game=arguments.game,
-        sweeps=parse_sweeps(arguments.sweep),
+        sweeps=parse_sweeps(arguments.sweep or ()),
+        **given(arguments, ("presets", "trajectories", "seeds", "repeats", "chunks", "batch")),
     )
     if not arguments.world or len(set(arguments.world)) != len(arguments.world):
         raise ValueError(f"world={arguments.world!r} is not allowed; use one or more, each once")

@@ -17,14 +17,19 @@ from typing import Literal
 
 import numpy as np
 
+from li_env.doom.collision import Walls
 from li_env.doom.maps import generate_map, write_wad
 from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, require_vizdoom
 from li_env.doom.scan_poses import training_scan
 from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate, world_poses
+from li_env.doom.tries import TRIED_MOTIONS, try_commands
 
 Shard = dict[str, np.ndarray]
 
-SHARD_ARRAYS = ("frames", "poses", "commanded", "feasible", "map_seed", "kind", "views", "view_poses")
+SHARD_ARRAYS = (
+    *("frames", "poses", "commanded", "feasible", "map_seed", "kind", "views", "view_poses"),
+    *("tried", "tried_feasible"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def render_shard(
     kinds_weights: Mapping[str, float],
     seed: int,
     scan: MapScan,
+    tries: int,
     folder: str | os.PathLike[str],
 ) -> Path:
     """Render one shard into ``folder`` (created; appears only when complete). Arguments as in `render_dataset`."""
@@ -73,6 +79,8 @@ def render_shard(
             for each, path, child in zip(maps, paths, rng.spawn(len(maps)), strict=True)
         ]
     )
+    segments = Walls([each.segments for each in maps])
+    tried, tried_feasible = try_commands(segments, which, walks, tries, rng.spawn(1)[0])
     with DoomRenderer(wad) as renderer:
         for row, map_index in enumerate(which):
             frames[row] = renderer.render(int(map_index), walks.doom_poses[row])
@@ -86,6 +94,8 @@ def render_shard(
         "map_seed": np.asarray(map_seeds, dtype=np.int64)[which],
         "kind": walks.kinds,
         "view_poses": world_poses(view_poses),
+        "tried": tried,
+        "tried_feasible": tried_feasible,
     }
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array, allow_pickle=False)
@@ -110,7 +120,8 @@ def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard
     frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
     [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, 96, 128, 3] and view_poses [M, V, 3], the scan
-    of each of the M maps, whose walks are N / M neighbouring rows.
+    of each of the M maps, whose walks are N / M neighbouring rows; tried, tried_feasible float32 [N, L, T, 4, 3], the
+    commands of `try_commands` at every pose, in the form of commanded.
     """
     mode: Literal["r"] | None = "r" if memory_map else None
     return {name: np.load(Path(folder) / f"{name}.npy", mmap_mode=mode, allow_pickle=False) for name in SHARD_ARRAYS}
@@ -127,6 +138,7 @@ def render_dataset(
     workers: int = 1,
     maps_per_shard: int = 32,
     scan: MapScan = NO_SCAN,
+    tries: int = 0,
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
     """Render trajectories on many maps; yield the folder of each shard as it becomes ready (`load_shard` reads it).
@@ -139,12 +151,13 @@ def render_dataset(
         map_seeds: maps to use, see `splits`.
         folder: where ``shard_00000``, ... are written; complete ones are kept and not rendered again.
         trajectories_per_map: walks per map.
-        length: poses per walk, at least 2.
+        length: poses per walk, at least 2; with ``tries`` at least 5.
         kinds_weights: share of each kind of explorer.
         seed: seed of the walks.
         workers: processes (each also starts a game engine process).
         maps_per_shard: maps in one shard (the last may hold fewer).
         scan: views around the walks.
+        tries: commands that are tried at every pose of the walks, without frames (`try_commands`).
         on_shard: called with each shard's folder before it is yielded.
 
     Raises:
@@ -154,9 +167,10 @@ def render_dataset(
     require_vizdoom()
     for name, value, least in (
         ("trajectories_per_map", trajectories_per_map, 1),
-        ("length", length, 2),
+        ("length", length, TRIED_MOTIONS + 1 if tries else 2),
         ("workers", workers, 1),
         ("maps_per_shard", maps_per_shard, 1),
+        ("tries", tries, 0),
     ):
         if value < least:
             raise ValueError(f"{name} {value} is not allowed; allowed: at least {least}")
@@ -164,7 +178,7 @@ def render_dataset(
     return _render_in_background(
         [list(map_seeds[i : i + maps_per_shard]) for i in range(0, len(map_seeds), maps_per_shard)],
         Path(folder),
-        (trajectories_per_map, length, dict(kinds_weights), seed, scan),
+        (trajectories_per_map, length, dict(kinds_weights), seed, scan, tries),
         workers,
         on_shard,
     )
@@ -187,12 +201,12 @@ def _claim(folder: Path, arguments: dict[str, object]) -> None:
 def _render_in_background(
     groups: list[list[int]],
     folder: Path,
-    options: tuple[int, int, dict[str, float], int, MapScan],
+    options: tuple[int, int, dict[str, float], int, MapScan, int],
     workers: int,
     on_shard: Callable[[Path], None] | None,
 ) -> Iterator[Path]:
-    told = (*options[:-1], astuple(options[-1]))
-    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan": told})
+    told = (*options[:-2], astuple(options[-2]), options[-1])
+    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan, tries": told})
     targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
     waiting: set[Future[Path]] = set()
     # spawn: forking a process that holds CUDA or threads is not safe

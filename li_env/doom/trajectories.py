@@ -87,6 +87,33 @@ def _new_body(space: FreeSpace, length: int, rng: np.random.Generator) -> Body:
     return body
 
 
+def advance(walls: Walls, which: np.ndarray, states: np.ndarray, motions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Move walkers by one motion each; ``states`` [N, 3] (x, y, degrees) change in place.
+
+    Args:
+        walls: walls of the maps.
+        which: [N] map of each walker.
+        states: Doom poses before the motion.
+        motions: [N, 3] (yaw degrees, right, forward in map units) in the turned camera's frame.
+
+    Returns:
+        the realised motions [N, 3] in the same form; how far [N] walls kept a walker from where it wanted to go, along
+        the axis of the map in which it is more.
+    """
+    states[:, 2] = (states[:, 2] - motions[:, 0]) % 360.0
+    angle = np.radians(states[:, 2])
+    cosine, sine = np.cos(angle), np.sin(angle)
+    sideways, ahead = motions[:, 1], motions[:, 2]
+    longest = np.sqrt(sideways**2 + ahead**2)
+    wanted = np.stack([ahead * cosine + sideways * sine, ahead * sine - sideways * cosine], 1)
+    assert longest.max(initial=0.0) <= LONGEST_STEP
+    reached = walls.slide(which, states[:, :2], wanted)
+    real = reached - states[:, :2]
+    states[:, :2] = reached
+    right, forward = real[:, 0] * sine - real[:, 1] * cosine, real[:, 0] * cosine + real[:, 1] * sine
+    return np.stack([motions[:, 0], right, forward], 1), np.abs(real - wanted).max(1)
+
+
 def simulate(
     spaces: Sequence[FreeSpace],
     segments: Sequence[np.ndarray],
@@ -118,22 +145,10 @@ def simulate(
     feasible = np.empty_like(commanded)
     for step in range(length - 1):
         motions = np.array([next(script) for script in scripts])
-        states[:, 2] = (states[:, 2] - motions[:, 0]) % 360.0
-        angle = np.radians(states[:, 2])
-        cosine, sine = np.cos(angle), np.sin(angle)
-        sideways, ahead = motions[:, 1], motions[:, 2]
-        longest = np.sqrt(sideways**2 + ahead**2)
-        wanted = np.stack([ahead * cosine + sideways * sine, ahead * sine - sideways * cosine], 1)
-        assert longest.max(initial=0.0) <= LONGEST_STEP
-        reached = walls.slide(maps, states[:, :2], wanted)
-        real = reached - states[:, :2]
-        states[:, :2] = reached
+        feasible[:, step], apart = advance(walls, maps, states, motions)
         path[:, step + 1] = states
         commanded[:, step] = motions
-        feasible[:, step, 0] = motions[:, 0]
-        feasible[:, step, 1] = real[:, 0] * sine - real[:, 1] * cosine
-        feasible[:, step, 2] = real[:, 0] * cosine + real[:, 1] * sine
-        touching = np.abs(real - wanted).max(1) > 0.5
+        touching = apart > 0.5
         for body, (x, y, heading), touch in zip(bodies, states.tolist(), touching.tolist(), strict=True):
             body.x, body.y, body.heading, body.touching = x, y, heading, touch
             body.left -= 1

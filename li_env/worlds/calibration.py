@@ -1,4 +1,4 @@
-"""Numbers of a world that were measured, not trained: kappa of the adaptive window, crossovers, TeaCache's polynomial.
+"""Numbers of a world that were measured, not trained: kappa, crossovers, TeaCache's polynomial, times of model calls.
 
 What ships stands in ``configs/calibration/WORLD.yaml``. What was measured on this machine (``li-env calibrate``) stands
 in the cache folder under the same name and goes before it, key by key and device by device.
@@ -16,7 +16,9 @@ from typing import Any
 import torch
 import yaml
 
+from li_env.accel.costs import CostTable, tables_from
 from li_env.accel.runtime.machine import device_name
+from li_env.accel.world import BaseWorld
 from li_env.accel.world_spec import WorldSpec
 from li_env.files import atomic_write, cache_folder, read_yaml
 from li_env.validation import check_keys, check_mapping, check_number, check_whole, shown
@@ -37,11 +39,13 @@ class Calibration:
         step_rescale: see `WorldSpec.step_rescale`.
         sparse_min_context: by device, see `WorldSpec.sparse_min_context`. A device is ``cpu``, ``cuda``, or the name
             that `machine.device_name` gives, which goes before the other two.
+        costs: times of the model's calls by `cost_name`, see `CostTable`.
     """
 
     window_kappa: float | None = None
     step_rescale: tuple[float, ...] | None = None
     sparse_min_context: Mapping[str, int] = field(default_factory=dict)
+    costs: Mapping[str, CostTable] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Calibration:
@@ -62,13 +66,14 @@ class Calibration:
         table = check_mapping(f"{where}: sparse_min_context", data.get("sparse_min_context", {}))
         for device, least in table.items():
             check_whole(f"{where}: sparse_min_context.{device}", least, 0)
-        return cls(kappa, rescale, dict(table))
+        return cls(kappa, rescale, dict(table), tables_from(f"{where}: costs", data.get("costs", {})))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values without what is missing; ``from_dict`` restores an equal calibration."""
         rescale = None if self.step_rescale is None else list(self.step_rescale)
         found: dict[str, Any] = {"window_kappa": self.window_kappa, "step_rescale": rescale}
         found["sparse_min_context"] = dict(self.sparse_min_context) or None
+        found["costs"] = {name: table.to_dict() for name, table in self.costs.items()} or None
         return {key: value for key, value in found.items() if value is not None}
 
     def over(self, other: Calibration) -> Calibration:
@@ -77,6 +82,7 @@ class Calibration:
             other.window_kappa if self.window_kappa is None else self.window_kappa,
             other.step_rescale if self.step_rescale is None else self.step_rescale,
             {**other.sparse_min_context, **self.sparse_min_context},
+            {**other.costs, **self.costs},
         )
 
     def applied(self, spec: WorldSpec, device: torch.device) -> WorldSpec:
@@ -91,6 +97,11 @@ class Calibration:
                 changes["sparse_min_context"] = self.sparse_min_context[name]
                 break
         return replace(spec, **changes) if changes else spec
+
+
+def cost_name(world: BaseWorld) -> str:
+    """Return the name of a world's cost table: the device, and what else decides the model's times."""
+    return ", ".join(filter(None, (device_name(world.device), world.execution_name())))
 
 
 def calibration(world: str) -> Calibration:

@@ -157,10 +157,11 @@ def load_world(name: str, device: str = "auto", weights: str | Path | None = Non
 def _calibrate(name: str, world: BaseWorld) -> None:
     """Give a world the numbers that were measured for it, on this device where that matters."""
     from li_env.accel.world import BaseWorld as AnyWorld
-    from li_env.worlds.calibration import calibration
+    from li_env.worlds.calibration import calibration, cost_name
 
     if isinstance(world, AnyWorld):  # anything else is refused where it is used
-        world.spec = calibration(name).applied(world.spec, world.device)
+        known = calibration(name)
+        world.spec, world.costs = known.applied(world.spec, world.device), known.costs.get(cost_name(world))
 
 
 def _takes(loader: Loader, argument: str) -> bool:

@@ -216,7 +216,7 @@ def test_files_from_before_landed_with_these_commits(figures: Any) -> None:
 
 
 def test_every_commit_of_the_table_is_part_of_the_history() -> None:
-    """A commit that a rebase left behind still lies in the clone that made it, and in no other."""
+    """Ask for ancestors of HEAD: what a rebase left behind lies in the clone that made it, and in no other."""
     if not (ROOT / ".git").exists() or (ROOT / ".git/shallow").exists():
         pytest.skip("needs the whole repository")
     table = (ROOT / "benchmarks/README.md").read_text().split("<!-- figure files -->")[1].split("<!-- /figure -->")[0]

@@ -17,6 +17,7 @@ from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.bench.summary import row
 from li_env.evaluation.camera_path import CameraPath
 from li_env.evaluation.drive import batches, drive
+from li_env.evaluation.part_costs import part_costs
 from li_env.files import atomic_write, write_json
 from li_env.metrics import PSNR_OF_EQUAL_FRAMES
 
@@ -63,6 +64,7 @@ def benchmark(world: BaseWorld, settings: BenchSettings, on_chunk: Callable[[], 
             }
             for sweep in settings.sweeps
         ],
+        "cost_model": part_costs(world, [variant.config for variant in settings.variants if variant.key is None]),
         "device": device_name(world.device),
         "versions": versions(),
     }

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from li_env.evaluation.part_costs import cost_lines
+
 _QUICK_STAGES = ("motion", "plan", "decode")
 
 
@@ -73,6 +75,8 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     )
     console.print(cost)
     console.print(made)
+    for line in cost_lines(report["world"], report["cost_model"]):
+        console.print(line, soft_wrap=True)
     for sweep in report["sweeps"]:
         if not sweep["changes"]:
             values = ", ".join(map(str, sweep["values"]))

@@ -28,6 +28,7 @@ from li_env.evaluation.paper.methods import methods_of
 from li_env.evaluation.paper.operators import operator_times
 from li_env.evaluation.paper.settings import PaperSettings, image_digest
 from li_env.evaluation.paper.steps import step_changes
+from li_env.evaluation.part_costs import part_costs
 from li_env.evaluation.perceptual import Perceptual
 from li_env.files import read_json, write_json
 from li_env.validation import shown_path
@@ -104,6 +105,7 @@ def paper(
         "warmup_chunks": bench.warmup_chunks,
         "table": list(methods.table),
         "refused": methods.refused,
+        "cost_model": part_costs(world, [methods.configs[label] for label in methods.table]),
         "rows": rows(world, bench, paths, measured),
         **read_json(extra, "unit"),
     }

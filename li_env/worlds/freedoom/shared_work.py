@@ -17,8 +17,9 @@ import torch
 
 from li_env.accel.kept_work import Sharing
 from li_env.accel.plan import ChunkPlan
+from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.common.block_reuse import BlockReuse
-from li_env.worlds.common.transformer import Block, BlockCache, Projections
+from li_env.worlds.common.transformer import Block, BlockCache, Projections, TransformerConfig
 from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
 from li_env.worlds.freedoom.sampler import sample_chunk
 
@@ -52,6 +53,17 @@ def sample_shared(
 
     denoise = partial(model, shared=blocks)
     return sample_chunk(denoise, noise, None, plan.sigmas, cameras, cache)
+
+
+def kept_bytes(config: TransformerConfig, spec: WorldSpec, dtype: torch.dtype) -> int:
+    """Return the bytes that one chunk leaves with the longest context and schedule.
+
+    Every block leaves two projections of each context latent, and its input and result at each denoising step.
+    """
+    rows, columns = spec.token_grid
+    context = 2 * spec.context_latents
+    steps = 2 * (len(spec.sigmas) - 1) * spec.chunk_latents
+    return config.depth * (context + steps) * rows * columns * config.hidden_size * dtype.itemsize
 
 
 def context_keys(

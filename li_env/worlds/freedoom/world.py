@@ -16,7 +16,7 @@ from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_tabl
 from li_env.accel.grouping import equal_groups
 from li_env.accel.kept_work import Sharing
 from li_env.accel.micro_batch import expected_episodes
-from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, RequestStream, StartViews
+from li_env.accel.world import ChunkRequest, MotionRequest, RequestStream, StartViews
 from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
@@ -28,11 +28,11 @@ from li_env.worlds.freedoom.autoencoder_fused import FusedDecoder
 from li_env.worlds.freedoom.batching import (
     BatchScheduler,
     MicroBatch,
+    MicroBatchedWorld,
     has_given_latent,
     has_no_past,
     micro_batch_size,
     micro_batches,
-    request_rows,
 )
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
@@ -40,7 +40,7 @@ from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
 from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
 from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
-from li_env.worlds.freedoom.shared_work import sample_shared
+from li_env.worlds.freedoom.shared_work import kept_bytes, sample_shared
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import load_weights, packaged_folder
 
@@ -91,7 +91,7 @@ class FreedoomScene:
     start: torch.Tensor | None
 
 
-class FreedoomWorld(BaseWorld[FreedoomScene, None]):
+class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     """Random rooms and mazes in Freedoom textures, learned from ViZDoom.
 
     Prompts are accepted and ignored: this world has no text input. Episodes are computed in micro-batches of a fixed
@@ -152,6 +152,9 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         """Return the bytes that generating chunks takes besides what episodes keep."""
         return micro_batch_size(num_envs, self.device) * WORKING_BYTES
 
+    def kept_bytes(self) -> int:
+        return kept_bytes(self.dynamics.config, self.spec, self.dtype)
+
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
         for count, batch in micro_batches(images, micro_batch_size(expected_episodes(len(images)), self.device)):
@@ -194,12 +197,11 @@ class FreedoomWorld(BaseWorld[FreedoomScene, None]):
         """
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
         size = micro_batch_size(expected_episodes(len(requests)), self.device)
-        scheduler = BatchScheduler(size)
+        scheduler: BatchScheduler[ChunkRequest] = BatchScheduler(size)
 
         def run(batch: MicroBatch) -> None:
             members = [request for _, request in batch]
-            missing = request_rows(members[0], size) - len(members)
-            latents = self._generate(members + members[-1:] * missing)
+            latents = self._generate(members + members[-1:] * (size - len(members)))
             for (number, _), chunk in zip(batch, latents, strict=False):
                 out[number] = chunk
 

@@ -138,6 +138,9 @@ class HYWorldPlayWorld(BaseWorld[HYWorldPlayScene, DecodeStream]):
         """Encode each view as a still clip: one latent of four equal frames, as the memory holds them."""
         return torch.stack([self.parts.codec.encode_still(image).float() for image in images])
 
+    def execution_name(self) -> str:
+        return str(self.parts.model.final_layer.linear.weight.dtype).removeprefix("torch.")
+
     def encoder_key(self) -> str:
         return self.parts.codec.encoder_key()
 

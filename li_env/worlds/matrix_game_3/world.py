@@ -150,6 +150,9 @@ class MatrixGame3World(BaseWorld[MatrixGame3Scene, DecodeStream]):
         self.spec = world_spec(model.config, grid, sizes)
         self._overlap = FrustumSampler(self.spec.fov, self.spec.view_distance)
 
+    def execution_name(self) -> str:
+        return str(self.model.dtype).removeprefix("torch.")
+
     def working_bytes(self, num_envs: int) -> int:
         """Return the memory that generating chunks takes (`working_bytes`)."""
         return working_bytes(self.model.config, self.spec, self.model.dtype.itemsize, num_envs)

@@ -55,7 +55,8 @@ def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
     generator = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (2, 24, 96, 128, 3), generator=generator, dtype=torch.uint8)
     poses, motions = torch.rand(2, 24, 3, generator=generator), torch.rand(2, 23, 3, generator=generator)
-    rest = poses, motions, motions, torch.zeros(2).numpy(), frames[:, :0], poses[:, :0]
+    tried = torch.zeros(2, 24, 0, 4, 3)
+    rest = poses, motions, motions, torch.zeros(2).numpy(), frames[:, :0], poses[:, :0], tried, tried
     return Trajectories(convert(frames.clone()), *rest), Trajectories(frames, *rest)
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from li_env.accel.costs import CallTimes, CostTable
 from li_env.cli import main
+from li_env.cli._paper import given
+from li_env.cli.bench import Arguments, _command
+from li_env.evaluation.paper.settings import PaperSettings
+from li_env.worlds.calibration import Calibration, cost_name, keep
 from li_env.worlds.registry import register_world
 from tests.analytic_world import AnalyticWorld
 
@@ -139,3 +144,54 @@ def test_the_paper_writes_tables_figures_and_a_report(tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"paper.json", "tables.md", "pareto.png", "settings.json", "units"} <= names
     assert "## Table 3: one part left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ((), {}),
+        (("--chunks", "16", "--repeats", "3", "--seeds", "0", "1"), {"chunks": 16, "repeats": 3, "seeds": (0, 1)}),
+        (("--chunks", "10", "--trajectories", "square"), {"chunks": 10, "trajectories": ("square",)}),
+    ],
+)
+def test_the_paper_takes_what_is_given_even_if_it_is_a_default_of_bench(tmp_path, monkeypatch, options, changes):
+    asked = []
+
+    def stop(world, settings, *rest):
+        asked.append(settings)
+        raise ValueError("stopped")
+
+    monkeypatch.setattr("li_env.evaluation.paper.run.paper", stop)
+    assert main(["bench", "--paper", "--world", "analytic", "--out", str(tmp_path), *options]) == 2
+    assert asked == [PaperSettings(**changes)]
+
+
+def test_options_that_are_not_given_keep_the_defaults_of_bench():
+    assert given(Arguments(), ("presets", "trajectories", "seeds", "repeats", "chunks", "batch")) == {}
+    assert _command(Arguments(chunks=16, seeds=(0, 1))) == "li-env bench --seeds 0 1 --chunks 16"
+
+
+def test_a_report_says_what_environments_leave_out(tmp_path, capsys):
+    class Flat(AnalyticWorld):
+        """World whose calls take equally long for any context."""
+
+        costs = CostTable((2, 4), (CallTimes(1, (4, 20), ((10.0, 20.0), (10.0, 20.0))),))
+
+    register_world("flat", lambda device, weights: Flat(device), "for this test")
+    name = cost_name(Flat())
+    keep("flat", Calibration(costs={name: Flat.costs}), tmp_path / "cache" / "calibration" / "flat.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LI_ENV_CACHE", str(tmp_path / "cache"))
+        assert bench(tmp_path, "--world", "flat", "--presets", "all", "off") == 0
+    (world,) = json.loads((tmp_path / "bench.json").read_text())["worlds"]
+    rows = world["cost_model"]["rows"]
+    assert [(row["preset"], row["environments"]) for row in rows] == [("all", n) for n in (1, 8, 32, 128, 512, 1024)]
+    assert all(row["left_out"] == row["left_out_in_scans"] == ["context"] for row in rows)
+    assert rows[0]["milliseconds"]["plain"] == pytest.approx(20.0)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "environments leave out of all what saves no time on this device: the shorter context at any number; "
+        "in scans the shorter context at any number"
+    ) in printed
+    assert bench(tmp_path, "--presets", "off") == 0
+    assert "no cost table of this device is known (li-env calibrate cost --world analytic)" in capsys.readouterr().out

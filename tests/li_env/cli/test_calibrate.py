@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
+from li_env.accel.costs import CallTimes, CostTable
+from li_env.accel.runtime.machine import device_name
 from li_env.cli import main
-from li_env.worlds.calibration import calibration, own_file
+from li_env.worlds.calibration import Calibration, calibration, cost_name, keep, own_file
+from li_env.worlds.registry import load_world
 
 SHORT = ("--world", "analytic", "--trajectories", "square", "--seeds", "0", "--chunks", "5", "--device", "cpu")
 
@@ -67,7 +72,6 @@ def test_a_world_or_number_that_does_not_fit_is_named(words, message, capsys):
 def test_a_small_world_is_calibrated_for_this_device(capsys):
     import torch
 
-    from li_env.accel.runtime.machine import device_name
     from li_env.worlds.hy_worldplay.build import random_world
     from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
     from li_env.worlds.registry import register_world
@@ -81,3 +85,47 @@ def test_a_small_world_is_calibrated_for_this_device(capsys):
     assert main(["calibrate", "steps", *words]) == 0
     slope, offset = calibration("tiny_hy").step_rescale
     assert f"output = {slope} * input + {offset}" in capsys.readouterr().out
+
+
+def test_costs_are_measured_kept_and_said_in_words(capsys):
+    words = ("--world", "analytic", "--device", "cpu", "--repeats", "1", "--envs", "1", "8")
+    assert main(["calibrate", "cost", *words]) == 0
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "environments leave out of all what saves no time on this device: " in printed
+    world = load_world("analytic", device="cpu")
+    (table,) = calibration("analytic").costs.values()
+    assert world.costs == table and table.steps == (2, 4) and [each.episodes for each in table.calls] == [1]
+    assert f"dense | {table.calls[0].milliseconds[0][0]:.4g}".replace("|", "│").replace(" ", "") in printed.replace(
+        " ", ""
+    )
+
+
+def test_a_table_belongs_to_one_device_and_execution():
+    table = CostTable((4,), (CallTimes(1, (4,), ((1.0,),)),))
+    world = load_world("freedoom", device="cpu")
+    name = cost_name(world)
+    assert name.endswith(", float32, plain") and name.startswith(device_name(world.device))
+    keep("freedoom", Calibration(costs={name: table, "a GPU, bfloat16, graphs": replace(table, plain_plan=1.0)}))
+    keep("freedoom", Calibration(window_kappa=0.5))
+    del world
+    assert load_world("freedoom", device="cpu").costs == table
+    assert load_world("freedoom", device="cpu", execution="fused").costs is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--world", "mars"), "world='mars' is unknown"),
+        (("--envs", "0"), "envs=0 is not allowed"),
+        (("--repeats", "0"), "repeats=0 is not allowed"),
+        (("--max-seconds", "-1"), "max_seconds=-1.0 is not allowed"),
+        (("--preset", "al"), "preset: 'al' is not known"),
+        (("--out", "."), "is a folder; allowed: the name of a file"),
+        (("--random-weights",), "random_weights=True is not an argument"),
+    ],
+)
+def test_bad_input_of_costs_is_one_line_and_nothing_is_written(words, message, capsys):
+    assert main(["calibrate", "cost", "--world", "analytic", "--device", "cpu", *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert not own_file("analytic").exists()

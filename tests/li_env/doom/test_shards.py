@@ -8,7 +8,14 @@ from li_env.doom.shards import MapScan, load_shard, render_dataset
 pytest.importorskip("vizdoom")
 
 SEEDS = [20_000_000, 20_000_001, 20_000_002]
-OPTIONS = {"trajectories_per_map": 2, "length": 6, "seed": 7, "maps_per_shard": 2, "scan": MapScan(views=16)}
+OPTIONS = {
+    "trajectories_per_map": 2,
+    "length": 6,
+    "seed": 7,
+    "maps_per_shard": 2,
+    "scan": MapScan(views=16),
+    "tries": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,8 @@ def test_arrays(shards):
         "kind": ((4,), "<i2"),
         "views": ((2, 16, 96, 128, 3), "|u1"),
         "view_poses": ((2, 16, 3), "<f4"),
+        "tried": ((4, 6, 3, 4, 3), "<f4"),
+        "tried_feasible": ((4, 6, 3, 4, 3), "<f4"),
     }
     assert first["map_seed"].tolist() == [20_000_000, 20_000_000, 20_000_001, 20_000_001]
     assert last["map_seed"].tolist() == [20_000_002, 20_000_002]

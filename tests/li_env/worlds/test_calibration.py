@@ -64,6 +64,8 @@ def test_loaded_worlds_have_their_numbers():
         ("step_rescale: [1, a]", "analytic.yaml: step_rescale='a' is not allowed"),
         ("sparse_min_context: 8", "analytic.yaml: sparse_min_context=8 is not allowed"),
         ("sparse_min_context: {cpu: -1}", "analytic.yaml: sparse_min_context.cpu=-1 is not allowed"),
+        ("costs: 3", "analytic.yaml: costs=3 is not allowed"),
+        ("costs: {cpu: {steps: [4]}}", "analytic.yaml: costs.cpu.calls=None is not allowed"),
         ("- 1", "analytic.yaml"),
         ("a: [", "analytic.yaml"),
     ],

@@ -17,13 +17,18 @@ from li_env.doom.watchdog import temporary_folder
 
 Convert = Callable[[torch.Tensor], torch.Tensor]
 
+_WALKED = ("poses", 2), ("commanded", 0), ("feasible", 0)
+_TRIED = ("tried", 0), ("tried_feasible", 0)
+"""Arrays of a shard with a row per walk, and the column that is an angle in degrees."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
     """Amount of data to render.
 
     ``kinds`` are shares of the explorers. ``scan_views`` views of every map are rendered around its walks, from spots
-    with ``scan_spacing`` metres between them (least and most; every map draws its own).
+    with ``scan_spacing`` metres between them (least and most; every map draws its own). ``tries`` commands are tried at
+    every pose of the walks, for the motion head; they need no frames.
     """
 
     maps: int = 3264
@@ -37,6 +42,7 @@ class DataSettings:
     scan_spacing: tuple[float, float] = (1.5, 5.0)
     validation_scan_views: int = 0
     validation_scan_spacing: float = 2.5
+    tries: int = 0
 
 
 @dataclass
@@ -44,7 +50,8 @@ class Trajectories:
     """Walks with planar poses [N, L, 3] and motions [N, L - 1, 3] (metres, radians), and scans of their maps.
 
     ``frames`` are uint8 [N, L, H, W, 3] or what `gather` converted them to, ``views`` [M, V, ...] alike, with
-    ``view_poses`` [M, V, 3]. Neighbouring rows of walks belong to one of the M maps.
+    ``view_poses`` [M, V, 3]. Neighbouring rows of walks belong to one of the M maps. ``tried`` and ``tried_realised``
+    [N, L, T, 4, 3] are commands that were tried at every pose, in the form of ``commanded``.
     """
 
     frames: torch.Tensor
@@ -54,6 +61,8 @@ class Trajectories:
     kinds: np.ndarray
     views: torch.Tensor
     view_poses: torch.Tensor
+    tried: torch.Tensor
+    tried_realised: torch.Tensor
 
 
 def gather(
@@ -65,12 +74,14 @@ def gather(
     device: torch.device,
     workers: int | None = None,
     scan: MapScan = NO_SCAN,
+    tries: int = 0,
     convert: Convert = lambda frames: frames,
 ) -> Trajectories:
     """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk.
 
     Args:
         scan: views around the walks; none by default.
+        tries: commands that are tried at every pose of the walks.
         convert: called with uint8 frames [n, L, H, W, 3] on ``device``; what it gives is kept instead of them.
     """
     count = len(map_seeds) * trajectories_per_map
@@ -96,10 +107,11 @@ def gather(
             workers=workers,
             maps_per_shard=maps_per_shard,
             scan=scan,
+            tries=tries,
         ):
             first = int(Path(path).name.split("_")[-1]) * maps_per_shard
             shard = load_shard(path, memory_map=False)
-            for name, angle in (("poses", 2), ("commanded", 0), ("feasible", 0)):
+            for name, angle in (*_WALKED, *_TRIED):
                 keep(name, first * trajectories_per_map, count, _radians(shard[name], angle).to(device))
             keep("view_poses", first, len(map_seeds), _radians(shard["view_poses"], 2).to(device))
             for name, factor in (("frames", trajectories_per_map), ("views", 1)):
@@ -109,7 +121,7 @@ def gather(
             shutil.rmtree(path)
     return Trajectories(
         arrays["frames"], arrays["poses"], arrays["commanded"], arrays["feasible"], labels,
-        arrays["views"], arrays["view_poses"],
+        arrays["views"], arrays["view_poses"], arrays["tried"], arrays["tried_feasible"],
     )  # fmt: skip
 
 

@@ -49,13 +49,14 @@ _COUNTS: dict[str, tuple[int, int]] = {
     "validation_length": (2, 2**16),
     "scan_views": (0, 4096),
     "validation_scan_views": (0, 4096),
+    "tries": (0, 64),
     "seed": (0, 2**62),
 }
 _ABOVE_0 = {"rate": 1, "muon_rate": 1, "adam_rate": 1, "judge_rate": 1, "loss_floor": 1, "max_seconds": 1e9,
             "save_seconds": 1e9}  # fmt: skip
 _FROM_0 = {"latent_noise": 1, "feature_weight": 1e3, "adversarial_from": 1, "context_noise": 1, "pure_noise": 1,
-           "blocked_share": 1, "blend": 1, "label": 1, "adversarial_share": 100, "gradient_weight": 1e3,
-           "smoothness": 1e3, "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
+           "blocked_share": 1, "tried_share": 1, "blend": 1, "label": 1, "adversarial_share": 100,
+           "gradient_weight": 1e3, "smoothness": 1e3, "smoothness_noise": 10, "sigma_spread": 10}  # fmt: skip
 
 
 def check_training(config: Any) -> None:

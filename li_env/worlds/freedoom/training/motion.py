@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,18 +22,52 @@ BLOCKED_METRES = 0.05
 class MotionStage:
     """Settings of the stage.
 
-    ``blocked_share``: of the samples, those drawn where something stops the camera, which is rare in walks.
+    ``blocked_share``: of the samples, those drawn where something stops the camera, which is rare. ``tried_share``: of
+    the samples, any commands that were tried at poses of walks (`DataSettings.tries`); with them blocked ones are tried
+    ones too.
     ``latent_noise``: the largest noise level added to the latents that the head sees.
     """
 
     steps: int = 8000
     max_seconds: float | None = None
     batch: int = 512
+    tried_share: float = 0.0
     blocked_share: float = 0.4
     rate: float = 1e-3
     latent_noise: float = 0.3
     held_out_samples: int = 4096
     ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class Motions:
+    """Commanded and realised motions (yaw rad, right m, forward m), along walks [N, L - 1, 3] or tried [N, L, T, 4, 3].
+
+    The tried ones begin at every pose of the walks, see `li_env.doom.tries`.
+    """
+
+    commanded: torch.Tensor
+    realised: torch.Tensor
+
+    def short(self) -> torch.Tensor:
+        """Tell which motions [...] the walls shorten."""
+        return (self.realised - self.commanded)[..., 1:].norm(dim=-1) > BLOCKED_METRES
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Samples: walk [B], pose [B] before the first motion, motions commanded and realised from there [B, 4, 3]."""
+
+    walk: torch.Tensor
+    pose: torch.Tensor
+    commanded: torch.Tensor
+    realised: torch.Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Starts]) -> Starts:
+        """Put samples behind one another."""
+        names = ("walk", "pose", "commanded", "realised")
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)
@@ -46,78 +80,133 @@ class MotionBatch:
     realised: torch.Tensor
 
 
-def sample_motions(
-    store: LatentStore,
-    commanded: torch.Tensor,
-    realised: torch.Tensor,
-    size: int,
-    generator: torch.Generator,
-    scanned: float = 0.0,
-    blocked: torch.Tensor | None = None,
-) -> MotionBatch:
-    """Draw motions [N, L - 1, 3] with the frames an agent would have: the last four and four that look ahead.
+class MotionSampler:
+    """Sampler of motions, with the frames an agent would have.
 
     Args:
-        scanned: share of the samples that are in scanned places: views of the scan may be among those that look ahead.
-        blocked: (walk, latent) [k, 2] from which further samples are drawn, `blocked_starts`, beside ``size`` others.
+        store: latents of the walks.
+        walked: motions of the walks.
+        tried: commands tried at their poses; none by default.
     """
-    device = store.device
-    track = torch.randint(store.count, (size,), device=device, generator=generator)
-    start = torch.randint(GROUP, store.length - MOTIONS + 1, (size,), device=device, generator=generator)
-    if blocked is not None:
-        track, start = torch.cat((track, blocked[:, 0])), torch.cat((start, blocked[:, 1]))
-        size = len(track)
-    rows = track[:, None]
-    steps = start[:, None] - 1 + torch.arange(MOTIONS, device=device)
-    wanted, real = commanded[rows, steps], realised[rows, steps]
-    current = store.poses[track, start - 1]
-    end = commanded_path(wanted)[:, -1]
-    look = current.clone()
-    look[:, 2] += torch.atan2(end[:, 0], end[:, 1])
-    candidates = store.candidates(track)
-    past = candidates.frame[None] < (start - GROUP)[:, None].clamp(min=1)
-    allowed = (candidates.walk[None] == (track % store.per_map)[:, None]) & past
-    in_scan = torch.rand(size, 1, device=device, generator=generator) < scanned
-    allowed |= candidates.scanned & in_scan
-    score = view_overlap(look[:, None], candidates.poses).masked_fill(~allowed, -1.0)
-    ahead = score.topk(4, dim=1).indices
-    recent = start[:, None] - torch.arange(4, 0, -1, device=device)
-    latents, seen = store.take(track, candidates, ahead)
-    latents = torch.cat((latents, store.latents[rows, recent]), dim=1)
-    seen = torch.cat((seen, store.poses[rows, recent]), dim=1)
-    return MotionBatch(latents, relative_planar(seen, current[:, None]), wanted, real)
 
+    def __init__(self, store: LatentStore, walked: Motions, tried: Motions | None = None) -> None:
+        self._store, self._walked = store, walked
+        self._tried = tried if tried is not None and tried.commanded.shape[2] else None
+        self._blocked = self._blocked_walks() if self._tried is None else self._blocked_tries(self._tried)
 
-def blocked_starts(commanded: torch.Tensor, realised: torch.Tensor) -> torch.Tensor:
-    """Find the starts of `sample_motions` after which a motion of the next four is blocked: (walk, latent) [k, 2]."""
-    short = (realised - commanded)[..., 1:].norm(dim=-1) > BLOCKED_METRES
-    soon = short.unfold(1, MOTIONS, 1).any(-1)  # motion m of a walk leads to latent m + 1
-    soon[:, : GROUP - 1] = False
-    found = soon.nonzero()
-    found[:, 1] += 1
-    return found
+    @property
+    def has_tried(self) -> bool:
+        """Whether commands were tried."""
+        return self._tried is not None
+
+    @property
+    def has_blocked(self) -> bool:
+        """Whether walls stop any motion."""
+        return len(self._blocked) > 0
+
+    def walked(self, count: int, generator: torch.Generator) -> Starts:
+        """Draw motions along the walks."""
+        pose = self._draw(GROUP - 1, self._store.length - MOTIONS, count, generator)
+        return self._along(self._draw(0, self._store.count, count, generator), pose)
+
+    def tried(self, count: int, generator: torch.Generator) -> Starts:
+        """Draw tried commands."""
+        assert self._tried is not None
+        pose = self._draw(GROUP - 1, self._store.length, count, generator)
+        which = self._draw(0, self._tried.commanded.shape[2], count, generator)
+        return self._at(self._tried, torch.stack((self._draw(0, self._store.count, count, generator), pose, which), 1))
+
+    def blocked(self, count: int, generator: torch.Generator) -> Starts:
+        """Draw motions of which walls shorten at least one: of the tried ones where there are some, else of walks."""
+        chosen = self._blocked[self._draw(0, len(self._blocked), count, generator)]
+        return self._along(*chosen.T) if self._tried is None else self._at(self._tried, chosen)
+
+    def look(self, starts: Starts, generator: torch.Generator, scanned: float = 0.0) -> MotionBatch:
+        """Add frames: the last four, and four that look ahead.
+
+        Args:
+            starts: samples.
+            generator: source of all randomness.
+            scanned: share of the samples that are in scanned places: views of the scan may be among those that look
+                ahead.
+        """
+        store, current = self._store, self._store.poses[starts.walk, starts.pose]
+        end = commanded_path(starts.commanded)[:, -1]
+        look = current.clone()
+        look[:, 2] += torch.atan2(end[:, 0], end[:, 1])
+        candidates = store.candidates(starts.walk)
+        past = candidates.frame[None] < (starts.pose + 1 - GROUP)[:, None].clamp(min=1)
+        allowed = (candidates.walk[None] == (starts.walk % store.per_map)[:, None]) & past
+        in_scan = torch.rand(len(current), 1, device=store.device, generator=generator) < scanned
+        allowed |= candidates.scanned & in_scan
+        score = view_overlap(look[:, None], candidates.poses).masked_fill(~allowed, -1.0)
+        latents, seen = store.take(starts.walk, candidates, score.topk(4, dim=1).indices)
+        rows, recent = starts.walk[:, None], starts.pose[:, None] - torch.arange(3, -1, -1, device=store.device)
+        latents = torch.cat((latents, store.latents[rows, recent]), dim=1)
+        seen = torch.cat((seen, store.poses[rows, recent]), dim=1)
+        return MotionBatch(latents, relative_planar(seen, current[:, None]), starts.commanded, starts.realised)
+
+    def _draw(self, first: int, end: int, count: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randint(first, end, (count,), device=self._store.device, generator=generator)
+
+    def _along(self, walk: torch.Tensor, pose: torch.Tensor) -> Starts:
+        # Motion m of a walk leads from pose m to pose m + 1.
+        place = walk[:, None], pose[:, None] + torch.arange(MOTIONS, device=self._store.device)
+        return Starts(walk, pose, self._walked.commanded[place], self._walked.realised[place])
+
+    def _at(self, tried: Motions, place: torch.Tensor) -> Starts:
+        walk, pose, which = place.T
+        return Starts(walk, pose, tried.commanded[walk, pose, which], tried.realised[walk, pose, which])
+
+    def _blocked_walks(self) -> torch.Tensor:
+        """Find (walk, pose) [k, 2] where one of the next four motions is shortened."""
+        soon = self._walked.short().unfold(1, MOTIONS, 1).any(-1)
+        soon[:, : GROUP - 1] = False
+        return soon.nonzero()
+
+    def _blocked_tries(self, tried: Motions) -> torch.Tensor:
+        """Find (walk, pose, command) [k, 3] where one of the four motions is shortened."""
+        soon = tried.short().any(-1)
+        soon[:, : GROUP - 1] = False
+        return soon.nonzero()
 
 
 def train_motion(
     model: MotionHead,
     store: LatentStore,
-    motions: tuple[torch.Tensor, torch.Tensor],
-    held_out: tuple[LatentStore, torch.Tensor, torch.Tensor],
+    walked: Motions,
+    tried: Motions,
+    held_out: tuple[LatentStore, Motions],
     stage: MotionStage,
     log: Callable[[dict[str, float]], None],
     seed: int = 0,
     ranks: Ranks = ALONE,
 ) -> MotionHead:
-    """Train in place and return ``model`` with averaged weights; ``motions`` = (commanded, realised)."""
+    """Train in place and return ``model`` with averaged weights.
+
+    Args:
+        model: the head.
+        store: latents of the walks.
+        walked: motions of the walks.
+        tried: commands tried at their poses; may be none.
+        held_out: walks of other maps and their motions.
+        stage: settings.
+        log: called with losses, and at the end with measures on the held-out walks.
+        seed: seed of all draws.
+        ranks: processes that train together.
+    """
     generator = torch.Generator(store.device).manual_seed(ranks.seed(seed))
     optimizer, ema = Optimizer(model, None, stage.rate, ranks=ranks), Ema(model, stage.ema)
     progress = Progress(stage.steps, stage.max_seconds, ranks, store.device)
-    starts = blocked_starts(*motions)
+    sampler = MotionSampler(store, walked, tried)
     batch_size = ranks.share(stage.batch)
-    extra = round(stage.blocked_share * batch_size) if len(starts) else 0
+    blocked = round(stage.blocked_share * batch_size) if sampler.has_blocked else 0
+    trials = min(batch_size - blocked, round(stage.tried_share * batch_size)) if sampler.has_tried else 0
     while not progress.finished:
-        drawn = starts[torch.randint(max(1, len(starts)), (extra,), device=store.device, generator=generator)]
-        batch = sample_motions(store, *motions, batch_size - extra, generator, 0.5 * store.has_views, drawn)
+        parts = [sampler.walked(batch_size - blocked - trials, generator)]
+        parts += [sampler.tried(trials, generator)] if trials else []
+        parts += [sampler.blocked(blocked, generator)] if blocked else []
+        batch = sampler.look(Starts.join(parts), generator, 0.5 * store.has_views)
         with torch.autocast(store.device.type, torch.bfloat16, enabled=store.device.type == "cuda"):
             loss = motion_loss(model, batch, stage, generator)
         loss.backward()
@@ -152,14 +241,14 @@ def motion_loss(model: MotionHead, batch: MotionBatch, stage: MotionStage, gener
 def measure_motion(
     model: MotionHead,
     store: LatentStore,
-    commanded: torch.Tensor,
-    realised: torch.Tensor,
+    walked: Motions,
     generator: torch.Generator,
     samples: int,
     scanned: float = 0.0,
 ) -> dict[str, float]:
     """Measure accuracy on held-out maps: errors in metres, and how often blocked and free motions are recognised."""
-    batch = sample_motions(store, commanded, realised, samples, generator, scanned)
+    sampler = MotionSampler(store, walked)
+    batch = sampler.look(sampler.walked(samples, generator), generator, scanned)
     predicted = model.realised(batch.latents.float(), batch.poses, batch.commanded)
     error = (predicted - batch.realised)[..., 1:].norm(dim=-1)
     shortfall = (batch.realised - batch.commanded)[..., 1:].norm(dim=-1)

@@ -34,7 +34,7 @@ from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode
 from li_env.worlds.freedoom.training.data import Convert, DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
 from li_env.worlds.freedoom.training.limits import NEEDS, STAGES, check_training
-from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
+from li_env.worlds.freedoom.training.motion import Motions, MotionStage, train_motion
 from li_env.worlds.freedoom.training.progress_report import quick_measures
 from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
@@ -197,10 +197,11 @@ def train_world(
         train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed, ranks)
         keep(model, out / "dynamics.safetensors", ranks, state)
     if "motion" in todo:
-        motions = (training.commanded, training.realised)
-        held_out_motions = (held_out_store, validation.commanded, validation.realised)
+        walked = Motions(training.commanded, training.realised)
+        tried = Motions(training.tried, training.tried_realised)
+        unseen = held_out_store, Motions(validation.commanded, validation.realised)
         head = MotionHead().to(device)
-        train_motion(head, store, motions, held_out_motions, config.motion, tagged(log, "motion"), config.seed, ranks)
+        train_motion(head, store, walked, tried, unseen, config.motion, tagged(log, "motion"), config.seed, ranks)
         keep(head, out / "motion.safetensors", ranks)
     if "refine" in todo:
         read(model, out / "dynamics.safetensors")
@@ -297,7 +298,7 @@ def render(
     training = gather(
         ranks.own(TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps]),
         data.trajectories_per_map, data.length, data.kinds, data.seed, device, workers,
-        MapScan(data.scan_views, data.scan_spacing), convert,
+        MapScan(data.scan_views, data.scan_spacing), data.tries, convert,
     )  # fmt: skip
     spacing = data.validation_scan_spacing
     validation = gather(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from li_env.accel.plan import AttentionPlan
-from li_env.worlds.freedoom.batching import BatchScheduler
+from li_env.worlds.freedoom.batching import BatchScheduler, calls_of, micro_batch_size
 from li_env.worlds.freedoom.sampler import sample_rows
 from li_env.worlds.freedoom.world import load
 from tests.li_env.worlds.freedoom.test_world import DENSE, relative, request
@@ -55,18 +55,6 @@ def test_shorter_schedules_join_longer_ones_if_they_all_fit():
     assert arranged([], 4) == []
 
 
-def test_first_chunks_of_episodes_go_in_small_micro_batches_of_their_own(monkeypatch):
-    monkeypatch.setattr("li_env.worlds.freedoom.batching.EARLY_ROWS", 2)
-
-    def at(chunk: int):
-        whole = asked()
-        return replace(whole, plan=replace(whole.plan, chunk=chunk))
-
-    early, late = at(4), at(5)
-    assert arranged([early, late, early, late, early, late, late], 4) == [[0, 2], [1, 3, 5, 6], [4]]
-    assert arranged([early, late], 1) == [[0], [1]]
-
-
 @pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
 def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkeypatch):
     world = load("cpu", execution="fused")
@@ -87,3 +75,16 @@ def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkey
     again = world.generate([*requests[:2], asked(7)])  # another neighbour, the same micro-batch
     assert torch.equal(again[0], together[0]) and torch.equal(again[1], together[1])
     assert not np.array_equal(again[2], together[2])
+
+
+def test_calls_of_plans_are_the_micro_batches_of_their_requests():
+    requests = [asked(0, LONG), asked(1, SHORT), asked(2, LONG), asked(3, LONG, 4), asked(4, SHORT), asked(5, LONG)]
+    plans = [
+        replace(each.plan, temporal=tuple(range(len(each.context))), memory=(), views=(), slots=()) for each in requests
+    ]
+    for size in (1, 2, 4):
+        assert calls_of(plans, size) == arranged(requests, size)
+    world = load("cpu")
+    assert world.model_calls(plans, 64) == [[index] for index in range(6)] and world.micro_batch(64) == 1
+    gpu = torch.device("cuda")
+    assert [micro_batch_size(count, gpu) for count in (1, 8, 9, 33, 1024)] == [8, 8, 32, 64, 64]

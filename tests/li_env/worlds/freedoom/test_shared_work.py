@@ -173,3 +173,13 @@ def test_a_restored_environment_goes_on_with_the_kept_work() -> None:
 
 def test_the_game_of_this_world_keeps_no_work() -> None:
     assert SPEC.supports_shared_work and not GAME.supports_shared_work
+
+
+def test_the_bytes_of_kept_work_are_those_of_its_tensors(world):
+    """Compare with an episode whose context is full."""
+    state, _ = roll(Engine(world, REUSE), 7)
+    kept = state.kept
+    assert kept is not None and len(kept.context) == SPEC.context_latents
+    pairs = [tensor for pair in kept.blocks.values() for tensor in pair]
+    tensors = [*kept.context.values(), *pairs]
+    assert world.kept_bytes() == sum(tensor.numel() * tensor.element_size() for tensor in tensors)

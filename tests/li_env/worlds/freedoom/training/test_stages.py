@@ -13,7 +13,7 @@ from li_env.worlds.freedoom.motion_head import MotionHead
 from li_env.worlds.freedoom.training import checkpoint
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, train_autoencoder
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
-from li_env.worlds.freedoom.training.motion import MotionStage, train_motion
+from li_env.worlds.freedoom.training.motion import Motions, MotionSampler, MotionStage, Starts, train_motion
 from li_env.worlds.freedoom.training.optim import combine_gradients
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
 from li_env.worlds.freedoom.training.run import TrainConfig, from_mapping
@@ -95,10 +95,62 @@ def test_motion_head_learns_a_wall() -> None:
     commanded[..., 2] = 0.75
     feasible = commanded * torch.tensor([1.0, 1.0, 0.0])
     entries: list[Entry] = []
-    motions = (commanded, feasible)
+    motions, nothing = Motions(commanded, feasible), Motions(*torch.zeros(2, 2, 32, 0, 4, 3))
     stage = MotionStage(steps=40, batch=8, rate=3e-3, held_out_samples=64)
-    train_motion(MotionHead(), store(), motions, (store(), *motions), stage, entries.append)
+    train_motion(MotionHead(), store(), motions, nothing, (store(), motions), stage, entries.append)
     assert entries[-1]["error_metres"] < 0.2 < entries[-1]["error_if_ignored_metres"]
+
+
+def test_motion_head_learns_a_wall_that_no_walk_met() -> None:
+    """Walks are free, tried commands are blocked: without the tries the head would let everything pass."""
+    torch.manual_seed(0)
+    commanded = torch.zeros(2, 31, 3)
+    commanded[..., 2] = 0.75
+    blocked = commanded * torch.tensor([1.0, 1.0, 0.0])
+    tried = torch.zeros(2, 32, 3, 4, 3)
+    tried[..., 2] = 0.75
+    entries: list[Entry] = []
+    stage = MotionStage(steps=40, batch=8, rate=3e-3, held_out_samples=64, tried_share=1.0, blocked_share=0.0)
+    tries = Motions(tried, tried * torch.tensor([1.0, 1.0, 0.0]))
+    held_out = store(), Motions(commanded, blocked)
+    train_motion(MotionHead(), store(), Motions(commanded, commanded), tries, held_out, stage, entries.append)
+    assert entries[-1]["recall"] == 1.0 and entries[-1]["error_metres"] < 0.2
+
+
+def test_tried_commands_are_those_of_their_pose() -> None:
+    """Every tried command holds the number of its walk and pose, and its frames are those just before it."""
+    length = 32
+    number = torch.arange(2 * length).reshape(2, length, 1, 1, 1).float()
+    walked = Motions(*torch.full((2, 2, length - 1, 3), -1.0))
+    tried = Motions(number.expand(2, length, 2, 4, 3), number.expand(2, length, 2, 4, 3))
+    own = store()
+    generator = torch.Generator().manual_seed(0)
+    sampler = MotionSampler(own, walked, tried)
+    batch = sampler.look(Starts.join([sampler.walked(3, generator), sampler.tried(5, generator)]), generator)
+    assert (batch.commanded[:3] == -1).all() and (batch.commanded[3:] >= 0).all()
+    for row in range(3, 8):
+        walk, pose = divmod(int(batch.commanded[row, 0, 0]), length)
+        torch.testing.assert_close(batch.latents[row, -1], own.latents[walk, pose])
+
+
+def test_blocked_samples_are_tried_ones_where_there_are_some() -> None:
+    length = 32
+    free = torch.zeros(2, length - 1, 3)
+    tried = torch.zeros(2, length, 3, 4, 3)
+    tried[1, 9, 2, 3, 2] = 0.75  # the only command with a wall
+    sampler = MotionSampler(store(), Motions(free, free), Motions(tried, torch.zeros_like(tried)))
+    drawn = sampler.blocked(6, torch.Generator().manual_seed(0))
+    assert drawn.walk.tolist() == [1] * 6 and drawn.pose.tolist() == [9] * 6
+    torch.testing.assert_close(drawn.commanded, tried[1, 9, 2].expand(6, 4, 3))
+
+
+def test_blocked_samples_of_walks_begin_up_to_four_motions_before_the_wall() -> None:
+    commanded = torch.zeros(2, 31, 3)
+    commanded[0, 20, 2] = 0.75
+    sampler = MotionSampler(store(), Motions(commanded, torch.zeros_like(commanded)))
+    drawn = sampler.blocked(200, torch.Generator().manual_seed(0))
+    assert set(drawn.walk.tolist()) == {0} and set(drawn.pose.tolist()) == {17, 18, 19, 20}
+    assert (drawn.commanded[..., 2].sum(1) == 0.75).all()
 
 
 def test_autoencoder_learns_a_colour() -> None:
