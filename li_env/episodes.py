@@ -171,7 +171,7 @@ class EpisodeRunner:
         begun = [
             open_start(self.world, self.task, self.scans, *each) for each in zip(generators, options, own, strict=True)
         ]
-        images = start_frames(self.world, begun, self.engine.batch)
+        images = start_frames(self.world, begun)
         task_states = [
             self.task.begin(replace(each.opening, frame=read_only(image[:])), each.pose, generator)
             for each, image, generator in zip(begun, images, generators, strict=True)
