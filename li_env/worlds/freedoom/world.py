@@ -33,6 +33,7 @@ from li_env.worlds.freedoom.batching import (
     has_no_past,
     micro_batch_size,
     micro_batches,
+    rows_of,
 )
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
@@ -201,7 +202,8 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
 
         def run(batch: MicroBatch) -> None:
             members = [request for _, request in batch]
-            latents = self._generate(members + members[-1:] * (size - len(members)))
+            missing = rows_of(members[0].plan, size) - len(members)
+            latents = self._generate(members + members[-1:] * missing)
             for (number, _), chunk in zip(batch, latents, strict=False):
                 out[number] = chunk
 
