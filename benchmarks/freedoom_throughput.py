@@ -3,14 +3,24 @@
     python benchmarks/freedoom_throughput.py --device cuda --out benchmarks/freedoom_throughput_h200.json
     python benchmarks/freedoom_throughput.py --device cpu --worlds 1 8 32 --out benchmarks/freedoom_throughput_cpu.json
 
+    python benchmarks/freedoom_throughput.py --device cuda --worlds 512 --presets all --halves --grounded --ppo 512 \
+        --scans DIR --dataset FILE --max-seconds 540 --no-checks --out OUT
+
 Every cell: warm-up until the context is full (timed separately: kernels are compiled and graphs captured there), then
 steps with seeded random actions in the discrete space. ``stages`` are milliseconds per step as the engine measures
 them; ``environment`` is the rest of the step: rewards, infos and observations, as far as no GPU works meanwhile. On a
-GPU ``plan`` mostly overlaps too: only the part before the first micro-batch is subtracted from that rest. ``parts``
-times the device work of the largest number of envs part by part. ``checks`` compares the chosen execution with the
-plain model in float32, batches with single envs, and batches of different sizes: the lowest PSNR of any frame and the
-PSNR of all frames together. ``pictures``, made before anything is timed, compares frames of this device, alone and
-among the largest number of envs, with those of the plain model in float32 on the CPU; if the PSNR of any is below
+GPU ``plan`` mostly overlaps too: only the part before the first micro-batch is subtracted from that rest.
+``gpu_share`` is the share of a step in which the GPU works, as torch's profiler records it (throughput_cells.py).
+
+``--halves`` measures every cell again with two halves of its envs in flight (list ``halves``), ``--grounded`` with envs
+in scans that they share (list ``grounded``), and ``--ppo`` the whole loop of a training on so many envs (list ``ppo``),
+in scans too where ``--scans`` and ``--dataset`` are given. ``--max-seconds`` leaves the rest out and names it under
+``left_out``.
+
+``parts`` times the device work of the largest number of envs part by part. ``checks`` compares the chosen execution
+with the plain model in float32, batches with single envs, and batches of different sizes: the lowest PSNR of any frame
+and the PSNR of all frames together. ``pictures``, made before anything is timed, compares frames of this device, alone
+and among the largest number of envs, with those of the plain model in float32 on the CPU; if the PSNR of any is below
 30 dB the run ends there with exit status 1. The file is written after every cell.
 
 Speeds depend on the host as much as on the GPU. What OUT held for the largest number of worlds before stays in it under
@@ -24,56 +34,30 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from provenance import provenance
+from throughput_cells import WARM_UP, actions, made_up_scans, make, measure, ppo_loop, synchronise
 
-import li_env  # noqa: F401  registers the ids
 from li_env.accel.plan import AttentionPlan, ChunkPlan
-from li_env.accel.runtime.chunk import STAGES
-from li_env.accel.runtime.engine import PLANNED_TOGETHER
 from li_env.accel.runtime.machine import device_name
 from li_env.accel.world import ChunkRequest, MotionRequest
 from li_env.files import write_json
-from li_env.infos import RegimeCode
+from li_env.fitted_scans import scan_sources
 from li_env.metrics import pooled_psnr, psnr
-from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.freedoom import batching
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS
 from li_env.worlds.freedoom.world import FreedoomWorld, load
 
-ID = "LightInteraction/Explore-v0"
-WARM_UP = {"cuda": 12, "cpu": 6}
-"""Chunks after which contexts are as long as they get; on a GPU also such that every shape has been captured."""
-
 SAME = 30.0
 """dB. Frames of another map have about 15; bfloat16 instead of float32 costs two chunks some 40."""
-
-
-def make(world: FreedoomWorld, worlds: int, **kwargs: Any) -> LightInteractionVectorEnv:
-    """Make an environment without a time limit."""
-    env = gymnasium.make_vec(
-        ID, worlds, vectorization_mode="vector_entry_point", world=world, max_episode_steps=None, **kwargs
-    )
-    assert isinstance(env, LightInteractionVectorEnv)
-    return env
-
-
-def actions(worlds: int, steps: int, seed: int = 0) -> np.ndarray:
-    """Draw actions, mostly ahead, sometimes turning: [steps, num_envs]."""
-    return np.random.default_rng(seed).choice([1, 1, 1, 5, 6, 7, 8], (steps, worlds))
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def pictures(world: FreedoomWorld, sizes: Sequence[int], presets: Sequence[str], chunks: int = 2) -> dict[str, Any]:
@@ -117,61 +101,6 @@ def earlier_runs(out: Path) -> list[dict[str, Any]]:
     kept = {key: old[key] for key in ("provenance", "note", "device", "versions") if key in old}
     last = {**kept, "cells": [cell for cell in cells if cell["worlds"] == largest]}
     return [*old.get("earlier", []), *([last] if cells else [])]
-
-
-def measure(world: FreedoomWorld, worlds: int, preset: str, on_device: bool, seconds: float) -> dict[str, Any]:
-    """One cell of the table."""
-    if world.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(world.device)
-    env = make(world, worlds, preset=preset, device_obs=on_device, timings=True)
-    began = time.perf_counter()
-    env.reset(seed=0)
-    path, warm_up_steps = actions(worlds, 400), WARM_UP[world.device.type]
-    for row in path[:warm_up_steps]:
-        env.step(row)
-    synchronise(world.device)
-    warm_up = time.perf_counter() - began
-    stages: dict[str, list[float]] = {name: [] for name in STAGES}
-    regimes: dict[str, int] = {}
-    contexts, walls = [], []
-    began = time.perf_counter()
-    for row in path[warm_up_steps:]:
-        start = time.perf_counter()
-        infos = env.step(row)[4]
-        walls.append(time.perf_counter() - start)
-        for name in STAGES:
-            stages[name].append(float(infos[f"milliseconds_{name}"].sum()))
-        for code in infos["regime"]:
-            regime = RegimeCode(code).name.lower()
-            regimes[regime] = regimes.get(regime, 0) + 1
-        contexts += infos["context_latents"].tolist()
-        if time.perf_counter() - began > seconds and len(walls) >= 3:
-            break
-    synchronise(world.device)
-    wall = time.perf_counter() - began
-    steps = len(walls)
-    per_stage = {name: round(statistics.mean(values), 2) for name, values in stages.items()}
-    hidden = per_stage["plan"] * max(0.0, 1 - PLANNED_TOGETHER / worlds) if world.device.type == "cuda" else 0.0
-    cell = {
-        "worlds": worlds,
-        "preset": preset,
-        "observations": "device" if on_device else "host",
-        "frames_per_second": round(worlds * steps * world.spec.step_frames / wall, 1),
-        "milliseconds_per_step": round(1000 * wall / steps, 2),
-        "median_milliseconds": round(1000 * statistics.median(walls), 2),
-        "median_frames_per_second": round(worlds * world.spec.step_frames / statistics.median(walls), 1),
-        "stages": {**per_stage, "environment": round(1000 * wall / steps - sum(per_stage.values()) + hidden, 2)},
-        "planner_microseconds_per_world": round(1000 * per_stage["plan"] / worlds, 1),
-        "mean_context_latents": round(statistics.mean(contexts), 2),
-        "regimes": regimes,
-        "steps": steps,
-        "warm_up_seconds": round(warm_up, 2),
-    }
-    if world.device.type == "cuda":
-        cell["peak_gpu_mib"] = round(torch.cuda.max_memory_allocated(world.device) / 2**20, 1)
-    print({key: cell[key] for key in ("preset", "worlds", "observations", "frames_per_second", "stages")}, flush=True)
-    env.close()
-    return cell
 
 
 def request(world: FreedoomWorld, seed: int, context: int, sigmas: tuple[float, ...]) -> ChunkRequest:
@@ -289,24 +218,56 @@ def profile(world: FreedoomWorld, worlds: int, preset: str) -> list[dict[str, An
     ]
 
 
+def cells(world: FreedoomWorld, given: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], dict[str, Any]]]]:
+    """Yield list, name and work of every cell that the command line asks for."""
+    cuda, largest = world.device.type == "cuda", max(given.worlds)
+    flights = [False, True] if given.halves else [False]
+    scans = (
+        (scan_sources(None, given.scans) if given.scans else made_up_scans(given.scan_count)) if given.grounded else []
+    )
+    for preset, worlds in product(given.presets, given.worlds):
+        for halves in flights if worlds > 1 else [False]:
+            kind = "halves" if halves else "cells"
+            for on_device in [True, False] if cuda and worlds == largest else [cuda]:
+                words = (world, worlds, preset, on_device, given.seconds, halves)
+                yield kind, f"{kind} {worlds} {preset}", partial(measure, *words)
+            if scans:
+                words = (world, worlds, preset, cuda, given.seconds, halves, scans)
+                yield "grounded", f"grounded {kind} {worlds} {preset}", partial(measure, *words)
+    inside = [("", None), *([(str(given.scans), given.dataset)] if given.scans and given.dataset else [])]
+    for preset, worlds, halves, own in product(given.presets, given.ppo, flights, inside):
+        words = (world, worlds, preset, given.ppo_seconds, halves, given.ppo_horizon, *own)
+        yield "ppo", f"ppo {worlds} {preset}", partial(ppo_loop, *words)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--execution", default="auto", choices=(*EXECUTIONS, "auto"))
-    parser.add_argument("--worlds", type=int, nargs="+", default=[1, 8, 32, 128, 512])
+    parser.add_argument("--worlds", type=int, nargs="+", default=[1, 8, 32, 128, 512, 1024])
     parser.add_argument("--presets", nargs="+", default=["off", "all"])
     parser.add_argument(
         "--block", type=int, default=batching.GPU_MICRO_BATCHES[-1], help="most worlds computed together"
     )
     parser.add_argument("--seconds", type=float, default=3.0, help="about, per cell")
     parser.add_argument("--repeats", type=int, default=5, help="of the parts")
+    parser.add_argument("--halves", action="store_true", help="every cell also with two halves of its envs in flight")
+    parser.add_argument("--grounded", action="store_true", help="also envs in scans; made up without --scans")
+    parser.add_argument("--scans", type=Path, help="folder of scans")
+    parser.add_argument("--scan-count", type=int, default=64, help="made-up scans")
+    parser.add_argument("--dataset", type=Path, help="episodes on the maps of the scans, for --ppo")
+    parser.add_argument("--ppo", type=int, nargs="+", default=[], help="envs of trainings with PPO to measure")
+    parser.add_argument("--ppo-seconds", type=float, default=40.0, help="about, per training")
+    parser.add_argument("--ppo-horizon", type=int, default=32, help="steps per env between two updates")
+    parser.add_argument("--max-seconds", type=float, default=float("inf"), help="no measurement begins after that")
     parser.add_argument("--no-checks", action="store_true")
     parser.add_argument("--profile", action="store_true", help="list kernels (CUDA)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
+    began, cuda = time.monotonic(), given.device == "cuda"
     torch.set_num_threads(given.threads)
     batching.GPU_MICRO_BATCHES = tuple(
         sorted({size for size in batching.GPU_MICRO_BATCHES if size < given.block} | {given.block})
@@ -329,22 +290,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report[key] = work()
         write_json(given.out, report)
 
-    sizes = sorted({1, largest}) if given.device == "cuda" else [1]
+    sizes = sorted({1, largest}) if cuda else [1]
     keep("pictures", lambda: pictures(world, sizes, given.presets))
     print(report["pictures"], flush=True)
     if not report["pictures"]["same"]:
         sys.exit(f"frames differ by more than {SAME:g} dB from the plain model's on the CPU: nothing was timed")
-    for preset in given.presets:
-        for worlds in given.worlds:
-            sides = [True, False] if given.device == "cuda" and worlds == largest else [given.device == "cuda"]
-            for on_device in sides:
-                cell = measure(world, worlds, preset, on_device, given.seconds)
-                keep("cells", lambda cell=cell: [*report["cells"], cell])
+    for kind, name, work in cells(world, given):
+        if time.monotonic() - began > given.max_seconds:
+            report.setdefault("left_out", []).append(name)
+            continue
+        keep(kind, lambda kind=kind, work=work: [*report.get(kind, []), work()])
+    if time.monotonic() - began > given.max_seconds:
+        write_json(given.out, report)
+        print(f"out of time; written: {given.out}")
+        return
     # On a CPU envs are computed one by one.
-    keep("parts", lambda: parts(world, largest if given.device == "cuda" else 1, given.repeats))
+    keep("parts", lambda: parts(world, largest if cuda else 1, given.repeats))
     print(report["parts"], flush=True)
     if not given.no_checks:
-        keep("checks", lambda: checks(world, *((8, 8) if given.device == "cuda" else (2, 2))))
+        keep("checks", lambda: checks(world, *((8, 8) if cuda else (2, 2))))
         print(report["checks"], flush=True)
     if given.profile:
         for preset in given.presets:

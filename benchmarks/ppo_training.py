@@ -7,6 +7,14 @@ off, by the clock of ``--max-seconds`` or otherwise, goes on when the same comma
 agent in a folder below ``--keep``, and, once it is evaluated, ``result.json``; neither is made twice. ``--list`` shows
 what is there. benchmarks/ppo_report.py makes the tables and curves.
 
+Trainings can go on elsewhere: ``--pack DIR`` leaves archives of what they need (ppo_travel.py), ``--unpack DIR`` begins
+with them. Snapshots are evaluated, for the learning curve, on the machine that made them, in the last
+``--evaluation-seconds`` of a run.
+
+``--scans DIR`` grounds the arms inside the learned world: every episode of the training takes place in the scan of its
+map. Scans of ``--scan-maps`` maps of every training set are built there unless they are there. Held-out maps are not
+scanned: inside, agents are evaluated without.
+
 Tasks: ``open`` and ``detour`` (PointGoal), ``imagegoal``, ``explore``; settings are those of configs/agents/ppo_*.yaml
 with what the command line changes. Arms say where an agent learns: the world and its preset. Variants are the
 ablations; ``cloned`` imitates shortest paths in its first 70 % of the steps, and is no agent that learned from reward
@@ -20,6 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +39,7 @@ from typing import Any
 
 import torch
 from navigation_sets import HELD_OUT, navigation_sets, training_set
+from ppo_travel import CURVE, RESULT, pack, points_of, unpack, waiting_snapshots
 from provenance import provenance
 
 from li_env.accel.world import BaseWorld
@@ -43,11 +53,12 @@ from li_env.agents.ppo.train import train
 from li_env.doom.render_pool import ENGINES
 from li_env.episodes import EpisodeRunner, open_episodes
 from li_env.files import write_json
+from li_env.tasks import EpisodeDataset
+from li_env.worlds.freedoom.build_scan import build_scans
 from li_env.worlds.registry import load_world, resolve_device
 
 TASKS = ("open", "detour", "imagegoal", "explore")
 ARMS = {"off": ("freedoom", "off"), "all": ("freedoom", "all"), "game": ("freedoom_game", "off")}
-RESULT = "result.json"
 MEASURES = ("return", "success", "spl", "soft_spl", "distance_to_goal", "collisions", "seen_area")
 
 
@@ -84,6 +95,7 @@ class Cell:
     game_workers: int
     game_engines: int
     deadline: float
+    reserve: float = 0.0
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -107,13 +119,14 @@ def run_cell(cell: Cell) -> str:
         learned = load_world("freedoom", device=cell.device)
         world = game if cell.config.world == "freedoom_game" else learned
         dataset = cell.sets.get(training_set(cell.task))
-        left = cell.deadline - time.time()
+        left = cell.deadline - cell.reserve - time.time()
         train(cell.config, cell.folder, dataset, world, cell.device, max_seconds=left)
         state = Path(cell.folder) / "agent.json"
         steps = json.loads(state.read_text())["steps"] if state.is_file() else 0
+        left_over = add_points(cell, game)
         if steps < cell.config.steps:
             return f"stopped at step {steps}"
-        if time.time() >= cell.deadline:
+        if left_over or time.time() >= cell.deadline:
             return "trained, not evaluated yet"
         write_json(path, {"asked": cell.asked, "provenance": facts, **evaluated(cell, game, learned)})
         return "done"
@@ -123,23 +136,36 @@ def run_cell(cell: Cell) -> str:
         game.close()
 
 
+def add_points(cell: Cell, game: BaseWorld) -> int:
+    """Evaluate snapshots in the game until the deadline and note the points; returns how many are left."""
+    folder, points = Path(cell.folder), points_of(Path(cell.folder))
+    waiting = waiting_snapshots(folder)
+    runner = runner_of(cell, game, "off", main_set(cell.task))
+    while waiting and time.time() < cell.deadline:
+        path = waiting.pop(0)
+        found = play(cell, runner, f"snapshots/{path.name}", cell.curve_episodes)
+        points.append({"steps": int(path.stem), **found})
+        write_json(folder / CURVE, points)
+    return len(waiting)
+
+
+def main_set(task: str) -> str:
+    """Return the held-out set of a task's learning curve."""
+    return {"detour": "detour", "explore": "explore"}.get(task, HELD_OUT[0])
+
+
 def evaluated(cell: Cell, game: BaseWorld, learned: BaseWorld) -> dict[str, Any]:
-    """Play the agent of a cell, and its snapshots in the game: ``final``, ``curve`` and the log of the training."""
-    own = {"off": "off", "game": "all"}.get(cell.arm, cell.arm)
+    """Play the agent of a cell: ``final``, the ``curve`` of its snapshots and the log of the training."""
+    own = "all" if cell.config.world == "freedoom_game" else str(cell.config.preset)
     names = HELD_OUT if cell.task != "explore" else ("explore",)
     places = {"game": (game, "off"), "inside": (learned, own)}
     final: dict[str, Any] = {}
     for place, (world, preset) in places.items():
         for name in names:
             final.setdefault(name, {})[place] = play(cell, runner_of(cell, world, preset, name), POLICY, cell.episodes)
-    curve = []
-    main = "detour" if cell.task == "detour" else names[0]
-    runner = runner_of(cell, game, "off", main)
-    for path in sorted((Path(cell.folder) / "snapshots").glob("*.safetensors")):
-        found = play(cell, runner, f"snapshots/{path.name}", cell.curve_episodes)
-        curve.append({"steps": int(path.stem), **found})
     log = [json.loads(line) for line in (Path(cell.folder) / "log.jsonl").read_text().splitlines()]
-    return {"final": final, "curve": {"set": main, "points": curve}, "log": log}
+    curve = {"set": main_set(cell.task), "points": sorted(points_of(Path(cell.folder)), key=lambda each: each["steps"])}
+    return {"final": final, "curve": curve, "log": log}
 
 
 def runner_of(cell: Cell, world: BaseWorld, preset: str, name: str) -> EpisodeRunner:
@@ -161,6 +187,16 @@ def play(cell: Cell, runner: EpisodeRunner, weights: str, count: int) -> dict[st
     return {"episodes": count, "length": sum(row["steps"] for row in rows) / len(rows), **means}
 
 
+def scan_maps(dataset: Path, folder: Path, count: int, views: int) -> None:
+    """Scan ``count`` maps of a dataset, evenly spread over it, as far as their scans are not there."""
+    records = EpisodeDataset.read(dataset).episodes
+    maps = sorted({record.map_seed for record in records if record.map_seed is not None})
+    chosen = (
+        [maps[number * len(maps) // count] for number in range(min(count, len(maps)))] if count < len(maps) else maps
+    )
+    build_scans(chosen, 2.5, 8, views, folder, os.cpu_count() or 1)
+
+
 def cells(arguments: argparse.Namespace, sets: dict[str, str]) -> list[Cell]:
     """List the cells that the command line asks for, all arms of a seed one after the other."""
     found = []
@@ -171,17 +207,20 @@ def cells(arguments: argparse.Namespace, sets: dict[str, str]) -> list[Cell]:
             for arm in arguments.arms:
                 for variant in arguments.variants:
                     world, preset = ARMS[arm]
-                    own = {name: getattr(arguments, name) for name in ("steps", "worlds", "max_episode_steps")}
+                    names = ("steps", "worlds", "in_flight", "max_episode_steps")
+                    own = {name: getattr(arguments, name) for name in names}
                     changes = {name: value for name, value in own.items() if value is not None}
-                    config = replace(base, **changes, world=world, preset=preset, seed=seed,
+                    inside = arguments.scans is not None and world == "freedoom" and task != "explore"
+                    scans = str(arguments.scans / training_set(task)) if inside else ""
+                    config = replace(base, **changes, world=world, preset=preset, scans=scans, seed=seed,
                                      snapshots=arguments.snapshots)  # fmt: skip
                     config = VARIANTS[variant](config)
-                    folder = arguments.keep / f"{task}-{arm}-{variant.replace(' ', '_')}-{seed}"
+                    place = f"{arm}_grounded" if scans else arm
+                    folder = arguments.keep / f"{task}-{place}-{variant.replace(' ', '_')}-{seed}"
                     found.append(
-                        Cell(task, arm, variant, config, str(folder), {} if task == "explore" else sets,
+                        Cell(task, place, variant, config, str(folder), {} if task == "explore" else sets,
                              arguments.episodes, arguments.curve_episodes, arguments.device, arguments.game_workers,
-                            arguments.game_engines,
-                             arguments.deadline)
+                             arguments.game_engines, arguments.deadline, arguments.evaluation_seconds)
                     )  # fmt: skip
     return found
 
@@ -199,6 +238,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="environment steps instead of the settings'")
     parser.add_argument("--worlds", type=int, help="environments of a training instead of the settings'")
     parser.add_argument("--max-episode-steps", type=int, help="steps of an episode instead of the settings'")
+    parser.add_argument("--in-flight", type=int, help="groups of environments in flight instead of the settings'")
     parser.add_argument("--snapshots", type=int, default=8, help="points of a learning curve")
     parser.add_argument("--maps", type=int, default=256, help="training maps")
     parser.add_argument("--episodes", type=int, default=192, help="held-out episodes of every final evaluation")
@@ -207,11 +247,19 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--game-workers", type=int, default=4, help="processes that render the game for every cell")
     parser.add_argument("--game-engines", type=int, default=ENGINES, help="maps that each of them keeps ready")
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="no cell trains on after that")
+    parser.add_argument("--evaluation-seconds", type=float, default=0.0, help="of them, for evaluations")
+    parser.add_argument("--scans", type=Path, help="folder of scans to train in")
+    parser.add_argument("--scan-maps", type=int, default=96, help="maps of a training set that are scanned")
+    parser.add_argument("--scan-views", type=int, default=1024, help="most views of a scan")
+    parser.add_argument("--pack", type=Path, help="folder for archives with which trainings go on elsewhere")
+    parser.add_argument("--unpack", type=Path, help="folder of such archives to begin with")
     parser.add_argument("--list", action="store_true", help="say what is there and end")
     arguments = parser.parse_args(words)
     began = time.time()
     arguments.deadline = began + arguments.max_seconds
     arguments.device = resolve_device(arguments.device)
+    if arguments.unpack is not None:
+        unpack(arguments.unpack, arguments.keep)
     if arguments.list:
         for cell in cells(arguments, {}):
             state = Path(cell.folder) / "agent.json"
@@ -220,11 +268,17 @@ def main(words: Sequence[str] | None = None) -> None:
             print(f"{Path(cell.folder).name}: {steps} of {cell.config.steps} steps{', evaluated' * there}")
         return
     built = navigation_sets(arguments.keep / "episodes", arguments.maps, arguments.episodes)
+    if arguments.scans is not None:
+        for name in {training_set(task) for task in arguments.tasks if task != "explore"}:
+            scan_maps(built[name], arguments.scans / name, arguments.scan_maps, arguments.scan_views)
     work = cells(arguments, {name: str(path) for name, path in built.items()})
     print(f"{time.time() - began:5.0f} s  {len(work)} cells", flush=True)
     with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         for cell, came in zip(work, pool.map(run_cell, work), strict=True):
             print(f"{time.time() - began:5.0f} s  {Path(cell.folder).name}: {came}", flush=True)
+    if arguments.pack is not None:
+        for path in pack(arguments.keep, arguments.pack):
+            print(f"{time.time() - began:5.0f} s  {path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,9 @@ class Action(IntEnum):
 Commands = tuple[tuple[CameraMotion, ...], tuple[Any, ...]]
 """Motions, one per new latent of a chunk, and the actions that ask for them (`ActionMapper.kept`)."""
 
+MOST_HELD = 4096
+"""Most actions whose motions are remembered: policies with macro actions repeat a few, others never repeat one."""
+
 PRESSED = 0.5
 """A key of ``keyboard_mouse`` counts as held above this value."""
 
@@ -102,7 +105,7 @@ class ActionMapper:
         self.name = check_choice("action_space", name, ACTION_SPACES)
         self.limits, self.can_stop = limits, can_stop
         self._table = [direction for direction in DISCRETE_ACTIONS.values() if limits.pitch or direction[3] == 0]
-        self._held: dict[tuple[int, int], Commands | None] = {}
+        self._held: dict[tuple[int | bytes, int], Commands | None] = {}
         self.space: spaces.Space[Any]
         if self.name == "discrete":
             self.space = spaces.Discrete(len(self._table) + can_stop)
@@ -158,15 +161,21 @@ class ActionMapper:
         Raises:
             ValueError: the action is not in the space.
         """
-        if self.name != "discrete":
-            motion = self.to_motion(action)
-            return None if motion is None else ((motion,) * count, (self.kept(action),) * count)
         # Episodes with one action share one tuple of motions: what is equal is recognised without a comparison.
-        key = self._index(from_tensor(action)), count
+        key = self._key(action), count
         if key not in self._held:
-            motion = self.to_motion(key[0])
-            self._held[key] = None if motion is None else ((motion,) * count, key[:1] * count)
+            if len(self._held) >= MOST_HELD:
+                self._held.clear()
+            motion = self.to_motion(action)
+            self._held[key] = None if motion is None else ((motion,) * count, (self.kept(action),) * count)
         return self._held[key]
+
+    def _key(self, action: Any) -> int | bytes:
+        """Return what is equal for equal actions."""
+        if isinstance(self.space, spaces.Discrete):
+            return self._index(from_tensor(action))
+        usual = isinstance(action, np.ndarray) and action.dtype == np.float32 and action.shape == self.space.shape
+        return action.tobytes() if usual else self._values(from_tensor(action)).tobytes()
 
     def _motion(self, forward: float, right: float, yaw: float, pitch: float) -> CameraMotion:
         translation, rotation = self.limits.translation, self.limits.rotation

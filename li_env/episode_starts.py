@@ -81,13 +81,12 @@ def open_start(
     return OpenedEpisode(opening, image, pose, prompt, index, seed, config, None if scan is None else scan.bank)
 
 
-def start_frames(world: BaseWorld, begun: Sequence[OpenedEpisode], batch: int) -> list[np.ndarray]:
+def start_frames(world: BaseWorld, begun: Sequence[OpenedEpisode]) -> list[np.ndarray]:
     """Return the start frame uint8 [H, W, 3] of each episode, generated where there is no picture.
 
     Args:
         world: the world.
         begun: the episodes.
-        batch: episodes of the environment (`li_env.accel.runtime.engine.Engine`).
     """
     missing = [(each, each.bank) for each in begun if each.image is None]
     made = iter(
@@ -97,7 +96,6 @@ def start_frames(world: BaseWorld, begun: Sequence[OpenedEpisode], batch: int) -
             [each.seed for each, _ in missing],
             [each.pose for each, _ in missing],
             [bank for _, bank in missing if bank is not None],
-            batch,
         )
     )
     return [next(made) if each.image is None else each.image for each in begun]

@@ -25,10 +25,11 @@ from li_env.accel.world import BaseWorld, check_world_type
 from li_env.actions import ActionMapper
 from li_env.episode_starts import open_start, start_frames
 from li_env.fitted_scans import ScanCache, ScanSource, scan_sources
-from li_env.frames import frame_poses, fresh_frames
+from li_env.frames import frame_poses
 from li_env.infos import Columns, describe
 from li_env.latent_actions import LatentActions
 from li_env.observations import FrameFormat
+from li_env.pending_episodes import PendingEpisodes
 from li_env.state import EpisodeState, StepRecord, kind_of, latent_rows, read_only, slide
 from li_env.tasks import EpisodeDataset, Explore, Task, load_task
 from li_env.tasks.task import TaskState
@@ -170,7 +171,7 @@ class EpisodeRunner:
         begun = [
             open_start(self.world, self.task, self.scans, *each) for each in zip(generators, options, own, strict=True)
         ]
-        images = start_frames(self.world, begun, self.engine.batch)
+        images = start_frames(self.world, begun)
         task_states = [
             self.task.begin(replace(each.opening, frame=read_only(image[:])), each.pose, generator)
             for each, image, generator in zip(begun, images, generators, strict=True)
@@ -203,6 +204,14 @@ class EpisodeRunner:
             ValueError: an action outside the space.
             ResetNeeded: an episode that is over: its task has ended or its world degenerated.
         """
+        return self.step_async(states, actions).wait()
+
+    def step_async(self, states: Sequence[EpisodeState], actions: Sequence[Any]) -> PendingEpisodes:
+        """Begin what `step` does, see `Engine.step_async`; `PendingEpisodes.wait` returns the states after it.
+
+        Raises:
+            ValueError, ResetNeeded: as `step`.
+        """
         motions, kept = {}, {}
         for index, (state, action) in enumerate(zip(states, actions, strict=True)):
             commands = self.actions.commands(action, self.spec.new_latents(state.episode.chunk))
@@ -213,43 +222,26 @@ class EpisodeRunner:
             if commands is not None:
                 motions[index], kept[index] = commands
         following = [state if index in motions else self._stopped(state) for index, state in enumerate(states)]
-        if not motions:
-            return following
+        moving = list(motions)
+        if not moving:
+            return PendingEpisodes(states, following, moving, None, None)
 
         def advance(chunks: Sequence[PlannedChunk]) -> list[tuple[TaskState, StepRecord, np.ndarray]]:
-            tasks = self.task.advance_all([states[index].task for index in motions], chunks)
+            tasks = self.task.advance_all([states[index].task for index in moving], chunks)
             cameras = [
                 slide(states[index].frame_poses, frame_poses(self.spec, states[index].episode.pose, chunk))
-                for index, chunk in zip(motions, chunks, strict=True)
+                for index, chunk in zip(moving, chunks, strict=True)
             ]
             records = StepRecord.of(chunks, latent_rows(self.spec), list(kept.values()))
             return list(zip(tasks, records, cameras, strict=True))
 
         waiting = self.task.needs_frames
-        episodes, results, ahead = self.engine.step_overlapped(
-            [states[index].episode for index in motions],
+        step = self.engine.step_async(
+            [states[index].episode for index in moving],
             list(motions.values()),
             (lambda chunks: []) if waiting else advance,
         )
-        fresh = [fresh_frames(result) for result in results]
-        if waiting:
-            shown = [read_only(on_host(frames)[:]) for frames in fresh]
-            ahead = advance([replace(result, frames=frames) for result, frames in zip(results, shown, strict=True)])
-        for index, episode, result, frames, (task, record, cameras) in zip(
-            motions, episodes, results, fresh, ahead, strict=True
-        ):
-            state = states[index]
-            following[index] = EpisodeState(
-                *(self.spec, self.world.device, state.task_kind, episode, task),
-                frames=slide(state.frames, frames),
-                frame_poses=cameras,
-                new_frames=len(frames),
-                start_index=state.start_index,
-                last=record,
-                steps=state.steps + 1,
-                milliseconds=result.milliseconds,
-            )
-        return following
+        return PendingEpisodes(states, following, moving, step, advance if waiting else None)
 
     def simulate(
         self, states: Sequence[EpisodeState], actions: Sequence[Any]

@@ -30,9 +30,6 @@ _fitted: WeakKeyDictionary[BaseWorld, WeakValueDictionary[Any, FittedScan]] = We
 READERS = 8
 """Threads that read the scans of an environment."""
 
-ScanSource = Scan | str | Path
-"""A scan, or the path of one."""
-
 
 @dataclass(frozen=True, eq=False)
 class FittedScan:
@@ -47,6 +44,10 @@ class FittedScan:
     scan: Scan
     bank: ViewBank
     content_hash: str = ""
+
+
+ScanSource = Scan | FittedScan | str | Path
+"""A scan, the path of one, or one that another environment on the same world has fitted (`ScanCache.own`)."""
 
 
 def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
@@ -202,13 +203,15 @@ class ScanCache:
             return tuple(self._made(source, scan) for source, scan in zip(sources, read, strict=True))
 
     def _made(self, source: Any, read: Scan | None = None) -> FittedScan:
+        if isinstance(source, FittedScan):
+            return source
         if isinstance(source, Scan):
             return fit_scan(self._world, source, "")
         return read_scan(self._world, _path(source), read)
 
     def _read(self, source: Any) -> Scan | None:
         """Read a scan and compute its hash; ``None`` where there is nothing to read."""
-        if isinstance(source, Scan) or known_scan(self._world, _path(source)) is not None:
+        if isinstance(source, Scan | FittedScan) or known_scan(self._world, _path(source)) is not None:
             return None
         scan = Scan.read(_path(source))
         assert scan.content_hash  # computed here, in a thread

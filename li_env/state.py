@@ -61,10 +61,10 @@ def _blocked(result: PlannedChunk) -> float:
     if result.motions is result.commanded:
         return 0.0
     both = result.commanded, result.motions
-    return max(
-        _refused(*([math.hypot(m.right, m.forward) for m in each] for each in both)),
-        _refused(*([abs(m.pitch) for m in each] for each in both)),
-    )
+    distance = _refused(*([math.hypot(m.right, m.forward) for m in each] for each in both))
+    if not any(motion.pitch for motion in result.commanded):
+        return distance
+    return max(distance, _refused(*([abs(m.pitch) for m in each] for each in both)))
 
 
 def _refused(commanded: Sequence[float], realised: Sequence[float]) -> float:
@@ -134,7 +134,6 @@ def fixed_rows(arrays: np.ndarray, rows: int, padding: np.ndarray | None = None)
     return np.concatenate([front, arrays], axis=1)
 
 
-@torch.inference_mode(False)  # observations are ordinary tensors, even if the agent computes in inference mode
 def slide(window: Frames, new: Frames) -> Frames:
     """Append ``new`` [n, ...] to ``window`` [T, ...] and keep the last T rows, on the side (host, device) of ``new``.
 
@@ -145,6 +144,14 @@ def slide(window: Frames, new: Frames) -> Frames:
     if isinstance(new, np.ndarray):
         joined = new[count - rows :].copy() if count >= rows else np.concatenate([on_host(window)[count:], new])
         return read_only(joined)
+    if count == rows and own_storage(new) is new:  # the usual case
+        return new
+    return _slide_tensors(window, new)
+
+
+@torch.inference_mode(False)  # observations are ordinary tensors, even if the agent computes in inference mode
+def _slide_tensors(window: Frames, new: torch.Tensor) -> torch.Tensor:
+    rows, count = len(window), len(new)
     if count >= rows:
         return own_storage(new[count - rows :])
     return torch.cat((on_device(window[count:], new.device), new))

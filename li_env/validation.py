@@ -188,6 +188,10 @@ MOST_LENGTH = 1e6
 """Length units of a position: more than that is a mistake."""
 
 
+_IDENTITY = np.eye(4)
+_ROTATION_ERROR, _LAST_ROW_ERROR = 1e-6 + 1e-5 * _IDENTITY[:3, :3], 1e-8 + 1e-5 * _IDENTITY[3]
+
+
 def check_pose(key: str, value: Any) -> np.ndarray:
     """Return a copy of a camera-to-world matrix as float64 [4, 4].
 
@@ -203,7 +207,8 @@ def check_pose(key: str, value: Any) -> np.ndarray:
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError(f"{key} of shape {list(matrix.shape)} or with NaN is not usable; {allowed}")
     rotation = matrix[:3, :3]
-    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
-    if not rigid or not np.allclose(matrix[3], [0, 0, 0, 1]) or np.abs(matrix[:3, 3]).max() >= MOST_LENGTH:
+    product, last = rotation @ rotation.T - _IDENTITY[:3, :3], matrix[3] - _IDENTITY[3]
+    rigid = (np.abs(product) <= _ROTATION_ERROR).all() and np.linalg.det(rotation) > 0
+    if not rigid or (np.abs(last) > _LAST_ROW_ERROR).any() or np.abs(matrix[:3, 3]).max() >= MOST_LENGTH:
         raise ValueError(f"{key}={shown(matrix.round(4).tolist())} is not usable; {allowed}")
     return matrix

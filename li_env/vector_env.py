@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from gymnasium.error import ResetNeeded
+from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError, ResetNeeded
 from gymnasium.utils import EzPickle, seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
@@ -18,6 +18,7 @@ from li_env.actions import from_tensor
 from li_env.env import DEFAULT_PRESET, constructor_state
 from li_env.episodes import Preset, open_episodes
 from li_env.generators import new_generator, unmoved_on_failure
+from li_env.pending_episodes import PendingEpisodes
 from li_env.state import EpisodeState
 from li_env.tasks import Task
 from li_env.validation import check_choice, check_mapping, check_whole
@@ -112,6 +113,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         self._seeds: list[int | None] = [None] * self.num_envs
         self._states: list[EpisodeState | None] = [None] * self.num_envs
         self._presets = [self.runner.engine.config] * self.num_envs
+        self._pending: tuple[PendingEpisodes, list[int], list[int]] | None = None
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -142,6 +144,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             ValueError: seeds or options that are not allowed. Nothing has changed then.
             ResetNeeded: a mask that leaves out environments that never began.
         """
+        self._refuse_while_pending()
         options = {} if options is None else options
         shared = dict(check_mapping("options", options))
         rows = masked_rows(shared.pop("reset_mask", None), [state is not None for state in self._states])
@@ -171,15 +174,40 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             ValueError: a batch of another shape or an action outside the space. Nothing has changed then.
             ResetNeeded: before the first reset; in mode ``DISABLED`` also if an episode is over.
         """
+        self.step_async(actions)
+        return self.step_wait()
+
+    def step_async(self, actions: Any) -> None:
+        """Begin a step: the first half of `step`, which ends when everything is queued on the GPU.
+
+        Until `step_wait` this environment takes no other call, and others on the same world may step meanwhile. On a
+        CPU the chunks are finished here.
+
+        Raises:
+            ValueError, ResetNeeded: as `step`.
+            AlreadyPendingCallError: a step is begun already.
+        """
         states = self._current()
         chosen = self._actions(actions)
         over = [index for index, state in enumerate(states) if self._over(state)]
         if over and self.autoreset_mode == AutoresetMode.DISABLED:
             raise ResetNeeded(f"environments {over} are over: call reset(options={{'reset_mask': mask}}) first")
         going = [index for index in range(self.num_envs) if index not in set(over)]
+        begun = self.runner.step_async([states[index] for index in going], [chosen[index] for index in going])
+        self._pending = begun, going, over
+
+    def step_wait(self) -> Outcome:
+        """Finish the step that `step_async` began, and return what `step` returns.
+
+        Raises:
+            NoAsyncCallError: no step is begun.
+        """
+        if self._pending is None:
+            raise NoAsyncCallError("no step is begun: call step_async() first", "step")
+        (begun, going, over), self._pending = self._pending, None
+        states = self._current()
         rewards, terminations, truncations = np.zeros(self.num_envs), *np.zeros((2, self.num_envs), dtype=np.bool_)
-        after = self.runner.step([states[index] for index in going], [chosen[index] for index in going])
-        for index, state in zip(going, after, strict=True):
+        for index, state in zip(going, begun.wait(), strict=True):
             states[index] = state
             rewards[index] = self.runner.reward(state)
             terminations[index] = self.runner.terminated(state)
@@ -190,8 +218,8 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             final = self._final(ended, states) if ended else {}
             over = sorted([*over, *ended])
         generators, presets = [self._generator(index) for index in over], [self._presets[index] for index in over]
-        begun = self._begun(generators, [{}] * len(over), presets)
-        for index, state in zip(over, begun, strict=True):
+        fresh = self._begun(generators, [{}] * len(over), presets)
+        for index, state in zip(over, fresh, strict=True):
             states[index] = state
         self._states = [*states]
         infos = self.runner.infos(states, range(self.num_envs), self.num_envs)
@@ -249,6 +277,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
             raise ValueError(
                 f"states: {what} given for {len(rows)} environments; allowed: a list with a state for each"
             )
+        self._refuse_while_pending()
         checked = [self.runner.check_state(state) for state in states]
         for index, state in zip(rows, checked, strict=True):
             self._states[index] = state
@@ -294,7 +323,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Forget the episodes, so that their memory is free again."""
-        self._states = [None] * self.num_envs
+        self._states, self._pending = [None] * self.num_envs, None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the constructor's arguments only (EzPickle).
@@ -339,8 +368,7 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         last = [self.runner.observation(state) for state in over]
         if self.device_obs:
             last = [observation_on_device(item, self.world.device) for item in last]
-        mask = np.zeros(self.num_envs, dtype=np.bool_)
-        mask[list(ended)] = True
+        mask = np.isin(np.arange(self.num_envs), ended)
         return {
             "final_obs": objects(last, ended, self.num_envs),
             "_final_obs": mask,
@@ -361,7 +389,12 @@ class LightInteractionVectorEnv(VectorEnv[Any, Any, np.ndarray], EzPickle):
         return list(iterate(self._own_action_space, action_batch(from_tensor(actions), self.num_envs, shape)))
 
     def _current(self) -> list[EpisodeState]:
+        self._refuse_while_pending()
         states = [state for state in self._states if state is not None]
         if len(states) < self.num_envs:
             raise ResetNeeded("call reset() first")
         return states
+
+    def _refuse_while_pending(self) -> None:
+        if self._pending is not None:
+            raise AlreadyPendingCallError("a step is begun: call step_wait() first", "step")

@@ -176,8 +176,7 @@ def planned(spec: WorldSpec, config: AccelConfig, place: Place) -> tuple[ChunkPl
     """
     if place == "scan":
         return (_in_scan(spec, config),)
-    full = -(-spec.context_latents // spec.chunk_latents) + 1
-    chunks = [max(chunk, full, config.warmup_chunks) for chunk in CHUNKS[place]]
+    chunks = [max(chunk, full_chunk(spec), config.warmup_chunks) for chunk in CHUNKS[place]]
     begins = [spec.first_chunk_latents + (chunk - 1) * spec.chunk_latents for chunk in dict.fromkeys(chunks)]
     poses = _walks(spec, begins[-1] + spec.chunk_latents, place == "room")
     planner = Planner(spec, config)
@@ -188,12 +187,18 @@ def planned(spec: WorldSpec, config: AccelConfig, place: Place) -> tuple[ChunkPl
     return tuple(plans)
 
 
+def full_chunk(spec: WorldSpec) -> int:
+    """Return the index of a chunk before which a whole context has been made."""
+    return -(-spec.context_latents // spec.chunk_latents) + 1
+
+
 def _in_scan(spec: WorldSpec, config: AccelConfig) -> ChunkPlan:
     window = tuple(range(most_recent_latents(spec, config)))
     views = tuple(range(memory_latents(spec, config)))
     sigmas, _ = DENOISING_POLICIES[config.denoising](spec).choose("revisit")
     attention, _ = ATTENTION_POLICIES[config.attention](spec, config).choose("revisit", len(window) + len(views))
-    return ChunkPlan(config.warmup_chunks, "revisit", 1.0, window, (), sigmas, attention, "", views=views)
+    chunk = max(full_chunk(spec), config.warmup_chunks)
+    return ChunkPlan(chunk, "revisit", 1.0, window, (), sigmas, attention, "", views=views)
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ class StageClock:
     def __init__(self, episodes: int, device: torch.device) -> None:
         self.milliseconds: dict[str, float] = {}
         self._episodes, self._last = max(1, episodes), time.perf_counter()
-        self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+        self._device = device
         self._events: list[tuple[str, torch.cuda.Event]] = []
 
     def stop(self, stage: str) -> None:
@@ -33,7 +33,7 @@ class StageClock:
 
     def mark(self, stage: str) -> None:
         """End a stage that hands work to the device, which runs the work later."""
-        if self._stream is None:
+        if self._device.type != "cuda":
             self.stop(stage)
         self._record(stage)
 
@@ -45,7 +45,7 @@ class StageClock:
                 self.milliseconds[stage] = before.elapsed_time(after) / self._episodes
 
     def _record(self, stage: str) -> None:
-        if self._stream is not None:
+        if self._device.type == "cuda":
             event = torch.cuda.Event(enable_timing=True)
-            event.record(self._stream)
+            event.record(torch.cuda.current_stream(self._device))
             self._events.append((stage, event))

@@ -28,11 +28,11 @@ from li_env.accel.runtime.chunk import ChunkResult, Frames, GenerationState, Pla
 from li_env.accel.runtime.clock import StageClock
 from li_env.accel.runtime.contexts import chunk_requests, motion_requests
 from li_env.accel.runtime.forks import refuse_lost_gpu
-from li_env.accel.runtime.keeping import kept_work, with_reused
-from li_env.accel.runtime.latent_change import examine, smoothed
 from li_env.accel.runtime.noise import noise_of
+from li_env.accel.runtime.pending import PendingStep
 from li_env.accel.runtime.promises import check_all_read, check_device, check_frames, check_latents
 from li_env.accel.runtime.requests import PlannedRequests
+from li_env.accel.runtime.streams import chunk_stream, queued_so_far
 from li_env.accel.view_bank import ViewBank
 from li_env.accel.world import BaseWorld, ChunkRequest, DecodeStream, check_world_type
 from li_env.accel.world_spec import WorldSpec
@@ -136,20 +136,23 @@ class Engine:
         Raises:
             ValueError: wrong number of motions or plans, a motion that is not finite, or a plan that does not fit.
         """
-        following, results, _ = self.step_overlapped(states, motions, lambda chunks: None, plans)
+        following, results, _ = self.step_async(states, motions, lambda chunks: None, plans).wait()
         return following, results
 
-    def step_overlapped(
+    def step_async(
         self,
         states: Sequence[GenerationState],
         motions: Sequence[Sequence[CameraMotion]],
         work: Callable[[Sequence[PlannedChunk]], Outcome],
         plans: Sequence[ChunkPlan] | None = None,
-    ) -> tuple[list[GenerationState], list[ChunkResult], Outcome]:
-        """Do what `step` does, and call ``work`` with the planned chunks while a GPU makes their frames.
+    ) -> PendingStep[Outcome]:
+        """Begin what `step` does: plan, and queue everything on the device.
+
+        ``work`` is called with the planned chunks while a GPU makes their frames. Steps of other episodes may begin
+        before this one is waited for; on a GPU their motions are then known before the chunks of this one are made.
 
         Returns:
-            states, results, and what ``work`` returned.
+            the step, whose `PendingStep.wait` returns states, results and what ``work`` returned.
         """
         refuse_lost_gpu(self.world.device)
         spec = self.world.spec
@@ -162,55 +165,28 @@ class Engine:
         with own_torch_state(), torch.inference_mode(), episodes_together(self.batch):
             realised, broken, poses = self._move(states, commanded)
             clock.stop("motion")
-            # Queued now, so that a GPU draws the noise while the host plans.
-            noise = self._noise(states)
-            requests = self._requests(states, list(zip(poses, realised, commanded, strict=True)), plans, noise)
-            planned = requests.seconds
-            clock.add("plan", planned)
-            made, latents = self._generate(requests, [spec.latents_in_chunk(state.chunk) for state in states])
-            clock.add("plan", requests.seconds - planned)
-            clock.mark("generate")
-            frames, streams = self._decode(states, latents)
-            clock.mark("decode")
+            with chunk_stream(self.world.device):
+                # Queued now, so that a GPU draws the noise while the host plans.
+                noise = self._noise(states)
+                requests = self._requests(states, list(zip(poses, realised, commanded, strict=True)), plans, noise)
+                planned = requests.seconds
+                clock.add("plan", planned)
+                made, latents = self._generate(requests, [spec.latents_in_chunk(state.chunk) for state in states])
+                clock.add("plan", requests.seconds - planned)
+                clock.mark("generate")
+                frames, streams = self._decode(states, latents)
+                clock.mark("decode")
+                ready = queued_so_far(self.world.device)
             outcome = work(requests.chunks)
-            longer = [
-                state.history.append(made_latents, chunk.poses, chunk.motions)
-                for state, made_latents, chunk in zip(states, latents, requests.chunks, strict=True)
-            ]
-            # First wait for the device: until here a GPU has worked beside the host.
-            finite, changes = examine(made, [state.history.last_chunk for state in states])
-            outside = frames if self.device_frames else _on_host(frames)
-            clock.finish()
-        results = [
-            ChunkResult(
-                *(with_reused(plan, requests.sharing[index]), chunk.poses, chunk.motions, chunk.commanded),
-                outside[index],
-                latents[index],
-                broken[index] or not finite[index],
-                dict(clock.milliseconds),
-            )
-            for index, (plan, chunk) in enumerate(zip(requests.made_plans(), requests.chunks, strict=True))
+        longer = [
+            state.history.append(made_latents, chunk.poses, chunk.motions)
+            for state, made_latents, chunk in zip(states, latents, requests.chunks, strict=True)
         ]
-        following = [
-            GenerationState(
-                scene=state.scene,
-                history=history.with_latent_change(
-                    smoothed(state.history.latent_change, change, self._settings(state).window_smoothing)
-                ),
-                stream=stream,
-                seed=state.seed,
-                pose=result.poses[-1].copy(),
-                chunk=state.chunk + 1,
-                degenerated=state.degenerated or result.degenerated,
-                config=state.config,
-                bank=state.bank,
-                kept=kept_work(state, result, sharing),
-            )
-            for state, stream, result, history, change, sharing in zip(
-                states, streams, results, longer, changes, requests.sharing, strict=True
-            )
-        ]
-        return following, results, outcome
+        smoothing = [self._settings(state).window_smoothing for state in states]
+        return PendingStep(
+            *(states, requests, made, latents, longer, frames, streams, broken, smoothing, outcome),
+            *(clock, ready, self.world.device, self.device_frames),
+        )
 
     def _move(
         self, states: Sequence[GenerationState], commanded: Sequence[tuple[CameraMotion, ...]]
@@ -382,16 +358,3 @@ def _decoded_frames(spec: WorldSpec, chunk: int) -> int:
 def _distinct(motions: Sequence[CameraMotion]) -> Iterable[CameraMotion]:
     """Return the distinct objects among ``motions``: an action that is held is one object."""
     return {id(motion): motion for motion in motions}.values()
-
-
-def _on_host(frames: Sequence[Frames]) -> Sequence[np.ndarray]:
-    """Copy tensors to arrays; from a GPU in one copy through pinned memory, several times faster than a plain copy."""
-    if not frames or isinstance(frames[0], np.ndarray):
-        return frames
-    if not frames[0].is_cuda:
-        return [each.numpy() for each in frames]
-    joined = torch.cat(tuple(frames))
-    host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
-    host.copy_(joined, non_blocking=True)
-    torch.cuda.current_stream(joined.device).synchronize()
-    return np.split(host.numpy(), np.cumsum([each.shape[0] for each in frames])[:-1])

@@ -19,10 +19,13 @@ from li_env.accel.runtime.contexts import chunk_requests
 from li_env.accel.runtime.noise import noise_of
 from li_env.accel.runtime.promises import check_frames, check_latents
 from li_env.accel.view_bank import ViewBank
-from li_env.accel.world import BaseWorld
+from li_env.accel.world import BaseWorld, ChunkRequest
 
 NOISE_CHUNK = -1
 """Chunk by whose noise start frames are made: no other chunk of the episode has this noise."""
+
+TOGETHER = 8
+"""Start frames made in one call, in an environment of any size: in a training few episodes begin at the same time."""
 
 
 def generate_starts(
@@ -31,7 +34,6 @@ def generate_starts(
     seeds: Sequence[int],
     poses: Sequence[np.ndarray],
     banks: Sequence[ViewBank],
-    batch: int = 1,
 ) -> list[np.ndarray]:
     """Generate the start frame uint8 [H, W, 3] of each episode: the first frame of a chunk in which the camera stands.
 
@@ -43,7 +45,6 @@ def generate_starts(
         seeds: of the noise.
         poses: [4, 4] per episode.
         banks: views of the scan of each episode.
-        batch: see `li_env.accel.runtime.engine.Engine`.
 
     Raises:
         ValueError: the world needs a start frame.
@@ -52,7 +53,7 @@ def generate_starts(
         return []
     spec, count = world.spec, world.spec.first_chunk_latents
     standing = [np.repeat(np.asarray(pose, dtype=np.float64)[None], count, axis=0) for pose in poses]
-    with own_torch_state(), torch.inference_mode(), episodes_together(batch):
+    with own_torch_state(), torch.inference_mode(), episodes_together(TOGETHER):
         states = [
             GenerationState(scene, History(), None, seed, pose, 0, False, None, bank)
             for scene, seed, pose, bank in zip(world.start_from_views(prompts), seeds, poses, banks, strict=True)
@@ -63,9 +64,17 @@ def generate_starts(
         stills = (STILL,) * (count - 1)
         chunks = [PlannedChunk(plan, each, stills, stills) for plan, each in zip(plans, standing, strict=True)]
         noise = noise_of(spec, seeds, [NOISE_CHUNK] * len(states), [count] * len(states), world.device)
-        made = list(world.generate(chunk_requests(world, states, chunks, noise)))
-        check_latents(world, made, [count] * len(states))
-        finite = [torch.nan_to_num(latents, nan=0.0, posinf=0.0, neginf=0.0) for latents in made]
-        frames, _ = world.decode(finite, [None] * len(states))
-        check_frames(world, frames, [spec.new_frames(0) + 1] * len(states))
-        return [np.array(on_host(each[0])) for each in frames]
+        requests = chunk_requests(world, states, chunks, noise)
+        parts = [requests[first : first + TOGETHER] for first in range(0, len(requests), TOGETHER)]
+        return [frame for part in parts for frame in _first_frames(world, part)]
+
+
+def _first_frames(world: BaseWorld, requests: Sequence[ChunkRequest]) -> list[np.ndarray]:
+    """Generate chunks and return the first frame of each, on the host."""
+    spec, count = world.spec, world.spec.first_chunk_latents
+    made = list(world.generate(requests))
+    check_latents(world, made, [count] * len(requests))
+    finite = [torch.nan_to_num(latents, nan=0.0, posinf=0.0, neginf=0.0) for latents in made]
+    frames, _ = world.decode(finite, [None] * len(requests))
+    check_frames(world, frames, [spec.new_frames(0) + 1] * len(requests))
+    return [np.array(on_host(each[0])) for each in frames]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from li_env.agents.config_checks import check_config, check_counts
-from li_env.validation import check_flag, check_number, shown
+from li_env.validation import check_flag, check_number, check_whole, shown
 
 TASKS = ("pointgoal", "imagegoal", "explore")
 """Tasks that PPO learns."""
@@ -29,6 +29,8 @@ class PPOConfig:
         cloning_steps: first steps, in which the agent imitates shortest paths (`li_env.agents.ppo.dagger`) instead of
             learning from reward; needs a dataset that names its maps, and ``recurrent: false``.
         worlds: environments that step together.
+        in_flight: groups of environments whose steps are in flight together: while a GPU makes the chunks of one, the
+            host and the policy work for another.
         horizon: steps per environment between two updates.
         batch_size: steps of a gradient step, in whole sequences of ``horizon`` steps: too few gradient steps per
             environment step are why an agent never learns to stop (docs/learning.md).
@@ -58,6 +60,7 @@ class PPOConfig:
     steps: int = 400_000
     cloning_steps: int = 0
     worlds: int = 128
+    in_flight: int = 2
     horizon: int = 32
     batch_size: int = 256
     epochs: int = 4
@@ -89,12 +92,19 @@ class PPOConfig:
         check_number("colours", self.colours, 0, 1, below=True)
         for name in ("recurrent", "symmetric"):
             check_flag(name, getattr(self, name))
+        check_whole("in_flight", self.in_flight, 1)
         if self.worlds * self.horizon < 2:
             raise ValueError("worlds=1 with horizon=1 is not allowed; PPO needs two steps per update")
         if self.cloning_steps and self.task not in CLONED:
             raise ValueError(f"cloning_steps={self.cloning_steps} needs a goal; allowed with task {self.task!r}: 0")
         if self.cloning_steps and self.recurrent:
             raise ValueError(f"cloning_steps={self.cloning_steps} needs recurrent: false; allowed with a memory: 0")
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Environments of each group, as equal as they can be; a group has at least one."""
+        count = min(self.in_flight, self.worlds)
+        return tuple((self.worlds + number) // count for number in reversed(range(count)))
 
     @property
     def sequences(self) -> int:

@@ -61,6 +61,7 @@ class MacroActionEnvs:
         self._histories = HistoryBatch(self.num_envs, macro_actions, self.device)
         self._gains = torch.ones(self.num_envs, 3, device=self.device)
         self._before: Observations = {}
+        self._taken = torch.zeros(0, dtype=torch.int64)
 
     def reset(self, seed: int) -> Observations:
         """Begin an episode in every environment; everything drawn follows from the seed."""
@@ -71,10 +72,19 @@ class MacroActionEnvs:
 
     def step(self, indices: torch.Tensor) -> MacroStep:
         """Take macro actions int64 [n]; ended episodes wait for `restart`."""
-        actions = self._macro_actions.table[indices.cpu().numpy()]
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        self.step_async(indices)
+        return self.step_wait()
+
+    def step_async(self, indices: torch.Tensor) -> None:
+        """Begin what `step` does, see `LightInteractionVectorEnv.step_async`."""
+        self.env.step_async(self._macro_actions.table[indices.cpu().numpy()])
+        self._taken = indices
+
+    def step_wait(self) -> MacroStep:
+        """Finish the step that `step_async` began."""
+        observations, rewards, terminated, truncated, infos = self.env.step_wait()
         bumps = self._float(infos["blocked"])
-        self._histories.add(self._before, indices, bumps)
+        self._histories.add(self._before, self._taken, bumps)
         flags = torch.from_numpy(np.stack([terminated, terminated | truncated])).to(self.device)
         return MacroStep(self._shown(observations), self._float(rewards), flags[0], flags[1], bumps, infos)
 

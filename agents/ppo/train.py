@@ -7,7 +7,8 @@ A trained agent is a `RunFolder`: ``agent.json``, ``policy.safetensors``, ``opti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import inf, prod
 from pathlib import Path
 from typing import Any
@@ -66,20 +67,8 @@ def train(
     done = run.steps_done(may_change=("steps", "snapshots"))
     if done >= config.steps:
         return run.path
-    env = LightInteractionVectorEnv(
-        config.worlds,
-        max_episode_steps=config.max_episode_steps,
-        autoreset_mode=AutoresetMode.DISABLED,
-        device_obs=True,
-        world=config.world if world is None else world,
-        preset=config.preset,
-        action_space=ACTION_SPACE,
-        observation="frame",
-        device=device,
-        task=config.task,
-        dataset=dataset,
-        scans=config.scans or None,
-    )
+    envs = _open(config, dataset, world, device)
+    env = envs[0]
     macro_actions = MacroActions(env.single_action_space, env.task.can_stop)
     teacher = _teacher(config, env, macro_actions) if config.cloning_steps and not done else None
     target = torch.device(resolve_device(device))
@@ -87,15 +76,17 @@ def train(
     torch.manual_seed(config.seed)
     net = build_policy(env.single_observation_space, macro_actions, config.recurrent, config.symmetric).to(target)
     run.begin(done, env.world.spec.step_frames)
-    training = _Training(config, run, net, env, macro_actions, on_update)
+    training = _Training(config, run, net, envs, macro_actions, on_update)
     try:
         if done:
             load_training(run, net, training.learner.optimizer)
         elif teacher is not None:
             done = training.imitate(teacher)
-        training.run(done, began + max_seconds)
+        with _urgent(target):
+            training.run(done, began + max_seconds)
     finally:
-        env.close()
+        for each in envs:
+            each.close()
     return run.path
 
 
@@ -107,15 +98,15 @@ class _Training:
         config: PPOConfig,
         run: RunFolder,
         net: NavigationNet,
-        env: LightInteractionVectorEnv,
+        envs: Sequence[LightInteractionVectorEnv],
         macro_actions: MacroActions,
         on_update: Callable[[dict[str, Any]], None],
     ) -> None:
-        self._config, self._run, self._net, self._env = config, run, net, env
+        self._config, self._run, self._net, self._env = config, run, net, envs[0]
         self._macro_actions, self._on_update = macro_actions, on_update
         self.learner = PPOLearner(net, config)
-        envs = MacroActionEnvs(env, macro_actions, net.device, config.colours)
-        self._collector = Collector(net, envs, config.gamma, config.gae_lambda, config.reward_scale)
+        groups = [MacroActionEnvs(env, macro_actions, net.device, config.colours) for env in envs]
+        self._collector = Collector(net, groups, config.gamma, config.gae_lambda, config.reward_scale)
 
     def imitate(self, teacher: ShortestPathFollower) -> int:
         """Clone the teacher and return the environment steps that this took."""
@@ -177,6 +168,49 @@ class _Training:
         if before // every < steps // every or steps >= self._config.steps:
             store_policy(self._net, self._run.snapshot(steps))
         self._on_update(self._run.note(steps, entry))
+
+
+def _open(
+    config: PPOConfig, dataset: str | Path | EpisodeDataset | None, world: BaseWorld | None, device: str
+) -> list[LightInteractionVectorEnv]:
+    """Open an environment per group; all of them share a world, its scans and the task."""
+    found: list[LightInteractionVectorEnv] = []
+    shared: dict[str, Any] = {
+        "world": config.world if world is None else world,
+        "task": config.task,
+        "dataset": dataset,
+        "scans": config.scans or None,
+    }
+    for size in config.groups:
+        found.append(
+            LightInteractionVectorEnv(
+                size,
+                max_episode_steps=config.max_episode_steps,
+                autoreset_mode=AutoresetMode.DISABLED,
+                device_obs=True,
+                preset=config.preset,
+                action_space=ACTION_SPACE,
+                observation="frame",
+                device=device,
+                **shared,
+            )
+        )
+        first = found[0]
+        shared = {"world": first.world, "task": first.task, "scans": first.runner.scans.own or None}
+    return found
+
+
+@contextmanager
+def _urgent(device: torch.device) -> Iterator[None]:
+    """Let a GPU do the work inside the ``with`` statement before that of chunks: the host waits for its answers."""
+    if device.type != "cuda":
+        yield
+        return
+    usual, urgent = torch.cuda.current_stream(device), torch.cuda.Stream(device, priority=-1)
+    urgent.wait_stream(usual)
+    with torch.cuda.stream(urgent):
+        yield
+    usual.wait_stream(urgent)
 
 
 def _means(ended: list[dict[str, float]]) -> dict[str, float]:

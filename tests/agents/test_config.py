@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from li_env.agents.config import read_config
+from li_env.agents.ppo.config import PPOConfig
 
 REFUSED = """
 import sys
@@ -31,3 +32,11 @@ def test_the_shipped_settings_of_ppo_are_read(name):
     assert config.task == {"open": "pointgoal", "detour": "pointgoal"}.get(name, name)
     assert config.symmetric and config.recurrent == (name != "open")
     assert config.max_episode_steps >= 16
+
+
+def test_environments_in_flight_are_groups_of_nearly_one_size():
+    assert PPOConfig(worlds=5, in_flight=2).groups == (3, 2)
+    assert PPOConfig(worlds=1, in_flight=2).groups == (1,)
+    assert PPOConfig(worlds=8, in_flight=3).groups == (3, 3, 2)
+    with pytest.raises(ValueError, match="in_flight=0 is not allowed; use a whole number from 1 up"):
+        PPOConfig(in_flight=0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +72,53 @@ def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsy
     (curve,) = written["curves"]
     assert curve["measures"]["success"]["steps"] == [32, 64]
     assert (tmp_path / "report.png").stat().st_size > 0
+
+
+def test_trainings_go_on_where_their_archives_are_unpacked(goals, tmp_path, monkeypatch):
+    training, travel = import_module("ppo_training"), import_module("ppo_travel")
+    monkeypatch.setattr(training, "load_world", lambda *_, **__: Room())
+    sets = {name: str(goals) for name in ("train_open", "open", "detour")}
+    config = PPOConfig(world="freedoom", preset="all", steps=64, worlds=4, horizon=4, batch_size=8, epochs=1,
+                       max_episode_steps=5, saves=1, snapshots=2)  # fmt: skip
+
+    def run(keep: str) -> str:
+        folder = str(tmp_path / keep / "open-all-full-0")
+        fields = ("open", "all", "full", config, folder, sets, 3, 2, "cpu", 0, 1)
+        return training.run_cell(training.Cell(*fields, deadline=1e12))
+
+    clock = iter([0.0] * 3)  # begins, goes on, goes on after 16 steps
+    with monkeypatch.context() as patch:
+        patch.setattr("li_env.agents.ppo.train.time", SimpleNamespace(monotonic=lambda: next(clock, 1e13)))
+        assert run("here") == "stopped at step 32"
+    (archive,) = travel.pack(tmp_path / "here", tmp_path / "packed")
+    with tarfile.open(archive) as opened:
+        names = {Path(name).name for name in opened.getnames()}
+    assert names == {"agent.json", "policy.safetensors", "optimizer.safetensors", "log.jsonl", "curve.json"}
+    travel.unpack(tmp_path / "packed", tmp_path / "there")
+    assert run("there") == run("whole") == "done"
+    results = [json.loads((tmp_path / keep / "open-all-full-0/result.json").read_text()) for keep in ("there", "whole")]
+    for result in results:
+        assert [point["steps"] for point in result["curve"]["points"]] == [32, 64]
+    assert results[0]["curve"] == results[1]["curve"] and results[0]["final"] == results[1]["final"]
+    travel.unpack(tmp_path / "packed", tmp_path / "there")
+    assert run("there") == "was there", "what is further stays"
+    with pytest.raises(ValueError, match=r"holds no part_<n>.tar; allowed: a folder that --pack wrote"):
+        travel.unpack(tmp_path / "nothing", tmp_path / "there")
+
+
+def test_arms_inside_are_grounded_in_the_scans_of_their_training_maps(tmp_path, monkeypatch, capsys):
+    training = import_module("ppo_training")
+    asked = []
+    monkeypatch.setattr(training, "build_scans", lambda maps, *rest: asked.append((maps, rest[3])))
+    records = [EpisodeRecord(0, (0.0, 0.0, 0.0), (1.0, 1.0, 0.0), map_seed=seed) for seed in (5, 3, 9, 7, 3)]
+    EpisodeDataset(tuple(records), {}).write(tmp_path / "goals.json")
+    training.scan_maps(tmp_path / "goals.json", tmp_path / "scans", 2, 64)
+    training.scan_maps(tmp_path / "goals.json", tmp_path / "scans", 8, 64)
+    assert asked == [([3, 7], tmp_path / "scans"), ([3, 5, 7, 9], tmp_path / "scans")]
+    words = ["--keep", str(tmp_path), "--seeds", "1", "--device", "cpu", "--list", "--scans", "scans"]
+    training.main([*words, "--tasks", "detour", "--arms", "all", "game"])
+    listed = capsys.readouterr().out
+    assert "detour-all_grounded-full-0: 0 of" in listed and "detour-game-full-0: 0 of" in listed
 
 
 def test_a_report_of_nothing_is_refused(tmp_path):

@@ -65,5 +65,5 @@ def test_new_name_exists(name: str) -> None:
 
 
 def test_a_name_that_is_gone_is_noticed() -> None:
-    assert exists("accel.device") and exists("Engine.step_overlapped") and exists("tests/reference")
+    assert exists("accel.device") and exists("Engine.step_async") and exists("tests/reference")
     assert not any(map(exists, ("accel.transfer", "WaitingRoom", "Engine.no_such_step", "tests/no_such_folder")))

@@ -97,3 +97,14 @@ def test_actions_outside_the_space_are_named_with_what_is_allowed(name, action, 
 def test_unknown_space():
     with pytest.raises(ValueError, match="action_space='joystick' .* allowed: discrete, continuous, keyboard_mouse"):
         ActionMapper("joystick", FLAT)
+
+
+def test_episodes_under_one_action_share_its_motions_in_every_space(monkeypatch):
+    monkeypatch.setattr("li_env.actions.MOST_HELD", 2)
+    for name, action in (("discrete", np.int64(1)), ("continuous", np.array([0.5, 0, 0], np.float32))):
+        mapper = ActionMapper(name, MotionLimits(0.75, 15.0, False))
+        first = mapper.commands(action, 4)
+        assert mapper.commands(np.array(action), 4)[0] is first[0]
+        assert mapper.commands(action.tolist(), 4)[0] == first[0]
+        assert len(mapper.commands(action, 3)[0]) == 3
+        assert mapper.commands(action, 4)[0] == first[0], "what was forgotten is made again"

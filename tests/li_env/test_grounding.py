@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from li_env.accel.geometry.camera import CameraMotion, move
+from li_env.accel.micro_batch import expected_episodes
 from li_env.accel.planning.validate import stored_plans
 from li_env.accel.runtime.engine import Engine
 from li_env.env import LightInteractionEnv
@@ -97,6 +98,23 @@ class PictureWorld(AnalyticWorld):
     """A world that needs a start frame."""
 
     needs_start_frame = True
+
+
+def test_start_frames_are_made_a_few_at_a_time_in_large_environments_too(scan: Scan) -> None:
+    calls: list[tuple[int, int]] = []
+
+    class Counting(AnalyticWorld):
+        def generate(self, requests: Any) -> list[torch.Tensor]:
+            calls.append((len(requests), expected_episodes(len(requests))))
+            return super().generate(requests)
+
+    poses = [level(np.array([0.1 * (k + 1)]), np.zeros(1), np.zeros(1))[0] for k in range(9)]
+    env = LightInteractionVectorEnv(9, world=Counting(), scan=scan)
+    many, _ = env.reset(seed=3, options={"each": [{"pose": pose} for pose in poses]})
+    assert calls == [(8, 8), (1, 8)]
+    alone = LightInteractionVectorEnv(1, world=AnalyticWorld(), scan=scan)
+    one, _ = alone.reset(seed=11, options={"pose": poses[8]})
+    np.testing.assert_array_equal(many[8], one[0])
 
 
 def test_a_world_that_needs_a_picture_starts_at_the_nearest_view_or_says_how_far_that_is(scan: Scan) -> None:

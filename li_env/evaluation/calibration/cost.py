@@ -19,6 +19,7 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.micro_batch import episodes_together
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.attention import ATTENTION_POLICIES
+from li_env.accel.planning.choice import full_chunk
 from li_env.accel.planning.denoising import ShortenedSchedule
 from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
@@ -121,7 +122,7 @@ def _timed(world: BaseWorld, scene: object, cell: _Cell) -> float:
 def request_of(world: BaseWorld, scene: object, cell: _Cell, seed: int) -> ChunkRequest:
     """Make the request of a chunk over the newest ``cell.context`` latents of an episode that turns all the time."""
     spec = world.spec
-    chunk = -(-max(0, cell.context - spec.first_chunk_latents) // spec.chunk_latents) + 1
+    chunk = full_chunk(spec)  # the first chunks of an episode may go in smaller micro-batches
     end = spec.first_chunk_latents + (chunk - 1) * spec.chunk_latents
     turn = CameraMotion(yaw=spec.motion.rotation)
     count = spec.latents_in_chunk(chunk)

@@ -17,8 +17,15 @@ Asked = TypeVar("Asked", ChunkRequest, ChunkPlan)
 GPU_MICRO_BATCHES = (8, 32, 64)
 """Episodes per model call on a GPU: enough to keep it busy, few enough that activations stay in its cache."""
 
-BatchKey = tuple[int, AttentionPlan, bool, Schedule | None]
-"""Length of the context, attention, whether a first latent is given, and the schedule where steps may be reused.
+EARLY_CHUNKS, EARLY_ROWS = 5, 16
+"""First chunks of an episode, until the context can be full, and the most of them that one model call computes.
+
+In a training few episodes are at each of these chunks: most of a large micro-batch would be padding.
+"""
+
+BatchKey = tuple[int, int, AttentionPlan, bool, Schedule | None]
+"""Size of the micro-batch, length of the context, attention, whether a first latent is given, and the schedule where
+steps may be reused.
 
 Requests with equal keys can share a pass.
 """
@@ -29,7 +36,7 @@ MicroBatch = list[tuple[int, ChunkRequest]]
 
 def has_no_past(request: ChunkRequest) -> bool:
     """Tell whether the chunk begins an episode: its context holds nothing but views of a scan."""
-    return len(request.context) == len(request.plan.views)
+    return request.context.shape[0] == len(request.plan.views)
 
 
 def has_given_latent(request: ChunkRequest) -> bool:
@@ -48,6 +55,11 @@ def micro_batch_size(num_envs: int, device: torch.device) -> int:
     return next((size for size in GPU_MICRO_BATCHES if num_envs <= size), GPU_MICRO_BATCHES[-1])
 
 
+def rows_of(plan: ChunkPlan, size: int) -> int:
+    """Return how many chunks like this one a model call computes where others go in micro-batches of ``size``."""
+    return min(size, EARLY_ROWS) if plan.chunk < EARLY_CHUNKS else size
+
+
 def micro_batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
     """Cut ``items`` into lists of ``size`` and yield each with its number of real items.
 
@@ -62,7 +74,7 @@ class BatchScheduler(Generic[Asked]):
     """Requests that wait until a micro-batch is full.
 
     Args:
-        size: requests in a full micro-batch.
+        size: requests in a full micro-batch (fewer of the first chunks, see `rows_of`).
     """
 
     def __init__(self, size: int) -> None:
@@ -79,11 +91,12 @@ class BatchScheduler(Generic[Asked]):
         else:
             plan, context, given = request.plan, request.context.shape[0], has_given_latent(request)
         reuse = None if plan.reuse_threshold is None and not plan.computed else plan.sigmas
-        key = context, plan.attention, given, reuse
+        size = rows_of(plan, self._size)
+        key = size, context, plan.attention, given, reuse
         schedules = self._waiting.setdefault(key, {})
         batch = schedules.setdefault(plan.sigmas, [])
         batch.append((number, request))
-        return schedules.pop(plan.sigmas) if len(batch) == self._size else None
+        return schedules.pop(plan.sigmas) if len(batch) == size else None
 
     def rest(self) -> Iterator[list[tuple[int, Asked]]]:
         """Yield the micro-batches that are not full, the longest schedule first.
@@ -91,12 +104,12 @@ class BatchScheduler(Generic[Asked]):
         Requests with a shorter schedule join a longer one where all of them fit: the longer schedule's model calls are
         padded to a full micro-batch anyway. Chunks whose first latent is given do not mix schedules.
         """
-        for (_, _, given, _), schedules in self._waiting.items():
+        for (size, _, _, given, _), schedules in self._waiting.items():
             hosts: list[tuple[Schedule, list[tuple[int, Asked]]]] = []
             for sigmas in sorted(schedules, key=len, reverse=True):
                 guests = schedules[sigmas]
                 for host, batch in hosts:
-                    if not given and len(guests) + len(batch) <= self._size and is_part(sigmas, host):
+                    if not given and len(guests) + len(batch) <= size and is_part(sigmas, host):
                         batch += guests
                         break
                 else:

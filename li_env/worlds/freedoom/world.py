@@ -32,6 +32,7 @@ from li_env.worlds.freedoom.batching import (
     has_no_past,
     micro_batch_size,
     micro_batches,
+    rows_of,
 )
 from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
@@ -178,7 +179,8 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
 
         def run(batch: MicroBatch) -> None:
             members = [request for _, request in batch]
-            latents = self._generate(members + members[-1:] * (size - len(members)))
+            missing = rows_of(members[0].plan, size) - len(members)
+            latents = self._generate(members + members[-1:] * missing)
             for (number, _), chunk in zip(batch, latents, strict=False):
                 out[number] = chunk
 
@@ -345,7 +347,7 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
 
 def _begins(request: MotionRequest) -> bool:
     """Tell whether the episode has a start frame but no latent yet: then the motion head sees the start frame."""
-    return len(request.recent) == request.views and request.scene.start is not None
+    return request.recent.shape[0] == request.views and request.scene.start is not None
 
 
 def _shown(request: MotionRequest) -> torch.Tensor:

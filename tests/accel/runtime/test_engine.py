@@ -353,7 +353,7 @@ def test_work_beside_the_device_sees_the_planned_chunks() -> None:
         seen.extend(chunks)
         return "done"
 
-    _, results, outcome = machine.step_overlapped(begin(machine, 1, 2), [part(0)] * 2, work)
+    _, results, outcome = machine.step_async(begin(machine, 1, 2), [part(0)] * 2, work).wait()
     assert (order, outcome) == (["generate", "work"], "done")
     for chunk, result in zip(seen, results, strict=True):
         assert (chunk.plan, chunk.motions, chunk.commanded) == (result.plan, result.motions, result.commanded)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from li_env.agents.macro_actions import MacroActions
 from li_env.agents.ppo.action_history import HISTORY, add_action, add_bump, empty_history
 from li_env.agents.ppo.macro_env import MacroActionEnvs
 from li_env.agents.ppo.networks import GAINS
+from li_env.agents.ppo.policy import build_policy
+from li_env.agents.ppo.rollout import Collector
 from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
 
@@ -76,3 +80,17 @@ def test_colours_change_from_episode_to_episode_only():
 def test_a_seed_says_everything(seed):
     first, second = (open_envs(colours=0.2).reset(seed) for _ in range(2))
     assert all(torch.equal(each, second[name]) for name, each in first.items())
+
+
+def test_the_garbage_collector_comes_back_after_a_rollout(monkeypatch):
+    envs, seen = open_envs(), []
+    net = build_policy(envs.env.single_observation_space, MacroActions(envs.env.single_action_space, True))
+    collector = Collector(net, [envs], 0.97, 0.95, 0.1)
+    collector.begin(0)
+    monkeypatch.setattr(envs, "step_wait", lambda: seen.append(gc.isenabled()) or MacroActionEnvs.step_wait(envs))
+    collector.collect(2, torch.Generator())
+    assert seen == [False, False] and gc.isenabled()
+    monkeypatch.setattr(envs, "step_wait", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        collector.collect(2, torch.Generator())
+    assert gc.isenabled()

@@ -18,6 +18,7 @@ from li_env.episodes import open_episodes
 from li_env.rollouts import View
 from li_env.tasks import EpisodeDataset, EpisodeRecord
 from li_env.tensor_files import read_tensors
+from li_env.vector_env import LightInteractionVectorEnv
 from tests.analytic_world import AnalyticWorld
 
 TINY = PPOConfig(
@@ -36,6 +37,16 @@ def trained(tmp_path_factory):
 
 def log(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def same_training(one, other) -> None:
+    """Compare the files of two trainings bit for bit, but for the clock."""
+    for name in ("policy.safetensors", "optimizer.safetensors"):
+        first, second = (read_tensors(folder / name) for folder in (one, other))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+    first, second = ([{**entry, "seconds": 0} for entry in log(folder)] for folder in (one, other))
+    assert first == second
 
 
 def test_a_training_leaves_an_agent_its_log_and_snapshots(tmp_path):
@@ -92,17 +103,45 @@ def test_an_interrupted_training_gives_the_same_agent(tmp_path, more):
         train(config, tmp_path / "halves", world=AnalyticWorld(), device="cpu", on_update=interrupt)
     assert json.loads((tmp_path / "halves/agent.json").read_text())["steps"] == 64
     train(config, tmp_path / "halves", world=AnalyticWorld(), device="cpu")
-    for name in ("policy.safetensors", "optimizer.safetensors"):
-        whole, halves = (read_tensors(tmp_path / folder / name) for folder in ("whole", "halves"))
-        assert whole.keys() == halves.keys()
-        assert all(torch.equal(tensor, halves[key]) for key, tensor in whole.items())
-    whole, halves = (
-        [{key: value for key, value in entry.items() if key != "seconds"} for entry in log(tmp_path / folder)]
-        for folder in ("whole", "halves")
-    )
-    assert whole == halves
+    same_training(tmp_path / "whole", tmp_path / "halves")
     seconds = [entry["seconds"] for entry in log(tmp_path / "halves")]
     assert seconds == sorted(seconds), "the clock goes on"
+
+
+@pytest.mark.parametrize("more", [{}, FULL])
+def test_groups_in_flight_learn_what_groups_learn_that_step_one_after_the_other(tmp_path, monkeypatch, more):
+    """Compare weights and logs; in the second training a step is finished before the other group begins its own."""
+    config, order = replace(TINY, worlds=5, in_flight=2, steps=80, saves=2, **more), []
+    begin, finish = LightInteractionVectorEnv.step_async, LightInteractionVectorEnv.step_wait
+
+    def begun(env, actions):
+        order.append(("begin", env.num_envs))
+        begin(env, actions)
+
+    def finished(env):
+        order.append(("finish", env.num_envs))
+        return finish(env)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LightInteractionVectorEnv, "step_async", begun)
+        patch.setattr(LightInteractionVectorEnv, "step_wait", finished)
+        train(config, tmp_path / "in flight", world=AnalyticWorld(), device="cpu")
+    assert order[:6] == [("begin", 3), ("begin", 2), ("finish", 3), ("begin", 3), ("finish", 2), ("begin", 2)]
+    done = {}
+    with monkeypatch.context() as patch:
+
+        def whole(env, actions):
+            begin(env, actions)
+            done[env] = finish(env)
+
+        patch.setattr(LightInteractionVectorEnv, "step_async", whole)
+
+        def told(env):
+            return done.pop(env)
+
+        patch.setattr(LightInteractionVectorEnv, "step_wait", told)
+        train(config, tmp_path / "in turn", world=AnalyticWorld(), device="cpu")
+    same_training(tmp_path / "in flight", tmp_path / "in turn")
 
 
 def test_a_training_out_of_time_ends_at_its_next_save(tmp_path, monkeypatch):

@@ -55,6 +55,20 @@ def test_shorter_schedules_join_longer_ones_if_they_all_fit():
     assert arranged([], 4) == []
 
 
+def test_first_chunks_of_episodes_go_in_small_micro_batches_of_their_own(monkeypatch):
+    monkeypatch.setattr("li_env.worlds.freedoom.batching.EARLY_ROWS", 2)
+
+    def at(chunk: int):
+        whole = asked()
+        return replace(whole, plan=replace(whole.plan, chunk=chunk))
+
+    early, late = at(4), at(5)
+    mixed = [early, late, early, late, early, late, late]
+    assert arranged(mixed, 4) == [[0, 2], [1, 3, 5, 6], [4]]
+    assert calls_of([each.plan for each in mixed], 4) == [[0, 2], [1, 3, 5, 6], [4]]
+    assert arranged([early, late], 1) == [[0], [1]]
+
+
 @pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
 def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkeypatch):
     world = load("cpu", execution="fused")
