@@ -23,7 +23,8 @@ from provenance import provenance
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.world import ChunkRequest
 from li_env.files import write_json
-from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
+from li_env.worlds.freedoom.spec import SPEC
+from li_env.worlds.freedoom.world import FreedoomScene, FreedoomWorld, load
 
 DENSE = AttentionPlan()
 SPARSE = AttentionPlan("block_sparse", 0.175, 0.3)

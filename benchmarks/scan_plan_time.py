@@ -33,7 +33,7 @@ from li_env.accel.view_bank import ViewBank
 from li_env.env import LightInteractionEnv
 from li_env.files import write_json
 from li_env.scans.scan import Scan
-from li_env.worlds.freedoom.world import SPEC
+from li_env.worlds.freedoom.spec import SPEC
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 HEADINGS, SPACING, ROOM = 8, 2.5, 12.0

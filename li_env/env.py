@@ -112,8 +112,8 @@ class LightInteractionEnv(gymnasium.Env[Observation, Any], EzPickle):
         weights: folder with weights instead of the shipped ones; only with a world's name.
         timings: put measured milliseconds into ``info``.
         task: ``explore``, ``pointgoal`` or ``imagegoal`` (the ids bring theirs), or a `li_env.tasks.Task`.
-        dataset: file of navigation episodes for a goal task, or an `EpisodeDataset`; the worlds ``freedoom`` and
-            ``freedoom_game`` have one of their own, on held-out maps.
+        dataset: file of navigation episodes for a goal task, or an `EpisodeDataset`; the worlds ``freedoom``,
+            ``freedoom_large`` and ``freedoom_game`` have one of their own, on held-out maps.
         plan_info: put the plan in words into ``info["plan"]``, a dictionary, empty where the step made no chunk.
         frame_size: (height, width) of observed frames, by default the world's (`li_env.observations`). Sensors that are
             pictures of the camera's size follow, and ``info["intrinsics"]``; rendering and recording show whole frames.

@@ -1,9 +1,10 @@
 """Start frames and navigation episodes that the wheel ships, made anew or compared with what is there.
 
-    python scripts/build_shipped_data.py            writes li_env/worlds/freedoom/data
-    python scripts/build_shipped_data.py --check    exits with 1 if the files hold anything else
+    python scripts/build_shipped_data.py                 writes li_env/worlds/freedoom/data
+    python scripts/build_shipped_data.py --size large    writes li_env/worlds/freedoom/data/large
+    python scripts/build_shipped_data.py --check         exits with 1 if the files hold anything else
 
-Both take a minute and need ViZDoom (extra ``doom``). The weights come from training: docs/worlds/freedoom.md.
+They take a minute and need ViZDoom (extra ``doom``). The weights come from training: docs/worlds/freedoom.md.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from li_env.files import atomic_folder
 from li_env.tasks import EpisodeDataset, NavigationRules
 from li_env.tasks.dataset import EpisodeRecord
 from li_env.worlds.freedoom.build_episodes import open_view, pose_2d
-from li_env.worlds.freedoom.ground_truth import EPISODES_FILE
+from li_env.worlds.freedoom.ground_truth import episodes_file
+from li_env.worlds.freedoom.sizes import SIZES, SMALL, Size
 from li_env.worlds.freedoom.start_frames import COLUMNS, StartFrames
-from li_env.worlds.freedoom.weights import packaged_folder
 
-MAPS = 72
+MAPS = {"small": 72, "large": 8}
+"""Maps by size: large frames take four times the bytes."""
+
 SEED = 0
 OPEN_VIEW = 192.0
 """Map units (6 m) that must be free straight ahead of a start."""
@@ -41,7 +44,7 @@ OPEN_VIEW = 192.0
 _TRIES = 200  # goals drawn per start
 
 
-def render_starts(map_seeds: Sequence[int], seed: int = SEED) -> StartFrames:
+def render_starts(map_seeds: Sequence[int], seed: int = SEED, size: Size = SMALL) -> StartFrames:
     """Draw and render one start per map; the first starts do not depend on how many follow."""
     rng = np.random.default_rng(seed)
     maps = [known_map(map_seed) for map_seed in map_seeds]
@@ -49,7 +52,7 @@ def render_starts(map_seeds: Sequence[int], seed: int = SEED) -> StartFrames:
     with temporary_folder() as folder:
         wad = folder / "starts.wad"
         write_wad(maps, wad)
-        with DoomRenderer(wad) as renderer:
+        with DoomRenderer(wad, frame_size=size.frame_size) as renderer:
             frames = np.concatenate([renderer.render(index, poses[index : index + 1]) for index in range(len(maps))])
     rounded = np.array([[round(float(value), 6) for value in pose] for pose in world_poses(poses)])
     return StartFrames(frames, np.array(map_seeds, dtype=np.int64), rounded)
@@ -68,7 +71,9 @@ def _open_spot(space: FreeSpace, rng: np.random.Generator) -> tuple[float, float
     return (*position, float(headings[best]))
 
 
-def goals_for_starts(starts: StartFrames, seed: int = SEED, rules: NavigationRules | None = None) -> EpisodeDataset:
+def goals_for_starts(
+    starts: StartFrames, seed: int = SEED, rules: NavigationRules | None = None, size: Size = SMALL
+) -> EpisodeDataset:
     """Draw one episode per start frame, with a rendered goal; a start without a goal in reach gets none.
 
     Every episode has a seed of its own, so that an evaluation on this file is the same for everybody.
@@ -90,7 +95,7 @@ def goals_for_starts(starts: StartFrames, seed: int = SEED, rules: NavigationRul
         with temporary_folder() as folder:
             wad = folder / "goal.wad"
             write_wad([known_map(map_seed)], wad)
-            with DoomRenderer(wad) as renderer:
+            with DoomRenderer(wad, frame_size=size.frame_size) as renderer:
                 pictures.append(renderer.render(0, doom_goal[None])[0])
         pose = (round(float(x), 6), round(float(z), 6), round(float(yaw), 6))
         episodes.append(EpisodeRecord(index, pose, goal, len(pictures) - 1, map_seed, len(episodes)))
@@ -100,9 +105,10 @@ def goals_for_starts(starts: StartFrames, seed: int = SEED, rules: NavigationRul
 def write_starts(folder: Path, starts: StartFrames) -> None:
     """Write ``start_states.png``, one sheet of frames, and ``start_states.json``, their map seeds and poses."""
     count = len(starts.frames)
-    padded = np.zeros((-(-count // COLUMNS) * COLUMNS, 96, 128, 3), dtype=np.uint8)
+    height, width = starts.frames.shape[1:3]
+    padded = np.zeros((-(-count // COLUMNS) * COLUMNS, height, width, 3), dtype=np.uint8)
     padded[:count] = starts.frames
-    sheet = padded.reshape(-1, COLUMNS, 96, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * 128, 3)
+    sheet = padded.reshape(-1, COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * width, 3)
     data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))[1]
     rows = [
         {"map_seed": seed, "pose": pose}
@@ -114,9 +120,11 @@ def write_starts(folder: Path, starts: StartFrames) -> None:
         (temporary / "start_states.json").write_bytes(text.encode())
 
 
-def differences(starts: StartFrames, episodes: EpisodeDataset, maps: int = MAPS) -> list[str]:
+def differences(
+    starts: StartFrames, episodes: EpisodeDataset, maps: int = MAPS["small"], size: Size = SMALL
+) -> list[str]:
     """Name what differs from the first ``maps`` start frames and their episodes as they are shipped."""
-    shipped, known = StartFrames.load(packaged_folder()), EpisodeDataset.read(EPISODES_FILE)
+    shipped, known = StartFrames.load(size.data, size.frame_size), EpisodeDataset.read(episodes_file(size))
     pairs = {
         "start frames": (starts.frames, shipped.frames[:maps]),
         "map seeds": (starts.map_seeds, shipped.map_seeds[:maps]),
@@ -133,15 +141,17 @@ def main() -> int:
     """Write or compare; the exit code is 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare and write nothing")
+    parser.add_argument("--size", choices=SIZES, default=SMALL.name, help="size of frames")
     arguments = parser.parse_args()
-    starts = render_starts(TEST[:MAPS])
-    episodes = goals_for_starts(starts)
+    size, maps = SIZES[arguments.size], MAPS[arguments.size]
+    starts = render_starts(TEST[:maps], size=size)
+    episodes = goals_for_starts(starts, size=size)
     if arguments.check:
-        found = differences(starts, episodes)
+        found = differences(starts, episodes, maps, size)
         print(f"differs from what is shipped: {', '.join(found)}" if found else "all as shipped")
         return int(bool(found))
-    write_starts(packaged_folder(), starts)
-    episodes.write(EPISODES_FILE)
+    write_starts(size.data, starts)
+    episodes.write(episodes_file(size))
     return 0
 
 

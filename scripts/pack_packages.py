@@ -2,6 +2,7 @@
 
     python scripts/pack_packages.py gymnasium Farama-Notifications tyro --python 3.12 --out site.tar.xz
     python scripts/pack_packages.py vizdoom --without 'vizdoom/freedoom1.wad' 'vizdoom/scenarios/*' --out doom.tar.xz
+    PYTHONPATH=. python scripts/pack_packages.py vizdoom --slim-game --without 'vizdoom/freedoom1.wad' --out doom.tar.xz
 
 There, `mkdir -p site && tar xf site.tar.xz -C site && export PYTHONPATH=$PWD/site`. Versions are those of
 constraints.txt. Needs of a package are not packed: name them too. A folder that ``--without`` empties stays.
@@ -15,11 +16,13 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+Change = Callable[[bytes], bytes]
+
 GLIBC = (17, 24, 27, 28, 31, 34, 35)
 """Versions of glibc 2 whose wheels are looked for."""
 
@@ -53,8 +56,15 @@ def download(wanted: Sequence[str], python: str, folder: Path, more: Sequence[st
     return sorted(folder.glob("*.whl"))
 
 
-def pack(wheels: Sequence[Path], without: Sequence[str], out: Path) -> int:
-    """Write the content of wheels as a tar archive compressed with xz; return its size in bytes."""
+def pack(wheels: Sequence[Path], without: Sequence[str], out: Path, changed: Mapping[str, Change] | None = None) -> int:
+    """Write the content of wheels as a tar archive compressed with xz; return its size in bytes.
+
+    Args:
+        wheels: to unpack.
+        without: patterns of files to leave out.
+        out: the archive.
+        changed: what makes the content that a file gets from its own, by its path.
+    """
     with tempfile.TemporaryDirectory() as name:
         site = Path(name)
         for wheel in wheels:
@@ -63,6 +73,8 @@ def pack(wheels: Sequence[Path], without: Sequence[str], out: Path) -> int:
         for file in [path for path in site.rglob("*") if path.is_file()]:
             if any(fnmatch(file.relative_to(site).as_posix(), pattern) for pattern in without):
                 file.unlink()
+        for path, change in (changed or {}).items():
+            (site / path).write_bytes(change((site / path).read_bytes()))
         with tarfile.open(out, "w:xz") as archive:
             for path in sorted(site.iterdir()):
                 archive.add(path, path.name)
@@ -75,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("packages", nargs="+", help="names in constraints.txt")
     parser.add_argument("--python", default="3.12", help="version there")
     parser.add_argument("--without", nargs="*", default=[], help="files to leave out, as patterns")
+    parser.add_argument(
+        "--slim-game", action="store_true", help="leave out what generated maps do not show (slim_game.py)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="archive to write, .tar.xz")
     parser.add_argument("--wheels", help="folder of wheels to take instead of asking the index")
     chosen = parser.parse_args(argv)
@@ -82,10 +97,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         wanted = pinned(chosen.packages)
     except ValueError as error:
         sys.exit(str(error))
+    changed = {}
+    if chosen.slim_game:
+        from slim_game import WAD, slim_wad  # needs the package; the rest of this script does not
+
+        changed[WAD] = slim_wad
     more = ["--no-index", f"--find-links={chosen.wheels}"] if chosen.wheels else []
     with tempfile.TemporaryDirectory() as folder:
         wheels = download(wanted, chosen.python, Path(folder), more)
-        size = pack(wheels, chosen.without, chosen.out)
+        size = pack(wheels, chosen.without, chosen.out, changed)
     print(f"{chosen.out}: {len(wheels)} packages, {size / 2**20:.1f} MiB")
 
 

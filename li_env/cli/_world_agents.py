@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from li_env.accel.world import BaseWorld
 from li_env.agents.agreement import agreement
 from li_env.agents.base import ACTION_SPACE
 from li_env.agents.evaluate import evaluate
@@ -17,6 +18,7 @@ from li_env.fitted_scans import FittedScan
 from li_env.scans.scan import Scan
 from li_env.tasks.dataset import EpisodeDataset
 from li_env.worlds.freedoom.build_episodes import build_episodes
+from li_env.worlds.freedoom.sizes import SMALL
 from li_env.worlds.registry import load_world
 
 MAX_STEPS = 32
@@ -37,27 +39,31 @@ class _Episodes:
     def dataset(self) -> EpisodeDataset:
         """One goal and one start per map; a map without room for such a pair has none."""
         settings = self.measurement.settings
-        return build_episodes(settings.map_seeds, goals_per_map=1, starts_per_goal=1, seed=settings.seed)
+        return build_episodes(
+            settings.map_seeds,
+            goals_per_map=1,
+            starts_per_goal=1,
+            seed=settings.seed,
+            frame_size=settings.size.frame_size,
+        )
 
     def in_the_game(self, agent: str) -> Rows:
         """Play in the game."""
         if agent not in self._game:
             settings = self.measurement.settings
             workers = 0 if settings.workers == 1 else min(settings.workers or 8, settings.trajectories)
-            game = load_world("freedoom_game", workers=workers)
+            game = load_world("freedoom_game", workers=workers, size=settings.size.name)
             try:
-                env = LightInteractionEnv(
-                    game, "off", ACTION_SPACE, "frame", task="pointgoal", dataset=self.dataset
-                )  # fmt: skip
-                self._game[agent] = self._play(env, agent, [{"episode": index} for index in self._indices])
+                self._game[agent] = self._play(
+                    self._env(game, "off"), agent, [{"episode": index} for index in self._indices]
+                )
             finally:
                 game.close()
         return self._game[agent]
 
     def inside(self, agent: str, preset: str, scan: float | None) -> Rows:
         """Play in the world, in the scan of each episode's map."""
-        world = self.measurement.world
-        env = LightInteractionEnv(world, preset, ACTION_SPACE, "frame", task="pointgoal", dataset=self.dataset)
+        env = self._env(self.measurement.world, preset)
         options: list[dict[str, Any]] = [{"episode": index} for index in self._indices]
         if scan is not None:
             fitted = self._scans(scan)
@@ -65,6 +71,12 @@ class _Episodes:
                 assert episode.map_seed is not None
                 option["scan"] = fitted[episode.map_seed]
         return self._play(env, agent, options)
+
+    def _env(self, world: BaseWorld, preset: str) -> LightInteractionEnv:
+        """Make an environment that shows agents frames of the small size, which they are trained with."""
+        return LightInteractionEnv(
+            world, preset, ACTION_SPACE, "frame", task="pointgoal", dataset=self.dataset, frame_size=SMALL.frame_size
+        )
 
     @property
     def _indices(self) -> range:

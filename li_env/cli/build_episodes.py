@@ -34,6 +34,8 @@ class Arguments:
     """Least ratio of that distance to the straight line; from about 1.2 on a wall lies between."""
     seed: int = 0
     """Seed of all drawing."""
+    size: str = "small"
+    """Size of the pictures: small (96 x 128, world freedoom) or large (192 x 256, world freedoom_large)."""
 
 
 def run(arguments: Arguments) -> None:
@@ -47,9 +49,11 @@ def run(arguments: Arguments) -> None:
     from li_env.validation import MOST_SEED, check_number, check_whole, shown
     from li_env.worlds.common.game import require_game
     from li_env.worlds.freedoom.build_episodes import build_episodes
+    from li_env.worlds.freedoom.sizes import named_size
 
     if arguments.out.suffix != ".json":
         raise ValueError(f"out={shown(str(arguments.out))} is not allowed; use a name that ends in .json")
+    size = named_size(arguments.size)
     check_whole("seed", arguments.seed, 0, MOST_SEED)
     check_whole("goals", arguments.goals, 1, MOST_PER_MAP)
     check_whole("starts", arguments.starts, 1, MOST_PER_MAP)
@@ -75,6 +79,7 @@ def run(arguments: Arguments) -> None:
             rules,
             arguments.detour,
             on_map=lambda: progress.advance(task),
+            frame_size=size.frame_size,
         )
     data.write(arguments.out)
     print(f"{len(data.episodes)} episodes on {arguments.maps} maps: {arguments.out}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Arguments:
-    """Measure the freedoom world against the real game on held-out maps, without and with a scan (needs extra doom).
+    """Measure a freedoom world against the real game on held-out maps, without and with a scan (needs extra doom).
 
     Writes freedoom_world.json, a plot and a side-by-side picture; the part fidelity writes freedoom_fidelity.json and
     its pictures too. The report grows by one measurement at a time: the same command goes on where it was stopped.
@@ -17,6 +17,8 @@ class Arguments:
 
     out: Path = Path("benchmarks")
     """Folder for the results; made if needed, files of the same name are replaced."""
+    world: str = "freedoom"
+    """freedoom or freedoom_large."""
     split: str = "validation"
     """Held-out maps: validation for decisions, test for final numbers alone."""
     parts: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ def run(arguments: Arguments) -> None:
         workers=arguments.workers,
         max_seconds=arguments.max_seconds,
         command=_command(arguments),
+        world=arguments.world,
     )
     check_folder("out", arguments.out, (REPORT, PLOT, PICTURE, FRAMES))
     require_game("evaluating the freedoom world")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from li_env.worlds.freedoom.sizes import Size
 
 WORLDS = ("freedoom_game",)
 """Worlds whose maps can be scanned."""
@@ -35,6 +39,8 @@ class Arguments:
     """Views to keep of a map that has more, places farthest from the others first."""
     workers: int | None = None
     """Processes that scan the maps of a dataset; one per core by default."""
+    size: str = "small"
+    """Size of the pictures: small (96 x 128, world freedoom) or large (192 x 256, world freedoom_large)."""
 
 
 def run(arguments: Arguments) -> None:
@@ -46,8 +52,10 @@ def run(arguments: Arguments) -> None:
     from li_env.validation import check_choice, check_number, check_whole
     from li_env.worlds.common.game import require_game
     from li_env.worlds.freedoom.build_scan import MOST_MAP_SEED, build_scan
+    from li_env.worlds.freedoom.sizes import named_size
 
     check_choice("world", arguments.world, WORLDS)
+    size = named_size(arguments.size)
     if (arguments.map_seed is None) == (arguments.dataset is None):
         raise ValueError("map_seed and dataset exclude each other; allowed: one of the two")
     check_number("spacing", arguments.spacing, 0.1, 1000)
@@ -57,7 +65,7 @@ def run(arguments: Arguments) -> None:
     if arguments.workers is not None:
         check_whole("workers", arguments.workers, 1, MOST_WORKERS)
     if arguments.dataset is not None:
-        _scan_all(arguments)
+        _scan_all(arguments, size)
         return
     map_seed = check_whole("map_seed", arguments.map_seed, 0, MOST_MAP_SEED)
     # Absolute: starting the game changes the current folder for a while.
@@ -73,7 +81,7 @@ def run(arguments: Arguments) -> None:
         def show(done: int, total: int) -> None:
             display.update(row, completed=done, total=total)
 
-        scan = build_scan(map_seed, arguments.spacing, arguments.headings, show, arguments.most)
+        scan = build_scan(map_seed, arguments.spacing, arguments.headings, show, arguments.most, size.frame_size)
     scan.save(out)
     print(
         f"{len(scan)} views from {len(scan) // arguments.headings} spots of map {map_seed}, hash "
@@ -81,7 +89,7 @@ def run(arguments: Arguments) -> None:
     )
 
 
-def _scan_all(arguments: Arguments) -> None:
+def _scan_all(arguments: Arguments, size: Size) -> None:
     """Scan every map of a dataset."""
     import os
 
@@ -104,6 +112,13 @@ def _scan_all(arguments: Arguments) -> None:
         row = display.add_task("maps", total=len(maps))
         workers = arguments.workers or os.cpu_count() or 1
         build_scans(
-            maps, arguments.spacing, arguments.headings, arguments.most, out, workers, lambda: display.advance(row)
+            maps,
+            arguments.spacing,
+            arguments.headings,
+            arguments.most,
+            out,
+            workers,
+            lambda: display.advance(row),
+            size,
         )
     print(f"scans of {len(maps)} maps: {arguments.out}")

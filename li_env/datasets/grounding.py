@@ -154,7 +154,7 @@ def build_command(manifest: Manifest, map_seed: int | None = None) -> str:
     settings = manifest.scan_settings or read_settings(Path(folder)) or {}
     for name, value in settings.items():
         if value is not None:
-            words += [f"--{name}", f"{value:g}"]
+            words += [f"--{name}", value if isinstance(value, str) else f"{value:g}"]
     return shlex.join([*words, "--out", out])
 
 

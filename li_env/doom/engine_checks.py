@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from li_env.doom.watchdog import SHARED_MEMORY, inherited_descriptor
 
-# An engine fills 0.3 MB (measured); it sets 10.8 MB aside if it lists sectors and objects.
-_BYTES, _BYTES_GEOMETRY = 1 << 20, 12 << 20
+# An engine that draws 256x192 pixels fills 0.3 MB (measured); it sets 10.8 MB aside if it lists sectors and objects.
+_BYTES, _BYTES_GEOMETRY, _BYTES_PER_PIXEL = 1 << 20, 12 << 20, 6
 
 
 class EngineError(RuntimeError, OSError):
@@ -20,11 +20,12 @@ class EngineError(RuntimeError, OSError):
     """
 
 
-def check_shared_memory(geometry: bool = False) -> None:
+def check_shared_memory(geometry: bool = False, pixels: int = 0) -> None:
     """Refuse a lack of shared memory with a message: without it an engine hangs, or ends the program by SIGBUS.
 
     Args:
         geometry: whether the engine lists sectors and objects.
+        pixels: that it draws.
 
     Raises:
         EngineError: shared memory is absent, read-only or full.
@@ -35,7 +36,7 @@ def check_shared_memory(geometry: bool = False) -> None:
         raise EngineError(
             f"{SHARED_MEMORY} cannot be written to; the game needs it: mount it there as a writable tmpfs"
         )
-    needed = _BYTES_GEOMETRY if geometry else _BYTES
+    needed = (_BYTES_GEOMETRY if geometry else _BYTES) + _BYTES_PER_PIXEL * pixels
     there = os.statvfs(SHARED_MEMORY)
     free = there.f_bavail * there.f_frsize
     if there.f_blocks and free < needed:  # no blocks at all: a tmpfs without a limit

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from li_env.doom.renderer import DoomRenderer, vizdoom_file
+from li_env.doom.renderer import FRAME_SIZE, DoomRenderer, vizdoom_file
 from li_env.doom.space import FreeSpace, largest_regions
 
 RADIUS = 24.0
@@ -53,7 +53,9 @@ def freedoom_map_names() -> tuple[str, ...]:
     return tuple(f"MAP{number:02d}" for number in (3, 6, 9, 14, 18, 22, 23, 28))
 
 
-def freedoom_renderer(names: Sequence[str], depth: bool = False) -> DoomRenderer:
+def freedoom_renderer(
+    names: Sequence[str], depth: bool = False, frame_size: tuple[int, int] = FRAME_SIZE
+) -> DoomRenderer:
     """Start a renderer whose map i is ``names[i]`` of freedoom2.wad.
 
     Raises:
@@ -62,12 +64,13 @@ def freedoom_renderer(names: Sequence[str], depth: bool = False) -> DoomRenderer
     for name in names:
         if name not in freedoom_map_names():
             raise ValueError(f"map {name!r} is not allowed; allowed: {', '.join(freedoom_map_names())}")
-    return DoomRenderer(None, tuple(names), depth=depth, geometry=True)
+    return DoomRenderer(None, tuple(names), depth=depth, geometry=True, frame_size=frame_size)
 
 
-def my_way_home_renderer(depth: bool = False) -> DoomRenderer:
+def my_way_home_renderer(depth: bool = False, frame_size: tuple[int, int] = FRAME_SIZE) -> DoomRenderer:
     """Start a renderer whose map 0 is the scenario my_way_home."""
-    return DoomRenderer(vizdoom_file("scenarios/my_way_home.wad"), ("MAP01",), depth=depth, geometry=True)
+    path = vizdoom_file("scenarios/my_way_home.wad")
+    return DoomRenderer(path, ("MAP01",), depth=depth, geometry=True, frame_size=frame_size)
 
 
 def read_map(renderer: DoomRenderer, map_index: int, name: str) -> HandmadeMap:

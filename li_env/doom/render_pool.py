@@ -19,7 +19,7 @@ import numpy as np
 
 from li_env.doom.engine_checks import EngineError
 from li_env.doom.maps import generate_map, write_wad
-from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, UnreachablePoseError
+from li_env.doom.renderer import FRAME_SIZE, DoomRenderer, UnreachablePoseError
 from li_env.doom.watchdog import temporary_folder
 
 Request = tuple[list[int], list[np.ndarray]]
@@ -33,7 +33,7 @@ class FrameRenderer(Protocol):
     """Renderer of poses in generated maps."""
 
     def render(self, map_seeds: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Render frames uint8 [n, 96, 128, 3] for every map seed and its Doom poses [n, 3].
+        """Render frames uint8 [n, H, W, 3] for every map seed and its Doom poses [n, 3].
 
         Poses must be what the game can show (`renderer.renderable_poses`).
 
@@ -53,10 +53,11 @@ class LocalRenderer:
 
     Args:
         engines: the most to keep; the one unused for longest makes room.
+        frame_size: (height, width) of frames, see `DoomRenderer`.
     """
 
-    def __init__(self, engines: int = ENGINES) -> None:
-        self._limit = engines
+    def __init__(self, engines: int = ENGINES, frame_size: tuple[int, int] = FRAME_SIZE) -> None:
+        self._limit, self._frame_size = engines, frame_size
         self._owner = os.getpid()
         self._running: OrderedDict[int, DoomRenderer] = OrderedDict()
 
@@ -90,7 +91,7 @@ class LocalRenderer:
             with temporary_folder() as folder:
                 wad = folder / "map.wad"
                 write_wad([generate_map(map_seed)], wad)
-                self._running[map_seed] = DoomRenderer(wad)
+                self._running[map_seed] = DoomRenderer(wad, frame_size=self._frame_size)
         self._running.move_to_end(map_seed)
         return self._running[map_seed]
 
@@ -98,10 +99,10 @@ class LocalRenderer:
 class _Worker:
     """Process with engines, and our end of its pipe."""
 
-    def __init__(self, engines: int) -> None:
+    def __init__(self, engines: int, frame_size: tuple[int, int]) -> None:
         context = multiprocessing.get_context("spawn")  # forking a process that holds CUDA or threads is not safe
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, engines), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, engines, frame_size), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -146,10 +147,11 @@ class RenderPool:
     Args:
         workers: processes, started when first needed.
         engines: most engines per process.
+        frame_size: (height, width) of frames, see `DoomRenderer`.
     """
 
-    def __init__(self, workers: int, engines: int = ENGINES) -> None:
-        self._count, self._engines = workers, engines
+    def __init__(self, workers: int, engines: int = ENGINES, frame_size: tuple[int, int] = FRAME_SIZE) -> None:
+        self._count, self._engines, self._frame_size = workers, engines, frame_size
         self._owner = os.getpid()
         self._workers: dict[int, _Worker] = {}
         self._homes: dict[int, int] = {}
@@ -175,7 +177,7 @@ class RenderPool:
                 if mistake is not None:
                     mistakes.append(mistake)
                     continue
-                parts = np.frombuffer(bytearray(data), np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+                parts = np.frombuffer(bytearray(data), np.uint8).reshape(-1, *self._frame_size, 3)
                 ends = np.cumsum([len(poses[index]) for index in share])[:-1]
                 for index, part in zip(share, np.split(parts, ends), strict=True):
                     frames[index] = part
@@ -193,7 +195,7 @@ class RenderPool:
 
     def _worker(self, number: int) -> _Worker:
         if number not in self._workers:
-            self._workers[number] = _Worker(self._engines)
+            self._workers[number] = _Worker(self._engines, self._frame_size)
         return self._workers[number]
 
     def _disown(self) -> None:
@@ -217,11 +219,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _serve(pipe: Connection, engines: int) -> None:
+def _serve(pipe: Connection, engines: int, frame_size: tuple[int, int]) -> None:
     """Answer every request with (None, "") and the bytes of the frames, or with the kind of an error and its text."""
     # Ctrl-C reaches the whole group of processes; the program alone decides what becomes of the work.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    renderer = LocalRenderer(engines)
+    renderer = LocalRenderer(engines, frame_size)
     try:
         while True:
             map_seeds, poses = pipe.recv()

@@ -21,7 +21,8 @@ from li_env.doom.engine_checks import EngineError, check_shared_memory, keep_des
 from li_env.doom.maps import map_name
 from li_env.doom.watchdog import CONFIG_NAME, engines_of, forget_shared_memory, make_folder, remove_folder
 
-HEIGHT, WIDTH = 96, 128
+FRAME_SIZE = (96, 128)
+"""(height, width) of frames where nothing else is said."""
 ANGLE_UNITS = 65536
 """Angles are whole 1/65536 turns."""
 
@@ -66,6 +67,17 @@ def renderable_poses(poses: np.ndarray) -> np.ndarray:
     return np.concatenate([np.round(poses[..., :2]), angle_units(poses[..., 2:]) * (360.0 / ANGLE_UNITS)], -1)
 
 
+def _resolution(vizdoom: ModuleType, frame_size: tuple[int, int]) -> Any:
+    """Return the engine's resolution for frames of a size."""
+    height, width = frame_size
+    found = getattr(vizdoom.ScreenResolution, f"RES_{2 * width}X{2 * height}", None)
+    if found is None:
+        raise ValueError(
+            f"frame_size={list(frame_size)} is not allowed; the game has no {2 * width}x{2 * height} pixels"
+        )
+    return found
+
+
 class DoomRenderer:
     """Game engine that shows the maps of one WAD file.
 
@@ -74,6 +86,7 @@ class DoomRenderer:
         map_names: names of the maps by index; MAP01, MAP02, ... when left out.
         depth: whether `render` also gives depth.
         geometry: whether `geometry` may be called (costs time in every frame).
+        frame_size: (height, width) of frames; the game draws four times as many pixels, which are averaged.
 
     Use as a context manager, or call `close`.
     """
@@ -84,16 +97,18 @@ class DoomRenderer:
         map_names: tuple[str, ...] | None = None,
         depth: bool = False,
         geometry: bool = False,
+        frame_size: tuple[int, int] = FRAME_SIZE,
     ) -> None:
         vizdoom = require_vizdoom()
+        resolution = _resolution(vizdoom, frame_size)
         path = None if wad_path is None else os.path.abspath(wad_path)
         if path is not None and not os.path.isfile(path):
             raise FileNotFoundError(f"no WAD file at {path}")
-        check_shared_memory(geometry)
+        check_shared_memory(geometry, 4 * frame_size[0] * frame_size[1])
         keep_descriptors()
         self._names = map_names
         self._map: str | None = None
-        self._depth = depth
+        self._depth, self._frame_size = depth, frame_size
         self._angle = 0
         self._eyes: dict[str, float] = {}
         self._owner = os.getpid()
@@ -106,7 +121,7 @@ class DoomRenderer:
             game.set_doom_scenario_path(path)
         game.set_doom_config_path(os.path.join(folder, CONFIG_NAME))
         game.set_doom_map(self._name(0))
-        game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
+        game.set_screen_resolution(resolution)
         game.set_screen_format(vizdoom.ScreenFormat.RGB24)
         game.set_depth_buffer_enabled(depth)
         game.set_sectors_info_enabled(geometry)
@@ -194,8 +209,8 @@ class DoomRenderer:
     def render(self, map_index: int, poses: np.ndarray) -> Any:
         """Render poses [n, 3] (x, y in map units, degrees counter-clockwise from east).
 
-        Poses must be renderable (`renderable_poses`). Returns uint8 [n, 96, 128, 3]; with ``depth`` also float32
-        [n, 96, 128] in metres along the viewing axis.
+        Poses must be renderable (`renderable_poses`). Returns uint8 [n, H, W, 3]; with ``depth`` also float32 [n, H, W]
+        in metres along the viewing axis.
 
         Raises:
             ValueError: poses that are not renderable.
@@ -208,11 +223,11 @@ class DoomRenderer:
         if np.abs(renderable_poses(poses) - poses).max(initial=0.0) % 360.0 > 1e-6:
             raise ValueError("poses are not renderable; allowed: whole map units and whole 1/65536 turns")
         self.enter(map_index)
-        frames = np.empty((len(poses), HEIGHT, WIDTH, 3), np.uint8)
-        depths = np.empty((len(poses), HEIGHT, WIDTH), np.float32) if self._depth else None
+        frames = np.empty((len(poses), *self._frame_size, 3), np.uint8)
+        depths = np.empty((len(poses), *self._frame_size), np.float32) if self._depth else None
         for row, (x, y, degrees) in enumerate(poses):
             state = self._go(int(x), int(y), int(angle_units(degrees)))
-            cv2.resize(state.screen_buffer, (WIDTH, HEIGHT), dst=frames[row], interpolation=cv2.INTER_AREA)
+            cv2.resize(state.screen_buffer, self._frame_size[::-1], dst=frames[row], interpolation=cv2.INTER_AREA)
             if depths is not None:
                 units = state.depth_buffer[::2, ::2] * _DEPTH_UNITS_PER_LEVEL + _DEPTH_OFFSET
                 depths[row] = units / MAP_UNITS_PER_METRE

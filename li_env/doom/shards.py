@@ -19,7 +19,7 @@ import numpy as np
 
 from li_env.doom.collision import Walls
 from li_env.doom.maps import generate_map, write_wad
-from li_env.doom.renderer import HEIGHT, WIDTH, DoomRenderer, require_vizdoom
+from li_env.doom.renderer import FRAME_SIZE, DoomRenderer, require_vizdoom
 from li_env.doom.scan_poses import training_scan
 from li_env.doom.trajectories import DEFAULT_KINDS, choose_kinds, simulate, world_poses
 from li_env.doom.tries import TRIED_MOTIONS, try_commands
@@ -55,6 +55,7 @@ def render_shard(
     kinds_weights: Mapping[str, float],
     seed: int,
     scan: MapScan,
+    frame_size: tuple[int, int],
     tries: int,
     folder: str | os.PathLike[str],
 ) -> Path:
@@ -70,8 +71,8 @@ def render_shard(
     walks = simulate([m.space for m in maps], [m.segments for m in maps], which.tolist(), kinds, length, rng)
     wad = partial / "maps.wad"
     write_wad(maps, wad)
-    frames = _frames_file(partial / "frames.npy", len(which), length)
-    views = _frames_file(partial / "views.npy", len(maps), scan.views)
+    frames = _frames_file(partial / "frames.npy", len(which), length, frame_size)
+    views = _frames_file(partial / "views.npy", len(maps), scan.views, frame_size)
     paths = walks.doom_poses[..., :2].reshape(len(maps), -1, 2)
     view_poses = np.stack(
         [
@@ -81,7 +82,7 @@ def render_shard(
     )
     segments = Walls([each.segments for each in maps])
     tried, tried_feasible = try_commands(segments, which, walks, tries, rng.spawn(1)[0])
-    with DoomRenderer(wad) as renderer:
+    with DoomRenderer(wad, frame_size=frame_size) as renderer:
         for row, map_index in enumerate(which):
             frames[row] = renderer.render(int(map_index), walks.doom_poses[row])
             if row % trajectories_per_map == 0 and scan.views:
@@ -105,21 +106,22 @@ def render_shard(
     return final
 
 
-def _frames_file(path: Path, rows: int, length: int) -> np.ndarray:
+def _frames_file(path: Path, rows: int, length: int, frame_size: tuple[int, int]) -> np.ndarray:
     """Make a file of frames to be filled."""
+    shape = (rows, length, *frame_size, 3)
     if not length:  # nothing to map
-        empty = np.empty((rows, 0, HEIGHT, WIDTH, 3), dtype=np.uint8)
+        empty = np.empty(shape, dtype=np.uint8)
         np.save(path, empty, allow_pickle=False)
         return empty
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, length, HEIGHT, WIDTH, 3))
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
 def load_shard(folder: str | os.PathLike[str], memory_map: bool = True) -> Shard:
     """Load the arrays of a shard.
 
-    frames uint8 [N, L, 96, 128, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
+    frames uint8 [N, L, H, W, 3]; poses float32 [N, L, 3] (x metres right, z metres forward, yaw degrees, in the
     map's world frame); commanded, feasible float32 [N, L - 1, 3] (yaw degrees, right, forward metres); map_seed int64
-    [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, 96, 128, 3] and view_poses [M, V, 3], the scan
+    [N]; kind int16 [N], index into `explorers.KINDS`; views uint8 [M, V, H, W, 3] and view_poses [M, V, 3], the scan
     of each of the M maps, whose walks are N / M neighbouring rows; tried, tried_feasible float32 [N, L, T, 4, 3], the
     commands of `try_commands` at every pose, in the form of commanded.
     """
@@ -138,6 +140,7 @@ def render_dataset(
     workers: int = 1,
     maps_per_shard: int = 32,
     scan: MapScan = NO_SCAN,
+    frame_size: tuple[int, int] = FRAME_SIZE,
     tries: int = 0,
     on_shard: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
@@ -157,6 +160,7 @@ def render_dataset(
         workers: processes (each also starts a game engine process).
         maps_per_shard: maps in one shard (the last may hold fewer).
         scan: views around the walks.
+        frame_size: (height, width) of frames, see `DoomRenderer`.
         tries: commands that are tried at every pose of the walks, without frames (`try_commands`).
         on_shard: called with each shard's folder before it is yielded.
 
@@ -178,7 +182,7 @@ def render_dataset(
     return _render_in_background(
         [list(map_seeds[i : i + maps_per_shard]) for i in range(0, len(map_seeds), maps_per_shard)],
         Path(folder),
-        (trajectories_per_map, length, dict(kinds_weights), seed, scan, tries),
+        (trajectories_per_map, length, dict(kinds_weights), seed, scan, frame_size, tries),
         workers,
         on_shard,
     )
@@ -201,12 +205,15 @@ def _claim(folder: Path, arguments: dict[str, object]) -> None:
 def _render_in_background(
     groups: list[list[int]],
     folder: Path,
-    options: tuple[int, int, dict[str, float], int, MapScan, int],
+    options: tuple[int, int, dict[str, float], int, MapScan, tuple[int, int], int],
     workers: int,
     on_shard: Callable[[Path], None] | None,
 ) -> Iterator[Path]:
-    told = (*options[:-2], astuple(options[-2]), options[-1])
-    _claim(folder, {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan, tries": told})
+    told = (*options[:4], astuple(options[4]), *options[5:])
+    _claim(
+        folder,
+        {"map_seeds": groups, "trajectories_per_map, length, kinds_weights, seed, scan, frame_size, tries": told},
+    )
     targets = iter([(group, folder / f"shard_{i:05d}") for i, group in enumerate(groups)])
     waiting: set[Future[Path]] = set()
     # spawn: forking a process that holds CUDA or threads is not safe

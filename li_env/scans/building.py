@@ -11,13 +11,13 @@ from li_env.validation import check_keys, check_mapping, check_number, shown
 SETTINGS = "build.json"
 """File beside scans that were built together."""
 
-NAMES = ("spacing", "headings", "most")
-"""Settings, as the flags of ``li-env scan build`` are called."""
+NAMES = ("spacing", "headings", "most", "size")
+"""Settings, as the flags of ``li-env scan build`` are called; ``size`` is left out where it is the default."""
 
-Settings = Mapping[str, float | None]
+Settings = Mapping[str, float | str | None]
 
 
-def read_settings(folder: Path) -> dict[str, float | None] | None:
+def read_settings(folder: Path) -> dict[str, float | str | None] | None:
     """Read the settings of the scans in a folder; ``None`` where they are not known.
 
     Raises:
@@ -29,7 +29,9 @@ def read_settings(folder: Path) -> dict[str, float | None] | None:
     data = dict(check_mapping(SETTINGS, read_json(path, "scans", "a file of li-env scan build")))
     check_keys(f"{SETTINGS}:", data, NAMES)
     for name, value in data.items():
-        if value is not None:
+        if name == "size" and not isinstance(value, str):
+            raise ValueError(f"{SETTINGS}: size={shown(value)} is not allowed; use the name of a size")
+        if value is not None and name != "size":
             check_number(f"{SETTINGS}: {name}", value, 0)
     return data
 
@@ -45,7 +47,8 @@ def keep_settings(folder: Path, settings: Settings) -> None:
         if not any(folder.iterdir()):
             write_json(folder / SETTINGS, dict(settings))
         return
-    for name, value in settings.items():
+    for name in NAMES:
+        value = settings.get(name)
         if there.get(name) != value:
             raise ValueError(
                 f"{name}={shown(value)} differs from that of the scans in {shown(str(folder))}, which were built with "

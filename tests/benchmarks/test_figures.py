@@ -237,7 +237,7 @@ def test_a_rebased_file_names_the_commit_it_landed_with() -> None:
 
 def test_code_that_quotes_measurements(figures: Any) -> None:
     """Compare what constants of the worlds claim with what the files say."""
-    from li_env.worlds.freedoom import world as freedoom
+    from li_env.worlds.freedoom.sizes import SMALL
     from li_env.worlds.hy_worldplay import world as hy_worldplay
 
     recorded = import_module("figure_tools").Recorded(ROOT / "benchmarks")
@@ -247,7 +247,7 @@ def test_code_that_quotes_measurements(figures: Any) -> None:
     for context, times in median.items():
         for tile in set(times) - {"dense"}:
             dearer = times[tile][1] > times["dense"][1]
-            assert dearer == (context < freedoom.SPARSE_MIN_CONTEXT), (context, tile)
+            assert dearer == (context < SMALL.sparse_min_context), (context, tile)
     calls = recorded.get("hy_worldplay_h200.json", "calls")
     for context in {row["context"] for row in calls}:
         dense, sparse = (recorded.pick("hy_worldplay_h200.json", "calls", context=context, attention=kind)["chunk_ms"]

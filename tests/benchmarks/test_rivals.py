@@ -19,13 +19,16 @@ def test_fidelity_rises_with_the_ratio_and_ends_at_dense(tmp_path: Path, monkeyp
     with benchmark_script("freedoom_sparse_fidelity") as script:
         monkeypatch.setattr(script, "load_world", lambda *_, **__: random_world(TINY, torch.device("cpu"), (4, 4)))
         out = tmp_path / "fidelity.json"
-        script.main(
-            ["--trajectories", "square", "--seeds", "0", "--chunks", "5", "--ratios", "0.2", "1.0", "--out", str(out)]
-        )
-    rows = json.loads(out.read_text())["rows"]
+        words = ["--trajectories", "square", "--seeds", "0", "--chunks", "6", "--ratios", "0.2", "1.0"]
+        script.main([*words, "--tiles", "1x2x2", "--out", str(out)])
+    report = json.loads(out.read_text())
+    rows = report["rows"]
     assert rows["dense"]["latent_error"] == 0 and rows["dense"]["pooled_psnr"] is None
     assert rows["both 1"]["latent_error"] < 1e-5 < rows["both 0.2"]["latent_error"]
-    assert {row["chunks"] for row in rows.values()} == {2}
+    assert {row["chunks"] for row in rows.values()} == {3}
+    assert report["context"] == 20 and all(row["milliseconds"] > 0 for row in rows.values())
+    assert rows["tiles 1x2x2 1"]["latent_error"] < 1e-5 < rows["tiles 1x2x2 0.2"]["latent_error"]
+    assert rows["tiles 1x2x2 0.2"]["latent_error"] != rows["both 0.2"]["latent_error"]
     assert rows["both 0.2"]["attention_density"] < rows["denoising 0.2"]["attention_density"] < 1
     assert out.with_suffix(".png").stat().st_size > 0
 

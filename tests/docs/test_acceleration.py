@@ -16,7 +16,7 @@ from li_env.accel.planning.planner import Planner
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.calibration import calibration
-from li_env.worlds.freedoom.world import SPEC as FREEDOOM
+from li_env.worlds.freedoom.spec import SPEC as FREEDOOM
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.hy_worldplay.world import world_spec
 

@@ -24,6 +24,17 @@ def test_the_first_starts_and_episodes_come_out_as_shipped():
     assert build.differences(moved, replace(episodes, episodes=episodes.episodes[:1]), 2) == ["start poses", "episodes"]
 
 
+def test_the_large_size_has_the_same_starts_and_episodes():
+    pytest.importorskip("vizdoom")
+    large, small = build.SIZES["large"], build.SIZES["small"]
+    starts = build.render_starts(TEST[:1], size=large)
+    episodes = build.goals_for_starts(starts, size=large)
+    assert starts.frames.shape == (1, 192, 256, 3) and episodes.frames["goal"].shape == (1, 192, 256, 3)
+    assert build.differences(starts, episodes, 1, large) == []
+    kept = [build.EpisodeDataset.read(build.episodes_file(size)).episodes[:8] for size in (small, large)]
+    assert kept[0] == kept[1]
+
+
 def test_start_frames_are_read_as_written_with_a_row_of_the_sheet_in_part(tmp_path: Path):
     frames = np.random.default_rng(0).integers(0, 256, (11, 96, 128, 3), dtype=np.uint8)
     starts = StartFrames(frames, np.arange(11), np.arange(33.0).reshape(11, 3))

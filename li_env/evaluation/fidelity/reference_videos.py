@@ -14,7 +14,7 @@ from li_env.doom.collision import RADIUS
 from li_env.doom.handmade import RADIUS as HANDMADE_RADIUS
 from li_env.doom.handmade import freedoom_map_names, freedoom_renderer, my_way_home_renderer, read_map
 from li_env.doom.maps import generate_map, write_wad
-from li_env.doom.renderer import DoomRenderer, require_vizdoom
+from li_env.doom.renderer import FRAME_SIZE, DoomRenderer, require_vizdoom
 from li_env.doom.watchdog import temporary_folder
 from li_env.evaluation.fidelity.settings import FidelitySettings
 from li_env.evaluation.fidelity.walks import WALKS, Walk, looks, walks, world_matrices
@@ -89,14 +89,16 @@ def render_videos(
     return {key: _videos(some) for key, some in gathered.items()}
 
 
-def render_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tuple[str, str], list[RenderedWalk]]:
+def render_held_out(
+    map_seeds: Sequence[int], length: int, seed: int, frame_size: tuple[int, int] = FRAME_SIZE
+) -> dict[tuple[str, str], list[RenderedWalk]]:
     """Render all kinds of walks on each of some random maps."""
     maps = [generate_map(map_seed) for map_seed in map_seeds]
     rendered: dict[tuple[str, str], list[RenderedWalk]] = {}
     with temporary_folder("li-env-maps-") as folder:
         wad = folder / "maps.wad"
         write_wad(maps, wad)
-        with DoomRenderer(wad, depth=True) as renderer:
+        with DoomRenderer(wad, depth=True, frame_size=frame_size) as renderer:
             for index, doom_map in enumerate(maps):
                 drawn = walks(doom_map, WALKS, length, RADIUS, doom_map.seed + seed)
                 revisits = looks(doom_map, RADIUS, doom_map.seed + seed)
@@ -108,9 +110,14 @@ def render_held_out(map_seeds: Sequence[int], length: int, seed: int) -> dict[tu
     return rendered
 
 
-def render_handmade(name: str, count: int, length: int, seed: int) -> dict[tuple[str, str], list[RenderedWalk]]:
+def render_handmade(
+    name: str, count: int, length: int, seed: int, frame_size: tuple[int, int] = FRAME_SIZE
+) -> dict[tuple[str, str], list[RenderedWalk]]:
     """Render ``count`` walks on a map of freedoom2.wad, or in my_way_home if that is its name."""
-    wanted = my_way_home_renderer() if name == MY_WAY_HOME else freedoom_renderer([name])
+    if name == MY_WAY_HOME:
+        wanted = my_way_home_renderer(frame_size=frame_size)
+    else:
+        wanted = freedoom_renderer([name], frame_size=frame_size)
     with wanted as renderer:
         handmade = read_map(renderer, 0, name)
         rendered: list[RenderedWalk] = []
@@ -126,17 +133,23 @@ Job = tuple[int, Callable[..., dict[tuple[str, str], list[RenderedWalk]]], tuple
 def _jobs(settings: FidelitySettings, workers: int) -> list[Job]:
     """List (order of the kinds of maps, function, arguments); each job starts one game engine."""
     count, length = settings.trajectories, settings.walk_latents
-    first = settings.first_map
+    first, shape = settings.first_map, settings.size.frame_size
     size = max(1, min(4, -(-count // workers)))
-    jobs: list[Job] = [(2, render_handmade, (MY_WAY_HOME, count, length, settings.seed))]  # the longest one first
+    jobs: list[Job] = [
+        (2, render_handmade, (MY_WAY_HOME, count, length, settings.seed, shape))
+    ]  # the longest one first
     jobs += [
-        (0, render_held_out, (tuple(range(first + begin, first + min(count, begin + size))), length, settings.seed))
+        (
+            0,
+            render_held_out,
+            (tuple(range(first + begin, first + min(count, begin + size))), length, settings.seed, shape),
+        )
         for begin in range(0, count, size)
     ]
     names = freedoom_map_names()
     shares = [len(range(index, count, len(names))) for index in range(len(names))]
     jobs += [
-        (1, render_handmade, (name, share, length, settings.seed))
+        (1, render_handmade, (name, share, length, settings.seed, shape))
         for name, share in zip(names, shares, strict=True)
         if share
     ]

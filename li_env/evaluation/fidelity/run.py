@@ -68,7 +68,7 @@ def evaluate_world(settings: FidelitySettings, out: Path, world: BaseWorld | Non
     """
     AccelConfig.of(settings.preset)  # an unknown preset is refused before anything takes long
     if world is None:
-        world = load_world("freedoom", settings.device, settings.weights)
+        world = load_world(settings.world, settings.device, settings.weights)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         report, pictures = measure(world, settings, _Parts(progress))
     with atomic_folder(out) as folder:

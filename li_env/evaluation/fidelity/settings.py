@@ -8,6 +8,7 @@ from typing import Any
 
 from li_env.doom.splits import TEST, VALIDATION
 from li_env.validation import check_choice
+from li_env.worlds.freedoom.sizes import SMALL, WORLDS, Size
 
 CHUNK = 4
 """Latents (frames) per chunk of the freedoom world, the first chunk's start frame included."""
@@ -46,6 +47,7 @@ class FidelitySettings:
         workers: processes that render the game; None takes one per core.
         command: command line, for the record.
         split: held-out maps that are measured, ``validation`` or ``test``.
+        world: ``freedoom`` or ``freedoom_large``.
     """
 
     trajectories: int = 64
@@ -58,8 +60,10 @@ class FidelitySettings:
     workers: int | None = None
     command: str = ""
     split: str = "test"
+    world: str = SMALL.world
 
     def __post_init__(self) -> None:
+        check_choice("world", self.world, WORLDS)
         for key, most in (("trajectories", 4096), ("chunks", 250), ("positions", 16)):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -69,6 +73,11 @@ class FidelitySettings:
         check_choice("split", self.split, SPLITS)
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers!r} is not allowed; use a whole number from 1 up")
+
+    @property
+    def size(self) -> Size:
+        """Size of the world."""
+        return WORLDS[self.world]
 
     @property
     def first_map(self) -> int:

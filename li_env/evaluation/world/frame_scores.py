@@ -10,11 +10,12 @@ import torch
 
 from li_env.evaluation.fidelity.scores import by_chunk, ratio, summary
 from li_env.evaluation.fidelity.settings import CHUNK
-from li_env.evaluation.world.layout import edge_correlation
+from li_env.evaluation.world.layout import SHRINK, edge_correlation
 from li_env.metrics import gradient_energy, psnr, ssim
 from li_env.worlds.freedoom.autoencoder import to_pixels
 from li_env.worlds.freedoom.efficientnet import FeatureNet
 from li_env.worlds.freedoom.feature_metrics import place_distance
+from li_env.worlds.freedoom.sizes import SMALL
 
 RANGES = {"1-9": (1, 9), "16": (16, 16), "27-31": (27, 31)}
 """Chunks that are averaged, by name: first and last, both included. Chunk 1 holds the start frame, which is given."""
@@ -42,12 +43,13 @@ def frame_scores(
     """
     found: dict[str, list[torch.Tensor]] = {}
     pairs = [frames.reshape(-1, *frames.shape[2:]) for frames in (generated, real)]
+    shrink = SHRINK * real.shape[2] // SMALL.frame_size[0]  # all sizes are compared at the same number of pixels
     for begin in range(0, len(pairs[0]), _TOGETHER):
         a, b = (torch.from_numpy(frames[begin : begin + _TOGETHER]).to(device) for frames in pairs)
         values = {
             "psnr": psnr(a, b),
             "ssim": ssim(a, b),
-            "layout": edge_correlation(a, b),
+            "layout": edge_correlation(a, b, shrink),
             "energy": gradient_energy(a),
             "real_energy": gradient_energy(b),
         }

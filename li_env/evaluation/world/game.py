@@ -39,7 +39,8 @@ class Game:
         self.settings = settings
         workers = min(settings.workers or os.cpu_count() or 1, settings.trajectories)
         if renderer is None:
-            renderer = LocalRenderer() if workers == 1 else RenderPool(workers)
+            shape = settings.size.frame_size
+            renderer = LocalRenderer(frame_size=shape) if workers == 1 else RenderPool(workers, frame_size=shape)
         self._renderer = renderer
         self._walks: dict[str, ReferenceVideos] = {}
         self._length = settings.fidelity().walk_latents

@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool2d, huber_loss, interpolate, normalize, 
 from li_env.accel.geometry.camera import relative_motion
 from li_env.doom.explorers import STEP, TURN
 from li_env.doom.renderer import MAP_UNITS_PER_METRE
+from li_env.worlds.freedoom.sizes import SMALL
 
 SCALE = (TURN, STEP / MAP_UNITS_PER_METRE, STEP / MAP_UNITS_PER_METRE)
 """Degrees, metres right and metres forward that a held key makes: motions are learned in these units."""
@@ -59,7 +60,7 @@ class InverseModel(nn.Module):
     where a surface has moved, whatever its texture.
     """
 
-    def __init__(self, frame_size: tuple[int, int] = (96, 128)) -> None:
+    def __init__(self, frame_size: tuple[int, int] = SMALL.frame_size) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *_stage(3, 24, 2), *_stage(24, FEATURES, 2), nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
@@ -119,10 +120,10 @@ def train(frames: np.ndarray, poses: np.ndarray, size: TrainingSize, device: tor
         seed: of weights and draws.
     """
     generator = torch.Generator().manual_seed(seed)
+    pixels = _small(frames).permute(0, 1, 4, 2, 3).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = InverseModel((frames.shape[2], frames.shape[3])).to(device)
-    pixels = torch.from_numpy(frames).permute(0, 1, 4, 2, 3).to(device)
+        model = InverseModel((pixels.shape[3], pixels.shape[4])).to(device)
     forth = torch.from_numpy(pair_motions(poses) / SCALE).float().to(device)
     back = torch.from_numpy(pair_motions(poses[:, ::-1])[:, ::-1] / SCALE).float().to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
@@ -150,13 +151,24 @@ def train(frames: np.ndarray, poses: np.ndarray, size: TrainingSize, device: tor
 @torch.no_grad()
 def estimate(model: InverseModel, frames: np.ndarray, device: torch.device) -> np.ndarray:
     """Estimate the motions [n, L - 1, 3] (yaw degrees, right, forward metres) of frames uint8 [n, L, H, W, 3]."""
-    pairs = np.concatenate((frames[:, :-1], frames[:, 1:]), axis=-1)
-    flat = pairs.reshape(-1, *pairs.shape[2:])
+    small = _small(frames)
+    pairs = torch.cat((small[:, :-1], small[:, 1:]), dim=-1)
+    flat = pairs.flatten(0, 1)
     found = []
     for begin in range(0, len(flat), _JUDGED_TOGETHER):
-        part = torch.from_numpy(flat[begin : begin + _JUDGED_TOGETHER]).to(device)
+        part = flat[begin : begin + _JUDGED_TOGETHER].to(device)
         found.append(model(part.permute(0, 3, 1, 2).float() / 255).cpu())
     return (torch.cat(found).double().numpy() * SCALE).reshape(*pairs.shape[:2], 3)
+
+
+def _small(frames: np.ndarray) -> torch.Tensor:
+    """Average frames uint8 [n, L, H, W, 3] to the rows of the small size, for which `REACH` is made."""
+    shrink = frames.shape[2] // SMALL.frame_size[0]
+    pixels = torch.from_numpy(frames)
+    if shrink <= 1:
+        return pixels
+    squares = pixels.unflatten(3, (-1, shrink)).unflatten(2, (-1, shrink))
+    return torch.stack([walk.float().mean((2, 4)).round().to(torch.uint8) for walk in squares])
 
 
 def _blurred(pair: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

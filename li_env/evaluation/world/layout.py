@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 SHRINK = 4
-"""Pixels across and down that become one before gradients are compared: textures vanish, walls and doors stay."""
+"""Pixels across and down, of frames of the small size, that become one before gradients are compared: textures vanish,
+walls and doors stay."""
 
 _FLAT = 1e-3
 """Energy of gradients, in squared levels per pixel, below which a picture shows no edge at all."""

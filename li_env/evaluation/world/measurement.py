@@ -18,9 +18,10 @@ from li_env.evaluation.world.game import Game
 from li_env.evaluation.world.settings import WorldSettings
 from li_env.scans.encoded import encode_in_parts
 from li_env.worlds.freedoom.efficientnet import FeatureNet
+from li_env.worlds.freedoom.sizes import SMALL
 
 _MAPS_TOGETHER = 16
-"""Maps whose scans are rendered and encoded at once: their pictures fill a few GB."""
+"""Maps of the small size whose scans are rendered and encoded at once: their pictures fill a few GB."""
 
 _ENCODED_TOGETHER = 512
 
@@ -69,8 +70,9 @@ class Measurement:
         if scan not in self._banks:
             banks = []
             count = self.settings.trajectories
-            for begin in range(0, count, _MAPS_TOGETHER):
-                rows = [*range(begin, min(count, begin + _MAPS_TOGETHER))]
+            together = _MAPS_TOGETHER * SMALL.tokens // self.settings.size.tokens
+            for begin in range(0, count, together):
+                rows = [*range(begin, min(count, begin + together))]
                 banks += [self.bank(*views) for views in self.game.views(scan, rows)]
             self._banks[scan] = banks
         return self._banks[scan]

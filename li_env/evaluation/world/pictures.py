@@ -89,7 +89,7 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
         words = "that no wall shortens" if kind == "free" else "with bumps into walls"
         _finish(axis, f"pose error (m), commands {words}: median, quartiles", "step of the environment")
     count = settings["trajectories"]
-    figure.suptitle(f"freedoom against the game, {settings['split']} maps, {count} walks of every kind")
+    figure.suptitle(f"{settings['world']} against the game, {settings['split']} maps, {count} walks of every kind")
     with atomic_write(path) as file:
         figure.savefig(file, dpi=100, format="png")
 

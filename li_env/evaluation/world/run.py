@@ -37,7 +37,7 @@ from li_env.evaluation.world.store import Store
 from li_env.evaluation.world.targets import targets
 from li_env.files import file_sha256
 from li_env.worlds.freedoom.efficientnet import FeatureNet, load_features
-from li_env.worlds.freedoom.weights import MANIFEST, packaged_folder
+from li_env.worlds.freedoom.weights import MANIFEST
 from li_env.worlds.registry import load_world
 
 REPORT, PLOT, PICTURE = "freedoom_world.json", "freedoom_world.png", "freedoom_world_side_by_side.png"
@@ -70,7 +70,7 @@ def measure_world(
     more: Mapping[str, Part] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Measure the freedoom world; write `REPORT`, `PLOT` and `PICTURE` into ``out``.
+    """Measure a freedoom world; write `REPORT`, `PLOT` and `PICTURE` into ``out``.
 
     The report is written after every unit. Units that an earlier run of equal settings has measured are not measured
     again. Progress goes to stderr.
@@ -90,14 +90,14 @@ def measure_world(
         ImportError: no ViZDoom.
     """
     began = time.perf_counter()
-    world = load_world("freedoom", settings.device, settings.weights)
+    world = load_world(settings.world, settings.device, settings.weights)
     store = Store(out / REPORT, _head(settings, world))
     if store.anew:
         say(f"{REPORT} is of other settings and begins anew: {', '.join(store.anew)}")
     frames = ShownFrames(out / FRAMES, CHUNK * settings.chunks, not store.anew)
     game = Game(settings)
     try:
-        measurement = Measurement(world, settings, game, _feature_net(world, say))
+        measurement = Measurement(world, settings, game, _feature_net(settings, world, say))
         parts: dict[str, Part] = {**OWN, "fidelity": partial(_fidelity, out=out), **(more or {})}
         missing = _run(measurement, {name: parts[name] for name in settings.parts if name in parts}, store, frames)
     finally:
@@ -149,7 +149,7 @@ def _words(name: str, unit: Unit) -> str:
 
 
 def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:
-    manifest = (packaged_folder() if settings.weights is None else settings.weights) / MANIFEST
+    manifest = (settings.size.data if settings.weights is None else settings.weights) / MANIFEST
     weights = file_sha256(manifest) if manifest.is_file() else None
     return {
         "note": NOTE,
@@ -162,9 +162,9 @@ def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:
     }
 
 
-def _feature_net(world: BaseWorld, say: Callable[[str], None]) -> FeatureNet | None:
+def _feature_net(settings: WorldSettings, world: BaseWorld, say: Callable[[str], None]) -> FeatureNet | None:
     try:
-        return load_features("lite2", scale=2).to(world.device)
+        return load_features("lite2", settings.size.feature_scale).to(world.device)
     except MissingExtraError as error:
         say(f"the feature distance is left out: {error}")
         return None

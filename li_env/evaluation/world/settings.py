@@ -9,6 +9,7 @@ from typing import Any
 from li_env.accel.config import AccelConfig
 from li_env.evaluation.fidelity.settings import SPLITS, FidelitySettings
 from li_env.validation import check_choice, check_number, check_whole
+from li_env.worlds.freedoom.sizes import SMALL, WORLDS, Size
 
 PARTS = (
     "fidelity",
@@ -51,6 +52,7 @@ class WorldSettings:
         workers: processes that render the game; None takes one per core.
         max_seconds: no measurement begins after so many seconds; None for no limit.
         command: command line, for the record.
+        world: ``freedoom`` or ``freedoom_large``.
     """
 
     trajectories: int = 64
@@ -67,6 +69,7 @@ class WorldSettings:
     workers: int | None = None
     max_seconds: float | None = None
     command: str = ""
+    world: str = SMALL.world
 
     def __post_init__(self) -> None:
         self.fidelity()  # checks what both reports have
@@ -99,7 +102,13 @@ class WorldSettings:
             workers=self.workers,
             command=self.command,
             split=self.split,
+            world=self.world,
         )
+
+    @property
+    def size(self) -> Size:
+        """Size of the world."""
+        return WORLDS[self.world]
 
     @property
     def map_seeds(self) -> range:
@@ -120,6 +129,7 @@ class WorldSettings:
     def identity(self) -> dict[str, Any]:
         """Return what must be equal for results to stand in one report, JSON-ready."""
         return {
+            "world": self.world,
             "trajectories": self.trajectories,
             "chunks": self.chunks,
             "positions": self.positions,

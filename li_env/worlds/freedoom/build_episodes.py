@@ -16,6 +16,7 @@ from li_env.doom.watchdog import temporary_folder
 from li_env.tasks.dataset import EpisodeDataset, EpisodeRecord, Pose2D
 from li_env.tasks.navigation import NavigationRules
 from li_env.validation import check_number, check_whole
+from li_env.worlds.freedoom.sizes import SMALL
 
 MAPS_PER_FILE = 32
 """Most maps per file of the game's own format, which counts to 99."""
@@ -33,6 +34,7 @@ def build_episodes(
     rules: NavigationRules | None = None,
     detour: float = 1.0,
     on_map: Callable[[], None] = lambda: None,
+    frame_size: tuple[int, int] = SMALL.frame_size,
 ) -> EpisodeDataset:
     """Draw episodes and render their start and goal frames; needs ViZDoom (extra ``doom``).
 
@@ -48,6 +50,7 @@ def build_episodes(
         detour: least ratio of the shortest path to the straight line: 1 takes all, from about 1.2 on a wall lies
             between.
         on_map: called after every map, to show progress.
+        frame_size: (height, width) of the frames.
 
     Raises:
         ValueError: a number that is not allowed, no map, or maps without room for a single episode.
@@ -64,7 +67,7 @@ def build_episodes(
         with temporary_folder() as folder:
             wad = folder / "episodes.wad"
             write_wad([known_map(map_seed) for map_seed in group], wad)
-            with DoomRenderer(wad) as renderer:
+            with DoomRenderer(wad, frame_size=frame_size) as renderer:
                 for index, map_seed in enumerate(group):
                     rng = np.random.default_rng([seed, map_seed])
                     for goal, starts in _goals_and_starts(map_seed, goals_per_map, starts_per_goal, rules, detour, rng):

@@ -19,6 +19,7 @@ from li_env.scans.building import keep_settings
 from li_env.scans.checks import MAX_VIEWS
 from li_env.scans.scan import Scan
 from li_env.worlds.freedoom.geometry import FOCAL
+from li_env.worlds.freedoom.sizes import SMALL, Size
 
 MOST_MAP_SEED = 999_999_999
 """Largest seed of a map that the world ``freedoom_game`` takes."""
@@ -32,6 +33,7 @@ def build_scan(
     headings: int,
     on_views: Callable[[int, int], None] = lambda done, total: None,
     most: int | None = None,
+    frame_size: tuple[int, int] = SMALL.frame_size,
 ) -> Scan:
     """Photograph all free space of a map, in the axes of the world: x right, y down, z forward, in metres.
 
@@ -41,6 +43,7 @@ def build_scan(
         headings: views per spot, evenly around.
         on_views: called with the number of views that are done and their number in all.
         most: views to keep of a map that has more, places farthest from the others first.
+        frame_size: (height, width) of the views.
 
     Raises:
         ValueError: more than 4,096 views.
@@ -61,7 +64,7 @@ def build_scan(
         )
     cameras = scan_poses(spots, headings)
     parts = []
-    renderer = LocalRenderer(engines=1)
+    renderer = LocalRenderer(engines=1, frame_size=frame_size)
     try:
         for first in range(0, count, _PART):
             parts += renderer.render([map_seed], [cameras[first : first + _PART]])
@@ -95,6 +98,7 @@ def build_scans(
     folder: Path,
     workers: int,
     on_scan: Callable[[], None] = lambda: None,
+    size: Size = SMALL,
 ) -> None:
     """Write a scan of every map into ``folder``, ``map_<seed>.npz``; those that are there stay.
 
@@ -106,16 +110,21 @@ def build_scans(
         folder: made if needed.
         workers: processes.
         on_scan: called for every scan that is written.
+        size: of the views.
 
     Raises:
         ValueError: see `build_scan`, or the folder holds scans of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    keep_settings(folder, {"spacing": spacing, "headings": headings, "most": most})
+    settings: dict[str, float | str | None] = {"spacing": spacing, "headings": headings, "most": most}
+    keep_settings(folder, settings if size == SMALL else {**settings, "size": size.name})
     files = {seed: folder / f"map_{seed}.npz" for seed in sorted(set(map_seeds))}
     missing = {seed: file for seed, file in files.items() if not file.exists()}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        begun = [pool.submit(_write_scan, seed, spacing, headings, most, file) for seed, file in missing.items()]
+        begun = [
+            pool.submit(_write_scan, seed, spacing, headings, most, size.frame_size, file)
+            for seed, file in missing.items()
+        ]
         try:
             for future in as_completed(begun):
                 future.result()
@@ -125,5 +134,7 @@ def build_scans(
             raise
 
 
-def _write_scan(map_seed: int, spacing: float, headings: int, most: int | None, file: Path) -> None:
-    build_scan(map_seed, spacing, headings, most=most).save(file)
+def _write_scan(
+    map_seed: int, spacing: float, headings: int, most: int | None, frame_size: tuple[int, int], file: Path
+) -> None:
+    build_scan(map_seed, spacing, headings, most=most, frame_size=frame_size).save(file)

@@ -13,12 +13,13 @@ from li_env.worlds.common.step_reuse import StepReuse
 from li_env.worlds.common.tile_attention import SparseAttention
 from li_env.worlds.common.transformer import BlockCache, CameraTables, TransformerConfig, VideoTransformer
 from li_env.worlds.freedoom.geometry import FEATURES, camera_tables, token_features
+from li_env.worlds.freedoom.sizes import SMALL
 
 LATENT_CHANNELS = 64
 
 
 def default_transformer() -> TransformerConfig:
-    """Return the sizes of the shipped model: 15.7 M parameters, 8 blocks of width 384, 6 heads."""
+    """Return the shape of the model of every size: 15.7 M parameters, 8 blocks of width 384, 6 heads."""
     return TransformerConfig(
         in_channels=LATENT_CHANNELS + FEATURES,
         out_channels=LATENT_CHANNELS,
@@ -38,22 +39,28 @@ class Cameras:
     tables: CameraTables = field(repr=False)
 
     @classmethod
-    def of(cls, planar: torch.Tensor, slots: torch.Tensor) -> Cameras:
+    def of(cls, planar: torch.Tensor, slots: torch.Tensor, grid: tuple[int, int]) -> Cameras:
         """Make cameras from planar poses and time slots.
 
-        ``planar`` is [B, T, 3] (x, z in metres, yaw in radians), ``slots`` [T] is relative to the chunk.
+        ``planar`` is [B, T, 3] (x, z in metres, yaw in radians), ``slots`` [T] is relative to the chunk, ``grid`` has
+        the (rows, columns) of tokens.
         """
-        return cls(token_features(planar), camera_tables(planar, slots))
+        return cls(token_features(planar, grid), camera_tables(planar, slots, grid))
 
 
 class DynamicsModel(nn.Module):
     """Predicts clean latents of the current chunk from noisy ones, cameras and a context.
 
     Latents are tokens [B, T, n, C] here. Noise follows the straight path ``x_sigma = (1 - sigma) x + sigma noise``.
+
+    Args:
+        config: shape of the transformer; `default_transformer` by default.
+        grid: (rows, columns) of the n tokens of a latent. The weights do not depend on it.
     """
 
-    def __init__(self, config: TransformerConfig | None = None) -> None:
+    def __init__(self, config: TransformerConfig | None = None, grid: tuple[int, int] = SMALL.token_grid) -> None:
         super().__init__()
+        self.grid = grid
         self.config = config or default_transformer()
         self.transformer = VideoTransformer(self.config)
         self._initialize()
@@ -69,6 +76,10 @@ class DynamicsModel(nn.Module):
         nn.init.zeros_(self.transformer.final_layer.linear.weight)
         last: nn.Linear = self.transformer.final_layer.adaLN_modulation[1]  # type: ignore[assignment]
         nn.init.zeros_(last.weight)
+
+    def cameras(self, planar: torch.Tensor, slots: torch.Tensor) -> Cameras:
+        """Make the cameras of latents of this model, see `Cameras.of`."""
+        return Cameras.of(planar, slots, self.grid)
 
     def context_pass(
         self, latents: torch.Tensor, sigma: torch.Tensor, cameras: Cameras, sparse: SparseAttention | None = None

@@ -14,9 +14,11 @@ import torch
 
 from li_env.worlds.common.transformer import CameraTables
 
-ROWS, COLUMNS = 6, 8
 FOCAL = (0.5, 0.8)
 """fx / width and fy / height of ViZDoom's 90 degree view on a 4:3 frame (its pixels are 1.2 times as tall as wide)."""
+
+ROWS_OF_PICTURE = 6.0
+"""Positions from top to bottom of a picture, however many rows of tokens it has: one per row of the small size."""
 
 METRES_PER_UNIT = 8.0
 """Camera matrices use this length as 1, so that a trajectory spans a few units."""
@@ -57,19 +59,22 @@ def relative_planar(planar: torch.Tensor, reference: torch.Tensor) -> torch.Tens
     return torch.stack((cos * dx - sin * dz, sin * dx + cos * dz, torch.atan2(yaw.sin(), yaw.cos())), dim=-1)
 
 
-def _rays(planar: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _rays(planar: torch.Tensor, grid: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the yaw of every token's ray [B, T, n] and its slope (tangent of elevation) [n]."""
-    columns = (torch.arange(COLUMNS, device=planar.device) + 0.5) / COLUMNS - 0.5
-    rows = (torch.arange(ROWS, device=planar.device) + 0.5) / ROWS - 0.5
+    columns = (torch.arange(grid[1], device=planar.device) + 0.5) / grid[1] - 0.5
+    rows = (torch.arange(grid[0], device=planar.device) + 0.5) / grid[0] - 0.5
     yaw = planar[..., 2, None, None] + torch.atan(columns / FOCAL[0])
-    yaw = yaw.expand(*planar.shape[:2], ROWS, COLUMNS).flatten(2)
-    slope = (rows / FOCAL[1])[:, None].expand(ROWS, COLUMNS).flatten()
+    yaw = yaw.expand(*planar.shape[:2], *grid).flatten(2)
+    slope = (rows / FOCAL[1])[:, None].expand(grid).flatten()
     return yaw, slope
 
 
-def token_features(planar: torch.Tensor) -> torch.Tensor:
-    """Compute additive camera features per token: [B, T, 3] -> [B, T, ROWS * COLUMNS, FEATURES] float32."""
-    yaw, slope = _rays(planar)
+def token_features(planar: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """Compute additive camera features per token: [B, T, 3] -> [B, T, n, FEATURES] float32.
+
+    ``grid`` has the (rows, columns) of the n tokens.
+    """
+    yaw, slope = _rays(planar, grid)
     frequencies = _table(_FEATURE_YAW, planar.device)
     angles = yaw[..., None] * frequencies
     place = (planar[..., :2, None] * _table(_FEATURE_PLACE, planar.device)).flatten(-2)
@@ -78,17 +83,21 @@ def token_features(planar: torch.Tensor) -> torch.Tensor:
     return torch.cat((angles.sin(), angles.cos(), frame, slope.expand(yaw.shape)[..., None]), dim=-1)
 
 
-def camera_tables(planar: torch.Tensor, slots: torch.Tensor) -> CameraTables:
+def camera_tables(planar: torch.Tensor, slots: torch.Tensor, grid: tuple[int, int]) -> CameraTables:
     """Compute rotation angles and camera matrices.
 
     Args:
         planar: [B, T, 3], relative to the reference camera.
         slots: [T], time slot of every latent; the chunk's own latents are 0, 1, ..., context is negative.
+        grid: (rows, columns) of tokens.
     """
     batch, frames = planar.shape[:2]
-    tokens = ROWS * COLUMNS
-    yaw, _ = _rays(planar)
-    row = torch.arange(ROWS, device=planar.device, dtype=torch.float32).repeat_interleave(COLUMNS)
+    rows, columns = grid
+    tokens = rows * columns
+    yaw, _ = _rays(planar, grid)
+    # Exactly 0, 1, ... in the small size.
+    row = (torch.arange(rows, device=planar.device) + 0.5) * ROWS_OF_PICTURE / rows - 0.5
+    row = row.repeat_interleave(columns)
     parts = (
         (slots.float()[None, :, None].expand(batch, frames, tokens), _SLOT),
         (row.expand(batch, frames, tokens), _ROW),

@@ -19,10 +19,17 @@ from li_env.doom.renderer import MAP_UNITS_PER_METRE
 from li_env.doom.walking import doom_points, doom_poses, exact_doom_poses, level_pose, planar_poses, walk
 from li_env.validation import check_choice
 from li_env.worlds.common.game import require_game
+from li_env.worlds.freedoom.sizes import SMALL, Size
 from li_env.worlds.freedoom.start_frames import StartFrames
 
-EPISODES_FILE = Path(__file__).parent / "data" / "episodes.json"
-"""Navigation episodes that begin at the shipped start frames: one per start frame, on held-out maps."""
+
+def episodes_file(size: Size) -> Path:
+    """Return the file of navigation episodes of the world of a size."""
+    return size.data / "episodes.json"
+
+
+EPISODES_FILE = episodes_file(SMALL)
+"""Navigation episodes that begin at the shipped start frames of the small size: one each, on held-out maps."""
 
 _MAPS = 256  # whose walls are kept together
 
@@ -56,10 +63,16 @@ class FreedoomTruth:
     Args:
         starts: the start frames of the world.
         renderer: shows poses; engines in this process by default, started at the first picture.
+        frame_size: (height, width) of what these engines show.
     """
 
-    def __init__(self, starts: StartFrames, renderer: FrameRenderer | None = None) -> None:
-        self._starts, self._renderer = starts, renderer
+    def __init__(
+        self,
+        starts: StartFrames,
+        renderer: FrameRenderer | None = None,
+        frame_size: tuple[int, int] = SMALL.frame_size,
+    ) -> None:
+        self._starts, self._renderer, self._frame_size = starts, renderer, frame_size
         # A cache and no state: which maps were met last does not change what happens in them.
         self._maps: tuple[dict[int, int], Walls | None] = ({}, None)
 
@@ -96,7 +109,7 @@ class FreedoomTruth:
     def render(self, map_ids: Sequence[int], poses: Sequence[np.ndarray]) -> list[np.ndarray]:
         if self._renderer is None:
             require_game("rendering the game")
-            self._renderer = LocalRenderer()
+            self._renderer = LocalRenderer(frame_size=self._frame_size)
         return self._renderer.render(map_ids, [doom_poses(planar_poses(each)) for each in poses])
 
     def _walls(self, map_seeds: Sequence[int]) -> tuple[Walls, np.ndarray]:

@@ -9,6 +9,7 @@ from torch import nn
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS
 from li_env.worlds.freedoom.geometry import FEATURES, token_features
+from li_env.worlds.freedoom.sizes import SMALL
 
 MOTIONS = 4
 """Most motions that one call looks at: those of one chunk."""
@@ -21,10 +22,14 @@ class MotionHead(nn.Module):
 
     Frames are given as latents with planar poses seen from the current camera. Every command becomes a token that
     carries its own motion and the pose it would lead to on a clear path.
+
+    Args:
+        grid: (rows, columns) of the tokens of a latent. The weights do not depend on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grid: tuple[int, int] = SMALL.token_grid) -> None:
         super().__init__()
+        self.grid = grid
         self.frame_in = nn.Linear(LATENT_CHANNELS + FEATURES, WIDTH)
         self.command_in = nn.Linear(FEATURES + 3, WIDTH)
         self.place = nn.Parameter(torch.randn(MOTIONS, WIDTH) * 0.02)
@@ -47,10 +52,10 @@ class MotionHead(nn.Module):
         Returns:
             (blocked logits [B, M], displacement (right, forward) in metres [B, M, 2] in the axes of the command).
         """
-        frames = torch.cat((latents, token_features(poses).to(latents.dtype)), dim=-1).flatten(1, 2)
+        frames = torch.cat((latents, token_features(poses, self.grid).to(latents.dtype)), dim=-1).flatten(1, 2)
         path = commanded_path(commands)
         # The straight-ahead ray of a pose is a fair summary of it: the mean over its tokens' features.
-        ahead = token_features(path).mean(2)
+        ahead = token_features(path, self.grid).mean(2)
         command = self.command_in(torch.cat((ahead, commands), dim=-1).to(latents.dtype))
         command = command + self.place[: commands.shape[1]].to(command.dtype)
         tokens = self.layers(torch.cat((command, self.frame_in(frames)), dim=1))

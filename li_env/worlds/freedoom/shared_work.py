@@ -20,7 +20,7 @@ from li_env.accel.plan import ChunkPlan
 from li_env.accel.world_spec import WorldSpec
 from li_env.worlds.common.block_reuse import BlockReuse
 from li_env.worlds.common.transformer import Block, BlockCache, Projections, TransformerConfig
-from li_env.worlds.freedoom.dynamics import Cameras, DynamicsModel
+from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.sampler import sample_chunk
 
 
@@ -48,7 +48,7 @@ def sample_shared(
         Clean latents [1, T, n, C].
     """
     cache = context_keys(model, plan, sharing, context, context_planar)
-    cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=planar.device))
+    cameras = model.cameras(planar, torch.arange(planar.shape[1], device=planar.device))
     blocks = BlockReuse(sharing, plan.reuse_blocks, plan.reused_blocks)
 
     denoise = partial(model, shared=blocks)
@@ -80,9 +80,9 @@ def context_keys(
     prefix = None
     if kept:
         own = [before[index] for index in plan.kept]
-        tables = Cameras.of(planar[:, kept], slots[kept]).tables
+        tables = model.cameras(planar[:, kept], slots[kept]).tables
         prefix = [block.branches(_joined(own, number), tables) for number, block in enumerate(blocks)]
-    cameras = Cameras.of(planar[:, fresh], slots[fresh])
+    cameras = model.cameras(planar[:, fresh], slots[fresh])
     record: list[Projections] = []
     levels = torch.zeros((1, len(fresh)), device=planar.device)
     tokens = model.tokens(context[:, fresh], cameras)

@@ -11,6 +11,7 @@ import numpy as np
 from li_env.files import read_json
 from li_env.images import read_image
 from li_env.validation import MOST_SEED, check_mapping, check_number, check_whole, shown, shown_path
+from li_env.worlds.freedoom.sizes import SMALL
 
 COLUMNS = 8
 
@@ -20,7 +21,7 @@ class StartFrames:
     """Frames and poses at which episodes may begin.
 
     Attributes:
-        frames: uint8 [n, 96, 128, 3] RGB.
+        frames: uint8 [n, H, W, 3] RGB.
         map_seeds: [n] int64, seeds of the generated maps (all held out: see `doom.splits`).
         map_poses: [n, 3] float64, (x right, z forward in metres, yaw in degrees) of the camera in its map. Episodes
             themselves start at the identity pose.
@@ -31,8 +32,8 @@ class StartFrames:
     map_poses: np.ndarray
 
     @classmethod
-    def load(cls, folder: Path) -> StartFrames:
-        """Read ``start_states.png`` and ``start_states.json`` from ``folder``.
+    def load(cls, folder: Path, frame_size: tuple[int, int] = SMALL.frame_size) -> StartFrames:
+        """Read frames of ``frame_size`` (H, W) from ``start_states.png`` and ``start_states.json`` in ``folder``.
 
         Raises:
             ValueError: a file is missing or damaged, or the two do not fit.
@@ -43,9 +44,12 @@ class StartFrames:
                 raise ValueError(f"start states: {shown_path(path)} is missing; expected beside the weights")
         rows = _rows(table_path)
         sheet = read_image(sheet_path)
-        if sheet.shape[:2] != (96 * -(-len(rows) // COLUMNS), 128 * COLUMNS):
-            raise ValueError(f"start states: {shown_path(sheet_path)} does not hold {len(rows)} frames of 96x128")
-        tiles = sheet.reshape(-1, 96, COLUMNS, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 96, 128, 3)
+        height, width = frame_size
+        if sheet.shape[:2] != (height * -(-len(rows) // COLUMNS), width * COLUMNS):
+            raise ValueError(
+                f"start states: {shown_path(sheet_path)} does not hold {len(rows)} frames of {height}x{width}"
+            )
+        tiles = sheet.reshape(-1, height, COLUMNS, width, 3).transpose(0, 2, 1, 3, 4).reshape(-1, height, width, 3)
         return cls(
             frames=np.ascontiguousarray(tiles[: len(rows)]),
             map_seeds=np.array([row["map_seed"] for row in rows], dtype=np.int64),

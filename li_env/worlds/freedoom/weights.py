@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,49 @@ from li_env.files import atomic_folder, file_sha256, read_json, write_json
 from li_env.tensor_files import read_tensors, write_tensors
 from li_env.validation import SHOWN, check_mapping, shortened, shown, shown_path
 from li_env.worlds.freedoom.packed import pack, read_packed
+from li_env.worlds.freedoom.sizes import SIZES, SMALL, Size
 
 MANIFEST = "weights.json"
 FILES = ("autoencoder", "dynamics", "motion")
 
 
 def packaged_folder() -> Path:
-    """Return the folder of the weights that are shipped with the package."""
-    return Path(__file__).parent / "data"
+    """Return the folder of what is shipped of the small size."""
+    return SMALL.data
+
+
+def shipped_weights(size: Size) -> Path:
+    """Return the folder of the weights of a size that are shipped with the package.
+
+    Raises:
+        ValueError: none are; names the command that makes them.
+    """
+    if not (size.data / MANIFEST).is_file():
+        raise ValueError(
+            f"weights=None is not usable: world {size.world!r} comes without weights; allowed: the folder DIR/weights "
+            f"that `li-env train world --config configs/train/{size.world}.yaml --out DIR` writes, here or in "
+            f"{size.variable}"
+        )
+    return size.data
+
+
+def weights_folder(size: Size, weights: str | Path | None) -> Path:
+    """Return the folder ``weights``; if it is None the one that the size's environment variable names, or the shipped.
+
+    Raises:
+        ValueError: as `shipped_weights`.
+    """
+    named = weights or os.environ.get(size.variable)
+    return Path(named) if named else shipped_weights(size)
+
+
+def starting_weights(start: str) -> Path:
+    """Return the folder of weights that ``start`` means: the name of a size whose weights are shipped, or a folder.
+
+    Raises:
+        ValueError: a size without shipped weights.
+    """
+    return shipped_weights(SIZES[start]) if start in SIZES else Path(start)
 
 
 def load_weights(models: dict[str, nn.Module], folder: Path) -> None:

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from li_env.accel.device import to_device
-from li_env.accel.geometry.camera import CameraMotion, MotionLimits, motion_table
+from li_env.accel.geometry.camera import CameraMotion, motion_table
 from li_env.accel.grouping import equal_groups
 from li_env.accel.kept_work import Sharing
 from li_env.accel.micro_batch import expected_episodes
 from li_env.accel.world import ChunkRequest, MotionRequest, RequestStream, StartViews
-from li_env.accel.world_spec import WorldSpec
 from li_env.validation import check_choice
 from li_env.worlds.common.cuda_graphs import Graphs
 from li_env.worlds.common.encoder_key import weights_key
@@ -35,51 +34,17 @@ from li_env.worlds.freedoom.batching import (
     micro_batches,
     rows_of,
 )
-from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, Cameras, DynamicsModel
+from li_env.worlds.freedoom.dynamics import DynamicsModel
 from li_env.worlds.freedoom.dynamics_fused import EXECUTIONS, FusedDynamics, is_fast
-from li_env.worlds.freedoom.geometry import COLUMNS, FOCAL, ROWS, planar_poses
-from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
+from li_env.worlds.freedoom.geometry import planar_poses
+from li_env.worlds.freedoom.ground_truth import FreedoomTruth, episodes_file
 from li_env.worlds.freedoom.motion_head import MotionHead, realised_motions
 from li_env.worlds.freedoom.sampler import row_steps, sample_chunk, sample_rows
 from li_env.worlds.freedoom.shared_work import kept_bytes, sample_shared
+from li_env.worlds.freedoom.sizes import LARGE, SMALL, Size
+from li_env.worlds.freedoom.spec import world_spec
 from li_env.worlds.freedoom.start_frames import StartFrames
-from li_env.worlds.freedoom.weights import load_weights, packaged_folder
-
-SPARSE_MIN_CONTEXT = 21
-"""One more than the largest context: block-sparse attention does not pay in a world this small, so planners stay dense.
-
-benchmarks/freedoom_sparse_crossover.json, two CPU cores: dense is faster with 8 and with 20 context latents at any
-tile shape; sparse only with 32, which is beyond the budget.
-"""
-
-SPEC = WorldSpec(
-    name="freedoom",
-    chunk_latents=4,
-    first_chunk_latents=4,
-    latent_frames=1,
-    frame_size=(96, 128),
-    latent_shape=(LATENT_CHANNELS, ROWS, COLUMNS),
-    token_grid=(ROWS, COLUMNS),
-    fps=8.0,
-    focal=FOCAL,
-    view_distance=12.0,
-    sigmas=(1.0, 0.75, 0.5, 0.25, 0.0),
-    context_latents=20,
-    temporal_latents=12,
-    memory_group=4,
-    tile_shape=(4, 6, 4),
-    motion=MotionLimits(translation=0.75, rotation=15.0, pitch=False),
-    length_unit="metre",
-    supports_block_sparse=True,
-    supports_rival_attention=True,
-    supports_step_reuse=True,
-    sparse_min_context=SPARSE_MIN_CONTEXT,
-    supports_shared_work=True,
-    fewest_memory_groups=1,
-)
-
-WORKING_BYTES = 216 * 2**20
-"""Memory of one episode of a micro-batch while its chunk is generated: in float32, with the full context."""
+from li_env.worlds.freedoom.weights import load_weights, weights_folder
 
 CONTEXT_NOISE = 0.0
 """Noise level that finished latents are declared to have when they become context."""
@@ -87,7 +52,7 @@ CONTEXT_NOISE = 0.0
 
 @dataclass(frozen=True, eq=False)
 class FreedoomScene:
-    """Constants of an episode: the start frame's latent [C, 6, 8], None where the episode begins without a picture."""
+    """Constants of an episode: the start frame's latent [C, h, w], None where the episode begins without a picture."""
 
     start: torch.Tensor | None
 
@@ -100,23 +65,30 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
 
     Args:
         device: device of weights and tensors.
-        folder: weights, as written by `weights.export_weights`.
+        folder: weights, as written by `weights.export_weights`; None for random ones.
         dtype: ``float32``, ``bfloat16`` or ``auto`` (bfloat16 on a GPU of compute capability 8.0 or newer, else
             float32).
         execution: ``plain``, ``fused`` (passes with fewer, larger kernels), ``graphs`` (fused, replayed as CUDA
             graphs: the first chunk of every shape takes seconds, the others no time on the host) or ``auto`` (graphs
             where ``dtype="auto"`` is bfloat16, else plain).
+        size: size of frames and of all that follows from it.
 
     Raises:
         ValueError: missing or damaged weights, another dtype or execution, or graphs without a GPU.
     """
 
-    spec = SPEC
     needs_start_frame = False
     decodes_on_device = True
 
-    def __init__(self, device: torch.device, folder: Path, dtype: str = "auto", execution: str = "auto") -> None:
-        self.device = device
+    def __init__(
+        self,
+        device: torch.device,
+        folder: Path | None,
+        dtype: str = "auto",
+        execution: str = "auto",
+        size: Size = SMALL,
+    ) -> None:
+        self.device, self.size, self.spec = device, size, world_spec(size)
         names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
         fast = is_fast(device)
         names["auto"] = names["bfloat16" if fast else "float32"]
@@ -128,10 +100,11 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
         if execution == "graphs" and device.type != "cuda":
             raise ValueError(f"execution='graphs' needs a CUDA device, not {device}; allowed here: plain, fused, auto")
         self.autoencoder = Autoencoder(AutoencoderConfig())
-        self.dynamics = DynamicsModel()
-        self.motion = MotionHead()
+        self.dynamics = DynamicsModel(grid=size.token_grid)
+        self.motion = MotionHead(size.token_grid)
         models = {"autoencoder": self.autoencoder, "dynamics": self.dynamics, "motion": self.motion}
-        load_weights(models, folder)
+        if folder is not None:
+            load_weights(models, folder)
         for model in models.values():
             model.to(device, self.dtype).eval().requires_grad_(False)
         if execution != "plain":
@@ -143,22 +116,26 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
             self.autoencoder.decoder if execution == "plain" else FusedDecoder(self.autoencoder.decoder)
         )
         self._graphs = Graphs(device) if execution == "graphs" else None
-        starts = StartFrames.load(packaged_folder())
+        starts = StartFrames.load(size.data, size.frame_size)
         self.start_views = StartViews(starts.frames)
-        self.ground_truth = FreedoomTruth(starts)
-        self.episodes_file = EPISODES_FILE
+        self.ground_truth = FreedoomTruth(starts, frame_size=size.frame_size)
+        self.episodes_file = episodes_file(size)
         self.step_output = self.dynamics.transformer.final_layer.linear
 
     def working_bytes(self, num_envs: int) -> int:
         """Return the bytes that generating chunks takes besides what episodes keep."""
-        return micro_batch_size(num_envs, self.device) * WORKING_BYTES
+        return self.micro_batch(num_envs) * self.size.working_bytes
+
+    def micro_batch(self, num_envs: int) -> int:
+        # Larger sizes compute fewer episodes in a call, by their tokens.
+        return max(1, micro_batch_size(num_envs, self.device) * SMALL.tokens // self.size.tokens)
 
     def kept_bytes(self) -> int:
         return kept_bytes(self.dynamics.config, self.spec, self.dtype)
 
     def start(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[FreedoomScene]:
         scenes: list[FreedoomScene] = []
-        for count, batch in micro_batches(images, micro_batch_size(expected_episodes(len(images)), self.device)):
+        for count, batch in micro_batches(images, self.micro_batch(expected_episodes(len(images)))):
             latents = self.autoencoder.encode(torch.from_numpy(np.stack(batch)).to(self.device))
             # Copies: an episode must not keep its whole micro-batch alive.
             scenes += [FreedoomScene(latent.clone()) for latent in latents[:count]]
@@ -172,7 +149,7 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
         for group in equal_groups(shapes):
             if not out[group[0]]:
                 continue
-            for count, batch in micro_batches(group, micro_batch_size(expected_episodes(len(requests)), self.device)):
+            for count, batch in micro_batches(group, self.micro_batch(expected_episodes(len(requests)))):
                 waiting.append((batch[:count], self._realised([requests[index] for index in batch])[:count]))
         if not waiting:
             return out
@@ -197,7 +174,7 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
         A micro-batch starts as soon as it is full.
         """
         out: list[torch.Tensor] = [torch.empty(0)] * len(requests)
-        size = micro_batch_size(expected_episodes(len(requests)), self.device)
+        size = self.micro_batch(expected_episodes(len(requests)))
         scheduler: BatchScheduler[ChunkRequest] = BatchScheduler(size)
 
         def run(batch: MicroBatch) -> None:
@@ -243,7 +220,7 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
 
     def _decode(self, latents: Sequence[torch.Tensor]) -> torch.Tensor:
         joined = torch.cat(tuple(latents))
-        size = self.spec.chunk_latents * micro_batch_size(expected_episodes(len(latents)), self.device)
+        size = self.spec.chunk_latents * self.micro_batch(expected_episodes(len(latents)))
         frames = []
         for part in joined.split(size):
             missing = size - len(part)
@@ -307,7 +284,7 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
         noise, context = (_tokens(latents[None]).to(self.dtype) for latents in (request.noise, request.context))
         cameras = [self._planar(poses[None], reference) for poses in (request.poses, request.context_poses)]
         made = sample_shared(self.dynamics, request.plan, sharing, noise, cameras[0], context, cameras[1])
-        return _latents(made)[0]
+        return self._latents(made)[0]
 
     def _opening(
         self,
@@ -320,15 +297,16 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     ) -> torch.Tensor:
         """Generate chunk 0, whose first latent is known, after views of a scan where there are some."""
         cache = None if views is None or view_planar is None else self._context(views, view_planar, None)
-        cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
+        cameras = self.dynamics.cameras(planar, torch.arange(planar.shape[1], device=self.device))
         known = _tokens(start[:, None]).to(self.dtype)
-        return _latents(sample_chunk(self._denoiser, _tokens(noise).to(self.dtype), known, sigmas, cameras, cache))
+        tokens = _tokens(noise).to(self.dtype)
+        return self._latents(sample_chunk(self._denoiser, tokens, known, sigmas, cameras, cache))
 
     def _context(self, context: torch.Tensor, planar: torch.Tensor, sparse: SparseAttention | None) -> Any:
         """Run the context pass."""
         count = context.shape[1]
         levels = torch.full(context.shape[:2], CONTEXT_NOISE, device=self.device)
-        cameras = Cameras.of(planar, torch.arange(-count, 0, device=self.device))
+        cameras = self.dynamics.cameras(planar, torch.arange(-count, 0, device=self.device))
         return self._denoiser.context_pass(_tokens(context).to(self.dtype), levels, cameras, sparse)
 
     def _continuation(
@@ -344,14 +322,18 @@ class FreedoomWorld(MicroBatchedWorld[FreedoomScene, None]):
     ) -> torch.Tensor:
         """Generate any other chunk; with ``steps`` every row has its own schedule (see `sample_rows`)."""
         cache = self._context(context, context_planar, sparse)
-        cameras = Cameras.of(planar, torch.arange(planar.shape[1], device=self.device))
+        cameras = self.dynamics.cameras(planar, torch.arange(planar.shape[1], device=self.device))
         tokens = _tokens(noise).to(self.dtype)
         if steps is None:
-            made = _latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse, reuse))
+            made = self._latents(sample_chunk(self._denoiser, tokens, None, sigmas, cameras, cache, sparse, reuse))
             if reuse is not None:
                 reuse.report()
             return made
-        return _latents(sample_rows(self._denoiser, tokens, sigmas, steps, cameras, cache, sparse))
+        return self._latents(sample_rows(self._denoiser, tokens, sigmas, steps, cameras, cache, sparse))
+
+    def _latents(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Shape tokens [..., h * w, C] to latents [..., C, h, w] float32."""
+        return tokens.float().transpose(-1, -2).unflatten(-1, self.size.token_grid)
 
     def _run(self, key: Hashable, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
         return function(*inputs) if self._graphs is None else self._graphs.run(key, function, *inputs)
@@ -377,15 +359,10 @@ def _tokens(latents: torch.Tensor) -> torch.Tensor:
     return latents.flatten(-2).transpose(-1, -2)
 
 
-def _latents(tokens: torch.Tensor) -> torch.Tensor:
-    """Shape tokens [..., h * w, C] to latents [..., C, h, w] float32."""
-    return tokens.float().transpose(-1, -2).unflatten(-1, (ROWS, COLUMNS))
-
-
 def load(
     device: str = "cpu", weights: str | Path | None = None, dtype: str = "auto", execution: str = "auto"
 ) -> FreedoomWorld:
-    """Load the world; ``weights`` is a folder, by default the one shipped with the package.
+    """Load the small world; ``weights`` is a folder, by default the one shipped with the package.
 
     Args:
         device: a torch device.
@@ -395,5 +372,28 @@ def load(
     Raises:
         ValueError: as `FreedoomWorld`.
     """
-    folder = packaged_folder() if weights is None else Path(weights)
-    return FreedoomWorld(torch.device(device), folder, dtype, execution)
+    return FreedoomWorld(torch.device(device), weights_folder(SMALL, weights), dtype, execution)
+
+
+def load_large(
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    dtype: str = "auto",
+    execution: str = "auto",
+    random_weights: bool = False,
+) -> FreedoomWorld:
+    """Load the large world.
+
+    Args:
+        device: a torch device.
+        weights: folder; by default the one that the environment variable ``LI_ENV_FREEDOOM_LARGE`` names.
+        dtype, execution: see `FreedoomWorld`.
+        random_weights: random numbers instead, for speed and memory alone.
+
+    Raises:
+        ValueError: as `FreedoomWorld`, no folder of weights, or one together with ``random_weights``.
+    """
+    if random_weights and weights is not None:
+        raise ValueError(f"weights={str(weights)!r} contradicts random_weights; allowed: one of the two")
+    folder = None if random_weights else weights_folder(LARGE, weights)
+    return FreedoomWorld(torch.device(device), folder, dtype, execution, LARGE)

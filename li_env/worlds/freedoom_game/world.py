@@ -20,25 +20,32 @@ import torch
 from li_env.accel.geometry.camera import CameraMotion
 from li_env.accel.grouping import equal_groups
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest, StartViews
+from li_env.accel.world_spec import WorldSpec
 from li_env.doom.known_maps import known_tangents
 from li_env.doom.render_pool import ENGINES, FrameRenderer, LocalRenderer, RenderPool
 from li_env.doom.walking import doom_points, doom_poses, level_pose, planar_poses
 from li_env.validation import check_whole
 from li_env.worlds.common.game import require_game
-from li_env.worlds.freedoom.ground_truth import EPISODES_FILE, FreedoomTruth
+from li_env.worlds.freedoom.ground_truth import FreedoomTruth, episodes_file
+from li_env.worlds.freedoom.sizes import SMALL, Size, named_size
+from li_env.worlds.freedoom.spec import world_spec
 from li_env.worlds.freedoom.start_frames import StartFrames
-from li_env.worlds.freedoom.weights import packaged_folder
-from li_env.worlds.freedoom.world import SPEC as LEARNED
 
-SPEC = replace(
-    LEARNED,
-    name="freedoom_game",
-    latent_shape=(5, 1, 1),
-    supports_block_sparse=False,
-    supports_rival_attention=False,
-    supports_step_reuse=False,
-    supports_shared_work=False,
-)
+
+def game_spec(size: Size) -> WorldSpec:
+    """Return the constants of the game at a size: those of the learned world, without what needs a model."""
+    return replace(
+        world_spec(size),
+        name="freedoom_game",
+        latent_shape=(5, 1, 1),
+        supports_block_sparse=False,
+        supports_rival_attention=False,
+        supports_step_reuse=False,
+        supports_shared_work=False,
+    )
+
+
+SPEC = game_spec(SMALL)
 
 _PROMPT = re.compile(r"map (\d{1,9})")
 _HALF = 1 << 16  # a float32 holds whole numbers up to 1 << 24 exactly
@@ -62,32 +69,36 @@ class FreedoomGame(BaseWorld[GameScene, None]):
         workers: processes that render; 0 renders in this one.
         engines: most game engines per process, 18 MB each. An engine stays on its map; a process that has shown more
             maps than this starts one anew for every episode on another map, which takes 0.7 s.
+        size: of frames, ``small`` or ``large``: as in the world ``freedoom`` or ``freedoom_large``.
 
     Raises:
         MissingExtraError: ViZDoom is not installed.
         ValueError: a number that is not allowed.
     """
 
-    spec = SPEC
     ground_truth: FreedoomTruth
 
-    def __init__(self, workers: int = 0, engines: int = ENGINES) -> None:
+    def __init__(self, workers: int = 0, engines: int = ENGINES, size: str = SMALL.name) -> None:
+        of = named_size(size)
         check_whole("workers", workers)
         check_whole("engines", engines, 1)
         require_game("the world 'freedoom_game'")
         self.device = torch.device("cpu")
-        starts = StartFrames.load(packaged_folder())
+        self.spec = game_spec(of)
+        starts = StartFrames.load(of.data, of.frame_size)
         self.start_views = StartViews(
             starts.frames,
             np.stack([level_pose(*pose) for pose in starts.map_poses.tolist()]),
             [f"map {seed}" for seed in starts.map_seeds.tolist()],
         )
-        self.episodes_file = EPISODES_FILE
-        self.renderer: FrameRenderer = RenderPool(workers, engines) if workers else LocalRenderer(engines)
+        self.episodes_file = episodes_file(of)
+        self.renderer: FrameRenderer = (
+            RenderPool(workers, engines, of.frame_size) if workers else LocalRenderer(engines, of.frame_size)
+        )
         self.ground_truth = FreedoomTruth(starts, self.renderer)
 
     def render_start(self, prompt: str, pose: np.ndarray) -> np.ndarray:
-        """Render what a camera sees: uint8 [96, 128, 3].
+        """Render what a camera sees: uint8 [H, W, 3].
 
         Args:
             prompt: ``map N``.
@@ -177,7 +188,11 @@ def _camera_of(latent: torch.Tensor) -> tuple[int, np.ndarray]:
 
 
 def load(
-    device: str = "cpu", weights: str | Path | None = None, workers: int = 0, engines: int = ENGINES
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    workers: int = 0,
+    engines: int = ENGINES,
+    size: str = SMALL.name,
 ) -> FreedoomGame:
     """Load the game; it runs on the CPU, also where ``device`` is a GPU. Arguments as `FreedoomGame`.
 
@@ -186,4 +201,4 @@ def load(
     """
     if weights is not None:
         raise ValueError(f"weights={str(weights)!r} are of no use to world 'freedoom_game'; allowed: none")
-    return FreedoomGame(workers, engines)
+    return FreedoomGame(workers, engines, size)

@@ -8,8 +8,8 @@ import torch
 
 from li_env.accel.geometry.looks import WELL_SHOWN, LookSampler, choose_views
 from li_env.worlds.freedoom.geometry import FOCAL
+from li_env.worlds.freedoom.spec import SPEC
 from li_env.worlds.freedoom.training import store, views
-from li_env.worlds.freedoom.world import SPEC
 from tests.accel.level import level, spots, walks
 
 SAMPLER = LookSampler(FOCAL, SPEC.view_distance)

@@ -24,6 +24,7 @@ from li_env.worlds.common import game
 from li_env.worlds.common.transformer import TransformerConfig
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.geometry import FEATURES
+from li_env.worlds.freedoom.sizes import SMALL
 from li_env.worlds.freedoom.training import run as training_run
 from li_env.worlds.freedoom.training.data import Trajectories
 from li_env.worlds.registry import register_world
@@ -60,9 +61,10 @@ def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
     return Trajectories(convert(frames.clone()), *rest), Trajectories(frames, *rest)
 
 
-def small_model() -> DynamicsModel:
+def small_model(grid: tuple[int, int] = SMALL.token_grid) -> DynamicsModel:
     """Make a transformer that takes no time."""
-    return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
+    config = TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared")
+    return DynamicsModel(config, grid)
 
 
 def mistakes(folder: Path) -> list[str]:

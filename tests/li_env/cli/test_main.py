@@ -65,6 +65,8 @@ def test_worlds_lists_size_licence_and_weights(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "freedoom" in text
     assert "96 x 128" in text
+    (large,) = [line for line in text.splitlines() if "freedoom_large" in line]
+    assert "192 x 256" in large and "none shipped" in large
     assert "Apache-2.0" in text
     assert "present" in text or "missing (li_env/worlds/freedoom/data" in text
 

@@ -79,17 +79,21 @@ def test_build_scans_of_the_maps_of_a_dataset(tmp_path, capsys):
     records = tuple(EpisodeRecord(0, (0.0, 0.0, 0.0), (1.0, 1.0, 0.0), map_seed=seed) for seed in (5, 6, 5))
     EpisodeDataset(records, {}).write(tmp_path / "episodes.json")
     words = ["--dataset", str(tmp_path / "episodes.json"), "--spacing", "12", "--headings", "6", "--most", "30"]
+    words += ["--size", "large"]
     assert main(["scan", "build", *words, "--workers", "2", "--out", str(tmp_path / "scans")]) == 0
     assert "scans of 2 maps" in capsys.readouterr().out
     settings = json.loads((tmp_path / "scans" / "build.json").read_text())
-    assert settings == {"spacing": 12, "headings": 6, "most": 30}
+    assert settings == {"spacing": 12, "headings": 6, "most": 30, "size": "large"}
     files = sorted((tmp_path / "scans").glob("*.npz"))
     assert [file.name for file in files] == ["map_5.npz", "map_6.npz"]
     assert [Scan.read(file).map_seed for file in files] == [5, 6]
     assert max(len(Scan.read(file)) for file in files) <= 30
+    assert {Scan.read(file).images.shape[1:] for file in files} == {(192, 256, 3)}
     before = [file.stat().st_mtime_ns for file in files]
     assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 0
     assert [file.stat().st_mtime_ns for file in files] == before
+    assert main(["scan", "build", *words[:-2], "--out", str(tmp_path / "scans")]) == 2
+    assert "size=None differs from that of the scans in" in capsys.readouterr().err
     words[words.index("12")] = "9"
     assert main(["scan", "build", *words, "--out", str(tmp_path / "scans")]) == 2
     assert "spacing=9.0 differs from that of the scans in" in capsys.readouterr().err
@@ -124,6 +128,7 @@ BUILD = ["scan", "build", "--map-seed", "5", "--out", "new"]
         (["scan", "build", "--out", "new"], "map_seed and dataset exclude each other; allowed: one of the two"),
         ([*BUILD, "--dataset", "scan.npz"], "map_seed and dataset exclude each other"),
         ([*BUILD, "--most", "0"], "most=0 is not allowed"),
+        ([*BUILD, "--size", "huge"], "size='huge' is unknown; allowed: small, large"),
         ([*BUILD, "--workers", "0"], "workers=0 is not allowed"),
         (["scan", "check", "absent"], "scan='absent' does not exist"),
         (["scan", "check", "full"], "scan='full' holds no poses; looked for: transforms.json"),

@@ -97,6 +97,20 @@ def test_a_place_that_the_game_cannot_reach_is_an_error_not_a_wrong_frame(render
         renderer.render(0, np.array([[40000.0, 100.0, 0.0]]))  # beyond the game's 16-bit coordinates
 
 
+def test_large_frames_show_the_same_in_more_pixels(renderer, tmp_path):
+    write_wad(WORLDS[:1], tmp_path / "one.wad")
+    poses = _poses(WORLDS[0], 12)
+    small, small_depth = renderer.render(0, poses)
+    with DoomRenderer(tmp_path / "one.wad", depth=True, frame_size=(192, 256)) as engine:
+        large, depth = engine.render(0, poses)
+    assert large.shape == (12, 192, 256, 3) and depth.shape == (12, 192, 256)
+    shrunk = large.reshape(12, 96, 2, 128, 2, 3).mean((2, 4))
+    assert np.abs(shrunk - small).mean() < 3  # levels of 255
+    assert np.median(np.abs(depth[:, ::2, ::2] - small_depth)) < 0.25
+    with pytest.raises(ValueError, match=r"frame_size=\[100, 130\] is not allowed; the game has no 260x200 pixels"):
+        DoomRenderer(tmp_path / "one.wad", frame_size=(100, 130))
+
+
 def test_nothing_is_left_in_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_wad(WORLDS[:1], tmp_path / "one.wad")

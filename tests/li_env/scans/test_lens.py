@@ -7,7 +7,7 @@ import pytest
 from li_env.accel.world_spec import WorldSpec
 from li_env.scans.lens import undistorted
 from li_env.scans.scan import Scan
-from li_env.worlds.freedoom.world import SPEC as FREEDOOM
+from li_env.worlds.freedoom.spec import SPEC as FREEDOOM
 from tests.li_env.scans.room import LENS, level, noise, room_scan
 
 SPEC: WorldSpec = FREEDOOM

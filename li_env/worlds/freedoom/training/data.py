@@ -14,6 +14,7 @@ import torch
 from li_env.doom import DEFAULT_KINDS, load_shard, render_dataset
 from li_env.doom.shards import NO_SCAN, MapScan
 from li_env.doom.watchdog import temporary_folder
+from li_env.worlds.freedoom.sizes import SMALL
 
 Convert = Callable[[torch.Tensor], torch.Tensor]
 
@@ -76,6 +77,7 @@ def gather(
     scan: MapScan = NO_SCAN,
     tries: int = 0,
     convert: Convert = lambda frames: frames,
+    frame_size: tuple[int, int] = SMALL.frame_size,
 ) -> Trajectories:
     """Render and move shard after shard to ``device``; nothing but the shards in flight touches the disk.
 
@@ -83,6 +85,7 @@ def gather(
         scan: views around the walks; none by default.
         tries: commands that are tried at every pose of the walks.
         convert: called with uint8 frames [n, L, H, W, 3] on ``device``; what it gives is kept instead of them.
+        frame_size: (height, width) of frames.
     """
     count = len(map_seeds) * trajectories_per_map
     workers = workers or os.cpu_count() or 1
@@ -107,6 +110,7 @@ def gather(
             workers=workers,
             maps_per_shard=maps_per_shard,
             scan=scan,
+            frame_size=frame_size,
             tries=tries,
         ):
             first = int(Path(path).name.split("_")[-1]) * maps_per_shard

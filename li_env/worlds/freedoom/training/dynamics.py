@@ -105,13 +105,13 @@ def flow_loss(
         noise = torch.randn(clean.shape, device=device, generator=generator)
         noisy = clean * (1 - level[..., None, None]) + level[..., None, None] * noise
         slots = torch.arange(-contexts, 0, device=device)
-        caches = model.context_pass(noisy, level, Cameras.of(batch.context_poses, slots))
+        caches = model.context_pass(noisy, level, model.cameras(batch.context_poses, slots))
         # Branch-major caches: repeat each branch's entries once per draw.
         caches = [tuple(_repeat_branches(part, stage.draws) for part in cache) for cache in caches]  # type: ignore[misc]
     target = batch.target.float().repeat(stage.draws, 1, 1, 1)
     poses = batch.target_poses.repeat(stage.draws, 1, 1)
     known = uniform(len(target), 1) < _known_share(batch)
-    cameras = Cameras.of(poses, torch.arange(frames, device=device))
+    cameras = model.cameras(poses, torch.arange(frames, device=device))
     return chunk_loss(model, target, cameras, caches, known, stage, generator)
 
 
@@ -175,10 +175,10 @@ def train_dynamics(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         ema.values, ema.updates = state["ema"], state["updates"]
-        progress.done = state["done"]
+        progress.resume(state["done"], state["seconds"])
         generator.manual_seed(ranks.seed(seed + progress.done))
         choice.manual_seed(seed + progress.done)
-    next_save = stage.save_seconds
+    next_save = progress.seconds + stage.save_seconds
     if device.type == "cuda":
         compile_blocks(model)
     while not progress.finished:
@@ -201,9 +201,8 @@ def train_dynamics(
                     "fraction": progress.fraction,
                 }
             )
-        due = progress.fraction * (stage.max_seconds or 1e9) > next_save or progress.done % 2000 == 0
-        if due and ranks.first:
-            next_save += stage.save_seconds
+        if ranks.first and (progress.seconds > next_save or progress.done % 2000 == 0):
+            next_save = progress.seconds + stage.save_seconds
             checkpoint.save(
                 state_path,
                 {
@@ -212,6 +211,7 @@ def train_dynamics(
                     "ema": ema.values,
                     "updates": ema.updates,
                     "done": progress.done,
+                    "seconds": progress.seconds,
                 },
             )
         if progress.done % stage.measure_every == 0:

@@ -10,7 +10,8 @@ import numpy as np
 
 from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.doom.trajectories import choose_kinds
-from li_env.validation import check_mapping, check_number, check_whole, shown
+from li_env.validation import check_choice, check_mapping, check_number, check_whole, shown
+from li_env.worlds.freedoom.sizes import SIZES
 from li_env.worlds.freedoom.training.store import GROUP
 
 STAGES = ("autoencoder", "sharp_autoencoder", "dynamics", "motion", "refine")
@@ -65,6 +66,7 @@ def check_training(config: Any) -> None:
     Raises:
         ValueError: names the key, its value and what is allowed.
     """
+    check_choice("size", config.size, SIZES)
     check_whole("seed", config.seed, *_COUNTS["seed"])
     stages = config.stages
     if not isinstance(stages, tuple) or not stages or any(stage not in NEEDS for stage in stages):

@@ -109,6 +109,11 @@ class Progress:
         self.began = time.monotonic()
         self._ranks, self._device, self._heard = ranks, device or torch.device("cpu"), 0.0
 
+    def resume(self, done: int, seconds: float) -> None:
+        """Go on after ``done`` steps that took ``seconds``."""
+        self.done = done
+        self.began -= seconds
+
     @property
     def seconds(self) -> float:
         """Spent so far."""

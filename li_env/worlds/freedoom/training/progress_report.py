@@ -13,10 +13,10 @@ from li_env.worlds.freedoom.training.rollout import Grounding, roll_out
 from li_env.worlds.freedoom.training.store import GROUP, LatentStore
 
 
-def decode(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Tensor:
-    """Decode latents [B, T, n, C] to frames uint8 [B, T, H, W, 3]."""
+def decode(autoencoder: Autoencoder, latents: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """Decode latents [B, T, n, C], n tokens of ``grid`` (rows, columns), to frames uint8 [B, T, H, W, 3]."""
     batch, frames = latents.shape[:2]
-    planes = latents.flatten(0, 1).transpose(1, 2).unflatten(2, (6, 8)).float()
+    planes = latents.flatten(0, 1).transpose(1, 2).unflatten(2, grid).float()
     return torch.cat([autoencoder.decode(part) for part in planes.split(512)]).unflatten(0, (batch, frames))
 
 
@@ -42,7 +42,7 @@ def _grounded(
     for first, last in ((1, 9), (16, 16), (27, 31)):
         part = slice((first - 1) * GROUP, last * GROUP)
         if own[:, part].shape[1]:
-            decoded = decode(autoencoder, own[:, part])
+            decoded = decode(autoencoder, own[:, part], model.grid)
             frames = real[:, part][:, : decoded.shape[1]]
             name = f"{len(sigmas) - 1}step_grounded{first}_{last}"
             out |= {f"{name}_psnr": psnr(decoded, frames).mean().item(), f"{name}_sharp": sharpness(decoded, frames)}
@@ -75,7 +75,7 @@ def quick_measures(
             if chunk > own.shape[1] // GROUP:
                 continue
             part = slice((chunk - 1) * GROUP, chunk * GROUP)
-            decoded = decode(autoencoder, own[:, part])
+            decoded = decode(autoencoder, own[:, part], model.grid)
             out[f"{name}_own{chunk}_psnr"] = psnr(decoded, real[:, part]).mean().item()
             out[f"{name}_own{chunk}_sharp"] = sharpness(decoded, real[:, part])
         last = (chunks - 1) * GROUP
@@ -83,7 +83,7 @@ def quick_measures(
             following = roll_out(
                 model, latents[:, 0], poses, chunks, sigmas, generator, *budget, real=latents, real_chunks=chunks - 1
             )
-        decoded = decode(autoencoder, following[:, last:])
+        decoded = decode(autoencoder, following[:, last:], model.grid)
         out[f"{name}_next_psnr"] = psnr(decoded, real[:, last : last + GROUP]).mean().item()
         out[f"{name}_next_sharp"] = sharpness(decoded, real[:, last : last + GROUP])
     return {key: round(value, 3) for key, value in out.items()}

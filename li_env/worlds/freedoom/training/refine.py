@@ -60,6 +60,7 @@ class RefineStage:
     ema: float = 0.995
     blend: float = 0.55
     measure_every: int = 150
+    save_seconds: float = 120.0
     schedules: tuple[tuple[float, ...], ...] = ((1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0))
 
 
@@ -84,10 +85,9 @@ class OwnChunk:
         """The real latents of the chunk [B, T, n, C]."""
         return self.real[:, self.chunk * GROUP :]
 
-    @property
-    def cameras(self) -> Cameras:
-        """The chunk's own cameras."""
-        return chunk_cameras(self.poses, self.chunk)
+    def cameras(self, model: DynamicsModel) -> Cameras:
+        """Make the chunk's own cameras."""
+        return chunk_cameras(model, self.poses, self.chunk)
 
     def context(self, model: DynamicsModel, label: float) -> list[BlockCache] | None:
         """Compute keys and values of the generated past and the views; None in a first chunk without views."""
@@ -130,26 +130,26 @@ def sample_last(
     target = own.target
     noise = torch.randn(target.shape, device=target.device, generator=generator)
     known = target[:, :1] if own.chunk == 0 else None
-    return sample_chunk(model, noise, known, sigmas, own.cameras, own.context(model, stage.label)).float()
+    return sample_chunk(model, noise, known, sigmas, own.cameras(model), own.context(model, stage.label)).float()
 
 
 def own_flow_loss(
     model: DynamicsModel, own: OwnChunk, stage: RefineStage, flow: DynamicsStage, generator: torch.Generator
 ) -> torch.Tensor:
     """Compute the flow-matching loss towards the real chunk from the generated context."""
-    return chunk_loss(model, own.target, own.cameras, own.context(model, stage.label), own.known, flow, generator)[0]
+    context = own.context(model, stage.label)
+    return chunk_loss(model, own.target, own.cameras(model), context, own.known, flow, generator)[0]
 
 
 def judge_loss(
     judge: nn.Module,
     real: torch.Tensor,
     fake: torch.Tensor,
-    own: OwnChunk,
+    cameras: Cameras,
     stage: RefineStage,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Compute the relativistic logistic loss and a penalty on verdicts that change under small noise."""
-    cameras = own.cameras
     real_verdict, fake_verdict = judge(real, cameras), judge(fake, cameras)
     loss = softplus(fake_verdict - real_verdict).mean()
     penalty = torch.zeros((), device=real.device)
@@ -185,9 +185,11 @@ def train_refine(
         state = checkpoint.load(state_path, str(device))
         model.load_state_dict(state["model"])
         judge.load_state_dict(state["judge"])
-        ema.values, ema.updates, progress.done = state["ema"], state["updates"], state["done"]
+        ema.values, ema.updates = state["ema"], state["updates"]
+        progress.resume(state["done"], state["seconds"])
         generator.manual_seed(ranks.seed(seed + progress.done))
         choice.manual_seed(seed + progress.done)
+    next_save = progress.seconds + stage.save_seconds
     if device.type == "cuda":
         compile_blocks(model)
     parameters = list(model.parameters())
@@ -207,9 +209,9 @@ def train_refine(
         sigmas = stage.schedules[int(torch.randint(len(stage.schedules), (1,), generator=choice))]
         with amp:
             fake = sample_last(model, own, stage, sigmas, generator)
-        real = own.target
+        real, cameras = own.target, own.cameras(model)
         with amp:
-            verdict_loss = judge_loss(judge, real, fake.detach(), own, stage, generator)
+            verdict_loss = judge_loss(judge, real, fake.detach(), cameras, stage, generator)
         verdict_loss.backward()
         judge_optimizer.step(progress.rate())
         gap = torch.zeros((), device=device)
@@ -217,7 +219,6 @@ def train_refine(
             flow_gradients = [parameter.grad for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = None
-            cameras = own.cameras
             with amp:
                 real_verdict = judge(real, cameras).detach()
                 fake_verdict = judge(fake, cameras)
@@ -243,7 +244,8 @@ def train_refine(
                     "fraction": progress.fraction,
                 }
             )
-        if progress.done % 500 == 0 and ranks.first:
+        if ranks.first and progress.seconds > next_save:
+            next_save = progress.seconds + stage.save_seconds
             checkpoint.save(
                 state_path,
                 {
@@ -252,6 +254,7 @@ def train_refine(
                     "ema": ema.values,
                     "updates": ema.updates,
                     "done": progress.done,
+                    "seconds": progress.seconds,
                 },
             )
         if progress.done % stage.measure_every == 0:

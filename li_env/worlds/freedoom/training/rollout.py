@@ -70,16 +70,16 @@ def chunk_context(
         past, past_poses = torch.cat((seen.to(past.dtype), past), dim=1), torch.cat((seen_poses, past_poses), dim=1)
     count = past.shape[1]
     reference = poses[:, max(chunk * GROUP - 1, 0), None]
-    cameras = Cameras.of(relative_planar(past_poses, reference), torch.arange(-count, 0, device=device))
+    cameras = model.cameras(relative_planar(past_poses, reference), torch.arange(-count, 0, device=device))
     levels = torch.full((size, count), label, device=device)
     return model.context_pass(past, levels, cameras)
 
 
-def chunk_cameras(poses: torch.Tensor, chunk: int) -> Cameras:
+def chunk_cameras(model: DynamicsModel, poses: torch.Tensor, chunk: int) -> Cameras:
     """Return cameras of the chunk's own latents, seen from the newest finished one (or the first, in chunk 0)."""
     begin = chunk * GROUP
     reference = poses[:, max(begin - 1, 0), None]
-    return Cameras.of(
+    return model.cameras(
         relative_planar(poses[:, begin : begin + GROUP], reference), torch.arange(GROUP, device=poses.device)
     )
 
@@ -120,6 +120,6 @@ def roll_out(
         context = chunk_context(model, out, poses, chunk, window_at(chunk, recent, memory), label, grounding)
         noise = torch.randn(size, GROUP, tokens, channels, device=first.device, generator=generator)
         known = first[:, None].float() if chunk == 0 else None
-        cameras = chunk_cameras(poses, chunk)
+        cameras = chunk_cameras(model, poses, chunk)
         out[:, begin : begin + GROUP] = sample_chunk(model, noise, known, sigmas, cameras, context).float()
     return out

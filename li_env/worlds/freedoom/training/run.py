@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from li_env.device_memory import check_memory
-from li_env.doom.renderer import HEIGHT, WIDTH
 from li_env.doom.shards import MapScan
 from li_env.doom.splits import TRAINING, VALIDATION
 from li_env.files import append_json, check_folder, read_yaml
@@ -28,8 +27,8 @@ from li_env.validation import check_keys, check_mapping, shown
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
 from li_env.worlds.freedoom.efficientnet import load_features
-from li_env.worlds.freedoom.geometry import COLUMNS, ROWS
 from li_env.worlds.freedoom.motion_head import MotionHead
+from li_env.worlds.freedoom.sizes import SMALL, Size, named_size
 from li_env.worlds.freedoom.training.autoencoder import AutoencoderStage, encode_all, train_autoencoder
 from li_env.worlds.freedoom.training.data import Convert, DataSettings, Trajectories, gather
 from li_env.worlds.freedoom.training.dynamics import DynamicsStage, train_dynamics
@@ -40,7 +39,7 @@ from li_env.worlds.freedoom.training.ranks import ALONE, Ranks
 from li_env.worlds.freedoom.training.refine import RefineStage, train_refine
 from li_env.worlds.freedoom.training.sharp import SharpStage, evaluator, train_sharp
 from li_env.worlds.freedoom.training.store import LatentStore
-from li_env.worlds.freedoom.weights import load_weights
+from li_env.worlds.freedoom.weights import load_weights, starting_weights
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -60,10 +59,12 @@ SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
 class TrainConfig:
     """Settings of all stages, read from YAML; ``stages`` may leave some out.
 
-    ``start`` is a folder of weights, as `li-env train world` writes it, from which dynamics begin instead of random
-    numbers; its autoencoder is used where ``stages`` leave that out.
+    ``size`` is a name of `sizes.SIZES`. ``start`` is a folder of weights, as `li-env train world` writes it, or the
+    name of a size whose weights are shipped: dynamics and motion head begin there instead of with random numbers, and
+    its autoencoder is used where ``stages`` leave that out. The weights may be of another size.
     """
 
+    size: str = SMALL.name
     seed: int = 0
     stages: tuple[str, ...] = STAGES
     start: str = ""
@@ -137,10 +138,11 @@ def train_world(
     if ranks.count > 1 and device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    size = named_size(config.size)
     out = check_folder("out", out, ("log.jsonl", *(f"{stage}.safetensors" for stage in MODELS)))
     todo = _unfinished(config, out)
     if todo:
-        check_memory("the rendered frames", _frame_bytes(config.data, _learns_pictures(todo)), device)
+        check_memory("the rendered frames", _frame_bytes(config.data, size, _learns_pictures(todo)), device)
     ranks.wait()  # all have looked at the finished stages before the first adds to them
     out.mkdir(parents=True, exist_ok=True)
     log = logger(out / "log.jsonl", show) if ranks.first else _silent
@@ -150,14 +152,14 @@ def train_world(
         return
     autoencoder = Autoencoder(AutoencoderConfig()).to(device)
     learns_pictures = _learns_pictures(todo)
-    if not learns_pictures:
+    if "autoencoder" not in todo:
         load_pictures(autoencoder, out, config.start, ranks)
 
     def encode(frames: torch.Tensor) -> torch.Tensor:
         return encode_all(autoencoder, frames) if frames.numel() else frames
 
     training, validation = render(
-        config.data, device, workers, log, (lambda x: x) if learns_pictures else encode, ranks
+        config.data, size, device, workers, log, (lambda x: x) if learns_pictures else encode, ranks
     )
     if "autoencoder" in todo:
         generator = torch.Generator(device).manual_seed(ranks.seed(config.seed))
@@ -188,11 +190,11 @@ def train_world(
         with torch.compiler.set_stance("force_eager"):
             return quick_measures(model, autoencoder, held_out_store, validation.frames, (SIGMAS_4, SIGMAS_16), 48)
 
-    model = DynamicsModel().to(device)
+    model = DynamicsModel(grid=size.token_grid).to(device)
     if "dynamics" in todo:
         state = out / "dynamics_state.safetensors"
         if config.start and not state.exists():
-            load_weights({"dynamics": model}, Path(config.start))
+            load_weights({"dynamics": model}, starting_weights(config.start))
             log({"stage": "dynamics", "start": 1.0} | evaluate(model))
         train_dynamics(model, store, config.dynamics, tagged(log, "dynamics"), evaluate, state, config.seed, ranks)
         keep(model, out / "dynamics.safetensors", ranks, state)
@@ -200,7 +202,9 @@ def train_world(
         walked = Motions(training.commanded, training.realised)
         tried = Motions(training.tried, training.tried_realised)
         unseen = held_out_store, Motions(validation.commanded, validation.realised)
-        head = MotionHead().to(device)
+        head = MotionHead(size.token_grid).to(device)
+        if config.start:
+            load_weights({"motion": head}, starting_weights(config.start))
         train_motion(head, store, walked, tried, unseen, config.motion, tagged(log, "motion"), config.seed, ranks)
         keep(head, out / "motion.safetensors", ranks)
     if "refine" in todo:
@@ -243,7 +247,7 @@ def load_pictures(model: Autoencoder, out: Path, start: str, ranks: Ranks) -> No
     found = next((file for file in files if file.exists()), None)
     ranks.wait()  # all have looked before the first writes
     if found is None:
-        load_weights({"autoencoder": model}, Path(start))
+        load_weights({"autoencoder": model}, starting_weights(start))
         keep(model, files[-1], ranks)
     else:
         read(model, found)
@@ -254,7 +258,7 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
 
     Raises:
         ValueError: such a file is damaged, a stage starts from one that is neither done nor to be run, or the folder
-            ``config.start`` holds no weights of the dynamics.
+            ``config.start`` holds no weights to begin with.
     """
     done = [stage for stage in MODELS if (out / f"{stage}.safetensors").exists()]
     for stage in done:
@@ -262,11 +266,11 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
             model = MODELS[stage]()
         check_tensors(out / f"{stage}.safetensors", shapes_of(model), f"the stage {stage}")
     todo = [stage for stage in STAGES if stage in config.stages and stage not in done]
-    taken = {"dynamics"} & set(todo)
-    if todo and not {"autoencoder", "sharp_autoencoder"} & {*done, *todo}:
+    taken = {"dynamics", "motion"} & set(todo)
+    if todo and "autoencoder" not in {*done, *todo} and "sharp_autoencoder" not in done:
         taken.add("autoencoder")
     if config.start and taken:  # refused now and not after the frames are rendered
-        load_weights({name: MODELS[name]() for name in taken}, Path(config.start))
+        load_weights({name: MODELS[name]() for name in taken}, starting_weights(config.start))
         done += taken & {"autoencoder"}
     for stage in todo:
         if missing := [each for each in NEEDS[stage] if each not in done and each not in todo]:
@@ -281,16 +285,22 @@ def _learns_pictures(stages: list[str]) -> bool:
     return any("autoencoder" in stage for stage in stages)
 
 
-def _frame_bytes(data: DataSettings, pictures: bool) -> int:
+def _frame_bytes(data: DataSettings, size: Size, pictures: bool) -> int:
     """Return the bytes of all frames on the device; without ``pictures`` those of training are kept as latents."""
     training = data.trajectories_per_map * data.length + data.scan_views
     validation = 2 * data.validation_length + data.validation_scan_views
-    picture, latent = HEIGHT * WIDTH * 3, ROWS * COLUMNS * LATENT_CHANNELS * 2
+    picture, latent = size.frame_size[0] * size.frame_size[1] * 3, size.tokens * LATENT_CHANNELS * 2
     return data.maps * training * (picture if pictures else latent) + data.validation_maps * validation * picture
 
 
 def render(
-    data: DataSettings, device: torch.device, workers: int | None, log: Log, convert: Convert, ranks: Ranks = ALONE
+    data: DataSettings,
+    size: Size,
+    device: torch.device,
+    workers: int | None,
+    log: Log,
+    convert: Convert,
+    ranks: Ranks = ALONE,
 ) -> tuple[Trajectories, Trajectories]:
     """Render the training and the validation trajectories; ``convert`` is for the frames of the former."""
     began = time.monotonic()
@@ -298,12 +308,12 @@ def render(
     training = gather(
         ranks.own(TRAINING[data.seed * data.maps : (data.seed + 1) * data.maps]),
         data.trajectories_per_map, data.length, data.kinds, data.seed, device, workers,
-        MapScan(data.scan_views, data.scan_spacing), data.tries, convert,
+        MapScan(data.scan_views, data.scan_spacing), data.tries, convert, size.frame_size,
     )  # fmt: skip
     spacing = data.validation_scan_spacing
     validation = gather(
         VALIDATION[: data.validation_maps], 2, data.validation_length, data.kinds, data.seed, device, workers,
-        MapScan(data.validation_scan_views, (spacing, spacing)),
+        MapScan(data.validation_scan_views, (spacing, spacing)), frame_size=size.frame_size,
     )  # fmt: skip
     seconds = time.monotonic() - began
     count = data.maps * (data.trajectories_per_map * data.length + data.scan_views)

@@ -163,8 +163,8 @@ class SharpTrainer:
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self.judge_optimizer.load_state_dict(state["judge_optimizer"])  # type: ignore[arg-type]
         self.ema.values, self.ema.updates = state["ema"], state["updates"]  # type: ignore[assignment]
-        self.progress.done, self.late_steps = state["done"], state["late_steps"]  # type: ignore[assignment]
-        self.progress.began -= state["seconds"]  # type: ignore[operator]
+        self.progress.resume(state["done"], state["seconds"])  # type: ignore[arg-type]
+        self.late_steps = state["late_steps"]  # type: ignore[assignment]
         self.model.encoder.requires_grad_(not self.late_steps)
 
 

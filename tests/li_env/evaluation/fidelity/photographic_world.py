@@ -13,7 +13,7 @@ from li_env.accel.geometry.camera import CameraMotion, follow
 from li_env.accel.world import BaseWorld, ChunkRequest, MotionRequest
 from li_env.evaluation.fidelity.reference_videos import ReferenceVideos
 from li_env.evaluation.fidelity.walks import world_matrices
-from li_env.worlds.freedoom.world import SPEC
+from li_env.worlds.freedoom.spec import SPEC
 
 PHOTOGRAPHIC_SPEC = replace(SPEC, name="photographic", latent_shape=(768, 6, 8))
 NOISE = 0.04

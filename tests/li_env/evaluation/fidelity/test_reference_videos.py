@@ -16,7 +16,7 @@ def test_jobs_cover_every_trajectory_and_only_test_maps():
         held_out = [map_seed for order, _, arguments in jobs if order == 0 for map_seed in arguments[0]]
         assert len(set(held_out)) == len(held_out) == 11 and all(map_seed in TEST for map_seed in held_out)
         handmade = [arguments for order, _, arguments in jobs if order == 1]
-        assert sum(count for _, count, _, _ in handmade) == 11 and len(handmade) == 8
+        assert sum(count for _, count, *_ in handmade) == 11 and len(handmade) == 8
         assert [arguments[1] for order, _, arguments in jobs if order == 2] == [11]
 
 

@@ -6,9 +6,9 @@ import pytest
 from li_env.scans.agreement import compare_views
 from li_env.worlds.freedoom.build_scan import build_scan, map_walls
 from li_env.worlds.freedoom.ground_truth import FreedoomTruth
+from li_env.worlds.freedoom.spec import SPEC
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
-from li_env.worlds.freedoom.world import SPEC
 
 pytest.importorskip("vizdoom")
 SEED = 10_000_001

@@ -22,7 +22,7 @@ def model() -> DynamicsModel:
 
 def cameras(frames: int, first_slot: int, seed: int = 1) -> Cameras:
     planar = torch.randn(2, frames, 3, generator=torch.Generator().manual_seed(seed))
-    return Cameras.of(planar, torch.arange(first_slot, first_slot + frames))
+    return Cameras.of(planar, torch.arange(first_slot, first_slot + frames), (6, 8))
 
 
 def test_context_pass_leaves_the_keys_and_values_of_a_full_pass(model: DynamicsModel) -> None:
@@ -86,8 +86,10 @@ def test_batch_entries_do_not_mix(model: DynamicsModel) -> None:
     planar = torch.randn(2, 4, 3)
     planar = relative_planar(planar, planar[:, :1])
     noise = torch.randn(2, 4, TOKENS, LATENT_CHANNELS)
-    both = sample_chunk(model, noise, None, (1.0, 0.5, 0.0), Cameras.of(planar, torch.arange(4)), None)
+    both = sample_chunk(model, noise, None, (1.0, 0.5, 0.0), model.cameras(planar, torch.arange(4)), None)
     for index in range(2):
         part = slice(index, index + 1)
-        alone = sample_chunk(model, noise[part], None, (1.0, 0.5, 0.0), Cameras.of(planar[part], torch.arange(4)), None)
+        alone = sample_chunk(
+            model, noise[part], None, (1.0, 0.5, 0.0), model.cameras(planar[part], torch.arange(4)), None
+        )
         torch.testing.assert_close(alone, both[part], atol=1e-4, rtol=1e-4)

@@ -5,15 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from li_env.accel.geometry.camera import CameraMotion, move
-from li_env.worlds.freedoom.geometry import (
-    COLUMNS,
-    FEATURES,
-    ROWS,
-    camera_tables,
-    planar_poses,
-    relative_planar,
-    token_features,
-)
+from li_env.worlds.freedoom.geometry import FEATURES, camera_tables, planar_poses, relative_planar, token_features
+from li_env.worlds.freedoom.sizes import LARGE, SMALL
 
 angles = st.floats(-180, 180)
 metres = st.floats(-30, 30)
@@ -43,9 +36,9 @@ def test_relative_planar_is_planar_poses_in_torch(places: list[tuple[float, floa
 
 def test_tables_have_the_documented_shapes_and_inverses() -> None:
     planar = torch.randn(2, 5, 3)
-    tables = camera_tables(planar, torch.arange(5))
-    assert tables.cos.shape == tables.sin.shape == (2, 1, 5 * ROWS * COLUMNS, 32)
-    assert token_features(planar).shape == (2, 5, ROWS * COLUMNS, FEATURES)
+    tables = camera_tables(planar, torch.arange(5), (6, 8))
+    assert tables.cos.shape == tables.sin.shape == (2, 1, 5 * 6 * 8, 32)
+    assert token_features(planar, (6, 8)).shape == (2, 5, 6 * 8, FEATURES)
     product = tables.output_matrices @ tables.key_matrices
     torch.testing.assert_close(product, torch.eye(4).expand(2, 5, 4, 4), atol=1e-5, rtol=0)
     torch.testing.assert_close(tables.query_matrices, tables.output_matrices.transpose(-1, -2))
@@ -57,13 +50,27 @@ def test_camera_matrices_depend_on_relative_pose_only() -> None:
     moved = relative_planar(planar, torch.tensor([3.0, -2.0, 0.7]))
     pairs = []
     for poses in (planar, moved):
-        tables = camera_tables(poses, torch.arange(2))
+        tables = camera_tables(poses, torch.arange(2), SMALL.token_grid)
         pairs.append(tables.output_matrices[0, 0] @ tables.key_matrices[0, 1])
     torch.testing.assert_close(pairs[0], pairs[1], atol=1e-5, rtol=1e-5)
 
 
 def test_a_turn_moves_the_rays_by_that_angle() -> None:
     still, turned = torch.zeros(1, 1, 3), torch.tensor([[[0.0, 0.0, 0.5]]])
-    a, b = token_features(still)[0, 0], token_features(turned)[0, 0]
+    a, b = (token_features(poses, SMALL.token_grid)[0, 0] for poses in (still, turned))
     yaw = torch.atan2(a[:, 0], a[:, 4]), torch.atan2(b[:, 0], b[:, 4])
     assert (yaw[1] - yaw[0]).numpy() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_every_size_sees_the_same_view_in_the_same_positions() -> None:
+    """Rows count from 0 in the small size; two rows of tokens of the large one lie where one lies there."""
+    still = torch.zeros(1, 1, 3)
+    rows = {}
+    for size in (SMALL, LARGE):
+        tables, (height, width) = camera_tables(still, torch.arange(1), size.token_grid), size.token_grid
+        rows[size.name] = torch.atan2(tables.sin, tables.cos)[0, 0, :, 3].view(height, width)[:4, 0].tolist()
+    assert rows["small"] == pytest.approx([0, 1, 2, 3], abs=1e-6)
+    assert rows["large"] == pytest.approx([-0.25, 0.25, 0.75, 1.25], abs=1e-6)
+    slopes = {size.name: token_features(still, size.token_grid)[0, 0, :, -1] for size in (SMALL, LARGE)}
+    assert float(slopes["small"][0]) == pytest.approx(-(0.5 - 1 / 12) / 0.8)
+    assert float(slopes["large"][0]) == pytest.approx(-(0.5 - 1 / 24) / 0.8)

@@ -19,7 +19,8 @@ from li_env.scans.encoded import encoded_views
 from li_env.scans.scan import Scan
 from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.common.encoder_key import weights_key
-from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
+from li_env.worlds.freedoom.spec import SPEC
+from li_env.worlds.freedoom.world import FreedoomScene, FreedoomWorld, load
 from tests.room_scan import room_poses
 
 AHEAD = (CameraMotion(forward=0.25),) * 4

@@ -20,7 +20,8 @@ from li_env.accel.runtime.report import RolloutReport
 from li_env.actions import Action
 from li_env.evaluation.fixed_motion import FixedMotionWorld
 from li_env.worlds.common.transformer import Block
-from li_env.worlds.freedoom.world import SPEC, FreedoomWorld, load
+from li_env.worlds.freedoom.spec import SPEC
+from li_env.worlds.freedoom.world import FreedoomWorld, load
 from li_env.worlds.freedoom_game.world import SPEC as GAME
 
 OFF = AccelConfig(warmup_chunks=1)

@@ -10,7 +10,8 @@ from li_env.accel.config import AccelConfig
 from li_env.accel.plan import AttentionPlan, ChunkPlan
 from li_env.accel.planning.attention import BlockSparseAttention
 from li_env.accel.world import ChunkRequest
-from li_env.worlds.freedoom.world import SPEC, FreedoomScene, FreedoomWorld, load
+from li_env.worlds.freedoom.spec import SPEC
+from li_env.worlds.freedoom.world import FreedoomScene, FreedoomWorld, load
 
 CONTEXT = 8
 DENSE = AttentionPlan()
