@@ -7,6 +7,7 @@ from figures_freedoom import EVERY, PRESETS_CPU, PRESETS_GPU, bench_row
 from figures_large_worlds import HY, MATRIX, times
 
 REUSE = "freedoom_reuse.json"
+PAPER_CPU = "freedoom_paper_cpu.json"
 PRESETS = ("off", "context", "cache", "sparse", "all", "paper")
 EQUAL = 99.0
 """Decibels that equal frames count as in the file of `li-env bench`."""
@@ -81,6 +82,21 @@ def paths(recorded: Recorded) -> list[str]:
     """Camera paths of the rollouts on the GPU."""
     rows = recorded.get(PRESETS_GPU, "worlds", 0, "rows")
     return [name for name in dict.fromkeys(row["trajectory"] for row in rows) if name != EVERY]
+
+
+@figure("preset.paper")
+def preset_paper(recorded: Recorded) -> str:
+    """Tabulate all methods of the paper's first table in freedoom on a CPU, the fastest first."""
+    every = [row for row in recorded.get(PAPER_CPU, "rows") if row["trajectory"] == EVERY]
+    own = {row["preset"]: row for row in every if row["sweep"] is None}
+    known = [own[name] for name in recorded.get(PAPER_CPU, "table")]
+    rows = []
+    for row in sorted(known, key=lambda each: -each["speed_up"]["median"]):
+        psnr, gain = row["against_off"]["pooled_psnr"], row["speed_up"]
+        against = "" if psnr is None else "equal" if psnr >= EQUAL else f"{psnr:.1f} dB"
+        spread = f"{gain['median']:.2f} ({gain['low']:.2f} to {gain['high']:.2f})"
+        rows.append((f"`{row['preset']}`", spread, against, f"{row['game']['pooled_psnr']:.2f} dB"))
+    return table(("method", "speed-up of generation", "PSNR to `off`, pooled", "to the game, pooled"), rows)
 
 
 @figure("preset.revisits")
