@@ -29,8 +29,10 @@ def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | N
     return rows + ([("other parts", None)] if set(others) - {"provenance", "ceilings_tflops", "versions"} else [])
 
 
-def machine(recorded: Recorded, file: str, facts: dict[str, Any] | None) -> str:
+def machine(recorded: Recorded, file: str, facts: dict[str, Any] | None, landed: dict[str, Any]) -> str:
     """GPUs, or the processor."""
+    if facts is None and "machine" in landed:
+        return str(landed["machine"])
     if facts is not None:
         return ", ".join(dict.fromkeys(facts["gpus"])) or f"{facts['cpu']}, {facts['cpus']} CPUs"
     found = {} if file.endswith(".jsonl") else recorded.get(file)
@@ -55,7 +57,7 @@ def files(recorded: Recorded) -> str:
                 words += f" [{len(notes)}]"
             command, date = (old["command"], old["date"]) if facts is None else (facts["command"], facts["date"][:10])
             shown = f"`{command}`" if command.split()[0] in ("python", "li-env") else command
-            rows.append((words, shown, code(facts, old), machine(recorded, file, facts), date))
+            rows.append((words, shown, code(facts, old), machine(recorded, file, facts, old), date))
     text = table(("file", "command (without `--out`)", "code", "machine", "date"), rows)
     return "\n".join([text, *(f"\n{note}" for note in notes)])
 
