@@ -1,4 +1,4 @@
-"""What the commands of ``li-env calibrate`` that roll a world out have in common."""
+"""What the commands of ``li-env calibrate`` have in common."""
 
 from __future__ import annotations
 
@@ -34,6 +34,30 @@ class Rollouts:
     """YAML file to write the number to; by default the one in the cache folder (LI_ENV_CACHE) that worlds read."""
 
 
+def open_world(name: str, device: str, out: Path | None, random_weights: bool = False) -> tuple[BaseWorld, Path]:
+    """Load the world to measure, once its name and the file to write to have been checked.
+
+    Args:
+        name: of the world.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        out: file to write to; None for the one that worlds read.
+        random_weights: whether the world gets random weights of its real shape.
+
+    Raises:
+        ValueError: an argument that is not allowed.
+    """
+    from typing import Any
+
+    from li_env.files import check_file
+    from li_env.worlds.calibration import own_file
+    from li_env.worlds.registry import load_world, world_entry
+
+    world_entry(name)
+    path = check_file("out", own_file(name) if out is None else out)
+    options: dict[str, Any] = {"random_weights": True} if random_weights else {}
+    return load_world(name, device=device, **options), path
+
+
 def roll_out(
     arguments: Rollouts, measure: Callable[[BaseWorld, BenchSettings, Callable[[], None]], Found]
 ) -> tuple[BaseWorld, Path, Found]:
@@ -51,14 +75,9 @@ def roll_out(
     """
     from li_env.cli._output import progress_display
     from li_env.evaluation.calibration.window import settings_of
-    from li_env.files import check_file
-    from li_env.worlds.calibration import own_file
-    from li_env.worlds.registry import load_world, world_entry
 
     settings = settings_of(arguments.trajectories, arguments.seeds, arguments.chunks, arguments.batch)
-    world_entry(arguments.world)
-    path = check_file("out", own_file(arguments.world) if arguments.out is None else arguments.out)
-    world = load_world(arguments.world, device=arguments.device)
+    world, path = open_world(arguments.world, arguments.device, arguments.out)
     rollouts = len(arguments.trajectories) * -(-len(arguments.seeds) // arguments.batch)
     with progress_display() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=rollouts * arguments.chunks)

@@ -28,28 +28,22 @@ class Arguments:
 
 def run(arguments: Arguments) -> None:
     """Measure, write, and print the times."""
-    from typing import Any
-
     import numpy as np
     from rich.console import Console
     from rich.table import Table
 
     from li_env.accel.config import AccelConfig
     from li_env.accel.runtime.machine import device_name
+    from li_env.cli._calibrating import open_world
     from li_env.cli._output import progress_display
     from li_env.evaluation.calibration.attention import measure_crossover
-    from li_env.files import check_file
     from li_env.validation import check_whole
-    from li_env.worlds.calibration import Calibration, keep, own_file
-    from li_env.worlds.registry import load_world, world_entry
+    from li_env.worlds.calibration import Calibration, keep
 
     check_whole("repeats", arguments.repeats, 1, 1000)
     check_whole("batch", arguments.batch, 1, 4096)
     AccelConfig.of(arguments.preset)
-    world_entry(arguments.world)
-    path = check_file("out", own_file(arguments.world) if arguments.out is None else arguments.out)
-    options: dict[str, Any] = {"random_weights": True} if arguments.random_weights else {}
-    world = load_world(arguments.world, device=arguments.device, **options)
+    world, path = open_world(arguments.world, arguments.device, arguments.out, arguments.random_weights)
     with progress_display() as progress:
         task = progress.add_task(f"{world.spec.name}, chunks", total=None)
         found = measure_crossover(

@@ -33,19 +33,16 @@ class Arguments:
 
 def run(arguments: Arguments) -> None:
     """Measure, write, and print the times and what presets leave out."""
-    from typing import Any
-
     from rich.console import Console
     from rich.table import Table
 
     from li_env.accel.config import AccelConfig
+    from li_env.cli._calibrating import open_world
     from li_env.cli._output import progress_display
     from li_env.evaluation.calibration.cost import cells_of, measure_cost
     from li_env.evaluation.part_costs import cost_lines, part_costs
-    from li_env.files import check_file
     from li_env.validation import check_number, check_whole
-    from li_env.worlds.calibration import Calibration, cost_name, keep, own_file
-    from li_env.worlds.registry import load_world, world_entry
+    from li_env.worlds.calibration import Calibration, cost_name, keep
 
     check_whole("repeats", arguments.repeats, 1, 1000)
     check_number("max_seconds", arguments.max_seconds, 0)
@@ -54,10 +51,7 @@ def run(arguments: Arguments) -> None:
     for count in arguments.envs:
         check_whole("envs", count, 1, 65536)
     AccelConfig.of(arguments.preset)
-    world_entry(arguments.world)
-    path = check_file("out", own_file(arguments.world) if arguments.out is None else arguments.out)
-    options: dict[str, Any] = {"random_weights": True} if arguments.random_weights else {}
-    world = load_world(arguments.world, device=arguments.device, **options)
+    world, path = open_world(arguments.world, arguments.device, arguments.out, arguments.random_weights)
     with progress_display() as progress:
         total = (arguments.repeats + 1) * len(cells_of(world, arguments.preset, arguments.envs))
         task = progress.add_task(f"{world.spec.name}, model calls", total=total)
