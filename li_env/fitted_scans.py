@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,8 @@ def fit_scan(world: BaseWorld, scan: Scan, name: str) -> FittedScan:
             that are not level in a world of level cameras; names the scan.
     """
     fitted = usable_views(world, scan, name)
-    try:
+    with _named(name):
         return FittedScan(fitted, encoded_views(world, fitted, name), scan.content_hash)
-    except ValueError as error:
-        raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
 
 
 def usable_views(world: BaseWorld, scan: Scan, name: str) -> Scan:
@@ -81,7 +80,7 @@ def usable_views(world: BaseWorld, scan: Scan, name: str) -> Scan:
         ValueError: as `fit_scan`, which encodes them, too.
     """
     spec = world.spec
-    try:
+    with _named(name):
         fitted = scan.fitted(spec.frame_size, spec.focal)
         check_scale(fitted, spec.view_distance)
         if not spec.motion.pitch and fitted.tilts.max() > LEVEL_DEGREES:
@@ -90,9 +89,16 @@ def usable_views(world: BaseWorld, scan: Scan, name: str) -> Scan:
                 f"view {view} is tilted by {fitted.tilts[view]:.1f} degrees, and cameras of world {spec.name!r} are "
                 f"level; allowed: at most {LEVEL_DEGREES:g} degrees"
             )
+    return fitted
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the scan's name in front of what a ValueError says."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"scan={shown(name) if name else 'a Scan'}: {error}") from None
-    return fitted
 
 
 def known_scan(world: BaseWorld, path: Path) -> FittedScan | None:

@@ -102,7 +102,7 @@ def test_motion_head_learns_a_wall() -> None:
 
 
 def test_motion_head_learns_a_wall_that_no_walk_met() -> None:
-    """Walks are free, tried commands are blocked: without the tries the head would let everything pass."""
+    """Let walks be free and tried commands blocked: without the tries the head would let everything pass."""
     torch.manual_seed(0)
     commanded = torch.zeros(2, 31, 3)
     commanded[..., 2] = 0.75
@@ -118,7 +118,7 @@ def test_motion_head_learns_a_wall_that_no_walk_met() -> None:
 
 
 def test_tried_commands_are_those_of_their_pose() -> None:
-    """Every tried command holds the number of its walk and pose, and its frames are those just before it."""
+    """Number every tried command by its walk and pose: its frames must be those just before it."""
     length = 32
     number = torch.arange(2 * length).reshape(2, length, 1, 1, 1).float()
     walked = Motions(*torch.full((2, 2, length - 1, 3), -1.0))
