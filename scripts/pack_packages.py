@@ -69,7 +69,11 @@ def pack(wheels: Sequence[Path], without: Sequence[str], out: Path, changed: Map
         site = Path(name)
         for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(site)
+                for entry in archive.infolist():
+                    path = Path(archive.extract(entry, site))
+                    # Unpacking leaves out the mode, and a package may hold programs: without theirs none starts.
+                    if entry.external_attr >> 16 & 0o111 and path.is_file():
+                        path.chmod(0o755)
         for file in [path for path in site.rglob("*") if path.is_file()]:
             if any(fnmatch(file.relative_to(site).as_posix(), pattern) for pattern in without):
                 file.unlink()

@@ -31,6 +31,20 @@ def test_a_folder_that_is_emptied_stays(tmp_path: Path) -> None:
         assert "vizdoom/scenarios" in archive.getnames()
 
 
+def test_programs_stay_programs(tmp_path: Path) -> None:
+    wheel = tmp_path / "vizdoom-1.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, mode in (("vizdoom/vizdoom", 0o755), ("vizdoom/__init__.py", 0o644)):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (0o100000 | mode) << 16
+            archive.writestr(entry, "x")
+    load("pack_packages").pack([wheel], [], tmp_path / "site.tar.xz")
+    with tarfile.open(tmp_path / "site.tar.xz") as archive:
+        modes = {member.name: member.mode & 0o777 for member in archive if member.isfile()}
+    assert modes["vizdoom/vizdoom"] == 0o755
+    assert not modes["vizdoom/__init__.py"] & 0o111
+
+
 def test_versions_are_those_of_the_constraints() -> None:
     pinned = load("pack_packages").pinned
     assert pinned(["gymnasium", "farama_notifications"]) == ["gymnasium==1.4.0", "Farama-Notifications==0.0.6"]
