@@ -71,11 +71,16 @@ def history_space(macro_actions: MacroActions) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, (empty_history(macro_actions).size,), np.float32)
 
 
-def mirrored_history(history: torch.Tensor, macro_actions: MacroActions) -> torch.Tensor:
-    """Return flattened histories [..., numbers] with left and right exchanged."""
+def mirrored_history(history: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return flattened histories [..., numbers] with left and right exchanged.
+
+    Args:
+        history: float32.
+        other: int64 [macro actions], the macro action in the mirror of each, on the device of the history.
+    """
     rows = history.unflatten(-1, (STEPS, -1)).clone()
     rows[..., 1] *= -1
-    rows[..., _ACTIONS:] = rows[..., (_ACTIONS + macro_actions.mirrored()).tolist()]
+    rows[..., _ACTIONS:] = rows[..., _ACTIONS:].index_select(-1, other)
     return rows.flatten(-2)
 
 

@@ -47,6 +47,8 @@ def load_training(run: RunFolder, net: torch.nn.Module, optimizer: torch.optim.A
     for name, parameter in net.named_parameters():
         if tensors:
             state = {moment: tensors[f"{name}.{moment}"] for moment in _MOMENTS}
+            # Adam counts its steps on the host, unless its steps are to be captured.
+            on_host = not optimizer.defaults["capturable"]
             optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+                key: value if key == "step" and on_host else value.to(parameter.device) for key, value in state.items()
             }

@@ -115,7 +115,8 @@ class LabelLearner:
     """Optimiser of a policy on labels."""
 
     def __init__(self, policy: NavigationNet, macro_actions: MacroActions, config: CloningConfig) -> None:
-        self._policy, self._macro_actions, self._config = policy, macro_actions, config
+        self._policy, self._config = policy, config
+        self._other = macro_actions.mirrored()
         self._rng = np.random.default_rng([config.seed, 1])
         self._clearance_head: torch.nn.Linear | None = None
         self._optimiser = torch.optim.AdamW(policy.parameters(), config.learning_rate, weight_decay=_DECAY)
@@ -134,7 +135,8 @@ class LabelLearner:
                 batch = _tensors({name: array[rows] for name, array in observations.items()}, policy.device)
                 target, lengths = indices[rows], clearances[rows]
                 if self._rng.random() < 0.5:
-                    batch, target = mirrored(batch, self._macro_actions), self._macro_actions.mirrored()[target]
+                    other = torch.as_tensor(self._other, device=policy.device)
+                    batch, target = mirrored(batch, other), self._other[target]
                     lengths = lengths[:, ::-1].copy()
                 losses.append(self._step(batch, target, lengths))
         return float(np.mean(losses))

@@ -65,8 +65,9 @@ class NavigationNet(nn.Module):
         width: int = 256,
     ) -> None:
         super().__init__()
-        self._macro_actions, self._symmetric = macro_actions, symmetric
-        self._other = macro_actions.mirrored().tolist()
+        self._symmetric = symmetric
+        self._other: torch.Tensor
+        self.register_buffer("_other", torch.as_tensor(macro_actions.mirrored()), persistent=False)
         shape, choices = space["rgb"].shape, len(macro_actions.table)
         assert shape is not None
         self.frames = [name for name in FRAMES if name in space.spaces]
@@ -120,14 +121,14 @@ class NavigationNet(nn.Module):
         """
         if not self._symmetric:
             return self._answer(observations, hidden, starts)
-        twin = mirrored(observations, self._macro_actions)
+        twin = mirrored(observations, self._other)
         both = {name: torch.cat([each, twin[name]], 1) for name, each in observations.items()}
         answer = self._answer(both, torch.cat(hidden.chunk(2, 1)), torch.cat([starts, starts], 1))
         (policy, mirror), (bump, far) = answer.logits.chunk(2, 1), answer.bumps.chunk(2, 1)
         return Answer(
-            (policy + mirror[..., self._other]) / 2,
+            (policy + mirror.index_select(-1, self._other)) / 2,
             torch.stack(answer.values.chunk(2, 1)).mean(0),
-            (bump + far[..., self._other]) / 2,
+            (bump + far.index_select(-1, self._other)) / 2,
             torch.cat(answer.hidden.chunk(2), 1),
         )
 

@@ -8,13 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from li_env.agents.macro_actions import MacroActions
+from li_env.agents.ppo import gradient_steps
 from li_env.agents.ppo.config import PPOConfig
+from li_env.agents.ppo.learner import PPOLearner
 from li_env.agents.ppo.macro_env import MacroActionEnvs
+from li_env.agents.ppo.networks import NavigationNet
+from li_env.agents.ppo.rollout import Rollout
 from li_env.agents.ppo.train import train
 from li_env.tensor_files import read_tensors
 from li_env.vector_env import LightInteractionVectorEnv
+from tests.agents.ppo.test_learner import rollout
+from tests.agents.ppo.test_networks import FRAME, GOAL, MACRO
 from tests.analytic_world import AnalyticWorld
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -50,3 +57,32 @@ def test_frames_stay_on_the_device():
 def test_a_world_on_the_host_teaches_a_policy_on_the_device(tmp_path):
     train(replace(TINY, world="analytic"), tmp_path, world=AnalyticWorld(), device="cuda")
     assert json.loads((tmp_path / "agent.json").read_text())["steps"] == 64
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_captured_gradient_steps_are_those_that_are_not(recurrent, monkeypatch):
+    config = PPOConfig(worlds=8, horizon=4, batch_size=12, epochs=4, bump_weight=0.1, recurrent=recurrent)
+
+    def learned(eager_steps: int) -> tuple[list[dict[str, float]], torch.Tensor, int]:
+        monkeypatch.setattr(gradient_steps, "_EAGER_STEPS", eager_steps)
+        torch.manual_seed(0)
+        net = NavigationNet(spaces.Dict({"rgb": FRAME, "pointgoal": GOAL}), MACRO, recurrent, symmetric=True)
+        steps = on_gpu(rollout(net, good=3))
+        learner = PPOLearner(net.to("cuda"), config)
+        # Learning rate and weight of the entropy are others after the capture.
+        log = [learner.update(steps, progress, torch.Generator().manual_seed(0)) for progress in (0.0, 0.5, 1.0)]
+        weights = torch.cat([each.detach().flatten() for each in net.parameters()])
+        return log, weights, len(learner._steps._captured)
+
+    (plain, weights, none), (captured, others, shapes) = learned(10**9), learned(3)
+    assert none == 0
+    assert shapes == 2, "batches of three and of two environments"
+    for one, other in zip(plain, captured, strict=True):
+        assert other == pytest.approx(one, rel=0.02, abs=1e-3)
+    assert (weights - others).abs().mean() < 1e-4
+
+
+def on_gpu(steps: Rollout) -> Rollout:
+    """Move the steps to the GPU."""
+    parts = {name: value.cuda() for name, value in vars(steps).items() if name != "observations"}
+    return Rollout(observations={name: each.cuda() for name, each in steps.observations.items()}, **parts)
