@@ -23,3 +23,9 @@ def most_recent_latents(spec: WorldSpec, config: AccelConfig) -> int:
     if config.window_chunks is None:
         return spec.temporal_latents
     return min(spec.temporal_latents, config.window_chunks * spec.chunk_latents)
+
+
+def sink_latents(spec: WorldSpec, config: AccelConfig) -> int:
+    """Return how many latents at the start of an episode ``coverage`` always retrieves: part of `memory_latents`."""
+    wanted = spec.sink_latents if config.memory_sink is None else config.memory_sink
+    return min(wanted, spec.memory_group, memory_latents(spec, config))

@@ -20,7 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "window": ("fixed", "adaptive"),
     "memory": ("nearest_view", "fov_gate", "coverage"),
     "revisit": ("memory", "coverage"),
-    "denoising": ("full", "shortened"),
+    "denoising": ("full", "shortened", "per_regime"),
     "attention": ("dense", "block_sparse", "bsa", "svg"),
     "tile_scores": ("product", "cosine"),
 }
@@ -51,7 +51,11 @@ class AccelConfig:
         memory_threshold: threshold in [0, 1] below which nothing is retrieved; None means the world's own. ``fov_gate``
             compares the best similarity. ``coverage`` compares what a group adds, as a share of what the recent frames
             do not show.
-        denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits.
+        memory_sink: latents at the start of the episode, its sink, that ``coverage`` retrieves in every chunk (0 or
+            more, at most a keyframe group); a sink takes the place of one of the ``memory_groups``; None means the
+            world's own. In a scan there is none.
+        denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits, or ``per_regime``:
+            the world's own schedules for exploring and for revisits, or ``shortened`` where it has none.
         attention: ``dense``, or ``block_sparse`` where that is faster, or that of a rival: ``bsa`` (LongCat's
             block-sparse attention) or ``svg`` (Sparse VideoGen).
         decode_ratio: share of history tiles kept while denoising, above 0 and at most 1; in ``bsa`` the tiles of the
@@ -87,6 +91,7 @@ class AccelConfig:
     window_smoothing: float = 0.5
     memory_groups: int | None = None
     memory_threshold: float | None = 0.7
+    memory_sink: int | None = 0
     denoising: str = "full"
     attention: str = "dense"
     decode_ratio: float = 1.0
@@ -111,7 +116,8 @@ class AccelConfig:
             _check_choice(key, getattr(self, key), words)
         for key in ("warmup_chunks", "dense_blocks", "dense_steps"):
             _check_whole(key, getattr(self, key), 0)
-        for key, least in (("window_chunks", 1), ("memory_groups", 0), ("sparse_min_context", 0)):
+        optional = (("window_chunks", 1), ("memory_groups", 0), ("memory_sink", 0), ("sparse_min_context", 0))
+        for key, least in optional:
             if getattr(self, key) is not None:
                 _check_whole(key, getattr(self, key), least)
         for key in ("revisit_similarity", "memory_threshold"):
@@ -212,8 +218,13 @@ class AccelConfig:
         return {**vars(self), "worlds": {world: dict(changes) for world, changes in self.worlds}}
 
     def replace(self, **changes: Any) -> AccelConfig:
-        """Return a copy with some values changed, validated like new settings."""
-        return self.from_dict({**self.to_dict(), **changes})
+        """Return a copy with some values changed, validated like new settings.
+
+        A changed value holds in every world: ``worlds`` loses its values of that key, unless it is given too.
+        """
+        kept = {world: {key: value for key, value in own if key not in changes} for world, own in self.worlds}
+        kept = {world: own for world, own in kept.items() if own}
+        return self.from_dict({**self.to_dict(), "worlds": kept, **changes})
 
 
 def preset_names() -> tuple[str, ...]:

@@ -44,9 +44,14 @@ class WorldSpec:
         view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings whose threshold
             is None.
         fewest_memory_groups: groups that policy ``coverage`` always retrieves, the nearest views if none adds enough.
-            Small models forget what they invented if they attend to the recent window alone.
+            Small models forget what they invented if they attend to the recent window alone. A sink
+            takes the place of one.
+        sink_latents: latents at the start of an episode that policy ``coverage`` always retrieves; for settings whose
+            ``memory_sink`` is None.
         window_kappa: latent change (mean squared difference) that halves an adaptive window, measured on latents that
             the world made; None if nobody has measured it.
+        explore_sigmas: denoising schedule of policy ``per_regime`` while exploring; empty for the full one.
+        revisit_sigmas: the same in revisits; empty for the first and the last step of the full one.
         step_rescale: polynomial, highest power first, that turns the change of the model's input between two denoising
             steps into the change of its output (TeaCache); ``(1.0, 0.0)`` leaves it as it is.
     """
@@ -74,7 +79,10 @@ class WorldSpec:
     memory_rule: Literal["groups", "slots"] = "groups"
     view_threshold: float = 0.7
     fewest_memory_groups: int = 0
+    sink_latents: int = 0
     window_kappa: float | None = None
+    explore_sigmas: tuple[float, ...] = ()
+    revisit_sigmas: tuple[float, ...] = ()
     step_rescale: tuple[float, ...] = (1.0, 0.0)
     supports_rival_attention: bool = False
     supports_step_reuse: bool = False

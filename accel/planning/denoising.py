@@ -1,4 +1,4 @@
-"""Denoising policies: all denoising steps, or fewer in revisits."""
+"""Denoising policies: all denoising steps, or fewer in revisits, or fewer while exploring too."""
 
 from __future__ import annotations
 
@@ -45,8 +45,39 @@ class ShortenedSchedule:
         return (self._short, self._reason) if regime == "revisit" else (self._full, "")
 
 
+class RegimeSchedules:
+    """Policy of the world's own shorter schedules: one while exploring, one in revisits.
+
+    `WorldSpec.explore_sigmas` and `WorldSpec.revisit_sigmas` name them. Without them a world runs `ShortenedSchedule`.
+
+    Raises:
+        ValueError: a schedule of the world is no part of its full one, from the first level to the last.
+    """
+
+    def __init__(self, spec: WorldSpec) -> None:
+        shortened = ShortenedSchedule(spec)
+        self._full, _ = shortened.choose("warmup")
+        self._schedules: dict[Regime, tuple[float, ...]] = {
+            "warmup": self._full,
+            "explore": self._own("explore_sigmas", spec.explore_sigmas) or self._full,
+            "revisit": self._own("revisit_sigmas", spec.revisit_sigmas) or shortened.choose("revisit")[0],
+        }
+
+    def choose(self, regime: Regime) -> tuple[tuple[float, ...], str]:
+        sigmas = self._schedules[regime]
+        return sigmas, "" if sigmas == self._full else f"{len(sigmas) - 1} of {len(self._full) - 1} denoising steps"
+
+    def _own(self, key: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
+        # Part of the full schedule, so that episodes of both regimes can share a model call.
+        part = tuple(sigma for sigma in self._full if sigma in sigmas)
+        if sigmas and (sigmas != part or not {self._full[0], self._full[-1]} <= set(sigmas)):
+            raise ValueError(f"{key}: {sigmas} is not allowed; use levels of {self._full}, the first and the last too")
+        return sigmas
+
+
 DENOISING_POLICIES: dict[str, Callable[[WorldSpec], DenoisingPolicy]] = {
     "full": FullSchedule,
     "shortened": ShortenedSchedule,
+    "per_regime": RegimeSchedules,
 }
 """Policies by the name that `AccelConfig.denoising` uses."""

@@ -11,8 +11,10 @@ from li_env.accel.world_spec import WorldSpec
 
 _PLAIN = AccelConfig()
 
+_CONTEXT = ("window", "window_chunks", "memory", "memory_groups", "memory_sink")
+
 PARTS: dict[str, dict[str, Any]] = {
-    "context": {key: getattr(_PLAIN, key) for key in ("window", "window_chunks", "memory", "memory_groups")},
+    "context": {key: getattr(_PLAIN, key) for key in _CONTEXT},
     "cache": {"denoising": "full"},
     "sparse": {"attention": "dense"},
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.accel.budget import memory_latents, threshold
+from li_env.accel.budget import memory_latents, sink_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.visibility import VisibilitySampler
 from li_env.accel.grouping import equal_groups
@@ -52,7 +52,8 @@ class Coverage:
       ``memory_threshold`` of the uncovered share, so that slow cameras, for which little is new in any chunk, are
       treated like fast cameras. Near groups go before far groups that show the same, since near groups show more
       detail. No point counts twice. A world may ask for ``fewest_memory_groups``: where too few groups add enough, the
-      nearest views fill up.
+      nearest views fill up. The sink, the first ``memory_sink`` latents of the episode, is always retrieved, and
+      groups count only for what it does not show either.
     - *Similarity*: the share of points new to the last chunk that the rest of the context shows. A chunk is a revisit
       if the similarity reaches ``revisit_similarity``. When the camera walks ahead, new points are new to all frames.
 
@@ -63,7 +64,10 @@ class Coverage:
         self._spec = spec
         self._limit = threshold(config.revisit_similarity, spec)
         self._least = threshold(config.memory_threshold, spec)
-        self._groups = memory_latents(spec, config) // spec.memory_group
+        self._sink = sink_latents(spec, config)
+        taken = 1 if self._sink else 0
+        self._groups = memory_latents(spec, config) // spec.memory_group - taken
+        self._fewest = spec.fewest_memory_groups - taken
         self._sampler = VisibilitySampler(spec.fov, spec.view_distance, POINTS)
         self._looks = np.array(sorted({0, spec.memory_group - 1}))
         """Frames of a group that are looked at: both ends together see what the frames between them see."""
@@ -99,15 +103,19 @@ class Coverage:
             else [[]] * len(new)
         )
         shares = zip(rows, similarity.tolist(), (1 - uncovered / points).tolist(), added.tolist(), strict=True)
-        return [self._choice(*each) for each in shares]
+        return [self._choice(request.before, *each) for request, each in zip(requests, shares, strict=True)]
 
-    def _choice(self, groups: list[int], similarity: float, covered: float, added: float) -> RetrievalChoice:
+    def _choice(
+        self, before: int, groups: list[int], similarity: float, covered: float, added: float
+    ) -> RetrievalChoice:
         size = self._spec.memory_group
-        groups = sorted(group for group in groups if group >= 0)
-        memory = tuple(group * size + offset for group in groups for offset in range(size))
+        groups = [group for group in groups if group >= 0]
+        sink = range(min(self._sink, before))
+        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in range(size))}))
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
+        recent = "Recent frames and the sink" if sink else "Recent frames"
         reason = (
-            f"Recent frames show {covered:.0%} of the coming views and {old}; "
+            f"{recent} show {covered:.0%} of the coming views and {old}; "
             f"{similarity:.0%} of what is new to the last chunk is known"
         )
         return RetrievalChoice(memory, similarity, similarity >= self._limit, reason)
@@ -154,6 +162,8 @@ class Coverage:
         newest = lengths[:, None] - 1
         recent = newest - _spread(chunk, most)
         older = newest - np.where(window > chunk, chunk, 0)[:, None] - _spread(window - chunk, before)
+        if self._sink:
+            older = np.concatenate([older, np.minimum(newest, [0, self._sink - 1])], axis=1)
         old = groups[..., None] * self._spec.memory_group + self._looks
         old = np.where(groups[..., None] >= 0, old, newest[..., None])
         return recent, older, old.reshape(len(groups), groups.shape[1] * len(self._looks))
@@ -168,7 +178,7 @@ class Coverage:
             gain = (groups & ~covered[:, None]).sum(axis=2)
             # Rounded so that ties go to the oldest group.
             worth = np.where(gain >= least[:, None], gain * closeness, 0.0).round(6)
-            if number < self._spec.fewest_memory_groups:
+            if number < self._fewest:
                 free = closeness.copy()
                 for pick in picks:
                     free[rows[pick >= 0], pick[pick >= 0]] = 0.0

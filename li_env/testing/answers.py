@@ -48,7 +48,7 @@ def check_spec(world: BaseWorld) -> None:
     least = {
         **dict.fromkeys(("chunk_latents", "first_chunk_latents", "latent_frames", "temporal_latents"), 1),
         **dict.fromkeys(("context_latents", "memory_group", "sparse_min_context"), 1),
-        "fewest_memory_groups": 0,
+        **dict.fromkeys(("fewest_memory_groups", "sink_latents"), 0),
     }
     for key, bound in least.items():
         value = getattr(spec, key)

@@ -79,6 +79,9 @@ def test_unknown_key_names_the_closest() -> None:
         ("memory_threshold", -0.1, "from 0 to 1"),
         ("memory_groups", -1, "from 0 up"),
         ("memory_groups", 2.0, "from 0 up"),
+        ("memory_sink", -1, "from 0 up"),
+        ("memory_sink", True, "from 0 up"),
+        ("memory_sink", 4.0, "from 0 up"),
         ("revisit", "never", "allowed: memory, coverage"),
         ("window", "adaptiv", "did you mean 'adaptive'"),
         ("window_chunks", 0, "from 1 up"),
@@ -86,7 +89,7 @@ def test_unknown_key_names_the_closest() -> None:
         ("window_kappa", float("inf"), "above 0"),
         ("window_smoothing", 0.0, "above 0 and at most 1"),
         ("window_smoothing", 1.5, "above 0 and at most 1"),
-        ("denoising", "short", "allowed: full, shortened"),
+        ("denoising", "short", "allowed: full, shortened, per_regime"),
         ("attention", "sparse", "allowed: dense, block_sparse"),
         ("decode_ratio", 0.0, "above 0 and at most 1"),
         ("decode_ratio", 1.01, "above 0 and at most 1"),
@@ -118,6 +121,15 @@ def test_single_worlds_have_values_of_their_own() -> None:
     assert (inside.decode_ratio, inside.dense_first_block, inside.worlds) == (0.2, False, ())
     assert AccelConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
     assert hash(config) == hash(config.replace(name="custom"))
+
+
+def test_a_replaced_value_holds_in_every_world() -> None:
+    config = AccelConfig.of({"worlds": {"one": {"decode_ratio": 0.2, "warmup_chunks": 1}, "two": {"warmup_chunks": 2}}})
+    changed = config.replace(warmup_chunks=0)
+    assert [changed.in_world(world).warmup_chunks for world in ("one", "two", "three")] == [0, 0, 0]
+    assert changed.worlds == (("one", (("decode_ratio", 0.2),)),)
+    assert config.replace(name="other").worlds == config.worlds
+    assert config.replace(warmup_chunks=0, worlds=config.worlds).worlds == config.worlds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from li_env.accel.config import CHOICES
-from li_env.accel.planning.denoising import DENOISING_POLICIES, FullSchedule, ShortenedSchedule
+from li_env.accel.plan import Regime
+from li_env.accel.planning.denoising import DENOISING_POLICIES, FullSchedule, RegimeSchedules, ShortenedSchedule
 from tests.analytic_world import SPEC
 
 
@@ -44,3 +45,25 @@ def test_shortened_schedule_is_the_reuse_of_the_first_velocity() -> None:
     for sigma, following in pairwise(sigmas):
         short = short + (following - sigma) * velocity(short, sigma)
     torch.testing.assert_close(short, reused, rtol=0, atol=1e-12)
+
+
+def test_a_world_may_have_a_schedule_for_every_regime() -> None:
+    own = replace(SPEC, explore_sigmas=(*SPEC.sigmas[:3], 0.0), revisit_sigmas=(SPEC.sigmas[0], SPEC.sigmas[2], 0.0))
+    policy = RegimeSchedules(own)
+    assert policy.choose("warmup") == (SPEC.sigmas, "")
+    assert policy.choose("explore") == (own.explore_sigmas, "3 of 4 denoising steps")
+    assert policy.choose("revisit") == (own.revisit_sigmas, "2 of 4 denoising steps")
+
+
+@pytest.mark.parametrize("regime", ["warmup", "explore", "revisit"])
+def test_a_world_without_them_runs_the_shortened_one(regime: Regime) -> None:
+    assert RegimeSchedules(SPEC).choose(regime) == ShortenedSchedule(SPEC).choose(regime)
+
+
+@pytest.mark.parametrize("key", ["explore_sigmas", "revisit_sigmas"])
+@pytest.mark.parametrize("change", [slice(1, None), slice(0, -1), slice(None, None, -1)])
+def test_a_schedule_that_is_no_part_of_the_full_one_is_refused(key: str, change: slice) -> None:
+    wrong = SPEC.sigmas[change]
+    with pytest.raises(ValueError, match=rf"^{key}: \(.*\) is not allowed; use levels of \(1.0, .*\)") as error:
+        RegimeSchedules(replace(SPEC, **{key: wrong}))
+    assert "\n" not in str(error.value)

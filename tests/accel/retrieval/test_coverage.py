@@ -237,3 +237,39 @@ def test_what_adds_enough_goes_before_what_is_near() -> None:
         asked = ask(poses, length)
         wanted, found = Coverage(SPEC, CONFIG).choose([asked])[0], few.choose([asked])[0]
         assert found.memory == wanted.memory or not wanted.memory
+
+
+def test_the_sink_is_always_retrieved() -> None:
+    poses = walk("w-40")
+    for length, sink in ((4, ()), (8, (0, 1)), (12, (0, 1)), (32, (0, 1))):
+        assert choose(poses, length, memory_sink=2).memory == sink
+    assert choose(poses, 32, memory_sink=99).memory == (0, 1, 2, 3)  # a keyframe group at most
+    assert choose(poses, 32, memory_sink=4, memory_groups=0).memory == ()
+    assert "Recent frames and the sink show" in choose(poses, 32, memory_sink=1).reason
+    assert "the sink" not in choose(poses, 32).reason
+
+
+def test_a_sink_takes_the_place_of_a_group() -> None:
+    poses = walk("right-24, w-4, s-4, right-12")
+    for length in range(8, 44, 4):
+        found, wanted = choose(poses, length, memory_sink=4), choose(poses, length)
+        assert found.memory[:4] == (0, 1, 2, 3) and len(found.memory) <= 8
+        assert choose(poses, length, memory_sink=4, memory_groups=1).memory == (0, 1, 2, 3)
+        # What the sink shows needs no other group.
+        assert len(found.memory) <= len(wanted.memory) + 4
+
+
+def test_a_sink_shows_what_was_seen_first() -> None:
+    """Turn away and back to the start: the sink alone makes it a revisit."""
+    poses = walk("left-23, right-24")
+    alone = choose(poses, 44, memory_sink=4, memory_groups=1)
+    assert alone.memory == (0, 1, 2, 3) and alone.revisit
+    assert not choose(poses, 44, memory_groups=0).revisit
+
+
+def test_a_world_may_name_its_sink() -> None:
+    poses = walk("w-40")
+    own = replace(SPEC, sink_latents=3, fewest_memory_groups=1)
+    for sink, expected in ((None, (0, 1, 2)), (1, (0,)), (0, (24, 25, 26, 27))):
+        config = CONFIG.replace(memory_sink=sink, memory_threshold=1.0)
+        assert Coverage(own, config).choose([ask(poses, 32)])[0].memory == expected
