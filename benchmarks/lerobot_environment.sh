@@ -21,7 +21,7 @@ case $version in
     python=$(command -v "${3:-.venv/bin/python}")
     python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
     packages=$folder/packages
-    "$python" -m pip install --quiet --no-deps --target "$packages" lerobot==0.4.4 torchvision==0.28.0 \
+    "$python" -m pip install --quiet --no-compile --no-deps --target "$packages" lerobot==0.4.4 torchvision==0.28.0 \
         torchcodec==0.13.0 "datasets>=4,<4.2" pyarrow pandas pytz six dill xxhash multiprocess fsspec aiohttp jsonlines \
         attrs draccus==0.10.0 mergedeep pyyaml-include typing-inspect toml termcolor deepdiff orderly-set \
         aiohappyeyeballs aiosignal frozenlist multidict yarl propcache

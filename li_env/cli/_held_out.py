@@ -23,7 +23,9 @@ def held_out_note(seeds: Iterable[int | None], what: str = "episodes") -> str | 
     from li_env.doom.splits import TEST, VALIDATION
 
     maps, splits = list(seeds), {"validation": VALIDATION, "test": TEST}
-    found = {name: count for name, split in splits.items() if (count := sum(seed in split for seed in maps))}
+    # Whole numbers alone: anything else is compared with every number of a range, ten millions of them.
+    known = [int(seed) for seed in maps if seed is not None]
+    found = {name: count for name, split in splits.items() if (count := sum(seed in split for seed in known))}
     if not found:
         return None
     which = " and ".join(found)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.train import train
 from li_env.agents.registry import NAMES, make_agent
 from li_env.agents.scripted.cem import CrossEntropyPlanner
-from li_env.episodes import open_episodes
+from li_env.episodes import EpisodeRunner, open_episodes
 from tests.analytic_world import AnalyticWorld
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +42,18 @@ def test_the_size_of_the_batch_changes_nothing_for_a_policy(room, tmp_path, gree
     assert all(rows == first for rows in others)
 
 
-@pytest.mark.parametrize("name", ["random", "wanderer", "expert", str(ROOT / "benchmarks" / "mapper")])
-def test_the_size_of_the_batch_changes_nothing_in_the_game(name):
+@pytest.fixture(scope="module")
+def game() -> Iterator[EpisodeRunner]:
+    """PointGoal in the game; an engine that was started for one agent serves the others."""
     pytest.importorskip("vizdoom")
     runner = open_episodes("freedoom_game", "off", "continuous", "frame", task="pointgoal")
-    first, *others = tables(runner, make_agent(name, runner, seed=3), 12, 8)
+    yield runner
     runner.world.close()
+
+
+@pytest.mark.parametrize("name", ["random", "wanderer", "expert", str(ROOT / "benchmarks" / "mapper")])
+def test_the_size_of_the_batch_changes_nothing_in_the_game(game, name):
+    first, *others = tables(game, make_agent(name, game, seed=3), 7, 8)
     assert all(rows == first for rows in others)
     assert len({row["return"] for row in first}) > 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import gymnasium
 import numpy as np
@@ -49,6 +49,26 @@ AMBIENT = {
     "no oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
     "one attention kernel": lambda: sdpa_kernel(SDPBackend.MATH),
 }
+TOGETHER = (
+    ("autocast", "default dtype", "default device", "matmul precision", "gradients"),
+    (
+        "autocast of half",
+        "default dtype of half",
+        "default device for ever",
+        "matmul precision of a backend",
+        "inference",
+    ),
+    ("deterministic", "no oneDNN", "one attention kernel"),
+)
+"""Settings that do not hide each other: where one of them came through, frames would change or fail."""
+
+
+@contextmanager
+def ambient(names):
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(AMBIENT[name]())
+        yield
 
 
 def settings():
@@ -78,20 +98,23 @@ def expected(env):
     return two_chunks(env)
 
 
-@pytest.mark.parametrize("name", AMBIENT)
-def test_frames_are_the_same_and_settings_stay(env, expected, name):
-    with AMBIENT[name]():
+def test_no_setting_is_forgotten():
+    assert sorted(name for names in TOGETHER for name in names) == sorted(AMBIENT)
+
+
+@pytest.mark.parametrize("names", TOGETHER, ids=" + ".join)
+def test_frames_are_the_same_and_settings_stay(env, expected, names):
+    with ambient(names):
         inside = settings()
         frames = two_chunks(env)
         assert settings() == inside
     assert np.array_equal(frames, expected)
 
 
-@pytest.mark.parametrize("name", ["default dtype", "default device", "autocast", "inference"])
-def test_a_world_can_be_loaded_inside(expected, name):
+def test_a_world_can_be_loaded_inside(expected):
     from li_env.worlds.freedoom.world import FreedoomWorld
 
-    with AMBIENT[name]():
+    with ambient(("default dtype", "default device", "autocast", "inference")):
         # Another folder string: not the world that is loaded already.
         from li_env.worlds.freedoom.weights import packaged_folder
 
@@ -104,7 +127,7 @@ def test_a_world_can_be_loaded_inside(expected, name):
 def test_observations_on_the_device_are_ordinary_tensors(around):
     env = gymnasium.make_vec(
         "LightInteraction/Explore-v0", num_envs=2, vectorization_mode="vector_entry_point", world="freedoom",
-        device_obs=True, preset="off",
+        device_obs=True, preset="all",
     )  # fmt: skip
     with around():
         env.reset(seed=0)

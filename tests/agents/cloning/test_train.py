@@ -23,11 +23,11 @@ from tests.li_env.datasets.rooms import collected, episode_file
 def test_an_agent_learns_from_files_and_plays(tmp_path, capsys):
     data = collected(tmp_path, tmp_path / "data", "--max-steps", "12")
     config = tmp_path / "bc.yaml"
-    config.write_text("agent: bc\nepochs: 40\nbatch_size: 16\n")
+    config.write_text("agent: bc\nepochs: 10\nbatch_size: 8\n")
     words = ["train", "agent", "--config", str(config), "--out", str(tmp_path / "agent"), "--device", "cpu"]
     assert main([*words, "--data", str(data)]) == 0
     log = [json.loads(line) for line in (tmp_path / "agent/log.jsonl").read_text().splitlines()]
-    assert len(log) == 40
+    assert len(log) == 10
     assert log[-1]["loss"] < 0.75 * log[0]["loss"]
     play = [
         *("evaluate", "agent", "--agent", str(tmp_path / "agent"), "--world", "room", "--greedy", "--episodes", "12"),

@@ -46,9 +46,10 @@ def test_triton_means_equal_the_readable_version(problem):
 
 @pytest.mark.parametrize("scores", ["random", "tied", "nan"])
 @pytest.mark.parametrize("protect", [False, True])
-def test_triton_selection_equals_the_readable_version(problem, protect, scores):
+def test_triton_selection_equals_the_readable_version(protect, scores, device):
     from li_env.kernels.block_select.triton import triton_block_select
 
+    problem = make_problem(QUERIES, KEYS, [[40, 3], [64]], heads=3, width=40, device=device)
     masks = [np.random.default_rng(1).random((3, 7)) < 0.3, np.random.default_rng(2).random((2, 2)) < 0.5]
     plan = selection_plan(problem.layout, [0.45, 1.0], protected=masks if protect else None)
     queries = naive_tile_means(problem.query, problem.layout.queries)

@@ -49,7 +49,7 @@ def test_zeros_around_and_before():
 @pytest.mark.parametrize("edge", ["repeat", "zero"])
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("normed", [False, True])
-@pytest.mark.parametrize(("batch", "count", "height", "width", "channels"), [(1, 1, 2, 3, 16), (2, 3, 5, 9, 24)])
+@pytest.mark.parametrize(("batch", "count", "height", "width", "channels"), [(1, 1, 2, 3, 16), (2, 2, 3, 9, 24)])
 def test_triton_against_torch(batch, count, height, width, channels, normed, begun, edge, dtype, device):
     pytest.importorskip("triton")
     from li_env.kernels.extended_frames.triton import triton_extended_frames

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from li_env.cli import main
+from li_env.cli._held_out import held_out_note
 from li_env.datasets.finish import SUMMARY, read_episodes
 from li_env.datasets.journal import Journal
 from li_env.tasks import EpisodeDataset
@@ -70,6 +71,14 @@ def test_nobody_records_or_learns_from_held_out_maps_unnoticed(tmp_path, capsys)
     train = ["train", "agent", "--config", str(tmp_path / "bc.yaml"), "--device", "cpu", "--out"]
     assert main([*train, str(tmp_path / "agent"), "--data", str(tmp_path / "given")]) == 0
     assert "note: 2 of 3 episodes in " in capsys.readouterr().out
+
+
+@pytest.mark.timeout(60)
+def test_episodes_on_no_map_are_not_looked_for_in_the_splits() -> None:
+    """Looked for among ten million numbers each, they took minutes."""
+    assert held_out_note([None] * 1000) is None
+    note = held_out_note([None] * 1000 + [10_000_000])
+    assert note is not None and "1 of 1001 episodes are on held-out maps (validation split)" in note
 
 
 def shared(whole: Path) -> Path:

@@ -103,7 +103,7 @@ def test_a_walker_among_others_walks_as_alone(seed, others):
     joined, which = Walls.join(parts), np.append(0, rng.integers(0, 3, others))
     here = np.array([maps[k].sample_free_position(rng) for k in which], dtype=float)
     alone, headings, touched = here.copy(), rng.uniform(0, 2 * np.pi, 1 + others), 0
-    for _ in range(25):
+    for _ in range(12):
         headings += rng.normal(0, 0.3, 1 + others)
         lengths = rng.choice([0.0, 3.0, 8.0, 8.1, 24.0, 33.9, LONGEST_STEP], 1 + others)
         steps = lengths[:, None] * np.stack([np.cos(headings), np.sin(headings)], 1)

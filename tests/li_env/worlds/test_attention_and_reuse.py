@@ -73,6 +73,12 @@ def begun(request: pytest.FixtureRequest) -> Iterator[Begun]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def plain(begun: Begun) -> ChunkResult:
+    """Make the next chunk with nothing left out; the episode itself does not move."""
+    return begun.step(AccelConfig.preset("off"))
+
+
 def networks(world: Any) -> list[torch.nn.Module]:
     """Return the feed-forward networks of the blocks: all run once per computed step, all but the last per context."""
     if world.spec.name == "matrix_game_3":
@@ -156,9 +162,8 @@ def test_what_is_planned_is_what_is_computed(begun: Begun, tiles: list[Any], nam
     ],
     ids=["block_sparse", "cosine", "bsa", "svg", "teacache"],
 )
-def test_leaving_nothing_out_is_the_plain_model(begun: Begun, changes: dict[str, Any]) -> None:
+def test_leaving_nothing_out_is_the_plain_model(begun: Begun, plain: ChunkResult, changes: dict[str, Any]) -> None:
     off = AccelConfig.preset("off")
-    plain = begun.step(off)
     made = begun.step(off, replace(plain.plan, **changes))
     torch.testing.assert_close(made.latents, plain.latents, atol=3e-5, rtol=1e-4)
     assert made.plan.computed == ((True,) * plain.plan.steps if "reuse_threshold" in changes else ())
@@ -173,9 +178,10 @@ def test_leaving_nothing_out_is_the_plain_model(begun: Begun, changes: dict[str,
     ],
     ids=["bsa", "svg", "teacache"],
 )
-def test_leaving_something_out_is_not_and_a_stored_plan_repeats_it(begun: Begun, changes: dict[str, Any]) -> None:
+def test_leaving_something_out_is_not_and_a_stored_plan_repeats_it(
+    begun: Begun, plain: ChunkResult, changes: dict[str, Any]
+) -> None:
     off = AccelConfig.preset("off")
-    plain = begun.step(off)
     made = begun.step(off, replace(plain.plan, **changes))
     assert not torch.allclose(made.latents, plain.latents, atol=1e-5)
     if "reuse_threshold" in changes:
@@ -189,9 +195,8 @@ def test_leaving_something_out_is_not_and_a_stored_plan_repeats_it(begun: Begun,
     assert torch.equal(again.latents, made.latents) and again.plan == made.plan
 
 
-def test_stored_decisions_go_before_the_threshold(begun: Begun) -> None:
-    off = AccelConfig.preset("off")
-    plan = begun.step(off).plan
+def test_stored_decisions_go_before_the_threshold(begun: Begun, plain: ChunkResult) -> None:
+    off, plan = AccelConfig.preset("off"), plain.plan
     computed = (True, *[False] * (plan.steps - 2), True)
     reused = begun.step(off, replace(plan, reuse_threshold=1e9))
     followed = begun.step(off, replace(plan, reuse_threshold=0.0, computed=computed))
@@ -207,8 +212,6 @@ def test_stored_decisions_go_before_the_threshold(begun: Begun) -> None:
         ({"attention": AttentionPlan("bsa", tile_scores="angle")}, "use product or cosine"),  # type: ignore[arg-type]
     ],
 )
-def test_stored_plans_are_checked(begun: Begun, changes: dict[str, Any], message: str) -> None:
-    off = AccelConfig.preset("off")
-    plan = begun.step(off).plan
+def test_stored_plans_are_checked(begun: Begun, plain: ChunkResult, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        begun.step(off, replace(plan, **changes))
+        begun.step(AccelConfig.preset("off"), replace(plain.plan, **changes))
