@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from li_env.accel.config import AccelConfig
 from li_env.accel.world_spec import WorldSpec
 
@@ -25,7 +27,8 @@ def most_recent_latents(spec: WorldSpec, config: AccelConfig) -> int:
     return min(spec.temporal_latents, config.window_chunks * spec.chunk_latents)
 
 
-def sink_latents(spec: WorldSpec, config: AccelConfig) -> int:
-    """Return how many latents at the start of an episode ``coverage`` always retrieves: part of `memory_latents`."""
+def sink_latents(spec: WorldSpec, config: AccelConfig) -> tuple[int, ...]:
+    """Return the latents of an episode's first keyframe group that ``coverage`` always retrieves, evenly spread."""
     wanted = spec.sink_latents if config.memory_sink is None else config.memory_sink
-    return min(wanted, spec.memory_group, memory_latents(spec, config))
+    count = min(wanted, spec.memory_group, memory_latents(spec, config))
+    return tuple(round(place) for place in np.linspace(0, spec.memory_group - 1, count).tolist())

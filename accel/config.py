@@ -51,9 +51,9 @@ class AccelConfig:
         memory_threshold: threshold in [0, 1] below which nothing is retrieved; None means the world's own. ``fov_gate``
             compares the best similarity. ``coverage`` compares what a group adds, as a share of what the recent frames
             do not show.
-        memory_sink: latents at the start of the episode, its sink, that ``coverage`` retrieves in every chunk (0 or
-            more, at most a keyframe group); a sink takes the place of one of the ``memory_groups``; None means the
-            world's own. In a scan there is none.
+        memory_sink: latents of the episode's first keyframe group, its sink, that ``coverage`` retrieves in every
+            chunk: 0 or more, spread evenly, at most the whole group. A sink takes the place of one of the
+            ``memory_groups``; None means the world's own. In a scan there is none.
         denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits, or ``per_regime``:
             the world's own schedules for exploring and for revisits, or ``shortened`` where it has none.
         attention: ``dense``, or ``block_sparse`` where that is faster, or that of a rival: ``bsa`` (LongCat's

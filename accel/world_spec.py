@@ -44,10 +44,10 @@ class WorldSpec:
         view_threshold: view similarity from which the paper counts a chunk as a revisit; for settings whose threshold
             is None.
         fewest_memory_groups: groups that policy ``coverage`` always retrieves, the nearest views if none adds enough.
-            Small models forget what they invented if they attend to the recent window alone. A sink
-            takes the place of one.
-        sink_latents: latents at the start of an episode that policy ``coverage`` always retrieves; for settings whose
-            ``memory_sink`` is None.
+            Small models forget what they invented if they attend to the recent window alone. A sink takes the
+            place of one.
+        sink_latents: latents of an episode's first keyframe group that policy ``coverage`` always retrieves; for
+            settings whose ``memory_sink`` is None.
         window_kappa: latent change (mean squared difference) that halves an adaptive window, measured on latents that
             the world made; None if nobody has measured it.
         explore_sigmas: denoising schedule of policy ``per_regime`` while exploring; empty for the full one.

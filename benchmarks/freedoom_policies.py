@@ -3,8 +3,9 @@
     python benchmarks/freedoom_policies.py --device cuda --out benchmarks/freedoom_memory_policies_h200.json
 
 Every row is preset ``all`` with other settings of what it looks back at, driven like `li-env bench` drives presets.
-``coverage alone`` is a world that does not ask for a retrieved group (`WorldSpec.fewest_memory_groups` = 0), compared
-with the plain model in the same run. Needs ViZDoom for the game. About a minute on an H200.
+``coverage alone`` is a world that asks for no sink and no retrieved group (`WorldSpec.sink_latents` and
+`WorldSpec.fewest_memory_groups` = 0), compared with the plain model in the same run. Needs ViZDoom for the game. About
+a minute on an H200.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         names=tuple(POLICIES),
     )
     report = benchmark(world, settings)
-    world.spec = replace(world.spec, fewest_memory_groups=0)  # type: ignore[misc]
+    world.spec = replace(world.spec, fewest_memory_groups=0, sink_latents=0)  # type: ignore[misc]
     alone = benchmark(world, replace(settings, names=(ALONE,)))
     # Both benchmarks run `off` on the same latents; its second run only serves as the base of the speed-up.
     rows = report["rows"] + [row for row in alone["rows"] if row["preset"] == ALONE]

@@ -52,8 +52,8 @@ class Coverage:
       ``memory_threshold`` of the uncovered share, so that slow cameras, for which little is new in any chunk, are
       treated like fast cameras. Near groups go before far groups that show the same, since near groups show more
       detail. No point counts twice. A world may ask for ``fewest_memory_groups``: where too few groups add enough, the
-      nearest views fill up. The sink, the first ``memory_sink`` latents of the episode, is always retrieved, and
-      groups count only for what it does not show either.
+      nearest views fill up. The sink, ``memory_sink`` latents of the episode's first group, is always
+      retrieved, and groups count only for what it does not show either.
     - *Similarity*: the share of points new to the last chunk that the rest of the context shows. A chunk is a revisit
       if the similarity reaches ``revisit_similarity``. When the camera walks ahead, new points are new to all frames.
 
@@ -110,7 +110,7 @@ class Coverage:
     ) -> RetrievalChoice:
         size = self._spec.memory_group
         groups = [group for group in groups if group >= 0]
-        sink = range(min(self._sink, before))
+        sink = [latent for latent in self._sink if latent < before]
         memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in range(size))}))
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
         recent = "Recent frames and the sink" if sink else "Recent frames"
@@ -163,7 +163,7 @@ class Coverage:
         recent = newest - _spread(chunk, most)
         older = newest - np.where(window > chunk, chunk, 0)[:, None] - _spread(window - chunk, before)
         if self._sink:
-            older = np.concatenate([older, np.minimum(newest, [0, self._sink - 1])], axis=1)
+            older = np.concatenate([older, np.minimum(newest, [self._sink[0], self._sink[-1]])], axis=1)
         old = groups[..., None] * self._spec.memory_group + self._looks
         old = np.where(groups[..., None] >= 0, old, newest[..., None])
         return recent, older, old.reshape(len(groups), groups.shape[1] * len(self._looks))

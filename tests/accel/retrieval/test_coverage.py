@@ -241,8 +241,9 @@ def test_what_adds_enough_goes_before_what_is_near() -> None:
 
 def test_the_sink_is_always_retrieved() -> None:
     poses = walk("w-40")
-    for length, sink in ((4, ()), (8, (0, 1)), (12, (0, 1)), (32, (0, 1))):
+    for length, sink in ((4, ()), (6, (0,)), (8, (0, 3)), (32, (0, 3))):
         assert choose(poses, length, memory_sink=2).memory == sink
+    assert choose(poses, 32, memory_sink=1).memory == (0,)
     assert choose(poses, 32, memory_sink=99).memory == (0, 1, 2, 3)  # a keyframe group at most
     assert choose(poses, 32, memory_sink=4, memory_groups=0).memory == ()
     assert "Recent frames and the sink show" in choose(poses, 32, memory_sink=1).reason
@@ -270,6 +271,6 @@ def test_a_sink_shows_what_was_seen_first() -> None:
 def test_a_world_may_name_its_sink() -> None:
     poses = walk("w-40")
     own = replace(SPEC, sink_latents=3, fewest_memory_groups=1)
-    for sink, expected in ((None, (0, 1, 2)), (1, (0,)), (0, (24, 25, 26, 27))):
+    for sink, expected in ((None, (0, 2, 3)), (1, (0,)), (0, (24, 25, 26, 27))):
         config = CONFIG.replace(memory_sink=sink, memory_threshold=1.0)
         assert Coverage(own, config).choose([ask(poses, 32)])[0].memory == expected
