@@ -30,5 +30,11 @@ def most_recent_latents(spec: WorldSpec, config: AccelConfig) -> int:
 def sink_latents(spec: WorldSpec, config: AccelConfig) -> tuple[int, ...]:
     """Return the latents of an episode's first keyframe group that ``coverage`` always retrieves, evenly spread."""
     wanted = spec.sink_latents if config.memory_sink is None else config.memory_sink
-    count = min(wanted, spec.memory_group, memory_latents(spec, config))
-    return tuple(round(place) for place in np.linspace(0, spec.memory_group - 1, count).tolist())
+    return spread_over_group(spec, min(wanted, memory_latents(spec, config)))
+
+
+def spread_over_group(spec: WorldSpec, count: int | None) -> tuple[int, ...]:
+    """Return the places of ``count`` latents in a keyframe group, evenly spread; None stands for the whole group."""
+    size = spec.memory_group
+    count = size if count is None else min(count, size)
+    return tuple(round(place) for place in np.linspace(0, size - 1, count).tolist())

@@ -54,6 +54,8 @@ class AccelConfig:
         memory_sink: latents of the episode's first keyframe group, its sink, that ``coverage`` retrieves in every
             chunk: 0 or more, spread evenly, at most the whole group. A sink takes the place of one of the
             ``memory_groups``; None means the world's own. In a scan there is none.
+        memory_group_latents: latents of a retrieved group that ``coverage`` brings into the context (1 or more, spread
+            evenly, at most the whole group); None means all of them.
         denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits, or ``per_regime``:
             the world's own schedules for exploring and for revisits, or ``shortened`` where it has none.
         attention: ``dense``, or ``block_sparse`` where that is faster, or that of a rival: ``bsa`` (LongCat's
@@ -92,6 +94,7 @@ class AccelConfig:
     memory_groups: int | None = None
     memory_threshold: float | None = 0.7
     memory_sink: int | None = 0
+    memory_group_latents: int | None = None
     denoising: str = "full"
     attention: str = "dense"
     decode_ratio: float = 1.0
@@ -116,7 +119,10 @@ class AccelConfig:
             _check_choice(key, getattr(self, key), words)
         for key in ("warmup_chunks", "dense_blocks", "dense_steps"):
             _check_whole(key, getattr(self, key), 0)
-        optional = (("window_chunks", 1), ("memory_groups", 0), ("memory_sink", 0), ("sparse_min_context", 0))
+        optional = (
+            *(("window_chunks", 1), ("memory_groups", 0), ("memory_sink", 0), ("memory_group_latents", 1)),
+            ("sparse_min_context", 0),
+        )
         for key, least in optional:
             if getattr(self, key) is not None:
                 _check_whole(key, getattr(self, key), least)

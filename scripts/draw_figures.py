@@ -67,7 +67,7 @@ def concepts() -> plt.Figure:
     """Draw latent, chunk, context and step, with the budgets of freedoom's preset ``all``."""
     figure, axes = canvas(10, 4.4, 28, 11.6)
     colours = [REST] * 24
-    colours[0], colours[3], colours[4:8], colours[20:24] = SINK, SINK, [RETRIEVED] * 4, [WINDOW] * 4
+    colours[0], colours[3], colours[4], colours[7], colours[20:24] = SINK, SINK, RETRIEVED, RETRIEVED, [WINDOW] * 4
     text(axes, 0.2, 1.0, "frames of the video: what the agent sees", ha="left", weight="bold")
     text(axes, 0.2, 3.9, "latents: what the model attends to", ha="left", weight="bold")
     for index in range(28):
@@ -108,7 +108,7 @@ def context() -> plt.Figure:
     figure, axes = canvas(10, 4.0, 47, 11.2)
     rows = (
         ("off", 1.6, {**dict.fromkeys(range(4), SINK), **dict.fromkeys(range(12, 16), RETRIEVED)}, range(28, 40)),
-        ("all", 6.1, {**dict.fromkeys((0, 3), SINK), **dict.fromkeys(range(12, 16), RETRIEVED)}, range(36, 40)),
+        ("all", 6.1, {**dict.fromkeys((0, 3), SINK), **dict.fromkeys((12, 15), RETRIEVED)}, range(36, 40)),
     )
     for name, y, old, window in rows:
         text(axes, 1.2, y + 0.5, name, 12, weight="bold", family="monospace")
@@ -119,13 +119,14 @@ def context() -> plt.Figure:
             cell(axes, 2.7 + index, y, 0.9, 1.0, CURRENT, str(index))
         brace(axes, 2.7 + window[0], 2.7 + 39.9, y + 1.1, f"recent window, {len(window)}", "#2f6ea3")
         brace(axes, 2.7 + 40, 2.7 + 43.9, y - 0.1, "current, 4", CURRENT, up=True)
-        brace(axes, 2.7 + 12, 2.7 + 15.9, y + 1.1, "retrieved, 4", "#a5761c")
+        retrieved = list(old.values()).count(RETRIEVED)
+        brace(axes, 2.7 + 12, 2.7 + 15.9, y + 1.1, f"retrieved, {retrieved}", "#a5761c")
     brace(axes, 2.7, 2.7 + 3.9, 2.7, "sink, 4", "#a5761c")
     brace(axes, 2.7, 2.7 + 3.9, 7.2, "sink, 2", "#a5761c")
     text(axes, 20.0, 0.45, "Chunk 10 of an episode in freedoom: 40 finished latents, of which the model attends to the "
          "coloured ones", 9)  # fmt: skip
     text(axes, 20.0, 3.95, "20 context latents, 4 denoising steps in every chunk", 9)
-    text(axes, 20.0, 8.45, "10 context latents, 6 where no group adds enough; 2 denoising steps in a revisit, else 3",
+    text(axes, 20.0, 8.45, "8 context latents, 6 where no group adds enough; 2 denoising steps in a revisit, else 3",
          9)  # fmt: skip
     for x, colour, words in (
         (2.7, SINK, "sink: start of the episode"),

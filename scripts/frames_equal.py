@@ -36,8 +36,12 @@ class Announced(NamedTuple):
 
 
 _RELEASE = "preset paper holds the release's decisions for Matrix-Game-3.0 too"
+_SINK = "all and context keep a sink in freedoom, and all runs shorter schedules there"
 
 ANNOUNCED: tuple[Announced, ...] = (
+    Announced("freedoom/explore/all", "*", _SINK),
+    Announced("freedoom/explore/context", "*", _SINK),
+    Announced("freedoom/[!e]*", "*", _SINK),
     Announced("matrix_game_3/explore/paper", "*", _RELEASE),
     Announced("matrix_game_3/start/options", "*", _RELEASE),
     Announced("matrix_game_3/vector/*Step", "*", _RELEASE),

@@ -11,7 +11,7 @@ from li_env.accel.world_spec import WorldSpec
 
 _PLAIN = AccelConfig()
 
-_CONTEXT = ("window", "window_chunks", "memory", "memory_groups", "memory_sink")
+_CONTEXT = ("window", "window_chunks", "memory", "memory_groups", "memory_sink", "memory_group_latents")
 
 PARTS: dict[str, dict[str, Any]] = {
     "context": {key: getattr(_PLAIN, key) for key in _CONTEXT},

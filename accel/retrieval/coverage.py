@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from li_env.accel.budget import memory_latents, sink_latents, threshold
+from li_env.accel.budget import memory_latents, sink_latents, spread_over_group, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.visibility import VisibilitySampler
 from li_env.accel.grouping import equal_groups
@@ -65,6 +65,7 @@ class Coverage:
         self._limit = threshold(config.revisit_similarity, spec)
         self._least = threshold(config.memory_threshold, spec)
         self._sink = sink_latents(spec, config)
+        self._offsets = spread_over_group(spec, config.memory_group_latents)
         taken = 1 if self._sink else 0
         self._groups = memory_latents(spec, config) // spec.memory_group - taken
         self._fewest = spec.fewest_memory_groups - taken
@@ -111,7 +112,7 @@ class Coverage:
         size = self._spec.memory_group
         groups = [group for group in groups if group >= 0]
         sink = [latent for latent in self._sink if latent < before]
-        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in range(size))}))
+        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in self._offsets)}))
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
         recent = "Recent frames and the sink" if sink else "Recent frames"
         reason = (

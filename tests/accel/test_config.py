@@ -82,6 +82,8 @@ def test_unknown_key_names_the_closest() -> None:
         ("memory_sink", -1, "from 0 up"),
         ("memory_sink", True, "from 0 up"),
         ("memory_sink", 4.0, "from 0 up"),
+        ("memory_group_latents", 0, "from 1 up"),
+        ("memory_group_latents", 2.0, "from 1 up"),
         ("revisit", "never", "allowed: memory, coverage"),
         ("window", "adaptiv", "did you mean 'adaptive'"),
         ("window_chunks", 0, "from 1 up"),

@@ -21,7 +21,10 @@ THRESHOLDS = {"memory_threshold": (0.1, 0.3, 0.5), "revisit_similarity": (0.3, 0
 
 _PLAIN = AccelConfig()
 
-_CONTEXT = ("window", "window_chunks", "memory", "memory_groups", "memory_threshold", "memory_sink")
+_CONTEXT = (
+    *("window", "window_chunks", "memory", "memory_groups", "memory_threshold", "memory_sink"),
+    "memory_group_latents",
+)
 
 WITHOUT = {
     "context": {key: getattr(_PLAIN, key) for key in _CONTEXT},

@@ -274,3 +274,14 @@ def test_a_world_may_name_its_sink() -> None:
     for sink, expected in ((None, (0, 2, 3)), (1, (0,)), (0, (24, 25, 26, 27))):
         config = CONFIG.replace(memory_sink=sink, memory_threshold=1.0)
         assert Coverage(own, config).choose([ask(poses, 32)])[0].memory == expected
+
+
+def test_part_of_a_group_stands_for_it() -> None:
+    poses = walk("left-31, right-32")
+    whole = choose(poses, 48, memory_groups=1).memory
+    assert whole and whole == tuple(range(whole[0], whole[0] + 4))
+    for count, places in ((1, (0,)), (2, (0, 3)), (3, (0, 2, 3)), (4, (0, 1, 2, 3)), (99, (0, 1, 2, 3))):
+        found = choose(poses, 48, memory_groups=1, memory_group_latents=count)
+        assert found.memory == tuple(whole[0] + place for place in places)
+    ends, full = (choose(poses, 48, memory_group_latents=count) for count in (2, None))
+    assert (ends.similarity, ends.reason) == (full.similarity, full.reason)  # both ends are what is looked at
