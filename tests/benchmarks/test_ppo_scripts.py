@@ -70,6 +70,9 @@ def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsy
     (row,) = [row for row in written["table"] if (row["set"], row["place"]) == ("open", "game")]
     assert len(row["measures"]["spl"]["seeds"]) == 2 and row["steps"] == 64 and row["frames"] == 256
     (curve,) = written["curves"]
+    assert {each["agents"] for each in written["agreement"]} == {2}
+    assert [seed["log"][-1]["steps"] for seed in written["open all full"]] == [64, 64]
+    assert written["provenance"]["open all full"]["command"] == written["open all full"][0]["provenance"]["command"]
     assert curve["measures"]["success"]["steps"] == [32, 64]
     assert (tmp_path / "report.png").stat().st_size > 0
 
