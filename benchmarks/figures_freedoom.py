@@ -9,7 +9,7 @@ from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph
 GPU, CPU = "freedoom_throughput_h200.json", "freedoom_throughput_cpu.json"
 PRESETS_CPU, PRESETS_GPU = "freedoom_presets_cpu.json", "freedoom_presets_h200.json"
 POLICIES, FIDELITY, FLAT = "freedoom_memory_policies_h200.json", "freedoom_fidelity.json", "flat_cost_h200.json"
-HOST = "host_time.json"
+HOST, HALVES, FLOOR = "host_time.json", "freedoom_halves_h200.json", "preset_floor_h200.json"
 EVERY = "all trajectories"
 MANY = 512
 
@@ -52,6 +52,37 @@ def throughput_gpu(recorded: Recorded) -> str:
                               for preset in ("off", "all"))) for worlds in numbers]  # fmt: skip
     host = (whole(cell(recorded, GPU, numbers[-1], preset, "host")["frames_per_second"]) for preset in ("off", "all"))
     return table(("envs", "`off`", "`all`"), [*rows, (f"{numbers[-1]}, observations on the host", *host)])
+
+
+@figure("throughput.halves")
+def throughput_halves(recorded: Recorded) -> str:
+    """Tabulate one group of envs against two in flight, stepped at random and by a training."""
+    rows = []
+    for one in [each for each in recorded.get(HALVES, "cells") if each["observations"] == "device"]:
+        preset, worlds = one["preset"], one["worlds"]
+        two = recorded.pick(HALVES, "halves", worlds=worlds, preset=preset, observations="device")
+        both = (*(whole(each["frames_per_second"]) for each in (one, two)),
+                *(fixed(each["gpu_share"], 2) for each in (one, two)))  # fmt: skip
+        rows.append((f"{worlds}, `{preset}`", *both))
+    for preset in sorted({each["preset"] for each in recorded.get(HALVES, "ppo")}):
+        loops = [recorded.pick(HALVES, "ppo", worlds=MANY, preset=preset, halves=halves) for halves in (False, True)]
+        rows.append(
+            (f"{MANY}, `{preset}`, a training with PPO", *(whole(each["frames_per_second"]) for each in loops), "", "")
+        )
+    return table(("envs", "one group", "two in flight", "GPU at work: one group", "two"), rows)
+
+
+@figure("preset.floor")
+def preset_floor(recorded: Recorded) -> str:
+    """Tabulate the time of a step under a preset over that of off, as it is and by the cost model."""
+    rows = []
+    for one in recorded.get(FLOOR, "cells"):
+        ratios = (
+            f"{each['median']:.2f} ({each['low']:.2f} to {each['high']:.2f})"
+            for each in (one["ratio"]["as it is"], one["ratio"]["by cost"])
+        )
+        rows.append((whole(one["environments"]), *ratios, ", ".join(one["left_out"]) or "nothing"))
+    return table(("envs", "`all` as it is", "`all` by the cost model", "left out"), rows)
 
 
 @figure("host.time")
