@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.train import train
@@ -172,9 +173,10 @@ def test_a_video_shows_both_worlds(goals, tmp_path, monkeypatch):
         monkeypatch.setitem(registry._registered, name, entry)
     monkeypatch.setattr(registry, "_loaded", {})
     out = tmp_path / "episode.mp4"
-    script.main(
-        ["--agent", "seeker", "--dataset", str(goals), "--max-steps", "3", "--device", "cpu", "--out", str(out)]
-    )
+    words = ["--agent", "seeker", "--dataset", str(goals), "--max-steps", "3", "--device", "cpu"]
+    script.main([*words, "--out", str(out), "--sheet", str(tmp_path / "sheet.png")])
     with av.open(str(out)) as video:
         frames = list(video.decode(video=0))
     assert frames[0].width == 2 * 4 * 128 and len(frames) >= 5
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width % 256 == 0 and sheet.height == 2 * (4 * 96 + script.BAR) // 2
