@@ -70,8 +70,8 @@ def mean(lines: list[dict[str, float]], key: str) -> float:
     return sum(line[key] for line in lines) / len(lines)
 
 
-@figure("ppo.bars")
-def ppo_bars(recorded: Recorded) -> str:
+@figure("ppo.targets")
+def ppo_targets(recorded: Recorded) -> str:
     """Hold what was reached against what was asked for."""
     inside, game = measures(recorded, "all"), measures(recorded, "game")
 
