@@ -142,7 +142,7 @@ def ppo_agreement(recorded: Recorded) -> str:
         f"""Spearman's rank correlation of what is reached inside and in the game, over the {count} agents at the
         end of their trainings: {words[0]} on open goals, {words[1]} on goals behind walls. It says that agents from
         the game are better in both places. Among the agents of one arm, which lie close together, it is
-        {span(within, lambda one: f"{one:.2f}")} on open goals: an evaluation inside does not tell them apart."""
+        {span(within, lambda one: f"{one:.2f}")} on open goals: an evaluation inside does not rank them."""
     )
 
 
