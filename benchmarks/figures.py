@@ -27,6 +27,7 @@ MODULES = (
     "figures_freedoom",
     "figures_kernels",
     "figures_large_worlds",
+    "figures_ppo",
     "figures_presets",
 )
 

@@ -46,7 +46,8 @@ def files(recorded: Recorded) -> str:
     """All recorded files of the folder."""
     landed, notes, rows = recorded.get(LANDED), [], []
     names = {path.relative_to(recorded.folder).as_posix() for path in recorded.folder.rglob("*.json*")}
-    for file in sorted(names - {LANDED, "published.json"} - {name for name in names if name.startswith("mapper/")}):
+    agents = {name for name in names if name.startswith(("mapper/", "agents/"))}
+    for file in sorted(names - {LANDED, "published.json"} - agents):
         for parts, facts in origins(recorded, file):
             if facts is None and file not in landed:
                 raise FigureError(f"benchmarks/{file}: no provenance in it, and {LANDED} does not know it")

@@ -4,7 +4,9 @@
 
 writes OUT.json and OUT.png and prints the tables: interquartile means over seeds with 95 % bootstrap intervals
 (score_statistics.py). Curves show the measure in the game on held-out maps against environment steps, frames and
-seconds of training.
+seconds of training. ``agreement`` is Spearman's rank correlation, over all agents of a task, of what they reach inside
+and in the game. Cells without a result are left out. Each kind of cell has its own list, with the command of every seed
+and every fifth line of its log.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from typing import Any
 
 import numpy as np
 from provenance import provenance
-from score_statistics import bootstrap_interval, interquartile_mean, summary
+from score_statistics import bootstrap_interval, interquartile_mean, rank_correlation, summary
 
 from li_env.files import write_json
 
 MEASURES = ("success", "spl", "soft_spl", "distance_to_goal", "seen_area", "return")
 AXES = {"steps": "environment steps", "frames": "frames", "seconds": "seconds of training"}
+LOGGED = (*AXES, "episodes", "return", "success", "spl", "entropy")
+THINNED = 5  # one line of a log in so many is kept
+NAMES = {"all": "trained in freedoom, all", "off": "trained in freedoom, off", "game": "trained in the game"}
 
 Kind = tuple[str, str, str]
 """(task, arm, variant)."""
@@ -83,6 +88,33 @@ def curve(results: Sequence[dict[str, Any]], measure: str) -> dict[str, list[flo
     return found
 
 
+def agreement(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Correlate means inside and in the game over the agents of a task, whatever they were trained in."""
+    rows = []
+    for task in dict.fromkeys(kind[0] for kind in kinds):
+        finals = [result["final"] for kind, results in kinds.items() if kind[0] == task for result in results]
+        for name in finals[0]:
+            for measure in ("return", "success", "spl"):
+                if measure in finals[0][name]["game"]:
+                    sides = [np.array([each[name][place][measure] for each in finals]) for place in ("inside", "game")]
+                    found = rank_correlation(*sides)
+                    row = {"task": task, "set": name, "measure": measure, "agents": len(finals)}
+                    rows.append({**row, "rank_correlation": None if np.isnan(found) else found})
+    return rows
+
+
+def trainings(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was asked, where it ran, and the thinned log, by seed; the last line of a log is kept."""
+    return [
+        {
+            "asked": result["asked"],
+            "provenance": result["provenance"],
+            "log": [{key: line[key] for key in LOGGED if key in line} for line in result["log"][::-THINNED][::-1]],
+        }
+        for result in results
+    ]
+
+
 def draw(curves: dict[Kind, dict[str, dict[str, list[float]]]], path: Path) -> None:
     """Draw a row of panels per task and measure: the measure against each axis, a line per arm and variant."""
     import matplotlib
@@ -99,15 +131,19 @@ def draw(curves: dict[Kind, dict[str, dict[str, list[float]]]], path: Path) -> N
             for kind, measures in curves.items():
                 if kind[0] == task and measure in measures:
                     values = measures[measure]
-                    (line,) = panel.plot(
-                        values[axis], values["iqm"], marker="o", markersize=3, label=" ".join(kind[1:])
-                    )
+                    (line,) = panel.plot(values[axis], values["iqm"], marker="o", markersize=3, label=label(kind))
                     panel.fill_between(values[axis], values["low"], values["high"], alpha=0.2, color=line.get_color())
             panel.set(xlabel=AXES[axis], ylabel=f"{measure}, {task}, in the game")
             panel.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def label(kind: Kind) -> str:
+    """Name a line of a panel."""
+    _, arm, variant = kind
+    return NAMES.get(arm, arm) + ("" if variant == "full" else f", {variant}")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -126,10 +162,15 @@ def main(words: Sequence[str] | None = None) -> None:
         }
         for kind, results in kinds.items()
     }
+    facts, lists = provenance(), {" ".join(kind): trainings(results) for kind, results in kinds.items()}
     report = {
-        "provenance": provenance(),
-        "trainings": [result["provenance"] for results in kinds.values() for result in results],
+        "provenance": {
+            **dict.fromkeys(("table", "curves", "agreement"), facts),
+            **{name: found[0]["provenance"] for name, found in lists.items()},
+        },
         "table": rows,
+        "agreement": agreement(kinds),
+        **lists,
         "curves": [{"task": task, "arm": arm, "variant": variant, "measures": curves[(task, arm, variant)]}
                    for task, arm, variant in kinds],
     }  # fmt: skip
@@ -141,6 +182,8 @@ def main(words: Sequence[str] | None = None) -> None:
         found = [f"{name} {each['iqm']:.3f} [{each['interval'][0]:.3f}, {each['interval'][1]:.3f}]"
                  for name, each in row["measures"].items() if name != "return"]  # fmt: skip
         print(f"{words_}: {'  '.join(found)}")
+    for row in report["agreement"]:
+        print("inside and in the game:", "  ".join(f"{key} {value}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python benchmarks/ppo_video.py --agent benchmarks/agents/ppo_detour --dataset FILE --episode 3 --out episode.mp4
 
-The agent plays in either world by itself, with the most likely macro actions. A picture that has ended stays.
+The agent plays in either world by itself, with the most likely macro actions. A picture that has ended stays. With
+``--sheet FILE.png`` the last frame of every step is written too, a row per world.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ class Filming:
             self.distances.append(distance)
 
 
-def film(agent: str, world: str, arguments: argparse.Namespace) -> tuple[list[np.ndarray], FinishedEpisode, float]:
-    """Play the episode in one world; return its pictures with a line of text, the episode, frames per second."""
+def film(
+    agent: str, world: str, arguments: argparse.Namespace
+) -> tuple[list[list[np.ndarray]], FinishedEpisode, float]:
+    """Play the episode in one world; return its captioned pictures by step, the episode, frames per second."""
     preset = "off" if world == "freedoom_game" else arguments.preset
     env = LightInteractionEnv(
         world, preset, ACTION_SPACE, "frame", device=arguments.device, task=arguments.task, dataset=arguments.dataset
@@ -64,9 +67,9 @@ def film(agent: str, world: str, arguments: argparse.Namespace) -> tuple[list[np
     filming.add(episode.last, episode.measures["distance_to_goal"])
     pictures = []
     for step, (frames, distance) in enumerate(zip(filming.frames, filming.distances, strict=True)):
-        pictures += [picture(frame, f"{world}: step {step}, goal {distance:.1f} m") for frame in frames]
+        pictures.append([picture(frame, f"{world}: step {step}, goal {distance:.1f} m") for frame in frames])
     ended = "success" if episode.measures["success"] else "no success"
-    pictures.append(picture(filming.frames[-1][-1], f"{world}: {ended}, SPL {episode.measures['spl']:.2f}"))
+    pictures.append([picture(filming.frames[-1][-1], f"{world}: {ended}, SPL {episode.measures['spl']:.2f}")])
     fps = env.world.spec.fps
     env.close()
     return pictures, episode, fps
@@ -81,6 +84,18 @@ def picture(frame: np.ndarray, text: str) -> np.ndarray:
     return np.asarray(image)
 
 
+def contact_sheet(films: Sequence[Sequence[Sequence[np.ndarray]]], path: Path) -> None:
+    """Write the last frame of every step, half as large, a row per world; rows that end early are white after that."""
+    rows = [[Image.fromarray(pictures[-1]).reduce(2) for pictures in steps] for steps in films]
+    width, height = rows[0][0].size
+    sheet = Image.new("RGB", (width * max(map(len, rows)), height * len(rows)), "white")
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            sheet.paste(image, (x * width, y * height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Play in both worlds, join, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,15 +107,19 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-steps", type=int, default=32)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("outputs/ppo_episode.mp4"))
+    parser.add_argument("--sheet", type=Path, help="PNG of the last frame of every step")
     arguments = parser.parse_args(words)
     arguments.device = resolve_device(arguments.device)
-    films = []
+    films: list[list[list[np.ndarray]]] = []
     for world in ("freedoom", "freedoom_game"):
         pictures, episode, fps = film(arguments.agent, world, arguments)
         films.append(pictures)
         print(f"{world}: {len(episode.actions)} steps, success {episode.measures['success']:.0f}")
-    length = max(map(len, films))
-    held = [[*pictures, *[pictures[-1]] * (length - len(pictures))] for pictures in films]
+    if arguments.sheet is not None:
+        contact_sheet(films, arguments.sheet)
+    flat = [[picture for step in steps for picture in step] for steps in films]
+    length = max(map(len, flat))
+    held = [[*pictures, *[pictures[-1]] * (length - len(pictures))] for pictures in flat]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_video(arguments.out, [np.concatenate(pair, axis=1) for pair in zip(*held, strict=True)], fps)
     print(f"wrote {arguments.out}")

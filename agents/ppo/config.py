@@ -29,8 +29,8 @@ class PPOConfig:
         cloning_steps: first steps, in which the agent imitates shortest paths (`li_env.agents.ppo.dagger`) instead of
             learning from reward; needs a dataset that names its maps, and ``recurrent: false``.
         worlds: environments that step together.
-        in_flight: groups of environments whose steps are in flight together: while a GPU makes the chunks of one, the
-            host and the policy work for another.
+        in_flight: groups of environments whose steps are in flight together: with 2, while a GPU makes the chunks of
+            one, the host and the policy work for the other. Slower than 1 where it was measured (docs/learning.md).
         horizon: steps per environment between two updates.
         batch_size: steps of a gradient step, in whole sequences of ``horizon`` steps: too few gradient steps per
             environment step are why an agent never learns to stop (docs/learning.md).
@@ -60,7 +60,7 @@ class PPOConfig:
     steps: int = 400_000
     cloning_steps: int = 0
     worlds: int = 128
-    in_flight: int = 2
+    in_flight: int = 1
     horizon: int = 32
     batch_size: int = 256
     epochs: int = 4

@@ -35,6 +35,7 @@ def test_the_shipped_settings_of_ppo_are_read(name):
 
 
 def test_environments_in_flight_are_groups_of_nearly_one_size():
+    assert PPOConfig(worlds=5).groups == (5,)
     assert PPOConfig(worlds=5, in_flight=2).groups == (3, 2)
     assert PPOConfig(worlds=1, in_flight=2).groups == (1,)
     assert PPOConfig(worlds=8, in_flight=3).groups == (3, 3, 2)

@@ -51,6 +51,13 @@ def game() -> Iterator[EpisodeRunner]:
     runner.world.close()
 
 
+def test_the_agent_that_learned_from_reward_walks_to_its_goals_in_the_game(game):
+    agent = make_agent(str(ROOT / "benchmarks" / "agents" / "ppo_open"), game, greedy=True)
+    rows = evaluate(game, agent, [{"episode": index} for index in range(2)], 32)
+    assert all(row["steps"] < 32 for row in rows), "it stops by itself"
+    assert any(row["success"] for row in rows)
+
+
 @pytest.mark.parametrize("name", ["random", "wanderer", "expert", str(ROOT / "benchmarks" / "mapper")])
 def test_the_size_of_the_batch_changes_nothing_in_the_game(game, name):
     first, *others = tables(game, make_agent(name, game, seed=3), 7, 8)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from li_env.agents.ppo.config import PPOConfig
 from li_env.agents.ppo.train import train
@@ -70,6 +71,9 @@ def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsy
     (row,) = [row for row in written["table"] if (row["set"], row["place"]) == ("open", "game")]
     assert len(row["measures"]["spl"]["seeds"]) == 2 and row["steps"] == 64 and row["frames"] == 256
     (curve,) = written["curves"]
+    assert {each["agents"] for each in written["agreement"]} == {2}
+    assert [seed["log"][-1]["steps"] for seed in written["open all full"]] == [64, 64]
+    assert written["provenance"]["open all full"]["command"] == written["open all full"][0]["provenance"]["command"]
     assert curve["measures"]["success"]["steps"] == [32, 64]
     assert (tmp_path / "report.png").stat().st_size > 0
 
@@ -169,9 +173,10 @@ def test_a_video_shows_both_worlds(goals, tmp_path, monkeypatch):
         monkeypatch.setitem(registry._registered, name, entry)
     monkeypatch.setattr(registry, "_loaded", {})
     out = tmp_path / "episode.mp4"
-    script.main(
-        ["--agent", "seeker", "--dataset", str(goals), "--max-steps", "3", "--device", "cpu", "--out", str(out)]
-    )
+    words = ["--agent", "seeker", "--dataset", str(goals), "--max-steps", "3", "--device", "cpu"]
+    script.main([*words, "--out", str(out), "--sheet", str(tmp_path / "sheet.png")])
     with av.open(str(out)) as video:
         frames = list(video.decode(video=0))
     assert frames[0].width == 2 * 4 * 128 and len(frames) >= 5
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width % 256 == 0 and sheet.height == 2 * (4 * 96 + script.BAR) // 2
