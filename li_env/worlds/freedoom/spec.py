@@ -36,7 +36,6 @@ def world_spec(size: Size) -> WorldSpec:
         supports_shared_work=True,
         fewest_memory_groups=1,
         sink_latents=2,
-        explore_sigmas=(1.0, 0.75, 0.5, 0.0),
         revisit_sigmas=(1.0, 0.5, 0.0),
     )
 
