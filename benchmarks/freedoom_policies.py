@@ -37,7 +37,7 @@ from li_env.worlds.registry import load_world
 ALONE = "coverage alone"
 
 FIRST_PLACE = 77
-"""With a map's number the seed of the place where its rollouts begin."""
+"""Number that seeds, together with a map's own, the place where its rollouts begin."""
 
 POLICIES: dict[str, dict[str, Any]] = {
     "all": {},
@@ -113,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     alone = benchmark(world, replace(settings, names=(ALONE,)))
     # Both benchmarks run `off` on the same latents; its second run only serves as the base of the speed-up.
     rows = report["rows"] + [row for row in alone["rows"] if row["preset"] == ALONE]
-    report = {"provenance": facts, "settings": settings.to_dict(), "split": given.split, "policies": POLICIES, **report, "rows": rows}
+    head = {"provenance": facts, "settings": settings.to_dict(), "split": given.split, "policies": POLICIES}
+    report = {**head, **report, "rows": rows}
     write_json(given.out, report)
     for row in rows:
         if row["trajectory"] == EVERY:
