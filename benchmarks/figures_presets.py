@@ -174,5 +174,6 @@ def three_steps(recorded: Recorded) -> str:
     game = [row["game"]["pooled_psnr"] for row in (three, four)]
     return (
         f"{faster[0]:.2f} times as fast as `off` on two cores instead of {faster[1]:.2f} with all steps, but on "
-        f"held-out maps {near[0]:.1f} dB to `off` instead of {near[1]:.1f}, and {game[0]:.2f} dB to the game instead of {game[1]:.2f}"
+        f"held-out maps {near[0]:.1f} dB to `off` instead of {near[1]:.1f}, and {game[0]:.2f} dB to the game instead "
+        f"of {game[1]:.2f}"
     )
