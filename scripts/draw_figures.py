@@ -126,7 +126,7 @@ def context() -> plt.Figure:
     text(axes, 20.0, 0.45, "Chunk 10 of an episode in freedoom: 40 finished latents, of which the model attends to the "
          "coloured ones", 9)  # fmt: skip
     text(axes, 20.0, 3.95, "20 context latents, 4 denoising steps in every chunk", 9)
-    text(axes, 20.0, 8.45, "8 context latents, 6 where no group adds enough; 2 denoising steps in a revisit, else 3",
+    text(axes, 20.0, 8.45, "8 context latents, 6 where no group adds enough; 2 denoising steps in a revisit, else 4",
          9)  # fmt: skip
     for x, colour, words in (
         (2.7, SINK, "sink: start of the episode"),

@@ -36,7 +36,7 @@ class Announced(NamedTuple):
 
 
 _RELEASE = "preset paper holds the release's decisions for Matrix-Game-3.0 too"
-_SINK = "all and context keep a sink in freedoom, and all runs shorter schedules there"
+_SINK = "all and context keep a sink in freedoom, and all runs another schedule in revisits there"
 
 ANNOUNCED: tuple[Announced, ...] = (
     Announced("freedoom/explore/all", "*", _SINK),
