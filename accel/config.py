@@ -119,11 +119,11 @@ class AccelConfig:
             _check_choice(key, getattr(self, key), words)
         for key in ("warmup_chunks", "dense_blocks", "dense_steps"):
             _check_whole(key, getattr(self, key), 0)
-        optional = (
-            *(("window_chunks", 1), ("memory_groups", 0), ("memory_sink", 0), ("memory_group_latents", 1)),
-            ("sparse_min_context", 0),
-        )
-        for key, least in optional:
+        least_of = {
+            **dict.fromkeys(("window_chunks", "memory_group_latents"), 1),
+            **dict.fromkeys(("memory_groups", "memory_sink", "sparse_min_context"), 0),
+        }
+        for key, least in least_of.items():
             if getattr(self, key) is not None:
                 _check_whole(key, getattr(self, key), least)
         for key in ("revisit_similarity", "memory_threshold"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from li_env.accel.config import AccelConfig, preset_names
+from li_env.accel.planning.parts import PARTS as LEFT_OUT
 from li_env.accel.planning.planner import Planner
 from li_env.accel.world import BaseWorld
 
@@ -19,18 +20,7 @@ RATIOS = (0.175, 0.35, 0.6, 1.0)
 THRESHOLDS = {"memory_threshold": (0.1, 0.3, 0.5), "revisit_similarity": (0.3, 0.7, 0.9)}
 """Keys and values of figures 6 and 7."""
 
-_PLAIN = AccelConfig()
-
-_CONTEXT = (
-    *("window", "window_chunks", "memory", "memory_groups", "memory_threshold", "memory_sink"),
-    "memory_group_latents",
-)
-
-WITHOUT = {
-    "context": {key: getattr(_PLAIN, key) for key in _CONTEXT},
-    "cache": {"denoising": "full"},
-    "sparse": {"attention": "dense"},
-}
+WITHOUT = {**LEFT_OUT, "context": {**LEFT_OUT["context"], "memory_threshold": AccelConfig().memory_threshold}}
 """What each part of ``all`` becomes when it is left out (table 3)."""
 
 REUSE = {"reuse_context": {"reuse_context": 0.5}, "reuse_blocks": {"reuse_blocks": 0.3}}
