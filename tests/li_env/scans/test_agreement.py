@@ -10,7 +10,7 @@ from li_env.scans.report import agreement_in_words, wrong_in_words
 from tests.li_env.scans.room import LENS, level, noise, room_scan, view
 
 ROOM = room_scan(3)
-"""As few views as say something about each other."""
+"""Fewest views that are judged."""
 
 
 def swapped(*pairs: tuple[int, int]) -> np.ndarray:
