@@ -19,7 +19,9 @@ test: $(VENV)/.installed-dev  ## lint, types, layers, tests
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/check_prose.py
 	@# One thread per worker: more of them only wait for each other on a machine that has other work.
-	LI_ENV_LEROBOT=$$(cat $(VENV)/lerobot/.installed) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n auto --dist loadfile
+	@# Bytecode is kept where a caller forbids it beside sources, too: many tests start processes, which import torch.
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/bytecode LI_ENV_LEROBOT=$$(cat $(VENV)/lerobot/.installed) \
+		OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 types: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy

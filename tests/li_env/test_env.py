@@ -28,6 +28,7 @@ from li_env.infos import RegimeCode
 from li_env.recording import read_video
 from li_env.state import EpisodeState
 from tests.analytic_world import AnalyticWorld
+from tests.narrow_freedoom import NAME
 
 ID = "LightInteraction/Explore-v0"
 FORWARD, TURN_RIGHT = 1, 6
@@ -47,7 +48,7 @@ def play(env: gymnasium.Env, actions: list[int]) -> np.ndarray:
     ("world_name", "action_space", "observation"),
     [
         *product(["analytic"], ACTION_SPACES, OBSERVATIONS),
-        *(("freedoom", "discrete", "chunk"), ("freedoom", "continuous", "frame")),  # a chunk takes a second here
+        *((NAME, "discrete", "chunk"), (NAME, "continuous", "frame")),  # a chunk takes a third of a second here
     ],
 )
 def test_passes_the_checkers_of_gymnasium_and_sb3(world_name, action_space, observation):
@@ -119,7 +120,7 @@ def test_info_tells_poses_motion_and_plan_in_arrays_of_fixed_shape(world_name):
         np.testing.assert_allclose(info["motion"][-count:, 0], spec.motion.rotation)
         assert info["new_latents"] == count
         assert info["chunk"] == chunk + 1
-        warm = chunk < env.preset.in_world(world_name).warmup_chunks
+        warm = chunk < env.preset.in_world(spec.name).warmup_chunks
         assert RegimeCode(info["regime"]).name.lower() == env.plan["regime"] == ("warmup" if warm else "explore")
         assert env.plan["chunk"] == chunk
         assert info["denoising_steps"] == len(env.plan["sigmas"]) - 1

@@ -19,7 +19,7 @@ import li_env  # noqa: F401  (registers the ids)
 pytest.importorskip("vizdoom")
 
 IDS = [f"LightInteraction/{name}-v0" for name in ("Explore", "PointGoal", "ImageGoal")]
-STEPS = int(os.environ.get("LI_ENV_TWIN_STEPS", "20"))
+STEPS = int(os.environ.get("LI_ENV_TWIN_STEPS", "14"))
 LIMIT = 9 if STEPS < 64 else 16  # steps of an episode, so that worlds also begin anew
 FORWARD, TURN_LEFT, TURN_RIGHT, STOP = 1, 5, 6, 9
 

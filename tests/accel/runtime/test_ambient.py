@@ -14,6 +14,7 @@ import li_env  # noqa: F401
 from li_env.accel.runtime.ambient import own_torch_state
 from li_env.env import LightInteractionEnv
 from li_env.worlds import load_world
+from tests.narrow_freedoom import narrow_freedoom
 
 
 @contextmanager
@@ -126,8 +127,8 @@ def test_a_world_can_be_loaded_inside(expected):
 @pytest.mark.parametrize("around", [nullcontext, torch.inference_mode])
 def test_observations_on_the_device_are_ordinary_tensors(around):
     env = gymnasium.make_vec(
-        "LightInteraction/Explore-v0", num_envs=2, vectorization_mode="vector_entry_point", world="freedoom",
-        device_obs=True, preset="all",
+        "LightInteraction/Explore-v0", num_envs=2, vectorization_mode="vector_entry_point",
+        world=narrow_freedoom(), device_obs=True, preset="all",
     )  # fmt: skip
     with around():
         env.reset(seed=0)

@@ -1,7 +1,7 @@
 """Run a command, kill it (SIGKILL) at points spread over all that it does with files, run it again, look at the folder.
 
-``python -m tests.li_env.cli.kill_points COMMAND FOLDER POINTS`` prints what is wrong, and nothing if all is well. Every
-run is a fork of this process, which has only imported things: no run pays for the imports.
+``python -m tests.li_env.cli.kill_points FOLDER`` ends with a line of JSON: what is wrong by command, nothing if all is
+well. Every run is a fork of this process, which has only imported things: no run pays for the imports.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ COMMANDS = {
     "train agent": ["train", "agent", "--config", "agent.yaml", "--device", "cpu", "--out", "OUT"],
     "train world": ["train", "world", "--config", "world.yaml", "--device", "cpu", "--out", "OUT"],
 }  # fmt: skip
+POINTS = {"rollout": 5, "evaluate agent": 4, "train agent": 4, "train world": 4}
 
 
 def rendered(*arguments: Any) -> tuple[Trajectories, Trajectories]:
@@ -93,6 +94,7 @@ def kept(folder: Path) -> set[str]:
 
 def check(command: str, folder: Path, points: int) -> list[str]:
     """Everything that went wrong."""
+    folder.mkdir()
     (folder / "agent.yaml").write_text(AGENT)
     (folder / "world.yaml").write_text(WORLD)
     os.chdir(folder)
@@ -135,5 +137,5 @@ if __name__ == "__main__":
     training_run.train_autoencoder = training_run.train_motion = lambda model, *_: model  # type: ignore[assignment]
     game.require_game = lambda purpose: None
     sys.stdout.flush()
-    found = check(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
-    print("\n".join(["", "MISTAKES", *found]))
+    found = {command: check(command, Path(sys.argv[1], command), points) for command, points in POINTS.items()}
+    print(f"\n{json.dumps(found)}")

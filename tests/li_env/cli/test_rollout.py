@@ -16,6 +16,7 @@ def rollout(out: Path, *options: str, world: str = "analytic", trajectory: str =
     return main(["rollout", "--world", world, "--trajectory", trajectory, "--out", str(out), *options])
 
 
+@pytest.mark.parametrize("world_name", ["analytic", "freedoom"])
 def test_writes_video_sheet_and_report_and_prints_a_table(tmp_path, world_name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     out = tmp_path / "deep" / "er"

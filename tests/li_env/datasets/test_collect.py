@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,9 @@ from tests.li_env.datasets.rooms import EPISODES, MappedRoom, collected, episode
 
 ALL = ("--format", "lerobot,minari,clips")
 PROCESSES = ("--worlds", "5", "--encoders", "2", "--processes")
+FEW = ("--episodes", "0:6")
+EVENTS_OF_FEW = 650
+"""Things that a run of these does with files: 655 were counted."""
 
 
 def content(out: Path) -> str:
@@ -104,19 +106,20 @@ def test_verify_and_show_like_it(whole, tmp_path, capsys):
     assert (tmp_path / "sheet.png").stat().st_size > 1000
 
 
-RUN = "import sys; import tests.li_env.datasets.rooms; from li_env.cli import main; sys.exit(main(sys.argv[1:]))"
+def in_a_fork(arguments: list[str]) -> multiprocessing.Process:
+    """Start the command in a fork of this process, which has imported everything."""
+    process = multiprocessing.get_context("fork").Process(target=main, args=(arguments,))
+    process.start()
+    return process
 
 
 def killed_after(seconds: float, arguments: list[str]) -> bool:
     """Run the command in a process of its own and kill it; tell whether it was killed before its end."""
-    process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.DEVNULL)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    return False
+    process = in_a_fork(arguments)
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.link", "os.rmdir")
@@ -127,16 +130,21 @@ def kill_at(event: int, arguments: list[str], folder: Path) -> bool:
     return os.WIFSIGNALED(run_in_fork(arguments, folder, EVENTS, event))
 
 
+@pytest.fixture(scope="module")
+def few(whole) -> Path:
+    return collected(shared(whole), shared(whole) / "few", *ALL, *FEW, "--worlds", "1")
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_a_kill_costs_at_most_one_episode_per_world(seed, whole, tmp_path):
+def test_a_kill_costs_at_most_one_episode_per_world(seed, few, tmp_path):
     """Kill it at a random thing that collector, encoder or final pass do with a file."""
-    out, arguments = tmp_path / "out", words(shared(whole), tmp_path / "out", *ALL, "--worlds", "3", "--resume")
-    event = random.Random(seed).randint(1, 1180)
+    out, arguments = tmp_path / "out", words(shared(few), tmp_path / "out", *ALL, *FEW, "--worlds", "3", "--resume")
+    event = random.Random(seed).randint(1, EVENTS_OF_FEW)
     killed = kill_at(event, arguments, out)
     assert killed, f"event {event} is one of a run"
     assert main(arguments) == 0
-    assert content(out) == content(whole)
-    assert [record["episode"] for record in read_episodes(out)] == list(range(EPISODES))
+    assert content(out) == content(few)
+    assert [record["episode"] for record in read_episodes(out)] == list(range(6))
     assert main(["collect", "verify", str(out), "--replays", "0"]) == 0
     assert not [path for path in out.iterdir() if path.name.startswith(".writing-")]
     assert not (out / "journal").exists()
@@ -145,9 +153,10 @@ def test_a_kill_costs_at_most_one_episode_per_world(seed, whole, tmp_path):
 def test_a_kill_between_seconds(whole, tmp_path):
     out = tmp_path / "out"
     arguments = words(shared(whole), out, *ALL, "--resume")
-    began = time.monotonic()
-    while killed_after(3.0 + random.Random(0).random(), arguments) and time.monotonic() - began < 60:
-        pass
+    lengths = random.Random(0)
+    assert killed_after(lengths.uniform(0.1, 0.3), arguments)
+    for _ in range(5):
+        killed_after(lengths.uniform(0.1, 0.9), arguments)
     assert main(arguments) == 0
     assert content(out) == content(whole)
 
@@ -224,7 +233,7 @@ def test_an_encoding_process_that_is_killed_is_one_line(whole, tmp_path, capsys,
         return act(self, views)
 
     monkeypatch.setattr(Recorder, "act", kills)
-    arguments = words(shared(whole), out, *ALL, *PROCESSES, "--worlds", "1", "--resume")
+    arguments = words(shared(whole), out, *ALL, "--encoders", "1", "--processes", "--worlds", "1", "--resume")
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -237,13 +246,14 @@ def test_an_encoding_process_that_is_killed_is_one_line(whole, tmp_path, capsys,
 def test_encoding_processes_end_with_a_collector_that_is_killed(whole, tmp_path):
     out = tmp_path / "out"
     arguments = words(shared(whole), out, *ALL, *PROCESSES, "--agent", "random", "--max-steps", "60")
-    process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.DEVNULL)
+    process = in_a_fork(arguments)
+    assert process.pid is not None
     found: list[psutil.Process] = []
-    while len(found) < 2 and process.poll() is None:
+    while len(found) < 2 and process.is_alive():
         found = encoding(process.pid)
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.join()
     assert found
     _, alive = psutil.wait_procs(found, 20)
     assert not alive

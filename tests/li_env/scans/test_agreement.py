@@ -9,7 +9,8 @@ from li_env.scans.axes import other_cameras
 from li_env.scans.report import agreement_in_words, wrong_in_words
 from tests.li_env.scans.room import LENS, level, noise, room_scan, view
 
-ROOM = room_scan(4)
+ROOM = room_scan(3)
+"""Fewest views that are judged."""
 
 
 def swapped(*pairs: tuple[int, int]) -> np.ndarray:
@@ -22,11 +23,11 @@ def swapped(*pairs: tuple[int, int]) -> np.ndarray:
 def test_right_poses_agree():
     found = compare_views(ROOM.images, ROOM.poses, LENS)
     assert found.wrong == () and found.fits == {} and found.convention == ""
-    assert found.compared == 32 and found.margins.min() > 0.2
-    assert agreement_in_words(found) == "32 compared; 0 disagree"
+    assert found.compared == 24 and found.margins.min() > 0.2
+    assert agreement_in_words(found) == "24 compared; 0 disagree"
 
 
-@pytest.mark.parametrize("pairs", [((3, 20),), ((8, 9),), ((0, 31), (12, 25))])
+@pytest.mark.parametrize("pairs", [((3, 20),), ((8, 9),), ((0, 23), (12, 17))])
 def test_swapped_poses_are_found_and_named(pairs):
     found = compare_views(ROOM.images, swapped(*pairs), LENS)
     assert sorted(found.wrong) == sorted(view for pair in pairs for view in pair)
@@ -53,11 +54,11 @@ def test_views_between_wrong_ones_are_not_blamed():
 
 
 def test_a_walk_agrees_and_a_frame_out_of_place_does_not():
-    poses = np.stack([level(-3 + 0.12 * step, -3 + 0.1 * step, 3.0 * step) for step in range(48)])
+    poses = np.stack([level(-3 + 0.12 * step, -3 + 0.1 * step, 3.0 * step) for step in range(32)])
     images = np.stack([view(pose) for pose in poses])
     assert compare_views(images, poses, LENS).wrong == ()
-    poses[[5, 40]] = poses[[40, 5]]
-    assert sorted(compare_views(images, poses, LENS).wrong) == [5, 40]
+    poses[[5, 27]] = poses[[27, 5]]
+    assert sorted(compare_views(images, poses, LENS).wrong) == [5, 27]
 
 
 @pytest.mark.parametrize(
@@ -89,14 +90,14 @@ def test_a_plain_view_among_others_is_not_judged():
     images = ROOM.images.copy()
     images[6] = 90
     found = compare_views(images, ROOM.poses, LENS)
-    assert found.wrong == () and np.isnan(found.margins[6]) and found.compared == 31
-    assert agreement_in_words(found) == "31 compared, 1 are too far from others or too plain; 0 disagree"
+    assert found.wrong == () and np.isnan(found.margins[6]) and found.compared == 23
+    assert agreement_in_words(found) == "23 compared, 1 are too far from others or too plain; 0 disagree"
 
 
 def test_lenses_count():
-    lenses = np.tile(LENS, (32, 1))
+    lenses = np.tile(LENS, (24, 1))
     images = ROOM.images.copy()
-    for index in range(0, 32, 2):  # the middle half, enlarged
+    for index in range(0, 24, 2):  # the middle half, enlarged
         images[index] = images[index, 12:36, 16:48].repeat(2, 0).repeat(2, 1)
         lenses[index] = [64, 64, 32, 24]
     right, wrong = (compare_views(images, ROOM.poses, each) for each in (lenses, LENS))
@@ -109,4 +110,4 @@ def test_the_same_seed_gives_the_same_answer_and_every_view_is_reported():
     one = compare_views(ROOM.images, ROOM.poses, LENS, 3, lambda: views.append(1))
     two = compare_views(ROOM.images, ROOM.poses, LENS, 3)
     np.testing.assert_array_equal(one.margins, two.margins)
-    assert len(views) == 32
+    assert len(views) == 24

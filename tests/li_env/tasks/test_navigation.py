@@ -22,6 +22,7 @@ from li_env.worlds.freedoom.ground_truth import FreedoomTruth
 from li_env.worlds.freedoom.start_frames import StartFrames
 from li_env.worlds.freedoom.weights import packaged_folder
 from tests.analytic_world import SPEC
+from tests.narrow_freedoom import NAME
 
 ID = "LightInteraction/PointGoal-v0"
 FORWARD, TURN_RIGHT, STOP = 1, 6, 9
@@ -52,7 +53,7 @@ def test_passes_the_checkers(world_name, action_space):
 
 
 def test_passes_the_checkers_with_image_goals():
-    env = make("ImageGoal", "freedoom", observation="frame", render_mode="rgb_array").unwrapped
+    env = make("ImageGoal", NAME, observation="frame", render_mode="rgb_array").unwrapped
     check_env(env)
     check_env_sb3(env, warn=False)
 
@@ -241,12 +242,12 @@ def test_bad_options_are_named(options, message):
 @pytest.mark.parametrize("episode", [-1, 72, 0.5, True])
 def test_an_episode_that_is_not_there_is_refused(episode):
     with pytest.raises(ValueError, match="is not in the dataset; allowed: 0 to 71"):
-        make(world="freedoom").reset(options={"episode": episode})
+        make(world=NAME).reset(options={"episode": episode})
 
 
 def test_the_episode_excludes_other_options():
     with pytest.raises(ValueError, match="reset option 'episode' excludes the others; given with it: start"):
-        make(world="freedoom").reset(options={"episode": 0, "start": 1})
+        make(world=NAME).reset(options={"episode": 0, "start": 1})
 
 
 def test_rules_are_checked_and_can_be_replaced():

@@ -23,12 +23,12 @@ from li_env.accel.runtime.report import RolloutReport
 from li_env.accel.world import BaseWorld
 from li_env.kernels.block_select import tile_budget
 from li_env.worlds.common import band_attention, tile_attention
-from li_env.worlds.freedoom.world import load as load_freedoom
 from li_env.worlds.hy_worldplay.build import random_world as random_hy
 from li_env.worlds.hy_worldplay.config import HYWorldPlayConfig
 from li_env.worlds.matrix_game_3 import layout as mg3_layout
 from li_env.worlds.matrix_game_3.build import random_world as random_mg3
 from li_env.worlds.matrix_game_3.config import ActionConfig, MatrixGame3Config
+from tests.narrow_freedoom import narrow_freedoom
 
 CPU = torch.device("cpu")
 HY = HYWorldPlayConfig(4, 64, 2, 3, 2.0, (8, 12, 12), text_width=8, vision_width=8, byt5_widths=(8, 8, 8))
@@ -37,7 +37,7 @@ MG3 = MatrixGame3Config(
     action_config=ActionConfig((0,), 2, 8, 6, 32, 2, 32, (4, 6, 6)),
 )  # fmt: skip
 LOADERS = {
-    "freedoom": lambda: load_freedoom("cpu"),
+    "freedoom": narrow_freedoom,
     "hy_worldplay": lambda: random_hy(HY, CPU, (6, 8)),
     "matrix_game_3": lambda: random_mg3(CPU, MG3, (16, 16)),
 }

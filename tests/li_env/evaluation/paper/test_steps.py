@@ -6,8 +6,8 @@ from li_env.evaluation.bench.run import paths_of
 from li_env.evaluation.bench.settings import BenchSettings
 from li_env.evaluation.paper.operators import operator_times
 from li_env.evaluation.paper.steps import step_changes
-from li_env.worlds.freedoom.world import load
 from tests.analytic_world import AnalyticWorld
+from tests.narrow_freedoom import narrow_freedoom
 
 SETTINGS = BenchSettings(presets=("off",), trajectories=("left-right",), seeds=(0,), chunks=5, batch=1)
 
@@ -15,7 +15,7 @@ SETTINGS = BenchSettings(presets=("off",), trajectories=("left-right",), seeds=(
 def test_changes_of_consecutive_steps_by_regime():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    world = load("cpu")
+    world = narrow_freedoom()
     changes = step_changes(world, paths_of(world, SETTINGS, game=False))
     torch.set_num_threads(before)
     chunks = changes["explore"] + changes["revisit"]

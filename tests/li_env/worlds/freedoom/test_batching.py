@@ -11,8 +11,8 @@ import torch
 from li_env.accel.plan import AttentionPlan
 from li_env.worlds.freedoom.batching import BatchScheduler, calls_of, micro_batch_size
 from li_env.worlds.freedoom.sampler import sample_rows
-from li_env.worlds.freedoom.world import load
 from tests.li_env.worlds.freedoom.test_world import DENSE, relative, request
+from tests.narrow_freedoom import narrow_freedoom
 
 LONG, SHORT = (1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0)
 
@@ -71,7 +71,7 @@ def test_first_chunks_of_episodes_go_in_small_micro_batches_of_their_own(monkeyp
 
 @pytest.mark.parametrize("attention", [DENSE, AttentionPlan("block_sparse", 1.0, 1.0)])
 def test_a_mixed_micro_batch_gives_every_episode_its_own_chunk(attention, monkeypatch):
-    world = load("cpu", execution="fused")
+    world = narrow_freedoom("fused")
     requests = [asked(seed, sigmas, 8, attention) for seed, sigmas in enumerate((LONG, SHORT, LONG))]
     alone = [world.generate([each])[0] for each in requests]
     mixed = []
@@ -98,7 +98,7 @@ def test_calls_of_plans_are_the_micro_batches_of_their_requests():
     ]
     for size in (1, 2, 4):
         assert calls_of(plans, size) == arranged(requests, size)
-    world = load("cpu")
+    world = narrow_freedoom()
     assert world.model_calls(plans, 64) == [[index] for index in range(6)] and world.micro_batch(64) == 1
     gpu = torch.device("cuda")
     assert [micro_batch_size(count, gpu) for count in (1, 8, 9, 33, 1024)] == [8, 8, 32, 64, 64]

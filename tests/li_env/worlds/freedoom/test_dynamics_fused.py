@@ -13,6 +13,7 @@ from li_env.worlds.freedoom.batching import GPU_MICRO_BATCHES, micro_batch_size,
 from li_env.worlds.freedoom.dynamics_fused import is_fast
 from li_env.worlds.freedoom.world import CameraMotion, FreedoomWorld, load
 from tests.li_env.worlds.freedoom.test_world import relative, request
+from tests.narrow_freedoom import narrow_freedoom
 
 DENSE = AttentionPlan()
 
@@ -55,8 +56,9 @@ def test_fused_passes_give_the_chunk_of_the_plain_model(plain, fused, attention)
         assert relative(fused.generate([each])[0], plain.generate([each])[0]) < 1e-4
 
 
-def test_fused_passes_keep_episodes_of_a_micro_batch_apart(fused, monkeypatch) -> None:
+def test_fused_passes_keep_episodes_of_a_micro_batch_apart(monkeypatch) -> None:
     """Compute a micro-batch of three on a CPU with different cameras and latents."""
+    fused = narrow_freedoom("fused")
     asked = [request(DENSE, seed) for seed in range(4)]
     asked[1] = replace(asked[1], poses=asked[1].poses[::-1].copy(), context_poses=asked[1].context_poses[::-1].copy())
     alone = [fused.generate([each])[0] for each in asked]

@@ -1,4 +1,4 @@
-"""The freedoom world in a scan: first chunks from views, mixed batches, motions (packaged weights, CPU)."""
+"""The freedoom world in a scan: first chunks from views, mixed batches, motions (narrow model, CPU)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from li_env.vector_env import LightInteractionVectorEnv
 from li_env.worlds.common.encoder_key import weights_key
 from li_env.worlds.freedoom.spec import SPEC
 from li_env.worlds.freedoom.world import FreedoomScene, FreedoomWorld, load
+from tests.narrow_freedoom import narrow_freedoom
 from tests.room_scan import room_poses
 
 AHEAD = (CameraMotion(forward=0.25),) * 4
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def world() -> Iterator[FreedoomWorld]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield load("cpu", execution="fused")
+    yield narrow_freedoom("fused")
     torch.set_num_threads(before)
 
 

@@ -1,4 +1,4 @@
-"""Work shared between chunks, with the packaged weights on a CPU."""
+"""Work shared between chunks on a CPU: with a narrow model; with the shipped weights where the picture counts."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ from li_env.actions import Action
 from li_env.evaluation.fixed_motion import FixedMotionWorld
 from li_env.worlds.common.transformer import Block
 from li_env.worlds.freedoom.spec import SPEC
-from li_env.worlds.freedoom.world import FreedoomWorld, load
+from li_env.worlds.freedoom.world import load
 from li_env.worlds.freedoom_game.world import SPEC as GAME
+from tests.narrow_freedoom import DEPTH, narrow_freedoom
 
 OFF = AccelConfig(warmup_chunks=1)
 REUSE = OFF.replace(name="reuse", reuse_context=0.5, reuse_blocks=0.3)
 TURN = CameraMotion(yaw=SPEC.motion.rotation)
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[FixedMotionWorld]:
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield FixedMotionWorld(load("cpu"), timed=False)
+    yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world() -> FixedMotionWorld:
+    return FixedMotionWorld(narrow_freedoom(), timed=False)
 
 
 def start(engine: Engine) -> GenerationState:
@@ -73,9 +79,10 @@ def test_closed_gates_equal_off_bit_by_bit(world: FixedMotionWorld) -> None:
         assert not any(result.plan.kept or result.plan.reused_blocks for result in made)
 
 
-def test_a_standing_camera_reuses_and_stays_near(world: FixedMotionWorld, reused) -> None:
-    _, made = reused
-    _, plain = roll(Engine(world, OFF), 4)
+def test_a_standing_camera_reuses_and_stays_near() -> None:
+    shipped = FixedMotionWorld(load("cpu"), timed=False)
+    _, made = roll(Engine(shipped, REUSE), 4)
+    _, plain = roll(Engine(shipped, OFF), 4)
     assert [result.plan.shares for result in made] == [False, True, True, True]
     assert [result.plan.kept for result in made[:3]] == [(), (), (0, 1, 2, 3)]
     assert made[2].plan.reused_blocks and made[3].plan.reused_blocks
@@ -94,7 +101,7 @@ def test_what_is_planned_is_what_is_computed(world: FixedMotionWorld, monkeypatc
     monkeypatch.setattr(Block, "forward", counted)
     engine = Engine(world, REUSE)
     state = start(engine)
-    depth, size = 8, SPEC.token_grid[0] * SPEC.token_grid[1]
+    depth, size = DEPTH, SPEC.token_grid[0] * SPEC.token_grid[1]
     for _ in range(4):
         tokens.clear()
         (state,), (result,) = engine.step([state], [(STILL,) * (4 - (state.chunk == 0))])
@@ -145,20 +152,14 @@ def test_plans_that_reuse_what_was_not_kept_are_refused(world: FixedMotionWorld,
 
 
 def test_a_plain_world_of_the_same_weights_is_used_by_any_execution() -> None:
-    fused = FixedMotionWorld(FreedoomWorld(torch.device("cpu"), _folder(), execution="fused"), timed=False)
+    fused = FixedMotionWorld(narrow_freedoom("fused"), timed=False)
     _, made = roll(Engine(fused, REUSE), 3)
     assert made[2].plan.kept == (0, 1, 2, 3)
 
 
-def _folder():
-    from li_env.worlds.freedoom.weights import packaged_folder
-
-    return packaged_folder()
-
-
 def test_a_restored_environment_goes_on_with_the_kept_work() -> None:
     preset = {"warmup_chunks": 1, "reuse_context": 0.5, "reuse_blocks": 0.3}
-    env = gymnasium.make("LightInteraction/Explore-v0", world="freedoom", preset=preset, device="cpu").unwrapped
+    env = gymnasium.make("LightInteraction/Explore-v0", world=narrow_freedoom(), preset=preset).unwrapped
     env.reset(seed=0)
     for _ in range(3):
         env.step(Action.STILL)

@@ -21,21 +21,27 @@ from li_env.worlds.freedoom.training.store import LatentStore
 
 Entry = dict[str, float]
 
+GRID = (2, 3)
+"""Tokens of a latent, an eighth of the real ones: what a stage does with them does not depend on their number."""
+
+TOKENS = GRID[0] * GRID[1]
+
 
 def small_model() -> DynamicsModel:
     torch.manual_seed(0)
-    return DynamicsModel(TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared"))
+    config = TransformerConfig(LATENT_CHANNELS + FEATURES, LATENT_CHANNELS, 64, 1, 2, modulation="shared")
+    return DynamicsModel(config, GRID)
 
 
 def store() -> LatentStore:
     generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(2, 1, 48, LATENT_CHANNELS, generator=generator).expand(2, 32, 48, LATENT_CHANNELS)
+    latents = torch.randn(2, 1, TOKENS, LATENT_CHANNELS, generator=generator).expand(2, 32, TOKENS, LATENT_CHANNELS)
     return LatentStore(latents.half(), torch.randn(2, 32, 3, generator=generator).mul(0.3).cumsum(1))
 
 
 def test_dynamics_learn_to_copy_a_constant_place(tmp_path: Path) -> None:
     entries: list[Entry] = []
-    stage = DynamicsStage(steps=200, batch=2, draws=1, muon_rate=5e-3, adam_rate=5e-3)
+    stage = DynamicsStage(steps=50, batch=2, draws=1, muon_rate=1e-2, adam_rate=1e-2)
     train_dynamics(small_model(), store(), stage, entries.append, lambda _: {}, tmp_path / "state.safetensors")
     errors = [entry["error"] for entry in entries if "error" in entry]
     assert errors[-1] < 0.8  # an untrained model leaves 1.0
@@ -97,7 +103,7 @@ def test_motion_head_learns_a_wall() -> None:
     entries: list[Entry] = []
     motions, nothing = Motions(commanded, feasible), Motions(*torch.zeros(2, 2, 32, 0, 4, 3))
     stage = MotionStage(steps=40, batch=8, rate=3e-3, held_out_samples=64)
-    train_motion(MotionHead(), store(), motions, nothing, (store(), motions), stage, entries.append)
+    train_motion(MotionHead(GRID), store(), motions, nothing, (store(), motions), stage, entries.append)
     assert entries[-1]["error_metres"] < 0.2 < entries[-1]["error_if_ignored_metres"]
 
 
@@ -113,7 +119,7 @@ def test_motion_head_learns_a_wall_that_no_walk_met() -> None:
     stage = MotionStage(steps=40, batch=8, rate=3e-3, held_out_samples=64, tried_share=1.0, blocked_share=0.0)
     tries = Motions(tried, tried * torch.tensor([1.0, 1.0, 0.0]))
     held_out = store(), Motions(commanded, blocked)
-    train_motion(MotionHead(), store(), Motions(commanded, commanded), tries, held_out, stage, entries.append)
+    train_motion(MotionHead(GRID), store(), Motions(commanded, commanded), tries, held_out, stage, entries.append)
     assert entries[-1]["recall"] == 1.0 and entries[-1]["error_metres"] < 0.2
 
 
