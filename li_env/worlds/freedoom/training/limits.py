@@ -106,6 +106,9 @@ def _check_value(key: str, name: str, value: Any) -> None:
             raise ValueError(f"{key}={shown(value)} is not allowed; use the smaller length first")
     elif name == "validation_scan_spacing":
         check_number(key, value, *SPACINGS)
+    elif name == "blends":
+        for weight in value:
+            check_number(key, weight, 0, 1)
     elif name == "schedules":
         _check_schedules(key, value)
     else:

@@ -42,7 +42,8 @@ class RefineStage:
     """Settings of the stage.
 
     ``adversarial_share``: size of the adversarial gradient relative to the flow-matching gradient. ``blend``: weight of
-    the refined parameters in the result, the rest is the model that came in.
+    the refined parameters in the result, the rest is the model that came in. ``blends``: other weights that are measured
+    at the end. The result with any of them is a straight line through the model that came in and the one that goes out.
     """
 
     steps: int = 600
@@ -59,6 +60,7 @@ class RefineStage:
     label: float = 0.0
     ema: float = 0.995
     blend: float = 0.55
+    blends: tuple[float, ...] = ()
     measure_every: int = 150
     save_seconds: float = 120.0
     schedules: tuple[tuple[float, ...], ...] = ((1.0, 0.75, 0.5, 0.25, 0.0), (1.0, 0.25, 0.0))
@@ -259,8 +261,10 @@ def train_refine(
             )
         if progress.done % stage.measure_every == 0:
             log({"step": progress.done} | averaged(model, ema, evaluate))
-    torch._foreach_lerp_(before, ema.values, stage.blend)
-    ema.values = before
-    ema.copy_to(model)
-    log({"step": progress.done, "final": 1.0} | evaluate(model))
+    refined = ema.values
+    for weight in (*stage.blends, stage.blend):
+        ema.values = list(torch._foreach_lerp(before, refined, weight))
+        ema.copy_to(model)
+        last = {"final": 1.0} if weight == stage.blend else {}
+        log({"step": progress.done, "blend": weight} | last | evaluate(model))
     return model

@@ -61,7 +61,8 @@ class TrainConfig:
 
     ``size`` is a name of `sizes.SIZES`. ``start`` is a folder of weights, as `li-env train world` writes it, or the
     name of a size whose weights are shipped: dynamics and motion head begin there instead of with random numbers, and
-    its autoencoder is used where ``stages`` leave that out. The weights may be of another size.
+    its autoencoder is used where ``stages`` leave that out, as are its dynamics by a refinement of its own. The weights
+    may be of another size.
     """
 
     size: str = SMALL.name
@@ -208,7 +209,12 @@ def train_world(
         train_motion(head, store, walked, tried, unseen, config.motion, tagged(log, "motion"), config.seed, ranks)
         keep(head, out / "motion.safetensors", ranks)
     if "refine" in todo:
-        read(model, out / "dynamics.safetensors")
+        dynamics = out / "dynamics.safetensors"
+        if not dynamics.exists():  # a refinement of weights that came from elsewhere
+            load_weights({"dynamics": model}, starting_weights(config.start))
+            keep(model, dynamics, ranks)
+        ranks.wait()
+        read(model, dynamics)
         state = out / "refine_state.safetensors"
         flow = dataclasses.replace(config.dynamics, draws=1)
         train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1, ranks)
@@ -267,11 +273,14 @@ def _unfinished(config: TrainConfig, out: Path) -> list[str]:
         check_tensors(out / f"{stage}.safetensors", shapes_of(model), f"the stage {stage}")
     todo = [stage for stage in STAGES if stage in config.stages and stage not in done]
     taken = {"dynamics", "motion"} & set(todo)
+    given: set[str] = set()
+    if "refine" in todo and "dynamics" not in {*done, *todo}:
+        given.add("dynamics")
     if todo and "autoencoder" not in {*done, *todo} and "sharp_autoencoder" not in done:
-        taken.add("autoencoder")
-    if config.start and taken:  # refused now and not after the frames are rendered
-        load_weights({name: MODELS[name]() for name in taken}, starting_weights(config.start))
-        done += taken & {"autoencoder"}
+        given.add("autoencoder")
+    if config.start and taken | given:  # refused now and not after the frames are rendered
+        load_weights({name: MODELS[name]() for name in taken | given}, starting_weights(config.start))
+        done += given
     for stage in todo:
         if missing := [each for each in NEEDS[stage] if each not in done and each not in todo]:
             raise ValueError(

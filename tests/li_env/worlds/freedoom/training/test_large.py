@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from li_env.cli import main
+from li_env.tensor_files import read_tensors
 from li_env.worlds.common.transformer import TransformerConfig
 from li_env.worlds.freedoom.autoencoder import Autoencoder, AutoencoderConfig
 from li_env.worlds.freedoom.dynamics import LATENT_CHANNELS, DynamicsModel
@@ -87,3 +88,18 @@ def test_it_trains_resumes_and_leaves_weights(tmp_path: Path, monkeypatch: pytes
     torch.testing.assert_close(learned, begun, atol=2e-3, rtol=0)  # packed twice
     assert not torch.equal(trained["dynamics"].state_dict()["transformer.img_in.proj.weight"],
                            models["dynamics"].state_dict()["transformer.img_in.proj.weight"])  # fmt: skip
+
+    settings |= {"stages": ["refine"], "start": str(out / "weights")}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    words[words.index(str(out))] = str(tmp_path / "refined")
+    assert main([*words, "--workers", "1"]) == 0
+    kept = read_tensors(tmp_path / "refined" / "dynamics.safetensors")
+    assert torch.equal(kept["transformer.img_in.proj.weight"],
+                       trained["dynamics"].state_dict()["transformer.img_in.proj.weight"])  # fmt: skip
+    assert (tmp_path / "refined" / "refine.safetensors").exists()
+
+
+def test_a_refinement_of_its_own_begins_with_weights_from_elsewhere() -> None:
+    assert run._unfinished(TrainConfig(stages=("refine",), start="small"), Path("nowhere")) == ["refine"]
+    with pytest.raises(ValueError, match="refine starts from autoencoder, which is not there"):
+        run._unfinished(TrainConfig(stages=("refine",)), Path("nowhere"))

@@ -86,13 +86,20 @@ def test_refinement_blends_with_the_model_that_came_in(tmp_path: Path) -> None:
     def refined(blend: float) -> list[torch.Tensor]:
         torch.manual_seed(1)
         model = small_model()
-        stage = RefineStage(steps=2, batch=2, chunks=2, warmup=1, blend=blend)
+        stage = RefineStage(steps=2, batch=2, chunks=2, warmup=1, blend=blend, blends=(0.0, 0.25), **quick)
         state = tmp_path / f"{blend}.safetensors"
-        train_refine(model, store(), stage, DynamicsStage(draws=1), lambda _: None, lambda _: {}, state)
+        train_refine(model, store(), stage, DynamicsStage(draws=1), entries.append, lambda _: {}, state)
         return [parameter.detach() for parameter in model.parameters()]
 
-    for came_in, half, whole in zip(small_model().parameters(), refined(0.5), refined(1.0), strict=True):
-        torch.testing.assert_close(half, (came_in + whole) / 2)
+    entries: list[Entry] = []
+    quick = {"muon_rate": 0.1, "adam_rate": 0.1, "ema": 0.0}  # far enough to tell halves from wholes
+    torch.manual_seed(1)
+    before = [parameter.detach().clone() for parameter in small_model().parameters()]
+    half, whole = refined(0.5), refined(1.0)
+    assert max(float((a - b).abs().max()) for a, b in zip(before, whole, strict=True)) > 1e-3
+    for came_in, middle, end in zip(before, half, whole, strict=True):
+        torch.testing.assert_close(middle, (came_in + end) / 2)
+    assert [(entry["blend"], "final" in entry) for entry in entries[-3:]] == [(0.0, False), (0.25, False), (1.0, True)]
 
 
 def test_motion_head_learns_a_wall() -> None:
