@@ -42,8 +42,8 @@ class RefineStage:
     """Settings of the stage.
 
     ``adversarial_share``: size of the adversarial gradient relative to the flow-matching gradient. ``blend``: weight of
-    the refined parameters in the result, the rest is the model that came in. ``blends``: other weights that are measured
-    at the end. The result with any of them is a straight line through the model that came in and the one that goes out.
+    the refined parameters in the result, the rest is the model that came in. ``blends``: other weights, measured at the
+    end. Results with all of them lie on a straight line from the model that came in.
     """
 
     steps: int = 600
