@@ -15,6 +15,11 @@ ended: building the episodes, reading the scans, joining a dataset, training an 
 may run for ten minutes, leave two of them. An agent that was trained and played needs its folder in KEEP/agents
 alone, so that arms can be made on one machine after the other. Weights or scans that have changed since a dataset was
 begun are refused: use another folder. The report is written after every arm and seed; it needs no network.
+
+Most of the time of a cell one core works. On a machine of many, make first what all seeds share (``--data``, an arm per
+process, the second one once KEEP/episodes/chosen.json is there), then several cells at the same time (``--cells
+"freedoom:1" "freedoom, labelled:1"``; an arm ``freedoom, labelled`` after the arm ``freedoom`` of its seed), each
+process with an --out of its own, and in the end the whole report, which finds all done.
 """
 
 from __future__ import annotations
@@ -193,14 +198,21 @@ def dataset(work: Work, name: str, world: str, numbers: str, agent: str, label: 
     return out
 
 
-def arm_data(work: Work, arm: str, seed: int) -> list[Path]:
-    """Return the datasets that an arm learns from."""
+def shared_data(work: Work, arm: str) -> Path:
+    """Return the dataset that all seeds of an arm learn from; the labelled arm has another one per seed besides."""
     count, half = work.given.episodes, (work.given.episodes + 1) // 2
     if arm != LABELLED:
-        return [dataset(work, arm, arm, f"0:{count}", "expert")]
-    walker = str(cloned(work, "freedoom", seed))
-    first = dataset(work, "freedoom-half", "freedoom", f"0:{half}", "expert")
-    return [first, dataset(work, f"labelled-{seed}", "freedoom", f"{half}:{count}", walker, "expert")]
+        return dataset(work, arm, arm, f"0:{count}", "expert")
+    return dataset(work, "freedoom-half", "freedoom", f"0:{half}", "expert")
+
+
+def arm_data(work: Work, arm: str, seed: int) -> list[Path]:
+    """Return the datasets that an arm learns from."""
+    if arm != LABELLED:
+        return [shared_data(work, arm)]
+    walker, given = str(cloned(work, "freedoom", seed)), work.given
+    numbers = f"{(given.episodes + 1) // 2}:{given.episodes}"
+    return [shared_data(work, arm), dataset(work, f"labelled-{seed}", "freedoom", numbers, walker, "expert")]
 
 
 def folder_of(work: Work, arm: str, seed: int) -> Path:
@@ -293,12 +305,26 @@ def tables(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return report
 
 
+def arm_and_seed(text: str) -> tuple[str, int]:
+    """Read a cell such as ``freedoom:1``.
+
+    Raises:
+        ArgumentTypeError: another text, or no such arm.
+    """
+    arm, _, seed = text.rpartition(":")
+    if arm not in ARMS or not seed.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no cell; use ARM:SEED with an arm of {', '.join(ARMS)}")
+    return arm, int(seed)
+
+
 def main(words: Sequence[str] | None = None, say: Callable[[str], None] = print) -> None:
     """Collect, train, play, write; go on where the last run ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, required=True, help="folder for episodes, datasets, agents and results")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cells", nargs="+", type=arm_and_seed, help="ARM:SEED, in place of all arms and seeds")
+    parser.add_argument("--data", action="store_true", help="make what all seeds of the arms share, and end")
     parser.add_argument("--episodes", type=int, default=2000, help="that an arm learns from")
     parser.add_argument("--maps", type=int, default=512, help="training maps")
     parser.add_argument("--test-episodes", type=int, default=192, help="per set of the evaluation")
@@ -323,12 +349,14 @@ def main(words: Sequence[str] | None = None, say: Callable[[str], None] = print)
         torch.set_num_threads(1)
     facts, settings = provenance(), {name: str(value) for name, value in vars(given).items()}
     work = Work(given, given.keep, stop)
-    cells = [(arm, seed) for seed in range(given.seeds) for arm in given.arms]
+    cells = given.cells or [(arm, seed) for seed in range(given.seeds) for arm in given.arms]
     runs: list[dict[str, Any]] = []
     about = {"provenance": facts, "settings": settings, "grounded": given.scans, "cells": len(cells)}
     with work.stack:
         try:
-            for arm, seed in cells:
+            for arm in given.arms if given.data else ():
+                say(f"{time.monotonic() - began:5.0f} s  {shared_data(work, arm)}")
+            for arm, seed in () if given.data else cells:
                 runs.append(cell(work, arm, seed))
                 spl = runs[-1]["final"]["drawing"]["detour"]["spl"]["mean"]
                 say(f"{time.monotonic() - began:5.0f} s  {arm}, seed {seed}: SPL {spl:.3f} on detour")
