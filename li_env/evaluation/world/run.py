@@ -33,8 +33,8 @@ from li_env.evaluation.world.measurement import Measurement, Part, Unit
 from li_env.evaluation.world.origin import commit
 from li_env.evaluation.world.pictures import ShownFrames, write_plot
 from li_env.evaluation.world.settings import WorldSettings
-from li_env.evaluation.world.store import Store
-from li_env.evaluation.world.targets import targets
+from li_env.evaluation.world.store import Store, unit_words
+from li_env.evaluation.world.targets import targets_by_preset
 from li_env.files import file_sha256
 from li_env.worlds.freedoom.efficientnet import FeatureNet, load_features
 from li_env.worlds.freedoom.weights import MANIFEST
@@ -107,10 +107,7 @@ def measure_world(
         {
             "missing": missing,
             "seconds": round(time.perf_counter() - began, 1),
-            "targets": {
-                preset: [target.to_dict() for target in targets(report, preset)]
-                for preset in report["settings"]["presets"]
-            },
+            "targets": targets_by_preset(report),
         }
     )
     write_plot(report, out / PLOT)
@@ -129,7 +126,7 @@ def _run(measurement: Measurement, parts: Mapping[str, Part], store: Store, fram
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(waiting))
         for name, unit in waiting:
-            words = _words(name, unit)
+            words = unit_words(name, unit.labels)
             if limit is not None and time.perf_counter() - began > limit:
                 missing.append(words)
                 continue
@@ -141,11 +138,6 @@ def _run(measurement: Measurement, parts: Mapping[str, Part], store: Store, fram
             store.add(name, unit.labels, row, time.perf_counter() - start)
             progress.advance(task)
     return missing
-
-
-def _words(name: str, unit: Unit) -> str:
-    values = ("no scan" if key == "scan" and value is None else str(value) for key, value in unit.labels.items())
-    return " ".join([name, *(value for value in values if value != "None")])
 
 
 def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:

@@ -79,6 +79,13 @@ def targets(report: Mapping[str, Any], preset: str) -> list[Target]:
     ]
 
 
+def targets_by_preset(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the targets of every preset of a report, JSON-ready."""
+    return {
+        preset: [target.to_dict() for target in targets(report, preset)] for preset in report["settings"]["presets"]
+    }
+
+
 def _autoencoder(report: Mapping[str, Any]) -> Iterable[Target]:
     row = find_row(report, "autoencoder")
     yield Target("autoencoder: PSNR", "dB", value_at(row, "psnr", "mean"), 31.8, 32.5)
