@@ -18,7 +18,7 @@ from li_env.files import atomic_folder, check_folder, read_json, write_json
 COPIED = (PICTURE, fidelity.REPORT, fidelity.PLOT, fidelity.PICTURE)
 """Files that are taken over from the first folder that has them."""
 
-_RUN = ("command", "commit", "device", "versions", "seconds")
+_RUN = ("command", "commit", "date", "device", "versions", "seconds")
 
 Report = dict[str, Any]
 

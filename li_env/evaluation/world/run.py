@@ -82,7 +82,7 @@ def measure_world(
         say: takes one line about what is left out.
 
     Returns:
-        the content of the report: ``note``, ``command``, ``commit``, ``device``, ``versions``, ``settings``,
+        the content of the report: ``note``, ``command``, ``commit``, ``date``, ``device``, ``versions``, ``settings``,
         ``identity``, ``missing`` (units that the time did not allow), ``targets`` by preset, and ``parts``.
 
     Raises:
@@ -147,6 +147,7 @@ def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:
         "note": NOTE,
         "command": settings.command,
         "commit": commit(),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
         "device": device_name(world.device),
         "versions": versions(),
         "settings": settings.to_dict(),
