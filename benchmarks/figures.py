@@ -26,9 +26,11 @@ MODULES = (
     "figures_files",
     "figures_freedoom",
     "figures_kernels",
+    "figures_large_size",
     "figures_large_worlds",
     "figures_ppo",
     "figures_presets",
+    "figures_world",
 )
 
 PAGES = ("docs", "docs/worlds")
@@ -42,7 +44,8 @@ ANY_MARKER = re.compile(r"<!--\s*/?figure\b[^>]*-->")
 def texts(root: Path) -> list[Path]:
     """List the files that hold figures."""
     pages = (page for folder in PAGES for page in sorted((root / folder).glob("*.md")))
-    return [path for path in (root / "README.md", *pages, root / "benchmarks/README.md") if path.exists()]
+    own = (root / "benchmarks/README.md", *sorted((root / "benchmarks").glob("*/README.md")))
+    return [path for path in (root / "README.md", *pages, *own) if path.exists()]
 
 
 def filled(text: str, recorded: Recorded, name: str) -> str:

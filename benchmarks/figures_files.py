@@ -14,6 +14,8 @@ files whose commit was ``rebased`` afterwards."""
 def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | None]]:
     """(parts, provenance) of a file; None stands for parts that were recorded without it."""
     found = {} if file.endswith(".jsonl") else recorded.get(file)
+    if "identity" in found:
+        return evaluations(found, recorded.get(LANDED).get(file, {}))
     facts = found.get("provenance") or {}
     if not facts:
         return [("", None)]
@@ -27,6 +29,23 @@ def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | N
     ]
     others = [key for key, value in found.items() if isinstance(value, dict | list) and key not in facts]
     return rows + ([("other parts", None)] if set(others) - {"provenance", "ceilings_tflops", "versions"} else [])
+
+
+def evaluations(report: dict[str, Any], landed: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
+    """(parts, provenance) of a report of `li-env evaluate world`, one per process that was joined into it."""
+    rows: list[tuple[str, dict[str, Any] | None]] = []
+    for run in report.get("runs", [report]):
+        parts = ", ".join(f"`{part}`" for part in run["parts"]) if "runs" in report else ""
+        commit = run["commit"]
+        facts = {
+            "command": run["command"],
+            "commit": commit,
+            "clean": commit is None or not commit.endswith("-dirty"),
+            "date": run.get("date") or landed["date"],
+            "gpus": [run["device"]],
+        }
+        rows.append((parts, facts))
+    return rows
 
 
 def machine(recorded: Recorded, file: str, facts: dict[str, Any] | None, landed: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Figures about the freedoom world: speed, presets, policies, fidelity."""
+"""Figures about the freedoom world: speed, presets, policies."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph
 
 GPU, CPU = "freedoom_throughput_h200.json", "freedoom_throughput_cpu.json"
 PRESETS_CPU, PRESETS_GPU = "freedoom_presets_cpu.json", "freedoom_presets_h200.json"
-POLICIES, FIDELITY, FLAT = "freedoom_memory_policies_h200.json", "freedoom_fidelity.json", "flat_cost_h200.json"
+POLICIES, FLAT = "freedoom_memory_policies_h200.json", "flat_cost_h200.json"
 HOST, HALVES, FLOOR = "host_time.json", "freedoom_halves_h200.json", "preset_floor_h200.json"
+GROUNDED = "freedoom_grounded_h200.json"
 EVERY = "all trajectories"
 MANY = 512
 
@@ -70,6 +71,22 @@ def throughput_halves(recorded: Recorded) -> str:
             (f"{MANY}, `{preset}`, a training with PPO", *(whole(each["frames_per_second"]) for each in loops), "", "")
         )
     return table(("envs", "one group", "two in flight", "GPU at work: one group", "two"), rows)
+
+
+@figure("throughput.grounded")
+def throughput_grounded(recorded: Recorded) -> str:
+    """Tabulate envs in scans beside envs without."""
+    rows = []
+    for one in recorded.get(GROUNDED, "grounded"):
+        alone = cell(recorded, GROUNDED, one["worlds"], one["preset"], "device")
+        rates = (alone["frames_per_second"], one["frames_per_second"])
+        shares = (f"{each['gpu_share']:.2f}" for each in (alone, one))
+        plans = (f"{each['stages']['plan']:.0f}" for each in (alone, one))
+        rows.append((f"{one['worlds']}, `{one['preset']}`", *map(whole, rates), f"{100 * rates[1] / rates[0]:.0f} %",
+                     " / ".join(shares), " / ".join(plans)))  # fmt: skip
+    header = ("envs", "without a scan", f"in {recorded.get(GROUNDED, 'grounded', 0, 'scans')} scans", "share",
+              "GPU at work: without / in scans", "ms of planning")  # fmt: skip
+    return table(header, rows)
 
 
 @figure("preset.floor")
@@ -264,101 +281,6 @@ def presets_gpu(recorded: Recorded) -> str:
         f"""On an H200 with four rollouts at a time (`freedoom_presets_h200.json`{sparse}) the model is bound by kernel
         launches, not by work: the speed-up of `all` is {median(every, "speed_up"):.2f} over all trajectories,
         {single[most]:.2f} at most ({most}) and {single[least]:.2f} at least ({least}). There `off` is as good."""
-    )
-
-
-@figure("fidelity")
-def fidelity(recorded: Recorded) -> str:
-    """Tabulate the targets of the fidelity report."""
-    bars = {bar["bar"]: bar for bar in recorded.get(FIDELITY, "bars")}
-
-    def row(label: str, bar: str) -> tuple[str, str, str, str]:
-        found = bars[bar]
-        return label, f"{found['value']:.1f} dB", f"{found['must']:g}", f"{found['aim']:g}"
-
-    two, sixteen = bars["sharpness, chunk 2"], bars["sharpness, chunk 16"]
-    steps, blur = bars["PSNR of 4 steps below 16"], bars["sharpness of 4 steps below 16"]
-    lost, of = collapsed(recorded)
-    rows = [
-        row("next chunk after a real past, walk, 4 steps", "next chunk, walk"),
-        row("next chunk, return of out-and-back", "next chunk, way back"),
-        row("chunk 16 of an own walk", "chunk 16 of an own walk"),
-        row(
-            "real first look, generated second look (lower of out-and-back and 360 degrees)",
-            "real first look, generated second",
-        ),
-        row("... above the same without memory", "... above no memory"),
-        (
-            "sharpness (gradient energy, generated / game), chunk 2 / 16 of an own walk",
-            f"{two['value']:.2f} / {sixteen['value']:.2f}",
-            f"{two['must']:.2f} / {sixteen['must']:.2f}",
-            f"{two['aim']:g} / {sixteen['aim']:g}",
-        ),
-        (
-            "4 steps below 16 steps, PSNR / sharpness",
-            f"{steps['value']:.0f} dB / {blur['value']:.2f}",
-            f"{steps['must']:g} dB / {blur['must']:g}",
-            "",
-        ),
-        ("collapsed frames, 4 steps with memory, 32 chunks", f"{whole(lost)} of {whole(of)}", "0", "0"),
-    ]
-    return table(("", "measured", "required", "stretch"), rows)
-
-
-def own_rollouts(recorded: Recorded) -> list[dict[str, Any]]:
-    """Those of the shipped settings on held-out maps."""
-    found = [row for row in recorded.get(FIDELITY, "own_rollouts")
-             if row["place"] == "held-out maps" and row["steps"] == 4 and row["memory"]]  # fmt: skip
-    if not found:
-        raise FigureError(f"benchmarks/{FIDELITY}: own_rollouts has none on held-out maps with memory and 4 steps")
-    return found
-
-
-def collapsed(recorded: Recorded) -> tuple[float, int]:
-    """(collapsed frames, all frames) of own rollouts; a chunk has four frames, the first chunk's start frame too."""
-    lost, of = 0.0, 0
-    for row in own_rollouts(recorded):
-        for mean, count in zip(row["collapsed"]["mean"], row["collapsed"]["n"], strict=True):
-            lost, of = lost + 4 * count * mean, of + 4 * count
-    return lost, of
-
-
-@figure("fidelity.collapsed")
-def fidelity_collapsed(recorded: Recorded) -> str:
-    """Say what the collapsed frames show, and how many more there are elsewhere."""
-    lost, _ = collapsed(recorded)
-    walk = next(row for row in own_rollouts(recorded) if row["kind"] == "walk")
-    chunks = len(walk["psnr"]["mean"])
-    away = recorded.pick(FIDELITY, "own_rollouts", place="my_way_home")
-    saturated = 100 * sum(away["saturated"]["mean"]) / len(away["saturated"]["mean"])
-    bar = recorded.pick(FIDELITY, "bars", bar="collapsed frames of own rollouts")["value"]
-    return paragraph(
-        f"""The {whole(lost)} frames are nearly constant (brightness varies by less than 3 levels: a bare wall at the
-        tip of the nose) where the game's frame is not; none is saturated or not finite, and sharpness stays at
-        {span(walk["sharpness"]["mean"], lambda one: f"{one:.2f}")} over all {chunks} chunks of a walk. Without memory
-        or with 16 steps there are more of them, some saturated ({100 * bar:.2f} % over all variants of the report). In
-        `my_way_home`, which is out of distribution, {saturated:.1f} % of the frames saturate."""
-    )
-
-
-@figure("fidelity.long")
-def fidelity_long(recorded: Recorded) -> str:
-    """PSNR to the game late on a walk, dB."""
-    walk = next(row for row in own_rollouts(recorded) if row["kind"] == "walk")
-    return span(walk["psnr"]["mean"][15:])
-
-
-@figure("fidelity.bounds")
-def fidelity_bounds(recorded: Recorded) -> str:
-    """Say how exact the autoencoder and the motion head are."""
-    best = next(row for row in recorded.get(FIDELITY, "next_chunk") if row["method"] == "autoencoder"
-                and row["place"] == "held-out maps" and row["kind"] == "walk")  # fmt: skip
-    motion = recorded.get(FIDELITY, "motion")
-    return paragraph(
-        f"""The autoencoder alone reaches {best["psnr"]["mean"]:.1f} dB and a sharpness of
-        {best["sharpness"]["mean"]:.2f}, which bounds everything above. The motion head is wrong by
-        {motion["error_metres"]:.3f} m on average ({motion["error_ignored_metres"]:.3f} m if walls were ignored), recall
-        of blocked motions {motion["recall"]:.2f}, precision {motion["precision"]:.2f}."""
     )
 
 

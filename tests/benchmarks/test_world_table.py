@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def report(tmp_path: Path) -> Path:
     write_json(
         tmp_path / "report.json",
         {
+            "note": "a note",
             "command": "li-env evaluate world --split test",
+            "commit": "c0ffee",
             "device": "a GPU",
             "settings": settings,
             "identity": {},
@@ -46,6 +49,28 @@ def test_the_table_goes_to_the_terminal_or_into_a_page(
     page.write_text("above\n<!-- world table -->\nold\n<!-- /world table -->\nbelow\n")
     assert main([str(report), "--page", str(page)]) == 0
     assert page.read_text() == f"above\n<!-- world table -->\n{text}<!-- /world table -->\nbelow\n"
+
+
+def test_reports_of_several_processes_are_joined_first(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(report.read_text())
+    content["settings"]["world"] = "freedoom"
+    for name, parts, missing in (("a", content["parts"], []), ("b", {}, ["loops off"])):
+        (tmp_path / name).mkdir()
+        own = {"command": f"command {name}", "parts": parts, "missing": missing}
+        write_json(tmp_path / name / "freedoom_world.json", {**content, **own})
+    words = ["--join", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "joined")]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "recall | 0.960 | 0.960 |" in text and "- `command a`\n- `command b`\n" in text
+    assert main([str(tmp_path / "joined" / "freedoom_world.json")]) == 0
+    assert capsys.readouterr().out == text
+    assert main([*words[:2], str(tmp_path / "a"), *words[3:]]) == 2, "the same report twice"
+    assert "every unit may come once" in capsys.readouterr().err
+    for wrong in (words[:3], [str(report), "--out", "x"], [], [str(report), *words]):
+        with pytest.raises(SystemExit):
+            main(wrong)
 
 
 def test_bad_input_gets_one_line(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
                 low, high = (row["by_step"][name] for name in ("q25", "q75"))
                 axis.fill_between(np.arange(1, len(low) + 1), low, high, color=colour, alpha=0.12, linewidth=0)
         words = "that no wall shortens" if kind == "free" else "with bumps into walls"
-        _finish(axis, f"pose error (m), commands {words}: median, quartiles", "step of the environment")
+        _finish(axis, f"pose error (m), commands {words}", "step of the environment; median, quartiles")
     count = settings["trajectories"]
     figure.suptitle(f"{settings['world']} against the game, {settings['split']} maps, {count} walks of every kind")
     with atomic_write(path) as file:
@@ -127,3 +127,5 @@ def _finish(axis: Any, title: str, below: str) -> None:
     axis.grid(alpha=0.3)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=7)
+    else:
+        axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)

@@ -33,8 +33,8 @@ from li_env.evaluation.world.measurement import Measurement, Part, Unit
 from li_env.evaluation.world.origin import commit
 from li_env.evaluation.world.pictures import ShownFrames, write_plot
 from li_env.evaluation.world.settings import WorldSettings
-from li_env.evaluation.world.store import Store
-from li_env.evaluation.world.targets import targets
+from li_env.evaluation.world.store import Store, unit_words
+from li_env.evaluation.world.targets import targets_by_preset
 from li_env.files import file_sha256
 from li_env.worlds.freedoom.efficientnet import FeatureNet, load_features
 from li_env.worlds.freedoom.weights import MANIFEST
@@ -82,7 +82,7 @@ def measure_world(
         say: takes one line about what is left out.
 
     Returns:
-        the content of the report: ``note``, ``command``, ``commit``, ``device``, ``versions``, ``settings``,
+        the content of the report: ``note``, ``command``, ``commit``, ``date``, ``device``, ``versions``, ``settings``,
         ``identity``, ``missing`` (units that the time did not allow), ``targets`` by preset, and ``parts``.
 
     Raises:
@@ -107,10 +107,7 @@ def measure_world(
         {
             "missing": missing,
             "seconds": round(time.perf_counter() - began, 1),
-            "targets": {
-                preset: [target.to_dict() for target in targets(report, preset)]
-                for preset in report["settings"]["presets"]
-            },
+            "targets": targets_by_preset(report),
         }
     )
     write_plot(report, out / PLOT)
@@ -129,7 +126,7 @@ def _run(measurement: Measurement, parts: Mapping[str, Part], store: Store, fram
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(waiting))
         for name, unit in waiting:
-            words = _words(name, unit)
+            words = unit_words(name, unit.labels)
             if limit is not None and time.perf_counter() - began > limit:
                 missing.append(words)
                 continue
@@ -143,11 +140,6 @@ def _run(measurement: Measurement, parts: Mapping[str, Part], store: Store, fram
     return missing
 
 
-def _words(name: str, unit: Unit) -> str:
-    values = ("no scan" if key == "scan" and value is None else str(value) for key, value in unit.labels.items())
-    return " ".join([name, *(value for value in values if value != "None")])
-
-
 def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:
     manifest = (settings.size.data if settings.weights is None else settings.weights) / MANIFEST
     weights = file_sha256(manifest) if manifest.is_file() else None
@@ -155,6 +147,7 @@ def _head(settings: WorldSettings, world: BaseWorld) -> dict[str, Any]:
         "note": NOTE,
         "command": settings.command,
         "commit": commit(),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
         "device": device_name(world.device),
         "versions": versions(),
         "settings": settings.to_dict(),

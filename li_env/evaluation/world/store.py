@@ -8,7 +8,8 @@ from typing import Any
 
 from li_env.files import read_json, write_json
 
-_LABELS = "labels"
+LABELS = "labels"
+"""Key of a row: what names the unit within its part."""
 
 
 class Store:
@@ -32,14 +33,14 @@ class Store:
             earlier = found.get("identity") if isinstance(found, dict) else None
             if earlier == self._head["identity"]:
                 self._parts = found["parts"]
-                self._head["settings"] = _joined(found["settings"], self._head["settings"])
+                self._head["settings"] = joined_settings(found["settings"], self._head["settings"])
             else:
                 names = self._head["identity"]
                 self.anew = [name for name in names if not earlier or earlier.get(name) != names[name]]
 
     def has(self, part: str, labels: Mapping[str, Any]) -> bool:
         """Tell whether a unit was measured."""
-        return any(row[_LABELS] == dict(labels) for row in self.rows(part))
+        return any(row[LABELS] == dict(labels) for row in self.rows(part))
 
     def rows(self, part: str) -> list[dict[str, Any]]:
         """Return the rows of a part."""
@@ -49,7 +50,7 @@ class Store:
     def add(self, part: str, labels: Mapping[str, Any], row: Mapping[str, Any], seconds: float) -> None:
         """Keep the row of a unit, with its commit, and write the file."""
         entry = self._parts.setdefault(part, {"seconds": 0.0, "commits": [], "rows": []})
-        entry["rows"].append({_LABELS: dict(labels), **row})
+        entry["rows"].append({LABELS: dict(labels), **row})
         entry["seconds"] = round(entry["seconds"] + seconds, 1)
         if self._head["commit"] not in entry["commits"]:
             entry["commits"].append(self._head["commit"])
@@ -62,17 +63,23 @@ class Store:
         return report
 
 
-def _joined(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def joined_settings(earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the presets and spacings of an earlier run beside their own."""
     presets = dict.fromkeys([*earlier["presets"], *settings["presets"]])
     spacings = sorted({*earlier["spacings"], *settings["spacings"]})
     return {**settings, "presets": [*presets], "spacings": spacings}
 
 
+def unit_words(part: str, labels: Mapping[str, Any]) -> str:
+    """Return a unit in words: its part and the values of its labels."""
+    values = ("no scan" if key == "scan" and value is None else str(value) for key, value in labels.items())
+    return " ".join([part, *(value for value in values if value != "None")])
+
+
 def find_row(report: Mapping[str, Any], part: str, **labels: Any) -> dict[str, Any] | None:
     """Return the first row of a part with these labels; None if it was not measured."""
     rows = report["parts"].get(part, {"rows": []})["rows"]
-    return next((row for row in rows if all(row[_LABELS].get(key) == value for key, value in labels.items())), None)
+    return next((row for row in rows if all(row[LABELS].get(key) == value for key, value in labels.items())), None)
 
 
 def value_at(row: Mapping[str, Any] | None, *keys: Any) -> Any:

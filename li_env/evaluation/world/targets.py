@@ -79,6 +79,13 @@ def targets(report: Mapping[str, Any], preset: str) -> list[Target]:
     ]
 
 
+def targets_by_preset(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the targets of every preset of a report, JSON-ready."""
+    return {
+        preset: [target.to_dict() for target in targets(report, preset)] for preset in report["settings"]["presets"]
+    }
+
+
 def _autoencoder(report: Mapping[str, Any]) -> Iterable[Target]:
     row = find_row(report, "autoencoder")
     yield Target("autoencoder: PSNR", "dB", value_at(row, "psnr", "mean"), 31.8, 32.5)
@@ -92,8 +99,8 @@ def _autoencoder(report: Mapping[str, Any]) -> Iterable[Target]:
 def _next(report: Mapping[str, Any], preset: str) -> Iterable[Target]:
     walk, back = (find_row(report, "next", preset=preset, scan=None, kind=kind) for kind in ("walk", "way_back"))
     yield Target("next chunk after a real past, walk", "dB", value_at(walk, "chunk", "psnr", "mean"), 26.3, 27.5)
-    yield Target("next chunk, way back", "dB", value_at(back, "chunk", "psnr", "mean"), 30.5, 31.5)
-    for name, row in (("walk", walk), ("way back", back)):
+    yield Target("next chunk, return", "dB", value_at(back, "chunk", "psnr", "mean"), 30.5, 31.5)
+    for name, row in (("walk", walk), ("return", back)):
         value = value_at(row, "frames", 0, "psnr", "mean")
         yield Target(f"next frame, teacher-forced, {name}", "dB", value, None, 29.4)
 
@@ -126,7 +133,7 @@ def _walks(report: Mapping[str, Any], preset: str, first: float, others: list[fl
 def _agents(report: Mapping[str, Any], preset: str, first: float) -> Iterable[Target]:
     for scan, required in ((None, None), (first, 0.3)):
         row = find_row(report, "paths", preset=preset, scan=scan, kind="free")
-        name = f"free ways after 32 steps, {'no scan' if scan is None else f'scan of {scan:g} m'}: median error"
+        name = f"free paths after 32 steps, {'no scan' if scan is None else f'scan of {scan:g} m'}: median error"
         yield Target(name, "m", value_at(row, "after", "32", "median"), required, required, True, 2)
     row = find_row(report, "walls", scan=first)
     for threshold in THRESHOLDS:

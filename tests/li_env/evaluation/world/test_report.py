@@ -119,8 +119,8 @@ def test_targets_read_the_numbers_that_they_name():
     assert of("scan of 2.5 m: above no scan, chunk 16") == (6.5, "stretch")
     assert of("scan of 2.5 m: layout, chunks 1-9") == (0.75, "required")
     assert of("sharpness of an own walk, chunk 16") == (0.7, "stretch")
-    assert of("free ways after 32 steps, scan of 2.5 m: median error") == (0.2, "stretch")
-    assert of("free ways after 32 steps, no scan: median error") == (None, "-")
+    assert of("free paths after 32 steps, scan of 2.5 m: median error") == (0.2, "stretch")
+    assert of("free paths after 32 steps, no scan: median error") == (None, "-")
     assert of("walls of the scan stop the camera, by more than 0.05 m: recall") == (0.94, "no")
     assert of("mapper inside a scan and in the game: same success") == (1.0, "stretch")
     assert of("mapper: SPL inside a scan against the game") == (0.06, "no")
@@ -132,7 +132,7 @@ def test_targets_read_the_numbers_that_they_name():
     assert lines[:2] == ["| against the game | `off` | required | stretch |", "| --- | --- | --- | --- |"]
     assert len(lines) == 2 + len(found)
     assert "| scan of 2.5 m: chunks 1-9 | 25.5 dB | 25 | 27 |" in lines
-    assert "| free ways after 32 steps, scan of 2.5 m: median error | 0.20 m | <= 0.3 | <= 0.3 |" in lines
+    assert "| free paths after 32 steps, scan of 2.5 m: median error | 0.20 m | <= 0.3 | <= 0.3 |" in lines
 
 
 def test_a_dash_stands_for_what_was_not_measured():
