@@ -67,6 +67,7 @@ second_gpu() {
     evaluated b agents loops fidelity &
     evaluated c steps collapse actions
     wait
+    noted world python3 benchmarks/world_table.py --join "$out/world_a" "$out/world_b" "$out/world_c" --out "$out/world"
 }
 
 first_gpu &
