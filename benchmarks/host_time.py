@@ -59,7 +59,8 @@ def host_world(small: bool) -> Any:
     from li_env.accel.grouping import equal_groups
     from li_env.worlds.freedoom import world as freedoom
     from li_env.worlds.freedoom.batching import GPU_MICRO_BATCHES
-    from li_env.worlds.freedoom.weights import packaged_folder
+    from li_env.worlds.freedoom.sizes import SMALL
+    from li_env.worlds.freedoom.weights import weights_folder
 
     def micro_batch_size(num_envs: int, device: Any) -> int:
         return next((size for size in GPU_MICRO_BATCHES if num_envs <= size), GPU_MICRO_BATCHES[-1])
@@ -73,9 +74,10 @@ def host_world(small: bool) -> Any:
     class HostWorld(freedoom.FreedoomWorld):
         excluded = 0.0
 
-        spec = replace(
-            freedoom.SPEC, latent_shape=(1, 1, 1), frame_size=(12, 16) if small else freedoom.SPEC.frame_size
-        )
+        def __init__(self) -> None:
+            super().__init__(torch.device("cpu"), weights_folder(SMALL, None), "float32", "plain")
+            size = (12, 16) if small else self.spec.frame_size
+            self.spec = replace(self.spec, latent_shape=(1, 1, 1), frame_size=size)
 
         def start(self, images: Any, prompts: Any) -> Any:
             maps = [int(prompt.removeprefix("map ")) if prompt else None for prompt in prompts]
@@ -106,7 +108,7 @@ def host_world(small: bool) -> Any:
                 return torch.zeros(len(inputs[0]), *self.spec.frame_size, 3, dtype=torch.uint8)
             return inputs[2] if key == "motion" else inputs[0].clone()
 
-    return HostWorld(torch.device("cpu"), packaged_folder(), "float32", "plain")
+    return HostWorld()
 
 
 def house() -> Any:

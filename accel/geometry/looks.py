@@ -8,6 +8,9 @@ are shares of the view distance, so that worlds of other units use the same rule
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 DEPTHS = np.array([1.0, 2.5, 5.0, 9.0]) / 12.0
@@ -35,15 +38,78 @@ WELL_SHOWN = float(np.exp(-1.0))
 """Worth of a look from which its point counts as shown well."""
 
 _MISSING = -2.0
-"""Worth of a candidate that does not exist: less than that of any other."""
+"""Gain of a candidate that does not exist or is taken: less than that of any other."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Cameras that may look at the sample points of B episodes, in one list.
+
+    Attributes:
+        counts: [B], candidates of each episode.
+        poses: [N, 4, 4], those of the first episode, then those of the next.
+    """
+
+    counts: np.ndarray
+    poses: np.ndarray
+
+    @cached_property
+    def episodes(self) -> np.ndarray:
+        """Number [N] of each candidate's episode."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """Number [N] of each candidate among those of its episode."""
+        starts = np.cumsum(self.counts) - self.counts
+        return np.arange(len(self.poses)) - starts[self.episodes]
+
+    def table(self, values: np.ndarray, missing: float) -> np.ndarray:
+        """Return one row of ``values`` [N] per episode, as long as the longest needs: [B, m]."""
+        table = np.full((len(self.counts), int(self.counts.max(initial=0))), missing, dtype=values.dtype)
+        table[self.episodes, self.columns] = values
+        return table
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks at the sample points that are worth something.
+
+    Attributes:
+        rows: numbers [R], increasing, of the candidates that see a sample point.
+        ratings: float32 [R, p] in [0, 1], their looks.
+        offsets: float32 [N], distance from the first coming camera to each candidate.
+    """
+
+    rows: np.ndarray
+    ratings: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Which sample points candidates see. A line is one candidate and one coming camera.
+
+    Attributes:
+        seen: bool [depths, angles, lines].
+        along: [angles, lines], length along each ray from the candidate to the coming camera.
+        squares: [lines], squared distance between the candidate and the coming camera.
+    """
+
+    seen: np.ndarray
+    along: np.ndarray
+    squares: np.ndarray
 
 
 class LookSampler:
     """Sampler of points in coming views, and judge of other views' looks at them.
 
-    Coordinates begin at the first coming camera, so that a result does not depend on where the place lies. Matrix
-    products are made per episode: a result does not depend on the batch either, as long as the number of candidates
-    stays the same.
+    Coordinates begin at the candidates, so that a result does not depend on where the place lies. Nothing but sums and
+    products of single numbers: a result does not depend on the batch either.
+
+    A coming camera's sample points lie on few rays. So what a candidate measures at a point, such as how far inside a
+    side of its view the point lies, is what it measures at the coming camera plus the depth times what it measures
+    along the ray.
 
     Args:
         focal: (fx / width, fy / height) of a view.
@@ -56,108 +122,138 @@ class LookSampler:
         angles = ANGLES * (np.arctan(self._slopes[0]) / (np.pi / 4))
         self._directions = np.stack([np.sin(angles), np.zeros_like(angles), np.cos(angles)])
 
-    def looks(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def looks(self, queries: np.ndarray, candidates: Candidates) -> Looks:
         """Rate each candidate's look at sample points of the coming views.
 
         Args:
             queries: [B, q, 4, 4] coming poses.
-            candidates: [B, m, 4, 4].
-
-        Returns:
-            ratings float32 [B, m, p] in [0, 1].
+            candidates: cameras that may look.
         """
-        points, rays = self._points(queries, DEPTHS)
-        positions = _positions(queries, candidates)
-        seen, squares = self._see(positions, candidates, points)
-        along = (rays * points).sum(axis=1)[:, None] - positions @ rays
+        width, depths = queries.shape[1], DEPTHS * self._distance
+        sight = self._see(queries, candidates, depths)
+        lines = sight.seen.shape[2]
+        sees = sight.seen.any(axis=(0, 1)).reshape(-1, width).any(axis=1)
+        rows = np.flatnonzero(sees)
         # Few looks are possible: only those are rated.
-        where = np.flatnonzero(seen)
-        cosine = along.ravel()[where] / np.sqrt(squares.ravel()[where])
+        where = np.flatnonzero(sight.seen)
+        place, line = np.divmod(where, lines)
+        depth, ray = np.divmod(where, sight.along.size)
+        deep, along = depths[depth], sight.along.ravel()[ray]
+        squares = sight.squares[line] + deep * (2.0 * along + deep)
+        cosine = (along + deep) / np.sqrt(squares)
         # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
         chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
         turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-        near = self.offsets(queries, candidates).ravel()[where // points.shape[2]]
-        ratings = np.zeros(seen.shape, dtype=np.float32)
-        falloff = np.float32(OFFSET_FALLOFF * self._distance)
-        ratings.ravel()[where] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near / falloff)
-        return ratings
+        offsets = self.offsets(queries, candidates)
+        near = np.repeat(offsets / np.float32(OFFSET_FALLOFF * self._distance), width)[line]
+        ratings = np.zeros((len(rows), width, len(ANGLES), len(depths)), dtype=np.float32)
+        first = ((np.cumsum(sees) - 1)[:, None] * width + np.arange(width)).ravel() * (len(ANGLES) * len(depths))
+        within = np.arange(len(ANGLES) * len(depths)).reshape(len(ANGLES), len(depths)).T.ravel()
+        ratings.ravel()[first[line] + within[place]] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near)
+        return Looks(rows, ratings.reshape(len(rows), -1), offsets)
 
-    def overlaps(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return the share of sample points that each candidate sees, less for cameras farther away: [B, m].
+    def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
+        """Return the share of sample points that each candidate sees, less for cameras farther away: [N].
 
         Args:
             queries: [B, q, 4, 4] coming poses.
-            candidates: [B, m, 4, 4].
+            candidates: cameras that may look.
         """
-        points, _ = self._points(queries, OVERLAP_DEPTHS)
-        seen, _ = self._see(_positions(queries, candidates), candidates, points)
+        depths = OVERLAP_DEPTHS * self._distance
+        seen = self._see(queries, candidates, depths).seen
+        count = seen.sum(axis=(0, 1), dtype=np.int16).reshape(-1, queries.shape[1]).sum(axis=1)
+        points = len(depths) * len(ANGLES) * queries.shape[1]
         offset = self.offsets(queries, candidates) / np.float32(OVERLAP_FALLOFF * self._distance)
-        share: np.ndarray = seen.mean(axis=-1, dtype=np.float32) * np.exp(-offset)
+        share: np.ndarray = count.astype(np.float32) / np.float32(points) * np.exp(-offset)
         return share
 
-    def offsets(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return the distance float32 [B, m] from the first coming camera to each candidate."""
-        positions = _positions(queries, candidates)
-        return np.sqrt(np.einsum("bmi,bmi->bm", positions, positions)).astype(np.float32)
+    def offsets(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
+        """Return the distance float32 [N] from the first coming camera to each candidate."""
+        x, y, z = (candidates.poses[:, :3, 3] - queries[candidates.episodes, 0, :3, 3]).T
+        return np.sqrt(x * x + y * y + z * z).astype(np.float32)
 
-    def closeness(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return what each candidate is worth for its nearness alone: [B, m]."""
-        offset = self.offsets(queries, candidates) / np.float32(OFFSET_FALLOFF * self._distance)
-        worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offset)
+    def closeness(self, offsets: np.ndarray) -> np.ndarray:
+        """Return what candidates at these offsets are worth for their nearness alone."""
+        worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offsets / np.float32(OFFSET_FALLOFF * self._distance))
         return worth
 
-    def _points(self, queries: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sample points around the first camera, and unit rays to them: [B, 3, p] each."""
-        rays = np.einsum("bqij,ja->biqa", queries[..., :3, :3], self._directions)
-        rays = np.repeat(rays[..., None], len(depths), axis=-1)
-        origins = (queries[..., :3, 3] - queries[:, :1, :3, 3]).transpose(0, 2, 1)[..., None, None]
-        points = origins + rays * (depths * self._distance)
-        return points.reshape(*points.shape[:2], -1), rays.reshape(*rays.shape[:2], -1)
+    def _see(self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray) -> _Sight:
+        """Tell which sample points the candidates see."""
+        width, poses = queries.shape[1], candidates.poses
+        places = (candidates.episodes[:, None] * width + np.arange(width)).ravel()
+        rays = np.einsum("bqij,ja->iabq", queries[..., :3, :3], self._directions)
+        rays = rays.reshape(3, len(ANGLES), -1).take(places, axis=2)
+        away = queries[..., :3, 3].reshape(-1, 3).T.take(places, axis=1) - np.repeat(poses[:, :3, 3].T, width, axis=1)
+        along, squares = _dot(rays, away), _dot(away, away)
+        # Single precision suffices to tell inside from outside: coordinates are small.
+        near, beams = away.astype(np.float32), rays.astype(np.float32)
+        sides = [_dot_both(side.astype(np.float32), near, beams, width) for side in self._sides(poses)]
+        reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32)
+        seen = np.empty((len(depths), *along.shape), dtype=bool)
+        inside, value, flag = np.empty_like(double), np.empty_like(double), np.empty(double.shape, dtype=bool)
+        for number, depth in enumerate(depths.astype(np.float32)):
+            np.add(np.multiply(double, depth, out=value), reach, out=value)
+            np.less(value, np.float32(self._distance**2) - depth * depth, out=seen[number])
+            for at_camera, along_ray in sides:
+                np.add(np.multiply(along_ray, depth, out=inside), at_camera, out=inside)
+                seen[number] &= np.greater(inside, 0.0, out=flag)
+        return _Sight(seen, along, squares)
 
-    def _see(self, positions: np.ndarray, candidates: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which points [B, 3, p] each candidate sees, and the squares of their distances: [B, m, p]."""
-        batch, count = positions.shape[:2]
-        axes = candidates[..., :3, :3].transpose(0, 3, 1, 2)  # [B, axis, m, 3]
-        shifts = -np.einsum("bami,bmi->bam", axes, positions)
-        rows = np.concatenate([axes, shifts[..., None]], axis=-1).reshape(batch, 3 * count, 4)
-        columns = np.concatenate([points, np.ones_like(points[:, :1])], axis=1)
-        right, down, forward = (rows @ columns).reshape(batch, 3, count, -1).swapaxes(0, 1)
-        squares = (points**2).sum(axis=1)[:, None] + (positions**2).sum(axis=2)[..., None] - 2.0 * (positions @ points)
-        seen = (np.abs(right) < self._slopes[0] * forward) & (np.abs(down) < self._slopes[1] * forward)
-        return seen & (squares < self._distance**2) & (squares > 0), squares
+    def _sides(self, poses: np.ndarray) -> list[np.ndarray]:
+        """Return the vectors [3, N] that point into the view from its sides: a point is seen if all are positive."""
+        right, down, ahead = poses[:, :3, :3].transpose(2, 1, 0)
+        wide, high = self._slopes[0] * ahead, self._slopes[1] * ahead
+        return [wide - right, wide + right, high - down, high + down]
 
 
 def choose_views(
-    ratings: np.ndarray, closeness: np.ndarray, exists: np.ndarray, count: int
+    looks: Looks, closeness: np.ndarray, candidates: Candidates, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose candidates one after another, each the candidate that improves the best looks most.
 
     Args:
-        ratings: [B, m, p] looks of the candidates, see `LookSampler.looks`.
-        closeness: [B, m], see `LookSampler.closeness`.
-        exists: bool [B, m]; others are never chosen.
+        looks: of the candidates, see `LookSampler.looks`.
+        closeness: float32 [N], see `LookSampler.closeness`.
+        candidates: the cameras.
         count: most candidates to choose.
 
     Returns:
-        columns [B, min(count, m)] in the order of choice, -1 where no candidate is left, and the best looks [B, p].
+        columns [B, count] in the order of choice, -1 where no candidate is left, and the best looks [B, p].
     """
-    rows = np.arange(len(ratings))
-    near = np.where(exists, closeness, np.float32(_MISSING))
-    best = np.zeros((len(ratings), ratings.shape[2]), dtype=np.float32)
-    picks = np.full((len(ratings), min(count, ratings.shape[1])), -1)
-    better = np.empty_like(ratings)
-    for turn in range(picks.shape[1]):
-        np.maximum(np.subtract(ratings, best[:, None], out=better), 0.0, out=better)
-        gain = better.mean(axis=-1) + near
-        pick = gain.argmax(axis=1)  # ties go to the first
-        found = gain[rows, pick] > 0
+    batch, ratings = len(candidates.counts), looks.ratings
+    owners, columns = candidates.episodes[looks.rows], candidates.columns[looks.rows]
+    near = closeness[looks.rows]
+    gains = candidates.table(closeness, _MISSING)
+    numbers = np.full(gains.shape, -1)  # of the looks of each candidate
+    numbers[owners, columns] = np.arange(len(owners))
+    best = np.zeros((batch, ratings.shape[1]), dtype=np.float32)
+    picks = np.full((batch, count), -1)
+    taken = np.zeros(len(owners), dtype=bool)
+    every = np.arange(batch)
+    better = ratings.copy()
+    for turn in range(min(count, gains.shape[1])):
+        gains[owners, columns] = np.where(taken, _MISSING, better.mean(axis=1) + near)
+        pick = gains.argmax(axis=1)  # ties go to the first
+        found = gains[every, pick] > 0
         picks[found, turn] = pick[found]
-        best[found] = np.maximum(best[found], ratings[rows, pick][found])
-        near[rows, pick] = _MISSING
+        gains[every, pick] = _MISSING
+        number = numbers[every, pick]
+        looking = np.flatnonzero(found & (number >= 0))
+        taken[number[looking]] = True
+        best[looking] = np.maximum(best[looking], ratings[number[looking]])
+        np.maximum(np.subtract(ratings, best[owners], out=better), 0.0, out=better)
     return picks, best
 
 
-def _positions(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Return the positions [B, m, 3] of candidates seen from the first coming camera, in world axes."""
-    positions: np.ndarray = candidates[..., :3, 3] - queries[:, :1, :3, 3]
-    return positions
+def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Multiply vectors [3, ...]."""
+    product: np.ndarray = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
+    return product
+
+
+def _dot_both(
+    side: np.ndarray, away: np.ndarray, rays: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply a vector per candidate [3, N] with vectors per line [3, lines] and per ray [3, angles, lines]."""
+    wide = np.repeat(side, width, axis=1)
+    return _dot(wide, away), _dot(wide, rays)

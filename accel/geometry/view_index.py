@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -24,6 +24,15 @@ _REACH = 2.0
 _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 """Cosine of the largest angle between the directions of two views of 90 degrees that may show the same nearby point."""
 
+_NUMBER_BITS, _DISTANCE_BITS = 24, 31
+"""Bits of a sort key that hold the number of a view and its rounded distance, see `_nearest`."""
+
+_TOGETHER = 1 << 17
+"""Distances computed at a time, so that RAM does not grow with the batch."""
+
+Key = tuple[int, ...]
+"""Bucket: cell in x, y and z, and sector."""
+
 
 class ViewIndex:
     """Index of posed views by place and heading.
@@ -38,81 +47,102 @@ class ViewIndex:
     """
 
     def __init__(self, poses: np.ndarray, view_distance: float) -> None:
-        self._positions, self._forward = poses[:, :3, 3], poses[:, :3, 2]
-        self._side, self._reach = CELL * view_distance, _REACH * view_distance
-        self._lists: dict[tuple[int, ...], np.ndarray] = {}
+        self.side, self.reach = CELL * view_distance, _REACH * view_distance
+        self.lists: dict[Key, np.ndarray] = {}
+        self.first = poses[0, :3, 3]
+        self.offsets = (poses[:, :3, 3] - self.first).T.astype(np.float32)
+        right, ahead = poses[:, 0, 2], poses[:, 2, 2]
+        headings = 2 * np.pi * np.arange(SECTORS)[:, None] / SECTORS
+        self.others = right * np.sin(headings) + ahead * np.cos(headings) < _FACING * np.hypot(right, ahead)
+        """Whether a view shows nothing of what a camera of each heading sees nearby: [SECTORS, n]."""
+        counts = self.others.sum(axis=1)
+        # Distances are rounded the more, the more views are compared.
+        self.levels = 1 << (31 - np.array([[n.bit_length() for n in (len(poses) - k, k)] for k in counts.tolist()]))
+
+    def __len__(self) -> int:
+        return self.offsets.shape[1]
 
     def near(self, poses: np.ndarray) -> np.ndarray:
         """Return the indices, increasing, of the `NEAR` views for each of the cameras [q, 4, 4]; all of up to `FEW`."""
-        return self.near_many(poses[None])[0]
+        return near_views([self], poses[None])[1]
 
-    def near_many(self, poses: np.ndarray) -> list[np.ndarray]:
-        """Call `near` for the cameras [B, q, 4, 4] of many episodes."""
-        return [self._joined(*map(tuple, keys)) for keys in self._keys(poses).tolist()]
 
-    def _keys(self, poses: np.ndarray) -> np.ndarray:
-        """Return the buckets [B, q, 4] of cameras: cell in x, y and z, and sector."""
-        keys = np.empty((*poses.shape[:2], 4), dtype=int)
-        keys[..., :3] = np.floor(poses[..., :3, 3] / self._side)
-        turns = np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS
-        keys[..., 3] = np.rint(turns).astype(int) % SECTORS
-        return keys
+def near_views(indices: Sequence[ViewIndex], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Call `ViewIndex.near` for the cameras [B, q, 4, 4] of B episodes, each with its own index.
 
-    def _joined(self, *keys: tuple[int, ...]) -> np.ndarray:
-        """Return the lists of all buckets as one."""
-        first = keys[0]
-        if all(key == first for key in keys):
-            return self._list(first)
-        listed = np.zeros(len(self._positions), dtype=bool)
-        for key in keys:
-            listed[self._list(key)] = True
-        return np.flatnonzero(listed)
+    Returns:
+        (numbers of the episodes, their views), both [N]: episodes, and each one's views, in increasing order.
+    """
+    asked = _asked(indices, poses)
+    missing = {(id(index), key): (index, key) for _, index, key in asked if key not in index.lists}
+    _search([*missing.values()])
+    lists = [index.lists[key] for _, index, key in asked]
+    rows = np.repeat([row for row, _, _ in asked], [len(each) for each in lists])
+    codes = (rows << 32) | np.concatenate(lists)
+    codes.sort()
+    codes = codes[np.append(True, codes[1:] != codes[:-1])]
+    return codes >> 32, codes & 0xFFFFFFFF
 
-    def _list(self, key: tuple[int, ...]) -> np.ndarray:
-        found = self._lists.get(key)
-        if found is None:
-            found = self._lists[key] = self._search(key)
-        return found
 
-    def _search(self, key: tuple[int, ...]) -> np.ndarray:
-        """List the nearest views that look in a similar direction; the nearest of the others fill up."""
-        if len(self._positions) <= FEW:
-            return np.arange(len(self._positions))
-        centre = (np.array(key[:3]) + 0.5) * self._side - self._positions[0]
-        found = np.empty(0, dtype=int)
-        for views, positions in self._sectors[key[3]]:
-            if len(found) < NEAR:
-                found = np.concatenate([found, views[self._nearest(positions, centre, NEAR - len(found))]])
-        return np.sort(found)
+def _asked(indices: Sequence[ViewIndex], poses: np.ndarray) -> list[tuple[int, ViewIndex, Key]]:
+    """Return the buckets of every episode's cameras, each once: (episode, index, bucket)."""
+    cells = poses[..., :3, 3] / np.array([index.side for index in indices])[:, None, None]
+    turns = np.rint(np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS).astype(int) % SECTORS
+    keys = np.concatenate([np.floor(cells).astype(int), turns[..., None]], axis=-1).tolist()
+    return [
+        (row, index, key)
+        for row, (index, own) in enumerate(zip(indices, keys, strict=True))
+        for key in dict.fromkeys(map(tuple, own))
+    ]
 
-    @cached_property
-    def _sectors(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-        """The views that may show what a camera of each heading sees, then the others: indices and positions."""
-        length = np.hypot(self._forward[:, 0], self._forward[:, 2])
-        positions = (self._positions - self._positions[0]).T.astype(np.float32)
-        parts = []
-        for sector in range(SECTORS):
-            heading = 2 * np.pi * sector / SECTORS
-            facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading) >= _FACING * length
-            parts.append([(np.flatnonzero(each), positions[:, each]) for each in (facing, ~facing)])
-        return parts
 
-    def _nearest(self, positions: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
-        """Return which ``count`` positions [3, n] are nearest to a point, all if there are fewer; ties go to the first.
+def _search(missing: Sequence[tuple[ViewIndex, Key]]) -> None:
+    """Make lists: the nearest views that look in a similar direction, then the nearest of the others."""
+    many = []
+    for index, key in missing:
+        if len(index) <= FEW:
+            index.lists[key] = np.arange(len(index))
+        else:
+            many.append((index, key))
+    for part in _parts(many):
+        for (index, key), views in zip(part, _nearest(part), strict=True):
+            index.lists[key] = views
 
-        Distance and number make one whole number per position. No two are equal, so the choice does not depend on how
-        the partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
-        """
-        total = positions.shape[1]
-        if total <= count:
-            return np.arange(total)
-        away = positions - centre[:, None].astype(np.float32)
-        away *= away
-        squares = away[0] + away[1] + away[2]
-        bits = total.bit_length()
-        levels = 1 << (31 - bits)
-        squares *= np.float32((levels - 1) / self._reach**2)
-        keys = np.minimum(squares, np.float32(levels - 2)).astype(np.int32) << bits
-        keys |= np.arange(total, dtype=np.int32)
-        nearest: np.ndarray = np.partition(keys, count)[:count] & ((1 << bits) - 1)
-        return nearest
+
+def _parts(missing: list[tuple[ViewIndex, Key]]) -> Iterator[list[tuple[ViewIndex, Key]]]:
+    """Cut buckets into parts of scans of similar size."""
+    missing = sorted(missing, key=lambda each: -len(each[0]))
+    while missing:
+        count = max(1, _TOGETHER // len(missing[0][0]))
+        yield missing[:count]
+        missing = missing[count:]
+
+
+def _nearest(buckets: Sequence[tuple[ViewIndex, Key]]) -> np.ndarray:
+    """Return the views [K, `NEAR`] of each bucket, in increasing order; every scan has more.
+
+    Whether a view looks elsewhere, its rounded squared distance (all beyond `_REACH` are equal) and its number make one
+    whole number per view. No two are equal, so the choice does not depend on how the partition works.
+    """
+    width = max(len(index) for index, _ in buckets)
+    offsets = np.zeros((3, len(buckets), width), dtype=np.float32)
+    kinds = np.full((len(buckets), width), 2)  # 0 for a view of similar direction, 1 for another one, 2 for none
+    for row, (index, key) in enumerate(buckets):
+        offsets[:, row, : len(index)], kinds[row, : len(index)] = index.offsets, index.others[key[3]]
+    centres = np.array([[*key[:3]] for _, key in buckets]) + 0.5
+    centres *= np.array([[index.side] for index, _ in buckets])
+    centres -= np.stack([index.first for index, _ in buckets])
+    levels = np.stack([index.levels[key[3]] for index, key in buckets])
+    scales = ((levels - 1) / np.array([[index.reach**2] for index, _ in buckets])).astype(np.float32)
+    offsets -= centres.T[..., None].astype(np.float32)
+    offsets *= offsets
+    squares = offsets[0] + offsets[1] + offsets[2]
+    elsewhere = kinds == 1
+    squares *= np.where(elsewhere, scales[:, 1:], scales[:, :1])
+    most = (levels - 2).astype(np.float32)
+    np.minimum(squares, np.where(elsewhere, most[:, 1:], most[:, :1]), out=squares)
+    codes = squares.astype(np.int64) << _NUMBER_BITS
+    codes |= kinds << (_NUMBER_BITS + _DISTANCE_BITS)
+    codes |= np.arange(width)
+    found: np.ndarray = np.sort(np.partition(codes, NEAR, axis=1)[:, :NEAR] & ((1 << _NUMBER_BITS) - 1), axis=1)
+    return found

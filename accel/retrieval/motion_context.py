@@ -8,20 +8,16 @@ import numpy as np
 
 from li_env.accel.geometry.camera import follow_many, inverse
 from li_env.accel.geometry.looks import LookSampler
-from li_env.accel.geometry.view_index import FEW
 from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
-from li_env.accel.retrieval.candidates import nearest_groups_of
-from li_env.accel.view_bank import ViewBank, near_views
+from li_env.accel.retrieval.scan_candidates import gather
+from li_env.accel.view_bank import ViewBank
 from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
 """Number of recent latents, and most retrieved latents."""
 
-PAST = 16
-"""Most older latents that are compared with the views of a scan."""
-
-TOGETHER = 16
+TOGETHER = 128
 """Episodes compared at a time: their tables stay in the processor's cache."""
 
 
@@ -101,29 +97,31 @@ def scanned_motion_contexts(
     """
     looks = _turned(poses, arrivals, spec.view_distance)
     ends = [max(0, len(track) - COUNT) for track in tracks]
-    requests = [RetrievalRequest(track, look[None], end) for track, look, end in zip(tracks, looks, ends, strict=True)]
-    past = nearest_groups_of(requests, 1, spec.view_distance, PAST)
-    views = near_views(banks, looks[:, None])
-    candidates = np.broadcast_to(np.eye(4), (len(tracks), FEW + PAST, 4, 4)).copy()
-    exists = np.zeros(candidates.shape[:2], dtype=bool)
-    for row, (track, bank) in enumerate(zip(tracks, banks, strict=True)):
-        for first, source, indices in ((0, bank.poses, views[row]), (FEW, track.poses, past[row])):
-            place = slice(first, first + len(indices))
-            candidates[row, place], exists[row, place] = source[indices], True
-    sampler = LookSampler(spec.focal, spec.view_distance)
-    shares = np.concatenate([
-        sampler.overlaps(looks[start : start + TOGETHER, None], candidates[start : start + TOGETHER])
-        for start in range(0, len(tracks), TOGETHER)
-    ])  # fmt: skip
-    # Ties go to the scan, then to the oldest latent.
-    order = np.argsort(-np.where(exists, shares, -1.0), axis=1, kind="stable")[:, :COUNT]
-    chosen = []
-    for row, columns in enumerate(order):
-        columns = columns[exists[row, columns]]
-        old = np.sort(past[row][columns[columns >= FEW] - FEW]).tolist()
-        recent = range(ends[row], len(tracks[row]))
-        chosen.append((tuple(views[row][columns[columns < FEW]].tolist()), (*old, *recent)))
-    return chosen
+    requests = [
+        RetrievalRequest(*each) for each in zip(tracks, looks[:, None], ends, banks, strict=True)
+    ]
+    chosen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for start in range(0, len(tracks), TOGETHER):
+        chosen += _looking(requests[start : start + TOGETHER], looks[start : start + TOGETHER], spec)
+    recent = zip(chosen, ends, tracks, strict=True)
+    return [(views, (*sorted(old), *range(end, len(track)))) for (views, old), end, track in recent]
+
+
+def _looking(
+    requests: Sequence[RetrievalRequest], looks: np.ndarray, spec: WorldSpec
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Choose the views and old latents that see most of what the cameras [B, 4, 4] will see."""
+    queries = looks[:, None]
+    found = gather(requests, queries, spec.view_distance)
+    shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
+    table = found.candidates.table(shares, -1.0)
+    picks = np.full((len(requests), COUNT), -1)
+    rows = np.arange(len(requests))
+    for turn in range(min(COUNT, table.shape[1])):
+        best = table.argmax(axis=1)  # ties go to the scan, then to the oldest latent
+        picks[:, turn] = np.where(table[rows, best] >= 0, best, -1)
+        table[rows, best] = -1.0
+    return found.split(picks)
 
 
 def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:
