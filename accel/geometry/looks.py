@@ -100,6 +100,10 @@ class _Sight:
     along: np.ndarray
     squares: np.ndarray
 
+    def offsets(self, width: int) -> np.ndarray:
+        """Return the distance float32 [N] from the first of ``width`` coming cameras to each candidate."""
+        return np.sqrt(self.squares[::width]).astype(np.float32)
+
 
 class LookSampler:
     """Sampler of points in coming views, and judge of other views' looks at them.
@@ -131,26 +135,25 @@ class LookSampler:
         """
         width, depths = queries.shape[1], DEPTHS * self._distance
         sight = self._see(queries, candidates, depths)
-        lines = sight.seen.shape[2]
         sees = sight.seen.any(axis=(0, 1)).reshape(-1, width).any(axis=1)
         rows = np.flatnonzero(sees)
         # Few looks are possible: only those are rated.
         where = np.flatnonzero(sight.seen)
-        place, line = np.divmod(where, lines)
         depth, ray = np.divmod(where, sight.along.size)
+        angle, line = np.divmod(ray, len(sight.squares))
         deep, along = depths[depth], sight.along.ravel()[ray]
         squares = sight.squares[line] + deep * (2.0 * along + deep)
         cosine = (along + deep) / np.sqrt(squares)
         # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
         chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
         turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-        offsets = self.offsets(queries, candidates)
+        offsets = sight.offsets(width)
         near = np.repeat(offsets / np.float32(OFFSET_FALLOFF * self._distance), width)[line]
-        ratings = np.zeros((len(rows), width, len(ANGLES), len(depths)), dtype=np.float32)
-        first = ((np.cumsum(sees) - 1)[:, None] * width + np.arange(width)).ravel() * (len(ANGLES) * len(depths))
-        within = np.arange(len(ANGLES) * len(depths)).reshape(len(ANGLES), len(depths)).T.ravel()
-        ratings.ravel()[first[line] + within[place]] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near)
-        return Looks(rows, ratings.reshape(len(rows), -1), offsets)
+        ratings = np.zeros((len(rows), width * len(ANGLES) * len(depths)), dtype=np.float32)
+        # Points stand in the order of coming cameras, angles and depths.
+        first = ((np.cumsum(sees) - 1)[:, None] * width + np.arange(width)).ravel() * len(ANGLES)
+        ratings.ravel()[(first[line] + angle) * len(depths) + depth] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near)
+        return Looks(rows, ratings, offsets)
 
     def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
         """Return the share of sample points that each candidate sees, less for cameras farther away: [N].
@@ -159,18 +162,13 @@ class LookSampler:
             queries: [B, q, 4, 4] coming poses.
             candidates: cameras that may look.
         """
-        depths = OVERLAP_DEPTHS * self._distance
-        seen = self._see(queries, candidates, depths).seen
-        count = seen.sum(axis=(0, 1), dtype=np.int16).reshape(-1, queries.shape[1]).sum(axis=1)
-        points = len(depths) * len(ANGLES) * queries.shape[1]
-        offset = self.offsets(queries, candidates) / np.float32(OVERLAP_FALLOFF * self._distance)
+        width, depths = queries.shape[1], OVERLAP_DEPTHS * self._distance
+        sight = self._see(queries, candidates, depths)
+        count = sight.seen.sum(axis=(0, 1), dtype=np.int16).reshape(-1, width).sum(axis=1)
+        points = len(depths) * len(ANGLES) * width
+        offset = sight.offsets(width) / np.float32(OVERLAP_FALLOFF * self._distance)
         share: np.ndarray = count.astype(np.float32) / np.float32(points) * np.exp(-offset)
         return share
-
-    def offsets(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
-        """Return the distance float32 [N] from the first coming camera to each candidate."""
-        x, y, z = (candidates.poses[:, :3, 3] - queries[candidates.episodes, 0, :3, 3]).T
-        return np.sqrt(x * x + y * y + z * z).astype(np.float32)
 
     def closeness(self, offsets: np.ndarray) -> np.ndarray:
         """Return what candidates at these offsets are worth for their nearness alone."""
@@ -181,35 +179,41 @@ class LookSampler:
         """Tell which sample points the candidates see."""
         width, poses = queries.shape[1], candidates.poses
         places = (candidates.episodes[:, None] * width + np.arange(width)).ravel()
-        rays = np.einsum("bqij,ja->iabq", queries[..., :3, :3], self._directions)
-        rays = rays.reshape(3, len(ANGLES), -1).take(places, axis=2)
-        away = queries[..., :3, 3].reshape(-1, 3).T.take(places, axis=1) - np.repeat(poses[:, :3, 3].T, width, axis=1)
-        along, squares = _dot(rays, away), _dot(away, away)
+        origins = queries[..., :3, 3].reshape(-1, 3).T
+        away = origins.take(places, axis=1) - np.repeat(poses[:, :3, 3].T, width, axis=1)
+        right, down, ahead = np.repeat(poses[:, :3, :3].transpose(2, 1, 0), width, axis=2)
+        rays = np.einsum("bqij,ja->iabq", queries[..., :3, :3], self._directions).reshape(3, len(ANGLES), -1)
+        used, wide, high = slice(None), self._slopes[0] * ahead, self._slopes[1] * ahead
+        sides = [wide - right, wide + right]
+        if _is_level(away, rays, right, down, ahead):
+            used = slice(0, 3, 2)  # what lies in the plane of the cameras is neither too high nor too low
+        else:
+            sides += [high - down, high + down]
+        rays = rays[used].take(places, axis=2)
+        along, squares = _dot(rays, away[used]), _dot(away, away)
         # Single precision suffices to tell inside from outside: coordinates are small.
-        near, beams = away.astype(np.float32), rays.astype(np.float32)
-        sides = [_dot_both(side.astype(np.float32), near, beams, width) for side in self._sides(poses)]
+        near, beams = away[used].astype(np.float32), rays.astype(np.float32)
+        sides = [side[used].astype(np.float32) for side in sides]
+        slopes = [(_dot(side, near), _dot(side, beams)) for side in sides]
         reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32)
         seen = np.empty((len(depths), *along.shape), dtype=bool)
-        inside, value, flag = np.empty_like(double), np.empty_like(double), np.empty(double.shape, dtype=bool)
+        value, flag = np.empty_like(double), np.empty(double.shape, dtype=bool)
         for number, depth in enumerate(depths.astype(np.float32)):
             np.add(np.multiply(double, depth, out=value), reach, out=value)
             np.less(value, np.float32(self._distance**2) - depth * depth, out=seen[number])
-            for at_camera, along_ray in sides:
-                np.add(np.multiply(along_ray, depth, out=inside), at_camera, out=inside)
-                seen[number] &= np.greater(inside, 0.0, out=flag)
+            for at_camera, along_ray in slopes:
+                np.add(np.multiply(along_ray, depth, out=value), at_camera, out=value)
+                seen[number] &= np.greater(value, 0.0, out=flag)
         return _Sight(seen, along, squares)
-
-    def _sides(self, poses: np.ndarray) -> list[np.ndarray]:
-        """Return the vectors [3, N] that point into the view from its sides: a point is seen if all are positive."""
-        right, down, ahead = poses[:, :3, :3].transpose(2, 1, 0)
-        wide, high = self._slopes[0] * ahead, self._slopes[1] * ahead
-        return [wide - right, wide + right, high - down, high + down]
 
 
 def choose_views(
     looks: Looks, closeness: np.ndarray, candidates: Candidates, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose candidates one after another, each the candidate that improves the best looks most.
+
+    What a candidate adds never grows, so what it added earlier is a bound: only candidates whose bound reaches what the
+    first by their bounds adds now are looked at again.
 
     Args:
         looks: of the candidates, see `LookSampler.looks`.
@@ -223,37 +227,45 @@ def choose_views(
     batch, ratings = len(candidates.counts), looks.ratings
     owners, columns = candidates.episodes[looks.rows], candidates.columns[looks.rows]
     near = closeness[looks.rows]
-    gains = candidates.table(closeness, _MISSING)
-    numbers = np.full(gains.shape, -1)  # of the looks of each candidate
-    numbers[owners, columns] = np.arange(len(owners))
+    bounds = candidates.table(closeness, _MISSING)  # [B, m]
+    places = owners * bounds.shape[1] + columns
+    numbers = np.full(bounds.size, -1)  # of each candidate's looks
+    numbers[places] = np.arange(len(owners))
     best = np.zeros((batch, ratings.shape[1]), dtype=np.float32)
     picks = np.full((batch, count), -1)
-    taken = np.zeros(len(owners), dtype=bool)
-    every = np.arange(batch)
-    better = ratings.copy()
-    for turn in range(min(count, gains.shape[1])):
-        gains[owners, columns] = np.where(taken, _MISSING, better.mean(axis=1) + near)
-        pick = gains.argmax(axis=1)  # ties go to the first
-        found = gains[every, pick] > 0
-        picks[found, turn] = pick[found]
-        gains[every, pick] = _MISSING
-        number = numbers[every, pick]
-        looking = np.flatnonzero(found & (number >= 0))
-        taken[number[looking]] = True
-        best[looking] = np.maximum(best[looking], ratings[number[looking]])
-        np.maximum(np.subtract(ratings, best[owners], out=better), 0.0, out=better)
+    flat, starts = bounds.ravel(), np.arange(batch) * bounds.shape[1]
+
+    def look_again(rows: np.ndarray) -> None:
+        better = ratings[rows]
+        better -= best[owners[rows]]
+        flat[places[rows]] = np.maximum(better, 0.0, out=better).mean(axis=1) + near[rows]
+
+    flat[places] = ratings.mean(axis=1) + near
+    for turn in range(min(count, bounds.shape[1])):
+        if turn:
+            first = bounds.argmax(axis=1) + starts
+            look_again(numbers[first][numbers[first] >= 0])
+            look_again(np.flatnonzero(flat[places] >= flat[first][owners]))
+        pick = bounds.argmax(axis=1) + starts  # ties go to the first
+        found = flat[pick] > 0
+        picks[:, turn] = np.where(found, pick - starts, -1)
+        flat[pick] = _MISSING
+        number = numbers[pick]
+        looking = np.flatnonzero(number >= 0)
+        number = number[looking]
+        best[looking] = np.maximum(best[looking], ratings[number])
     return picks, best
 
 
+def _is_level(away: np.ndarray, rays: np.ndarray, right: np.ndarray, down: np.ndarray, ahead: np.ndarray) -> bool:
+    """Tell whether all cameras are level and at one height, which leaves out zeros only."""
+    zeros = (away[1], rays[1], right[1], ahead[1], down[0], down[2])
+    return not any(each.any() for each in zeros)
+
+
 def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Multiply vectors [3, ...]."""
-    product: np.ndarray = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
+    """Multiply vectors [components, ...]; zeros change nothing."""
+    product: np.ndarray = first[0] * second[0]
+    for one, other in zip(first[1:], second[1:], strict=True):
+        product += one * other
     return product
-
-
-def _dot_both(
-    side: np.ndarray, away: np.ndarray, rays: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Multiply a vector per candidate [3, N] with vectors per line [3, lines] and per ray [3, angles, lines]."""
-    wide = np.repeat(side, width, axis=1)
-    return _dot(wide, away), _dot(wide, rays)
