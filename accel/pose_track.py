@@ -13,7 +13,7 @@ class _PoseBuffer:
 
     def __init__(self, capacity: int) -> None:
         self.poses = np.empty((capacity, 4, 4))
-        self.rays = np.empty((2, 3, capacity), dtype=np.float32)
+        self.rays = np.empty((2, 3, capacity))
         self.used = 0
 
 
@@ -44,7 +44,7 @@ class PoseTrack:
 
     @property
     def rays(self) -> np.ndarray:
-        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches."""
+        """Directions of view and positions [2, 3, n], read-only: a compact copy for searches."""
         view = self._buffer.rays[..., : self._length]
         view.flags.writeable = False
         return view

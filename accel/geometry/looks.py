@@ -88,21 +88,22 @@ class Looks:
 
 @dataclass(frozen=True)
 class _Sight:
-    """Which sample points candidates see. A line is one candidate and one coming camera.
+    """Which sample points candidates see.
 
     Attributes:
-        seen: bool [depths, angles, lines].
-        along: [angles, lines], length along each ray from the candidate to the coming camera.
-        squares: [lines], squared distance between the candidate and the coming camera.
+        seen: bool [depths, angles, q, N].
+        along: [angles, q, N], length along each ray from the candidate to the coming camera.
+        squares: [q, N], squared distance between the candidate and the coming camera.
     """
 
     seen: np.ndarray
     along: np.ndarray
     squares: np.ndarray
 
-    def offsets(self, width: int) -> np.ndarray:
-        """Return the distance float32 [N] from the first of ``width`` coming cameras to each candidate."""
-        return np.sqrt(self.squares[::width]).astype(np.float32)
+    @property
+    def offsets(self) -> np.ndarray:
+        """Distance float32 [N] from the first coming camera to each candidate."""
+        return np.sqrt(self.squares[0]).astype(np.float32)
 
 
 class LookSampler:
@@ -133,27 +134,26 @@ class LookSampler:
             queries: [B, q, 4, 4] coming poses.
             candidates: cameras that may look.
         """
-        width, depths = queries.shape[1], DEPTHS * self._distance
-        sight = self._see(queries, candidates, depths)
-        sees = sight.seen.any(axis=(0, 1)).reshape(-1, width).any(axis=1)
-        rows = np.flatnonzero(sees)
-        # Few looks are possible: only those are rated.
+        sight = self._see(queries, candidates, DEPTHS * self._distance)
+        sees = sight.seen.any(axis=(0, 1, 2))
+        # Few looks are possible: only those are rated. Tables tell what belongs to which depth, angle and coming camera.
         where = np.flatnonzero(sight.seen)
-        depth, ray = np.divmod(where, sight.along.size)
-        angle, line = np.divmod(ray, len(sight.squares))
-        deep, along = depths[depth], sight.along.ravel()[ray]
-        squares = sight.squares[line] + deep * (2.0 * along + deep)
+        point = where // len(sees)
+        row = where - point * len(sees)
+        depth, angle, query = np.indices(sight.seen.shape[:3]).reshape(3, -1)
+        deep = (DEPTHS * self._distance)[depth][point]
+        along = sight.along.ravel()[((angle * len(sight.squares) + query) * len(sees))[point] + row]
+        squares = sight.squares.ravel()[(query * len(sees))[point] + row] + deep * (2.0 * along + deep)
         cosine = (along + deep) / np.sqrt(squares)
         # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
         chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
         turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-        offsets = sight.offsets(width)
-        near = np.repeat(offsets / np.float32(OFFSET_FALLOFF * self._distance), width)[line]
-        ratings = np.zeros((len(rows), width * len(ANGLES) * len(depths)), dtype=np.float32)
-        # Points stand in the order of coming cameras, angles and depths.
-        first = ((np.cumsum(sees) - 1)[:, None] * width + np.arange(width)).ravel() * len(ANGLES)
-        ratings.ravel()[(first[line] + angle) * len(depths) + depth] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near)
-        return Looks(rows, ratings, offsets)
+        near = sight.offsets / np.float32(OFFSET_FALLOFF * self._distance)
+        ratings = np.zeros((int(sees.sum()), len(depth)), dtype=np.float32)
+        first = (np.cumsum(sees) - 1) * len(depth)
+        column = (query * len(ANGLES) + angle) * len(DEPTHS) + depth
+        ratings.ravel()[first[row] + column[point]] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near[row])
+        return Looks(np.flatnonzero(sees), ratings, sight.offsets)
 
     def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
         """Return the share of sample points that each candidate sees, less for cameras farther away: [N].
@@ -162,12 +162,10 @@ class LookSampler:
             queries: [B, q, 4, 4] coming poses.
             candidates: cameras that may look.
         """
-        width, depths = queries.shape[1], OVERLAP_DEPTHS * self._distance
-        sight = self._see(queries, candidates, depths)
-        count = sight.seen.sum(axis=(0, 1), dtype=np.int16).reshape(-1, width).sum(axis=1)
-        points = len(depths) * len(ANGLES) * width
-        offset = sight.offsets(width) / np.float32(OVERLAP_FALLOFF * self._distance)
-        share: np.ndarray = count.astype(np.float32) / np.float32(points) * np.exp(-offset)
+        sight = self._see(queries, candidates, OVERLAP_DEPTHS * self._distance)
+        count = sight.seen.sum(axis=(0, 1, 2), dtype=np.int16).astype(np.float32)
+        offset = sight.offsets / np.float32(OVERLAP_FALLOFF * self._distance)
+        share: np.ndarray = count / np.float32(np.prod(sight.seen.shape[:3])) * np.exp(-offset)
         return share
 
     def closeness(self, offsets: np.ndarray) -> np.ndarray:
@@ -177,24 +175,20 @@ class LookSampler:
 
     def _see(self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray) -> _Sight:
         """Tell which sample points the candidates see."""
-        width, poses = queries.shape[1], candidates.poses
-        places = (candidates.episodes[:, None] * width + np.arange(width)).ravel()
-        origins = queries[..., :3, 3].reshape(-1, 3).T
-        away = origins.take(places, axis=1) - np.repeat(poses[:, :3, 3].T, width, axis=1)
-        right, down, ahead = np.repeat(poses[:, :3, :3].transpose(2, 1, 0), width, axis=2)
-        rays = np.einsum("bqij,ja->iabq", queries[..., :3, :3], self._directions).reshape(3, len(ANGLES), -1)
-        used, wide, high = slice(None), self._slopes[0] * ahead, self._slopes[1] * ahead
-        sides = [wide - right, wide + right]
-        if _is_level(away, rays, right, down, ahead):
-            used = slice(0, 3, 2)  # what lies in the plane of the cameras is neither too high nor too low
-        else:
-            sides += [high - down, high + down]
-        rays = rays[used].take(places, axis=2)
-        along, squares = _dot(rays, away[used]), _dot(away, away)
+        rays = np.einsum("bqij,ja->iaqb", queries[..., :3, :3], self._directions)
+        cameras = candidates.poses[:, :3].transpose(1, 2, 0).copy()  # [3, 4, N]
+        away = queries[..., :3, 3].transpose(2, 1, 0).take(candidates.episodes, axis=2) - cameras[:, 3, None]
+        axes = [0, 1, 2]
+        if _is_level(away, rays, cameras):
+            axes = [0, 2]  # zeros only are left out, and no point is too high or too low
+        rays, away = rays[axes].take(candidates.episodes, axis=3), away[axes]
+        along, squares = _dot(rays, away[:, None]), _dot(away, away)
         # Single precision suffices to tell inside from outside: coordinates are small.
-        near, beams = away[used].astype(np.float32), rays.astype(np.float32)
-        sides = [side[used].astype(np.float32) for side in sides]
-        slopes = [(_dot(side, near), _dot(side, beams)) for side in sides]
+        right, down, ahead = cameras[axes, :3].astype(np.float32).swapaxes(0, 1)
+        near, beams = away.astype(np.float32), rays.astype(np.float32)
+        wide, high = np.float32(self._slopes[0]) * ahead, np.float32(self._slopes[1]) * ahead
+        sides = [wide - right, wide + right, high - down, high + down][: 2 * len(axes) - 2]
+        slopes = [(_dot(side[:, None], near), _dot(side[:, None, None], beams)) for side in sides]
         reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32)
         seen = np.empty((len(depths), *along.shape), dtype=bool)
         value, flag = np.empty_like(double), np.empty(double.shape, dtype=bool)
@@ -257,9 +251,9 @@ def choose_views(
     return picks, best
 
 
-def _is_level(away: np.ndarray, rays: np.ndarray, right: np.ndarray, down: np.ndarray, ahead: np.ndarray) -> bool:
-    """Tell whether all cameras are level and at one height, which leaves out zeros only."""
-    zeros = (away[1], rays[1], right[1], ahead[1], down[0], down[2])
+def _is_level(away: np.ndarray, rays: np.ndarray, cameras: np.ndarray) -> bool:
+    """Tell whether all cameras [3, 4, N] are level, and at the height of the coming ones, which are level too."""
+    zeros = (away[1], rays[1], cameras[1, [0, 2]], cameras[[0, 2], 1])
     return not any(each.any() for each in zeros)
 
 

@@ -27,6 +27,9 @@ _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 _NUMBER_BITS, _DISTANCE_BITS = 24, 31
 """Bits of a sort key that hold the number of a view and its rounded distance, see `_nearest`."""
 
+_ROW_SHIFT = 32
+"""Bits of a sort key below the number of an episode."""
+
 _TOGETHER = 1 << 17
 """Distances computed at a time, so that RAM does not grow with the batch."""
 
@@ -47,17 +50,20 @@ class ViewIndex:
     """
 
     def __init__(self, poses: np.ndarray, view_distance: float) -> None:
-        self.side, self.reach = CELL * view_distance, _REACH * view_distance
+        self.side = CELL * view_distance
         self.lists: dict[Key, np.ndarray] = {}
-        self.first = poses[0, :3, 3]
-        self.offsets = (poses[:, :3, 3] - self.first).T.astype(np.float32)
+        self.offsets = (poses[:, :3, 3] - poses[0, :3, 3]).T.astype(np.float32)
         right, ahead = poses[:, 0, 2], poses[:, 2, 2]
         headings = 2 * np.pi * np.arange(SECTORS)[:, None] / SECTORS
         self.others = right * np.sin(headings) + ahead * np.cos(headings) < _FACING * np.hypot(right, ahead)
         """Whether a view shows nothing of what a camera of each heading sees nearby: [SECTORS, n]."""
-        counts = self.others.sum(axis=1)
-        # Distances are rounded the more, the more views are compared.
-        self.levels = 1 << (31 - np.array([[n.bit_length() for n in (len(poses) - k, k)] for k in counts.tolist()]))
+        place = (*poses[0, :3, 3].tolist(), self.side, _REACH * view_distance)
+        self.facts: list[tuple[float, ...]] = [
+            # Distances are rounded the more, the more views are compared.
+            (*place, *(float(1 << (31 - count.bit_length())) for count in (len(poses) - others, others)))
+            for others in self.others.sum(axis=1).tolist()
+        ]
+        """What `_nearest` needs beside a bucket of each sector: the first view's place, lengths, steps of distances."""
 
     def __len__(self) -> int:
         return self.offsets.shape[1]
@@ -73,27 +79,20 @@ def near_views(indices: Sequence[ViewIndex], poses: np.ndarray) -> tuple[np.ndar
     Returns:
         (numbers of the episodes, their views), both [N]: episodes, and each one's views, in increasing order.
     """
-    asked = _asked(indices, poses)
-    missing = {(id(index), key): (index, key) for _, index, key in asked if key not in index.lists}
-    _search([*missing.values()])
-    lists = [index.lists[key] for _, index, key in asked]
-    rows = np.repeat([row for row, _, _ in asked], [len(each) for each in lists])
-    codes = (rows << 32) | np.concatenate(lists)
-    codes.sort()
-    codes = codes[np.append(True, codes[1:] != codes[:-1])]
-    return codes >> 32, codes & 0xFFFFFFFF
-
-
-def _asked(indices: Sequence[ViewIndex], poses: np.ndarray) -> list[tuple[int, ViewIndex, Key]]:
-    """Return the buckets of every episode's cameras, each once: (episode, index, bucket)."""
     cells = poses[..., :3, 3] / np.array([index.side for index in indices])[:, None, None]
     turns = np.rint(np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS).astype(int) % SECTORS
-    keys = np.concatenate([np.floor(cells).astype(int), turns[..., None]], axis=-1).tolist()
-    return [
-        (row, index, key)
-        for row, (index, own) in enumerate(zip(indices, keys, strict=True))
-        for key in dict.fromkeys(map(tuple, own))
-    ]
+    columns = [*np.floor(cells).astype(int).transpose(2, 0, 1).reshape(3, -1).tolist(), turns.ravel().tolist()]
+    keys: list[Key] = list(zip(*columns, strict=True))
+    owners = [index for index in indices for _ in range(poses.shape[1])]
+    missing = {(id(index), key): (index, key) for index, key in zip(owners, keys, strict=True) if key not in index.lists}
+    if missing:
+        _search([*missing.values()])
+    lists = [index.lists[key] for index, key in zip(owners, keys, strict=True)]
+    rows = np.repeat(np.arange(len(keys)) // poses.shape[1], [len(each) for each in lists])
+    codes = (rows << _ROW_SHIFT) | np.concatenate(lists)
+    codes.sort()
+    codes = codes[np.append(True, codes[1:] != codes[:-1])]
+    return codes >> _ROW_SHIFT, codes & ((1 << _ROW_SHIFT) - 1)
 
 
 def _search(missing: Sequence[tuple[ViewIndex, Key]]) -> None:
@@ -126,23 +125,21 @@ def _nearest(buckets: Sequence[tuple[ViewIndex, Key]]) -> np.ndarray:
     """
     width = max(len(index) for index, _ in buckets)
     offsets = np.zeros((3, len(buckets), width), dtype=np.float32)
-    kinds = np.full((len(buckets), width), 2)  # 0 for a view of similar direction, 1 for another one, 2 for none
+    kinds = np.full((len(buckets), width), 2, dtype=np.int8)  # a view of similar direction, another one, none
     for row, (index, key) in enumerate(buckets):
         offsets[:, row, : len(index)], kinds[row, : len(index)] = index.offsets, index.others[key[3]]
-    centres = np.array([[*key[:3]] for _, key in buckets]) + 0.5
-    centres *= np.array([[index.side] for index, _ in buckets])
-    centres -= np.stack([index.first for index, _ in buckets])
-    levels = np.stack([index.levels[key[3]] for index, key in buckets])
-    scales = ((levels - 1) / np.array([[index.reach**2] for index, _ in buckets])).astype(np.float32)
+    facts = np.array([key[:3] + index.facts[key[3]] for index, key in buckets])
+    cells, first, side, reach, levels = np.split(facts, [3, 6, 7, 8], axis=1)
+    centres = (cells + 0.5) * side - first
     offsets -= centres.T[..., None].astype(np.float32)
     offsets *= offsets
     squares = offsets[0] + offsets[1] + offsets[2]
-    elsewhere = kinds == 1
-    squares *= np.where(elsewhere, scales[:, 1:], scales[:, :1])
-    most = (levels - 2).astype(np.float32)
-    np.minimum(squares, np.where(elsewhere, most[:, 1:], most[:, :1]), out=squares)
-    codes = squares.astype(np.int64) << _NUMBER_BITS
-    codes |= kinds << (_NUMBER_BITS + _DISTANCE_BITS)
+    scales, most = ((levels - 1) / reach**2).astype(np.float32), (levels - 2).astype(np.float32)
+    similar = kinds == 0
+    squares *= np.where(similar, scales[:, :1], scales[:, 1:])
+    np.minimum(squares, np.where(similar, most[:, :1], most[:, 1:]), out=squares)
+    codes = kinds.astype(np.int64) << (_NUMBER_BITS + _DISTANCE_BITS)
+    codes |= squares.astype(np.int64) << _NUMBER_BITS
     codes |= np.arange(width)
     found: np.ndarray = np.sort(np.partition(codes, NEAR, axis=1)[:, :NEAR] & ((1 << _NUMBER_BITS) - 1), axis=1)
     return found

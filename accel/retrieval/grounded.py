@@ -20,7 +20,7 @@ from li_env.accel.retrieval.scan_candidates import gather
 from li_env.accel.retrieval.slots import FIRST_MADE
 from li_env.accel.world_spec import WorldSpec
 
-TOGETHER = 64
+TOGETHER = 128
 """Episodes whose looks are computed at a time: their tables stay in the processor's cache."""
 
 PAST_WORTH = 0.5
@@ -59,8 +59,9 @@ class Grounded:
         return choices
 
     def _choose_together(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        queries = queries_among(np.stack([request.next_poses for request in requests]))
-        found = gather(requests, queries[:, [0, -1]], self._spec.view_distance, self._first)
+        coming = np.stack([request.next_poses for request in requests])
+        queries = queries_among(coming)
+        found = gather(requests, coming, queries[:, [0, -1]], self._spec.view_distance, self._first)
         looks = self._sampler.looks(queries, found.candidates)
         worth = np.where(found.real, np.float32(1.0), np.float32(PAST_WORTH))
         looks.ratings[:] *= worth[looks.rows, None]

@@ -112,7 +112,7 @@ def _looking(
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Choose the views and old latents that see most of what the cameras [B, 4, 4] will see."""
     queries = looks[:, None]
-    found = gather(requests, queries, spec.view_distance)
+    found = gather(requests, queries, queries, spec.view_distance)
     shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
     table = found.candidates.table(shares, -1.0)
     picks = np.full((len(requests), COUNT), -1)

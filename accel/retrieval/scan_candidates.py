@@ -10,7 +10,7 @@ import numpy as np
 from li_env.accel.geometry.looks import Candidates
 from li_env.accel.geometry.view_index import near_views
 from li_env.accel.retrieval.base import RetrievalRequest
-from li_env.accel.retrieval.candidates import nearest_groups_of
+from li_env.accel.retrieval.candidates import nearest_in
 
 PAST = 16
 """Most latents of the episode's own past that are compared with the views of the scan."""
@@ -44,24 +44,33 @@ class ScanCandidates:
 
 
 def gather(
-    requests: Sequence[RetrievalRequest], cameras: np.ndarray, view_distance: float, first: int = 0
+    requests: Sequence[RetrievalRequest],
+    next_poses: np.ndarray,
+    cameras: np.ndarray,
+    view_distance: float,
+    first: int = 0,
 ) -> ScanCandidates:
-    """Gather the views of scans near cameras [B, q, 4, 4], and the latents nearest to the coming poses.
+    """Gather the views of scans near some cameras, and the latents nearest to the coming poses.
 
     Args:
         requests: of B episodes with scans.
-        cameras: by which views are found.
+        next_poses: [B, n, 4, 4], their coming poses.
+        cameras: [B, q, 4, 4], by which views are found.
         view_distance: `WorldSpec.view_distance`.
         first: latents before this one are left out.
     """
     banks = [request.bank for request in requests if request.bank is not None]
+    tracks, befores = [request.track for request in requests], [request.before for request in requests]
+    past = nearest_in(tracks, befores, next_poses, 1, view_distance, PAST)
+    if first:
+        past = [latents[latents >= first] for latents in past]
     episodes, views = near_views([bank.index for bank in banks], cameras)
-    past = [found[found >= first] for found in nearest_groups_of(requests, 1, view_distance, PAST)]
-    listed = np.split(views, np.searchsorted(episodes, np.arange(1, len(banks))))
-    poses, indices = [], []
-    for bank, request, own, old in zip(banks, requests, listed, past, strict=True):
-        indices += [own, old]
-        poses += [bank.poses.take(own, axis=0), request.track.poses.take(old, axis=0)]
+    ends = np.searchsorted(episodes, np.arange(1, len(banks) + 1)).tolist()
+    poses, indices, start = [], [], 0
+    for bank, track, end, old in zip(banks, tracks, ends, past, strict=True):
+        own, start = views[start:end], end
+        indices += (own, old)
+        poses += (bank.poses.take(own, axis=0), track.poses.take(old, axis=0))
     lengths = np.array([len(each) for each in indices])
     real = np.repeat(np.arange(len(indices)) % 2 == 0, lengths)
     candidates = Candidates(lengths.reshape(-1, 2).sum(axis=1), np.concatenate(poses))
