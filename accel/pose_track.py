@@ -38,9 +38,10 @@ class PoseTrack:
         view.flags.writeable = False
         return view
 
-    def poses_at(self, indices: Sequence[int]) -> np.ndarray:
+    def poses_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the poses [m, 4, 4] of latents that exist: new arrays."""
-        return self._buffer.poses.take(_index(tuple(indices)), axis=0)
+        numbers = indices if isinstance(indices, np.ndarray) else _index(tuple(indices))
+        return self._buffer.poses.take(numbers, axis=0)
 
     @property
     def rays(self) -> np.ndarray:

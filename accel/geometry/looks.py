@@ -136,24 +136,27 @@ class LookSampler:
         """
         sight = self._see(queries, candidates, DEPTHS * self._distance)
         sees = sight.seen.any(axis=(0, 1, 2))
-        # Few looks are possible: only those are rated. Tables tell what belongs to which depth, angle and coming camera.
-        where = np.flatnonzero(sight.seen)
-        point = where // len(sees)
-        row = where - point * len(sees)
-        depth, angle, query = np.indices(sight.seen.shape[:3]).reshape(3, -1)
-        deep = (DEPTHS * self._distance)[depth][point]
-        along = sight.along.ravel()[((angle * len(sight.squares) + query) * len(sees))[point] + row]
-        squares = sight.squares.ravel()[(query * len(sees))[point] + row] + deep * (2.0 * along + deep)
-        cosine = (along + deep) / np.sqrt(squares)
-        # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
-        chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
-        turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-        near = sight.offsets / np.float32(OFFSET_FALLOFF * self._distance)
-        ratings = np.zeros((int(sees.sum()), len(depth)), dtype=np.float32)
-        first = (np.cumsum(sees) - 1) * len(depth)
-        column = (query * len(ANGLES) + angle) * len(DEPTHS) + depth
-        ratings.ravel()[first[row] + column[point]] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near[row])
-        return Looks(np.flatnonzero(sees), ratings, sight.offsets)
+        rows, count = np.flatnonzero(sees), len(sees)
+        ratings = np.zeros((len(rows), *sight.seen.shape[2:0:-1], len(DEPTHS)), dtype=np.float32)
+        angle, query = np.indices(sight.seen.shape[1:3]).reshape(2, -1)
+        column = (query * len(ANGLES) + angle) * len(DEPTHS)
+        first = (np.cumsum(sees) - 1) * ratings[:1].size
+        offsets = sight.offsets
+        near = offsets / np.float32(OFFSET_FALLOFF * self._distance)
+        for number, deep in enumerate((DEPTHS * self._distance).tolist()):
+            # Few looks are possible: only those are rated.
+            where = np.flatnonzero(sight.seen[number])
+            ray = where // count
+            row = where - ray * count
+            along = sight.along.ravel()[where]
+            squares = sight.squares.ravel()[(query * count)[ray] + row] + deep * (2.0 * along + deep)
+            cosine = (along + deep) / np.sqrt(squares)
+            # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
+            chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
+            turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
+            look = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near[row])
+            ratings.ravel()[first[row] + (column + number)[ray]] = look
+        return Looks(rows, ratings.reshape(len(rows), -1), offsets)
 
     def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
         """Return the share of sample points that each candidate sees, less for cameras farther away: [N].

@@ -30,6 +30,9 @@ _LEVELS = 1 << (31 - _INDEX_BITS)
 
 _FAR = 1e9
 
+_NUMBERS = np.arange(MAX_SEARCHED)
+_NUMBERS.flags.writeable = False
+
 assert MAX_SEARCHED <= 1 << _INDEX_BITS
 
 
@@ -125,16 +128,16 @@ def nearest_in(
 ) -> list[np.ndarray]:
     """Call `nearest_groups` for B episodes whose coming poses are one array [B, n, 4, 4]."""
     ends = [before // size for before in befores]
-    found = [np.arange(max(0, end - MAX_SEARCHED), end) for end in ends]
-    many = [row for row, groups in enumerate(found) if len(groups) > count]
-    for start in range(0, len(many), MICRO_BATCH):
-        rows = many[start : start + MICRO_BATCH]
-        spans = [(max(0, ends[row] - MAX_SEARCHED), ends[row]) for row in rows]
+    spans = [(end - MAX_SEARCHED if end > MAX_SEARCHED else 0, end) for end in ends]
+    found = [_NUMBERS[: end - start] for start, end in spans]
+    many = [row for row, (start, end) in enumerate(spans) if end - start > count]
+    for first in range(0, len(many), MICRO_BATCH):
+        rows = many[first : first + MICRO_BATCH]
         wanted = view_centres(queries_of(next_poses[rows]), view_distance)
-        near = _nearest_columns([tracks[row] for row in rows], spans, wanted, size, view_distance, count)
-        for row, columns in zip(rows, near, strict=True):
-            found[row] = found[row][columns]
-    return found
+        own = [tracks[row] for row in rows], [spans[row] for row in rows]
+        for row, columns in zip(rows, _nearest_columns(*own, wanted, size, view_distance, count), strict=True):
+            found[row] = columns
+    return [groups + start if start else groups for groups, (start, _) in zip(found, spans, strict=True)]
 
 
 def _nearest_columns(

@@ -61,7 +61,10 @@ class Grounded:
     def _choose_together(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
         coming = np.stack([request.next_poses for request in requests])
         queries = queries_among(coming)
-        found = gather(requests, coming, queries[:, [0, -1]], self._spec.view_distance, self._first)
+        tracks, befores = [request.track for request in requests], [request.before for request in requests]
+        banks = [request.bank for request in requests if request.bank is not None]
+        ends = queries[:, [0, -1]]
+        found = gather(tracks, befores, banks, coming, ends, self._spec.view_distance, self._first)
         looks = self._sampler.looks(queries, found.candidates)
         worth = np.where(found.real, np.float32(1.0), np.float32(PAST_WORTH))
         looks.ratings[:] *= worth[looks.rows, None]

@@ -9,7 +9,7 @@ import numpy as np
 from li_env.accel.geometry.camera import follow_many, inverse
 from li_env.accel.geometry.looks import LookSampler
 from li_env.accel.pose_track import PoseTrack
-from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
+from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
 from li_env.accel.retrieval.scan_candidates import gather
 from li_env.accel.view_bank import ViewBank
 from li_env.accel.world_spec import WorldSpec
@@ -96,32 +96,28 @@ def scanned_motion_contexts(
         spec: the world's constants.
     """
     looks = _turned(poses, arrivals, spec.view_distance)
-    ends = [max(0, len(track) - COUNT) for track in tracks]
-    requests = [
-        RetrievalRequest(*each) for each in zip(tracks, looks[:, None], ends, banks, strict=True)
-    ]
+    lengths = [len(track) for track in tracks]
+    ends = [max(0, length - COUNT) for length in lengths]
     chosen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for start in range(0, len(tracks), TOGETHER):
-        chosen += _looking(requests[start : start + TOGETHER], looks[start : start + TOGETHER], spec)
-    recent = zip(chosen, ends, tracks, strict=True)
-    return [(views, (*sorted(old), *range(end, len(track)))) for (views, old), end, track in recent]
+        part = slice(start, start + TOGETHER)
+        queries = looks[part, None]
+        found = gather(tracks[part], ends[part], banks[part], queries, queries, spec.view_distance)
+        shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
+        chosen += found.split(_largest(found.candidates.table(shares, -1.0), COUNT))
+    recent = zip(chosen, ends, lengths, strict=True)
+    return [(views, (*sorted(old), *range(end, length))) for (views, old), end, length in recent]
 
 
-def _looking(
-    requests: Sequence[RetrievalRequest], looks: np.ndarray, spec: WorldSpec
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Choose the views and old latents that see most of what the cameras [B, 4, 4] will see."""
-    queries = looks[:, None]
-    found = gather(requests, queries, queries, spec.view_distance)
-    shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
-    table = found.candidates.table(shares, -1.0)
-    picks = np.full((len(requests), COUNT), -1)
-    rows = np.arange(len(requests))
-    for turn in range(min(COUNT, table.shape[1])):
-        best = table.argmax(axis=1)  # ties go to the scan, then to the oldest latent
-        picks[:, turn] = np.where(table[rows, best] >= 0, best, -1)
+def _largest(table: np.ndarray, count: int) -> np.ndarray:
+    """Return the columns [B, count] of the largest values that are not negative, -1 for none; overwrites ``table``."""
+    columns = np.full((len(table), count), -1)
+    rows = np.arange(len(table))
+    for turn in range(min(count, table.shape[1])):
+        best = table.argmax(axis=1)  # ties go to the first: to the scan, then to the oldest latent
+        columns[:, turn] = np.where(table[rows, best] >= 0, best, -1)
         table[rows, best] = -1.0
-    return found.split(picks)
+    return columns
 
 
 def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 
 from li_env.accel.geometry.looks import Candidates
 from li_env.accel.geometry.view_index import near_views
-from li_env.accel.retrieval.base import RetrievalRequest
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.candidates import nearest_in
+from li_env.accel.view_bank import ViewBank
 
 PAST = 16
 """Most latents of the episode's own past that are compared with the views of the scan."""
@@ -44,7 +45,9 @@ class ScanCandidates:
 
 
 def gather(
-    requests: Sequence[RetrievalRequest],
+    tracks: Sequence[PoseTrack],
+    befores: Sequence[int],
+    banks: Sequence[ViewBank],
     next_poses: np.ndarray,
     cameras: np.ndarray,
     view_distance: float,
@@ -53,24 +56,24 @@ def gather(
     """Gather the views of scans near some cameras, and the latents nearest to the coming poses.
 
     Args:
-        requests: of B episodes with scans.
+        tracks: poses of B episodes so far.
+        befores: latents from this one on are left out, of each episode.
+        banks: views of their scans.
         next_poses: [B, n, 4, 4], their coming poses.
         cameras: [B, q, 4, 4], by which views are found.
         view_distance: `WorldSpec.view_distance`.
-        first: latents before this one are left out.
+        first: latents before this one are left out, too.
     """
-    banks = [request.bank for request in requests if request.bank is not None]
-    tracks, befores = [request.track for request in requests], [request.before for request in requests]
     past = nearest_in(tracks, befores, next_poses, 1, view_distance, PAST)
     if first:
         past = [latents[latents >= first] for latents in past]
     episodes, views = near_views([bank.index for bank in banks], cameras)
     ends = np.searchsorted(episodes, np.arange(1, len(banks) + 1)).tolist()
-    poses, indices, start = [], [], 0
-    for bank, track, end, old in zip(banks, tracks, ends, past, strict=True):
-        own, start = views[start:end], end
-        indices += (own, old)
-        poses += (bank.poses.take(own, axis=0), track.poses.take(old, axis=0))
+    shown = [views[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    indices = [each for pair in zip(shown, past, strict=True) for each in pair]
+    poses: list[np.ndarray] = []
+    for bank, track, own, old in zip(banks, tracks, shown, past, strict=True):
+        poses += (bank.poses.take(own, axis=0), track.poses_at(old))
     lengths = np.array([len(each) for each in indices])
     real = np.repeat(np.arange(len(indices)) % 2 == 0, lengths)
     candidates = Candidates(lengths.reshape(-1, 2).sum(axis=1), np.concatenate(poses))
