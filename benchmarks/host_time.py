@@ -47,6 +47,7 @@ def cells(sizes: list[int]) -> list[dict[str, Any]]:
         {"task": "pointgoal", "preset": "all", "observations": "host", "grounded": False},
         {"task": "pointgoal", "preset": "off", "observations": "device", "grounded": True},
         {"task": "pointgoal", "preset": "all", "observations": "device", "grounded": True},
+        {"task": "explore", "preset": "all", "observations": "device", "grounded": True},
     ]
     return [{**cell, "envs": size} for size in sizes for cell in (*plain, *more)]
 
@@ -111,8 +112,12 @@ def host_world(small: bool) -> Any:
     return HostWorld()
 
 
-def house() -> Any:
-    """Return a scan of 256 views: 8 headings at spots 2.5 m from each other, grey pictures."""
+SCANS = 64
+"""Scans that grounded episodes share."""
+
+
+def houses() -> list[Any]:
+    """Return scans of 256 views: 8 headings at spots 2.5 m from each other, every scan in another grey."""
     import numpy as np
 
     from li_env.accel.geometry.camera import CameraMotion, follow_many, motion_table
@@ -122,7 +127,7 @@ def house() -> Any:
     starts[:, 0, 3], starts[:, 2, 3] = np.arange(32) % 6 * 2.5, np.arange(32) // 6 * 2.5
     turns = motion_table([[CameraMotion(yaw=45.0)] * 8] * 32)
     poses = follow_many(starts, turns).reshape(-1, 4, 4)
-    return Scan(np.full((len(poses), 96, 128, 3), 128, dtype=np.uint8), poses)
+    return [Scan(np.full((len(poses), 96, 128, 3), 64 + number, dtype=np.uint8), poses) for number in range(SCANS)]
 
 
 def count_processor_time(world: Any) -> None:
@@ -156,7 +161,7 @@ class Worker:
         from li_env.vector_env import LightInteractionVectorEnv
 
         device = cell["observations"] == "device"
-        scan = {"scan": house()} if cell["grounded"] else {}
+        scan = {"scans": houses()} if cell["grounded"] else {}
         self.env = LightInteractionVectorEnv(
             *(cell["envs"],), world=host_world(device), task=cell["task"], preset=cell["preset"], device_obs=device,
             timings=True, max_episode_steps=1000, autoreset_mode="SameStep", **scan,
