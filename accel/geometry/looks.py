@@ -100,11 +100,6 @@ class _Sight:
     along: np.ndarray
     squares: np.ndarray
 
-    @property
-    def offsets(self) -> np.ndarray:
-        """Distance float32 [N] from the first coming camera to each candidate."""
-        return np.sqrt(self.squares[0]).astype(np.float32)
-
 
 class LookSampler:
     """Sampler of points in coming views, and judge of other views' looks at them.
@@ -134,29 +129,29 @@ class LookSampler:
             queries: [B, q, 4, 4] coming poses.
             candidates: cameras that may look.
         """
-        sight = self._see(queries, candidates, DEPTHS * self._distance)
+        sight, offsets = self._see(queries, candidates, DEPTHS * self._distance, np.float64)
         sees = sight.seen.any(axis=(0, 1, 2))
-        rows, count = np.flatnonzero(sees), len(sees)
-        ratings = np.zeros((len(rows), *sight.seen.shape[2:0:-1], len(DEPTHS)), dtype=np.float32)
+        rows, rays = np.flatnonzero(sees), sight.seen[0, ..., 0].size
+        ratings = np.zeros((len(rows), rays * len(DEPTHS)), dtype=np.float32)
         angle, query = np.indices(sight.seen.shape[1:3]).reshape(2, -1)
         column = (query * len(ANGLES) + angle) * len(DEPTHS)
-        first = (np.cumsum(sees) - 1) * ratings[:1].size
-        offsets = sight.offsets
+        first = (np.cumsum(sees) - 1) * ratings.shape[1]
         near = offsets / np.float32(OFFSET_FALLOFF * self._distance)
-        for number, deep in enumerate((DEPTHS * self._distance).tolist()):
+        beside = np.maximum(sight.squares - sight.along * sight.along, 0.0)  # squared distance from the ray's line
+        for number, depth in enumerate((DEPTHS * self._distance).tolist()):
             # Few looks are possible: only those are rated.
-            where = np.flatnonzero(sight.seen[number])
-            ray = where // count
-            row = where - ray * count
-            along = sight.along.ravel()[where]
-            squares = sight.squares.ravel()[(query * count)[ray] + row] + deep * (2.0 * along + deep)
-            cosine = (along + deep) / np.sqrt(squares)
-            # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
-            chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
-            turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-            look = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near[row])
-            ratings.ravel()[first[row] + (column + number)[ray]] = look
-        return Looks(rows, ratings.reshape(len(rows), -1), offsets)
+            seen = sight.seen[number].reshape(rays, -1)
+            where, counts = np.flatnonzero(seen), np.count_nonzero(seen, axis=1)
+            row = where - np.repeat(np.arange(0, seen.size, seen.shape[1]), counts)
+            ahead = sight.along.take(where) + depth
+            cosine = ahead / np.sqrt(ahead * ahead + beside.take(where))
+            # Half the chord between unit vectors is exact for small angles in single precision, where the cosine is not.
+            half = np.sqrt(np.maximum(0.5 - 0.5 * cosine, 0.0).astype(np.float32))
+            worth = np.arcsin(np.minimum(half, np.float32(1.0), out=half), out=half)
+            worth *= np.float32(-2.0 / ANGLE_FALLOFF)
+            worth -= near.take(row)
+            ratings.ravel()[first.take(row) + np.repeat(column + number, counts)] = np.exp(worth, out=worth)
+        return Looks(rows, ratings, offsets)
 
     def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
         """Return the share of sample points that each candidate sees, less for cameras farther away: [N].
@@ -165,9 +160,9 @@ class LookSampler:
             queries: [B, q, 4, 4] coming poses.
             candidates: cameras that may look.
         """
-        sight = self._see(queries, candidates, OVERLAP_DEPTHS * self._distance)
+        sight, offsets = self._see(queries, candidates, OVERLAP_DEPTHS * self._distance, np.float32)
         count = sight.seen.sum(axis=(0, 1, 2), dtype=np.int16).astype(np.float32)
-        offset = sight.offsets / np.float32(OVERLAP_FALLOFF * self._distance)
+        offset = offsets / np.float32(OVERLAP_FALLOFF * self._distance)
         share: np.ndarray = count / np.float32(np.prod(sight.seen.shape[:3])) * np.exp(-offset)
         return share
 
@@ -176,23 +171,27 @@ class LookSampler:
         worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offsets / np.float32(OFFSET_FALLOFF * self._distance))
         return worth
 
-    def _see(self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray) -> _Sight:
-        """Tell which sample points the candidates see."""
+    def _see(
+        self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray, precision: type[np.floating]
+    ) -> tuple[_Sight, np.ndarray]:
+        """Tell which sample points the candidates see, and how far they are from the first coming camera."""
         rays = np.einsum("bqij,ja->iaqb", queries[..., :3, :3], self._directions)
         cameras = candidates.poses[:, :3].transpose(1, 2, 0).copy()  # [3, 4, N]
         away = queries[..., :3, 3].transpose(2, 1, 0).take(candidates.episodes, axis=2) - cameras[:, 3, None]
         axes = [0, 1, 2]
         if _is_level(away, rays, cameras):
             axes = [0, 2]  # zeros only are left out, and no point is too high or too low
-        rays, away = rays[axes].take(candidates.episodes, axis=3), away[axes]
-        along, squares = _dot(rays, away[:, None]), _dot(away, away)
+        away = away[axes]
+        squares = _dot(away, away)
+        rays = rays[axes].astype(precision, copy=False).take(candidates.episodes, axis=3)
+        along = _dot(rays, away[:, None].astype(precision, copy=False))
         # Single precision suffices to tell inside from outside: coordinates are small.
         right, down, ahead = cameras[axes, :3].astype(np.float32).swapaxes(0, 1)
-        near, beams = away.astype(np.float32), rays.astype(np.float32)
+        near, beams = away.astype(np.float32), rays.astype(np.float32, copy=False)
         wide, high = np.float32(self._slopes[0]) * ahead, np.float32(self._slopes[1]) * ahead
         sides = [wide - right, wide + right, high - down, high + down][: 2 * len(axes) - 2]
         slopes = [(_dot(side[:, None], near), _dot(side[:, None, None], beams)) for side in sides]
-        reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32)
+        reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32, copy=False)
         seen = np.empty((len(depths), *along.shape), dtype=bool)
         value, flag = np.empty_like(double), np.empty(double.shape, dtype=bool)
         for number, depth in enumerate(depths.astype(np.float32)):
@@ -201,7 +200,7 @@ class LookSampler:
             for at_camera, along_ray in slopes:
                 np.add(np.multiply(along_ray, depth, out=value), at_camera, out=value)
                 seen[number] &= np.greater(value, 0.0, out=flag)
-        return _Sight(seen, along, squares)
+        return _Sight(seen, along, squares), np.sqrt(squares[0]).astype(np.float32)
 
 
 def choose_views(

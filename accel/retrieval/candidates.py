@@ -63,7 +63,7 @@ def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: W
         middle = np.full((2, 3, len(many), int(counts.max())), _FAR, dtype=np.float32)
         for row, index in enumerate(many.tolist()):
             first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
-            middle[:, :, row, : counts[index]] = requests[index].track.rays[..., first:end:size]
+            middle[:, :, row, : counts[index]] = requests[index].track.rays(first, end, size).reshape(2, 3, -1)
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
         centres = middle[1] + np.float32(0.5 * distance) * middle[0]  # [3, m, n]
         near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
@@ -152,15 +152,15 @@ def _nearest_columns(
 
     ``wanted`` [B, q, 3] are the centres of the coming views; every episode has more than ``count`` groups.
     """
-    rays = np.full((2, 3, len(tracks), max(end - start for start, end in spans)), np.inf)  # direction, position
+    rays = np.full((len(tracks), 6, max(end - start for start, end in spans)), np.inf)  # direction, position
     for row, (track, (start, end)) in enumerate(zip(tracks, spans, strict=True)):
-        rays[:, :, row, : end - start] = track.rays[..., start * size + size // 2 : end * size : size]
-    centres = rays[1] + 0.5 * view_distance * rays[0]
-    distance = np.full(centres.shape[1:], np.inf)
-    for query in wanted.transpose(1, 2, 0)[..., None]:
+        rays[row, :, : end - start] = track.rays(start * size + size // 2, end * size, size)
+    centres = rays[:, 3:] + 0.5 * view_distance * rays[:, :3]
+    distance = np.full((len(tracks), rays.shape[2]), np.inf)
+    for query in wanted.transpose(1, 0, 2)[..., None]:
         away = centres - query
         away *= away
-        np.minimum(distance, away[0] + away[1] + away[2], out=distance)
+        np.minimum(distance, away[:, 0] + away[:, 1] + away[:, 2], out=distance)
     # Rounded so that ties go to the oldest group.
     distance = distance.round(9)
     farthest = np.partition(distance, count - 1, axis=1)[:, count - 1 : count]
