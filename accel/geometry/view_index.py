@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,9 +24,6 @@ _REACH = 2.0
 _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 """Cosine of the largest angle between the directions of two views of 90 degrees that may show the same nearby point."""
 
-_NUMBER_BITS, _DISTANCE_BITS = 24, 31
-"""Bits of a sort key that hold the number of a view and its rounded distance, see `_nearest`."""
-
 _ROW_SHIFT = 32
 """Bits of a sort key below the number of an episode."""
 
@@ -35,6 +32,9 @@ _TOGETHER = 1 << 17
 
 Key = tuple[int, ...]
 """Bucket: cell in x, y and z, and sector."""
+
+_Part = tuple[np.ndarray, np.ndarray]
+"""Views, and their offsets [3, n] float32 from the first view of the scan."""
 
 
 class ViewIndex:
@@ -50,27 +50,31 @@ class ViewIndex:
     """
 
     def __init__(self, poses: np.ndarray, view_distance: float) -> None:
-        self.side = CELL * view_distance
+        self.side, self.reach = CELL * view_distance, _REACH * view_distance
         self.lists: dict[Key, np.ndarray] = {}
-        self.offsets = (poses[:, :3, 3] - poses[0, :3, 3]).T.astype(np.float32)
-        right, ahead = poses[:, 0, 2], poses[:, 2, 2]
-        headings = 2 * np.pi * np.arange(SECTORS)[:, None] / SECTORS
-        self.others = right * np.sin(headings) + ahead * np.cos(headings) < _FACING * np.hypot(right, ahead)
-        """Whether a view shows nothing of what a camera of each heading sees nearby: [SECTORS, n]."""
-        place = (*poses[0, :3, 3].tolist(), self.side, _REACH * view_distance)
-        self.facts: list[tuple[float, ...]] = [
-            # Distances are rounded the more, the more views are compared.
-            (*place, *(float(1 << (31 - count.bit_length())) for count in (len(poses) - others, others)))
-            for others in self.others.sum(axis=1).tolist()
-        ]
-        """What `_nearest` needs beside a bucket of each sector: the first view's place, lengths, steps of distances."""
+        self.first = poses[0, :3, 3].tolist()
+        self._offsets = (poses[:, :3, 3] - poses[0, :3, 3]).T.astype(np.float32)
+        self._right, self._ahead = poses[:, 0, 2], poses[:, 2, 2]
+        self._sectors: dict[int, tuple[_Part, _Part]] = {}
 
     def __len__(self) -> int:
-        return self.offsets.shape[1]
+        return self._offsets.shape[1]
 
     def near(self, poses: np.ndarray) -> np.ndarray:
         """Return the indices, increasing, of the `NEAR` views for each of the cameras [q, 4, 4]; all of up to `FEW`."""
         return near_views([self], poses[None])[1]
+
+    def sector(self, number: int) -> tuple[_Part, _Part]:
+        """Return the views that may show what a camera of a heading sees, and the others."""
+        found = self._sectors.get(number)
+        if found is None:
+            heading = 2 * np.pi * number / SECTORS
+            toward = self._right * np.sin(heading) + self._ahead * np.cos(heading)
+            facing = toward >= _FACING * np.hypot(self._right, self._ahead)
+            similar, others = np.flatnonzero(facing), np.flatnonzero(~facing)
+            found = (similar, self._offsets[:, similar]), (others, self._offsets[:, others])
+            self._sectors[number] = found
+        return found
 
 
 def near_views(indices: Sequence[ViewIndex], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,45 +105,46 @@ def _search(missing: Sequence[tuple[ViewIndex, Key]]) -> None:
     for index, key in missing:
         if len(index) <= FEW:
             index.lists[key] = np.arange(len(index))
-        else:
-            many.append((index, key))
-    for part in _parts(many):
-        for (index, key), views in zip(part, _nearest(part), strict=True):
+            continue
+        similar, others = index.sector(key[3])
+        if len(similar[0]) > NEAR:
+            many.append((index, key, similar))
+            continue
+        found = similar[0]
+        if len(found) < NEAR:
+            found = np.concatenate([found, _nearest([(index, key, others)], NEAR - len(found))[0]])
+        index.lists[key] = np.sort(found)
+    many.sort(key=lambda each: len(each[2][0]))
+    while many:  # parts of similar size
+        count = max(1, _TOGETHER // len(many[-1][2][0]))
+        part, many = many[-count:], many[:-count]
+        for (index, key, _), views in zip(part, np.sort(_nearest(part, NEAR), axis=1), strict=True):
             index.lists[key] = views
 
 
-def _parts(missing: list[tuple[ViewIndex, Key]]) -> Iterator[list[tuple[ViewIndex, Key]]]:
-    """Cut buckets into parts of scans of similar size."""
-    missing = sorted(missing, key=lambda each: -len(each[0]))
-    while missing:
-        count = max(1, _TOGETHER // len(missing[0][0]))
-        yield missing[:count]
-        missing = missing[count:]
+def _nearest(buckets: Sequence[tuple[ViewIndex, Key, _Part]], count: int) -> np.ndarray:
+    """Return the ``count`` views [K, count] nearest to each bucket; every part has more. Ties go to the first.
 
-
-def _nearest(buckets: Sequence[tuple[ViewIndex, Key]]) -> np.ndarray:
-    """Return the views [K, `NEAR`] of each bucket, in increasing order; every scan has more.
-
-    Whether a view looks elsewhere, its rounded squared distance (all beyond `_REACH` are equal) and its number make one
-    whole number per view. No two are equal, so the choice does not depend on how the partition works.
+    Distance and number make one whole number per view. No two are equal, so the choice does not depend on how the
+    partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
     """
-    width = max(len(index) for index, _ in buckets)
-    offsets = np.zeros((3, len(buckets), width), dtype=np.float32)
-    kinds = np.full((len(buckets), width), 2, dtype=np.int8)  # a view of similar direction, another one, none
-    for row, (index, key) in enumerate(buckets):
-        offsets[:, row, : len(index)], kinds[row, : len(index)] = index.offsets, index.others[key[3]]
-    facts = np.array([key[:3] + index.facts[key[3]] for index, key in buckets])
-    cells, first, side, reach, levels = np.split(facts, [3, 6, 7, 8], axis=1)
-    centres = (cells + 0.5) * side - first
-    offsets -= centres.T[..., None].astype(np.float32)
+    sizes = np.array([len(views) for _, _, (views, _) in buckets])
+    offsets = np.zeros((len(buckets), 3, int(sizes.max())), dtype=np.float32)
+    for row, (_, _, (views, own)) in enumerate(buckets):
+        offsets[row, :, : len(views)] = own
+    facts = np.array([(*key[:3], *index.first, index.side, index.reach) for index, key, _ in buckets])
+    centres = (facts[:, :3] + 0.5) * facts[:, 6:7] - facts[:, 3:6]
+    offsets -= centres[..., None].astype(np.float32)
     offsets *= offsets
-    squares = offsets[0] + offsets[1] + offsets[2]
-    scales, most = ((levels - 1) / reach**2).astype(np.float32), (levels - 2).astype(np.float32)
-    similar = kinds == 0
-    squares *= np.where(similar, scales[:, :1], scales[:, 1:])
-    np.minimum(squares, np.where(similar, most[:, :1], most[:, 1:]), out=squares)
-    codes = kinds.astype(np.int64) << (_NUMBER_BITS + _DISTANCE_BITS)
-    codes |= squares.astype(np.int64) << _NUMBER_BITS
-    codes |= np.arange(width)
-    found: np.ndarray = np.sort(np.partition(codes, NEAR, axis=1)[:, :NEAR] & ((1 << _NUMBER_BITS) - 1), axis=1)
-    return found
+    squares = offsets[:, 0] + offsets[:, 1] + offsets[:, 2]
+    bits = np.frexp(sizes)[1][:, None]
+    levels = np.ldexp(1.0, 31 - bits)
+    squares *= ((levels - 1) / facts[:, 7:] ** 2).astype(np.float32)
+    most = np.minimum((levels - 2).astype(np.float32), np.nextafter(levels.astype(np.float32), np.float32(0)))
+    np.minimum(squares, most, out=squares)
+    codes = squares.astype(np.int32) << bits
+    numbers = np.arange(offsets.shape[2], dtype=np.int32)
+    codes |= numbers
+    codes[numbers >= sizes[:, None]] = np.iinfo(np.int32).max
+    nearest = np.partition(codes, count, axis=1)[:, :count] & ((1 << bits) - 1)
+    return np.stack([views[own] for (_, _, (views, _)), own in zip(buckets, nearest, strict=True)])
