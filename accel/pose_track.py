@@ -44,7 +44,7 @@ class PoseTrack:
         return self._buffer.poses.take(numbers, axis=0)
 
     def rays(self, start: int, stop: int, step: int = 1) -> np.ndarray:
-        """Return directions of view, then positions, of latents: [6, n], for reading only, a compact copy for searches."""
+        """Return directions of view, then positions, of latents: [6, n], a compact copy for searches; only read it."""
         return self._buffer.rays[:, start:stop:step]
 
     def append(self, poses: np.ndarray) -> PoseTrack:

@@ -131,7 +131,7 @@ class LookSampler:
         """
         sight, offsets = self._see(queries, candidates, DEPTHS * self._distance, np.float64)
         sees = sight.seen.any(axis=(0, 1, 2))
-        rows, rays = np.flatnonzero(sees), sight.seen[0, ..., 0].size
+        rows, rays = np.flatnonzero(sees), sight.seen.shape[1] * sight.seen.shape[2]
         ratings = np.zeros((len(rows), rays * len(DEPTHS)), dtype=np.float32)
         angle, query = np.indices(sight.seen.shape[1:3]).reshape(2, -1)
         column = (query * len(ANGLES) + angle) * len(DEPTHS)
@@ -142,10 +142,10 @@ class LookSampler:
             # Few looks are possible: only those are rated.
             seen = sight.seen[number].reshape(rays, -1)
             where, counts = np.flatnonzero(seen), np.count_nonzero(seen, axis=1)
-            row = where - np.repeat(np.arange(0, seen.size, seen.shape[1]), counts)
+            row = where - np.repeat(np.arange(rays) * seen.shape[1], counts)
             ahead = sight.along.take(where) + depth
             cosine = ahead / np.sqrt(ahead * ahead + beside.take(where))
-            # Half the chord between unit vectors is exact for small angles in single precision, where the cosine is not.
+            # Half the chord between unit vectors is exact for small angles in single precision; the cosine is not.
             half = np.sqrt(np.maximum(0.5 - 0.5 * cosine, 0.0).astype(np.float32))
             worth = np.arcsin(np.minimum(half, np.float32(1.0), out=half), out=half)
             worth *= np.float32(-2.0 / ANGLE_FALLOFF)
@@ -175,21 +175,22 @@ class LookSampler:
         self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray, precision: type[np.floating]
     ) -> tuple[_Sight, np.ndarray]:
         """Tell which sample points the candidates see, and how far they are from the first coming camera."""
-        rays = np.einsum("bqij,ja->iaqb", queries[..., :3, :3], self._directions)
+        axes = queries[..., :3, :3].transpose(3, 2, 1, 0)  # [3, components, q, B]
+        rays = _dot(axes[:, :, None], self._directions[:, None, :, None, None])
         cameras = candidates.poses[:, :3].transpose(1, 2, 0).copy()  # [3, 4, N]
         away = queries[..., :3, 3].transpose(2, 1, 0).take(candidates.episodes, axis=2) - cameras[:, 3, None]
-        axes = [0, 1, 2]
+        used = [0, 1, 2]
         if _is_level(away, rays, cameras):
-            axes = [0, 2]  # zeros only are left out, and no point is too high or too low
-        away = away[axes]
+            used = [0, 2]  # zeros only are left out, and no point is too high or too low
+        away = away[used]
         squares = _dot(away, away)
-        rays = rays[axes].astype(precision, copy=False).take(candidates.episodes, axis=3)
+        rays = rays[used].astype(precision, copy=False).take(candidates.episodes, axis=3)
         along = _dot(rays, away[:, None].astype(precision, copy=False))
         # Single precision suffices to tell inside from outside: coordinates are small.
-        right, down, ahead = cameras[axes, :3].astype(np.float32).swapaxes(0, 1)
+        right, down, ahead = cameras[used, :3].astype(np.float32).swapaxes(0, 1)
         near, beams = away.astype(np.float32), rays.astype(np.float32, copy=False)
         wide, high = np.float32(self._slopes[0]) * ahead, np.float32(self._slopes[1]) * ahead
-        sides = [wide - right, wide + right, high - down, high + down][: 2 * len(axes) - 2]
+        sides = [wide - right, wide + right, high - down, high + down][: 2 * len(used) - 2]
         slopes = [(_dot(side[:, None], near), _dot(side[:, None, None], beams)) for side in sides]
         reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32, copy=False)
         seen = np.empty((len(depths), *along.shape), dtype=bool)
@@ -240,8 +241,8 @@ def choose_views(
     for turn in range(min(count, bounds.shape[1])):
         if turn:
             first = bounds.argmax(axis=1) + starts
-            look_again(numbers[first][numbers[first] >= 0])
-            look_again(np.flatnonzero(flat[places] >= flat[first][owners]))
+            look_again(numbers[first][(numbers[first] >= 0) & (flat[first] > 0)])
+            look_again(np.flatnonzero((flat[places] > 0) & (flat[places] >= flat[first][owners])))
         pick = bounds.argmax(axis=1) + starts  # ties go to the first
         found = flat[pick] > 0
         picks[:, turn] = np.where(found, pick - starts, -1)

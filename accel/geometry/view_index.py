@@ -88,7 +88,9 @@ def near_views(indices: Sequence[ViewIndex], poses: np.ndarray) -> tuple[np.ndar
     columns = [*np.floor(cells).astype(int).transpose(2, 0, 1).reshape(3, -1).tolist(), turns.ravel().tolist()]
     keys: list[Key] = list(zip(*columns, strict=True))
     owners = [index for index in indices for _ in range(poses.shape[1])]
-    missing = {(id(index), key): (index, key) for index, key in zip(owners, keys, strict=True) if key not in index.lists}
+    missing = {
+        (id(index), key): (index, key) for index, key in zip(owners, keys, strict=True) if key not in index.lists
+    }
     if missing:
         _search([*missing.values()])
     lists = [index.lists[key] for index, key in zip(owners, keys, strict=True)]
