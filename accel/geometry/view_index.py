@@ -130,16 +130,18 @@ def _nearest(buckets: Sequence[tuple[ViewIndex, Key, _Part]], count: int) -> np.
     Distance and number make one whole number per view. No two are equal, so the choice does not depend on how the
     partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
     """
-    sizes = np.array([len(views) for _, _, (views, _) in buckets])
-    offsets = np.zeros((len(buckets), 3, int(sizes.max())), dtype=np.float32)
-    for row, (_, _, (views, own)) in enumerate(buckets):
-        offsets[row, :, : len(views)] = own
+    parts = [part for _, _, part in buckets]
+    sizes = np.array([len(views) for views, _ in parts])[:, None]
+    starts = np.cumsum(sizes)[:, None] - sizes
+    numbers = np.arange(sizes.max(), dtype=np.int32)
+    columns = starts + np.minimum(numbers, sizes - 1)
+    offsets = np.concatenate([own for _, own in parts], axis=1).take(columns, axis=1)  # [3, K, n]
     facts = np.array([(*key[:3], *index.first, index.side, index.reach) for index, key, _ in buckets])
     centres = (facts[:, :3] + 0.5) * facts[:, 6:7] - facts[:, 3:6]
-    offsets -= centres[..., None].astype(np.float32)
+    offsets -= centres.T[..., None].astype(np.float32)
     offsets *= offsets
-    squares = offsets[:, 0] + offsets[:, 1] + offsets[:, 2]
-    bits = np.frexp(sizes)[1][:, None]
+    squares = offsets[0] + offsets[1] + offsets[2]
+    bits = np.frexp(sizes)[1]
     levels = np.ldexp(1.0, 31 - bits)
     squares *= ((levels - 1) / facts[:, 7:] ** 2).astype(np.float32)
     most = np.minimum((levels - 2).astype(np.float32), np.nextafter(levels.astype(np.float32), np.float32(0)))
@@ -147,6 +149,6 @@ def _nearest(buckets: Sequence[tuple[ViewIndex, Key, _Part]], count: int) -> np.
     codes = squares.astype(np.int32) << bits
     numbers = np.arange(offsets.shape[2], dtype=np.int32)
     codes |= numbers
-    codes[numbers >= sizes[:, None]] = np.iinfo(np.int32).max
+    codes[numbers >= sizes] = np.iinfo(np.int32).max
     nearest = np.partition(codes, count, axis=1)[:, :count] & ((1 << bits) - 1)
-    return np.stack([views[own] for (_, _, (views, _)), own in zip(buckets, nearest, strict=True)])
+    return np.concatenate([views for views, _ in parts]).take(starts + nearest)

@@ -26,7 +26,7 @@ def cameras(planar: np.ndarray) -> np.ndarray:
 
 
 def flat(candidates: np.ndarray) -> Candidates:
-    """As many candidates [B, m, 4, 4] for every episode."""
+    """Put candidates [B, m, 4, 4] into one list."""
     return Candidates(np.full(len(candidates), candidates.shape[1]), candidates.reshape(-1, 4, 4))
 
 
