@@ -37,6 +37,12 @@ CLOSENESS_SHARE = 1e-3
 WELL_SHOWN = float(np.exp(-1.0))
 """Worth of a look from which its point counts as shown well."""
 
+FEW_EPISODES = 4
+"""Episodes for which looking again at all candidates takes less time than finding out which ones may win."""
+
+_CACHED = 1 << 13
+"""Numbers of one depth from which depths are computed one by one: their tables stay in the processor's cache."""
+
 _MISSING = -2.0
 """Gain of a candidate that does not exist or is taken: less than that of any other."""
 
@@ -133,24 +139,27 @@ class LookSampler:
         sees = sight.seen.any(axis=(0, 1, 2))
         rows, rays = np.flatnonzero(sees), sight.seen.shape[1] * sight.seen.shape[2]
         ratings = np.zeros((len(rows), rays * len(DEPTHS)), dtype=np.float32)
-        angle, query = np.indices(sight.seen.shape[1:3]).reshape(2, -1)
-        column = (query * len(ANGLES) + angle) * len(DEPTHS)
+        angle, query = np.arange(len(ANGLES))[:, None], np.arange(queries.shape[1])
+        column = ((query * len(ANGLES) + angle) * len(DEPTHS)).ravel()
         first = (np.cumsum(sees) - 1) * ratings.shape[1]
         near = offsets / np.float32(OFFSET_FALLOFF * self._distance)
         beside = np.maximum(sight.squares - sight.along * sight.along, 0.0)  # squared distance from the ray's line
-        for number, depth in enumerate((DEPTHS * self._distance).tolist()):
+        for part in _parts(len(DEPTHS), beside.size):
             # Few looks are possible: only those are rated.
-            seen = sight.seen[number].reshape(rays, -1)
+            seen = sight.seen[part].reshape((part.stop - part.start) * rays, len(sees))
+            depth, ray = np.divmod(np.arange(len(seen)), rays)
+            depth += part.start
             where, counts = np.flatnonzero(seen), np.count_nonzero(seen, axis=1)
-            row = where - np.repeat(np.arange(rays) * seen.shape[1], counts)
-            ahead = sight.along.take(where) + depth
-            cosine = ahead / np.sqrt(ahead * ahead + beside.take(where))
+            row = where - np.repeat(np.arange(len(seen)) * len(sees), counts)
+            line = row + np.repeat(ray * len(sees), counts)
+            ahead = sight.along.take(line) + np.repeat(DEPTHS[depth] * self._distance, counts)
+            cosine = ahead / np.sqrt(ahead * ahead + beside.take(line))
             # Half the chord between unit vectors is exact for small angles in single precision; the cosine is not.
             half = np.sqrt(np.maximum(0.5 - 0.5 * cosine, 0.0).astype(np.float32))
             worth = np.arcsin(np.minimum(half, np.float32(1.0), out=half), out=half)
             worth *= np.float32(-2.0 / ANGLE_FALLOFF)
             worth -= near.take(row)
-            ratings.ravel()[first.take(row) + np.repeat(column + number, counts)] = np.exp(worth, out=worth)
+            ratings.ravel()[first.take(row) + np.repeat(column[ray] + depth, counts)] = np.exp(worth, out=worth)
         return Looks(rows, ratings, offsets)
 
     def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
@@ -194,13 +203,16 @@ class LookSampler:
         slopes = [(_dot(side[:, None], near), _dot(side[:, None, None], beams)) for side in sides]
         reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32, copy=False)
         seen = np.empty((len(depths), *along.shape), dtype=bool)
-        value, flag = np.empty_like(double), np.empty(double.shape, dtype=bool)
-        for number, depth in enumerate(depths.astype(np.float32)):
-            np.add(np.multiply(double, depth, out=value), reach, out=value)
-            np.less(value, np.float32(self._distance**2) - depth * depth, out=seen[number])
+        far = depths.astype(np.float32)[:, None, None, None]
+        limit = np.float32(self._distance**2) - far * far
+        for part in _parts(len(depths), along.size):
+            value = double * far[part]
+            value += reach
+            np.less(value, limit[part], out=seen[part])
             for at_camera, along_ray in slopes:
-                np.add(np.multiply(along_ray, depth, out=value), at_camera, out=value)
-                seen[number] &= np.greater(value, 0.0, out=flag)
+                np.multiply(along_ray, far[part], out=value)
+                value += at_camera
+                seen[part] &= value > 0.0
         return _Sight(seen, along, squares), np.sqrt(squares[0]).astype(np.float32)
 
 
@@ -209,8 +221,8 @@ def choose_views(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose candidates one after another, each the candidate that improves the best looks most.
 
-    What a candidate adds never grows, so what it added earlier is a bound: only candidates whose bound reaches what the
-    first by their bounds adds now are looked at again.
+    What a candidate adds never grows, so what it added earlier is a bound; of many episodes, only candidates whose
+    bound reaches what the first by their bounds adds now are looked at again.
 
     Args:
         looks: of the candidates, see `LookSampler.looks`.
@@ -229,29 +241,38 @@ def choose_views(
     numbers = np.full(bounds.size, -1)  # of each candidate's looks
     numbers[places] = np.arange(len(owners))
     best = np.zeros((batch, ratings.shape[1]), dtype=np.float32)
-    picks = np.full((batch, count), -1)
     flat, starts = bounds.ravel(), np.arange(batch) * bounds.shape[1]
+    picks, exist = np.zeros((count, batch), dtype=int), np.zeros((count, batch), dtype=bool)
 
     def look_again(rows: np.ndarray) -> None:
         better = ratings[rows]
         better -= best[owners[rows]]
-        flat[places[rows]] = np.maximum(better, 0.0, out=better).mean(axis=1) + near[rows]
+        gain = np.add.reduce(np.maximum(better, 0.0, out=better), axis=1)
+        flat[places[rows]] = gain / np.float32(better.shape[1]) + near[rows]
 
     flat[places] = ratings.mean(axis=1) + near
     for turn in range(min(count, bounds.shape[1])):
         if turn:
-            first = bounds.argmax(axis=1) + starts
-            look_again(numbers[first][(numbers[first] >= 0) & (flat[first] > 0)])
-            look_again(np.flatnonzero((flat[places] > 0) & (flat[places] >= flat[first][owners])))
+            bound = flat[places]
+            again = bound > 0
+            if batch > FEW_EPISODES:
+                first = bounds.argmax(axis=1) + starts
+                look_again(numbers[first][(numbers[first] >= 0) & (flat[first] > 0)])
+                again &= flat[places] >= flat[first][owners]
+            look_again(again.nonzero()[0])
         pick = bounds.argmax(axis=1) + starts  # ties go to the first
-        found = flat[pick] > 0
-        picks[:, turn] = np.where(found, pick - starts, -1)
+        picks[turn], exist[turn] = pick, flat[pick] > 0
         flat[pick] = _MISSING
         number = numbers[pick]
-        looking = np.flatnonzero(number >= 0)
+        looking = (number >= 0).nonzero()[0]
         number = number[looking]
         best[looking] = np.maximum(best[looking], ratings[number])
-    return picks, best
+    return np.where(exist, picks - starts, -1).T, best
+
+
+def _parts(depths: int, size: int) -> list[slice]:
+    """Cut depths into parts that are computed at a time, by the numbers of one depth."""
+    return [slice(0, depths)] if size < _CACHED else [slice(each, each + 1) for each in range(depths)]
 
 
 def _is_level(away: np.ndarray, rays: np.ndarray, cameras: np.ndarray) -> bool:
