@@ -136,7 +136,7 @@ class LookSampler:
             candidates: cameras that may look.
         """
         sight, offsets = self._see(queries, candidates, DEPTHS * self._distance, np.float64)
-        sees = sight.seen.any(axis=(0, 1, 2))
+        sees: np.ndarray = np.logical_or.reduce(sight.seen, axis=(0, 1, 2))
         rows, rays = np.flatnonzero(sees), sight.seen.shape[1] * sight.seen.shape[2]
         ratings = np.zeros((len(rows), rays * len(DEPTHS)), dtype=np.float32)
         angle, query = np.arange(len(ANGLES))[:, None], np.arange(queries.shape[1])
