@@ -166,19 +166,17 @@ def _pieces(wanted: tuple[int, ...], length: int, first: int, size: int) -> list
         first: latents of chunk 0.
         size: latents of the other chunks.
     """
-    pieces: list[tuple[int, int, int | None]] = []
-    position = 0
-    while position < len(wanted):
-        index = wanted[position]
+    runs: list[list[int]] = []  # chunk, start, stop
+    chunk = stop = -1
+    for index in wanted:
         if not 0 <= index < length:
             raise IndexError(f"indices: {index} is outside the history of {length} latents")
-        chunk, start = (0, index) if index < first else divmod(index - first + size, size)
-        most, begin = first if chunk == 0 else size, position
-        position += 1
-        while (
-            position < len(wanted) and start + position - begin < most and wanted[position] == index + position - begin
-        ):
-            position += 1
-        taken = position - begin
-        pieces.append((chunk, start, None if taken == most else start + taken))
-    return pieces
+        here, place = (0, index) if index < first else divmod(index - first + size, size)
+        if here == chunk and place == stop:
+            runs[-1][2] = stop = place + 1
+        else:
+            chunk, stop = here, place + 1
+            runs.append([here, place, stop])
+    return [
+        (chunk, start, None if stop - start == (first if chunk == 0 else size) else stop) for chunk, start, stop in runs
+    ]

@@ -13,7 +13,7 @@ class _PoseBuffer:
 
     def __init__(self, capacity: int) -> None:
         self.poses = np.empty((capacity, 4, 4))
-        self.rays = np.empty((2, 3, capacity), dtype=np.float32)
+        self.rays = np.empty((6, capacity))
         self.used = 0
 
 
@@ -38,16 +38,14 @@ class PoseTrack:
         view.flags.writeable = False
         return view
 
-    def poses_at(self, indices: Sequence[int]) -> np.ndarray:
+    def poses_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the poses [m, 4, 4] of latents that exist: new arrays."""
-        return self._buffer.poses.take(_index(tuple(indices)), axis=0)
+        numbers = indices if isinstance(indices, np.ndarray) else _index(tuple(indices))
+        return self._buffer.poses.take(numbers, axis=0)
 
-    @property
-    def rays(self) -> np.ndarray:
-        """Directions of view and positions [2, 3, n] float32, read-only: a compact copy for searches."""
-        view = self._buffer.rays[..., : self._length]
-        view.flags.writeable = False
-        return view
+    def rays(self, start: int, stop: int, step: int = 1) -> np.ndarray:
+        """Return directions of view, then positions, of latents: [6, n], a compact copy for searches; only read it."""
+        return self._buffer.rays[:, start:stop:step]
 
     def append(self, poses: np.ndarray) -> PoseTrack:
         """Return this track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""
@@ -58,9 +56,9 @@ class PoseTrack:
         if buffer.used != self._length or length > len(buffer.poses):
             buffer = _PoseBuffer(max(2 * length, 16))
             buffer.poses[: self._length] = self._buffer.poses[: self._length]
-            buffer.rays[..., : self._length] = self._buffer.rays[..., : self._length]
+            buffer.rays[:, : self._length] = self._buffer.rays[:, : self._length]
         buffer.poses[self._length : length] = poses
-        buffer.rays[..., self._length : length] = poses[:, :3, 2:].T
+        buffer.rays[:, self._length : length] = poses[:, :3, 2:].transpose(2, 1, 0).reshape(6, -1)
         buffer.used = length
         track = PoseTrack.__new__(PoseTrack)
         track._buffer, track._length = buffer, length

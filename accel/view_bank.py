@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from li_env.accel.geometry.view_index import ViewIndex
-from li_env.accel.grouping import equal_groups
 
 
 class ViewBank:
@@ -51,12 +50,3 @@ class ViewBank:
     @cached_property
     def _single(self) -> tuple[torch.Tensor, ...]:
         return self.latents.split(1)
-
-
-def near_views(banks: Sequence[ViewBank], poses: np.ndarray) -> list[np.ndarray]:
-    """Return the views of each bank near the cameras [B, q, 4, 4] of its episode, see `ViewIndex.near`."""
-    found: list[np.ndarray] = [np.empty(0, dtype=int)] * len(banks)
-    for rows in equal_groups(banks):
-        for row, views in zip(rows, banks[rows[0]].index.near_many(poses[rows]), strict=True):
-            found[row] = views
-    return found

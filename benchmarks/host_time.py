@@ -47,6 +47,7 @@ def cells(sizes: list[int]) -> list[dict[str, Any]]:
         {"task": "pointgoal", "preset": "all", "observations": "host", "grounded": False},
         {"task": "pointgoal", "preset": "off", "observations": "device", "grounded": True},
         {"task": "pointgoal", "preset": "all", "observations": "device", "grounded": True},
+        {"task": "explore", "preset": "all", "observations": "device", "grounded": True},
     ]
     return [{**cell, "envs": size} for size in sizes for cell in (*plain, *more)]
 
@@ -59,7 +60,8 @@ def host_world(small: bool) -> Any:
     from li_env.accel.grouping import equal_groups
     from li_env.worlds.freedoom import world as freedoom
     from li_env.worlds.freedoom.batching import GPU_MICRO_BATCHES
-    from li_env.worlds.freedoom.weights import packaged_folder
+    from li_env.worlds.freedoom.sizes import SMALL
+    from li_env.worlds.freedoom.weights import weights_folder
 
     def micro_batch_size(num_envs: int, device: Any) -> int:
         return next((size for size in GPU_MICRO_BATCHES if num_envs <= size), GPU_MICRO_BATCHES[-1])
@@ -73,9 +75,10 @@ def host_world(small: bool) -> Any:
     class HostWorld(freedoom.FreedoomWorld):
         excluded = 0.0
 
-        spec = replace(
-            freedoom.SPEC, latent_shape=(1, 1, 1), frame_size=(12, 16) if small else freedoom.SPEC.frame_size
-        )
+        def __init__(self) -> None:
+            super().__init__(torch.device("cpu"), weights_folder(SMALL, None), "float32", "plain")
+            size = (12, 16) if small else self.spec.frame_size
+            self.spec = replace(self.spec, latent_shape=(1, 1, 1), frame_size=size)
 
         def start(self, images: Any, prompts: Any) -> Any:
             maps = [int(prompt.removeprefix("map ")) if prompt else None for prompt in prompts]
@@ -106,11 +109,15 @@ def host_world(small: bool) -> Any:
                 return torch.zeros(len(inputs[0]), *self.spec.frame_size, 3, dtype=torch.uint8)
             return inputs[2] if key == "motion" else inputs[0].clone()
 
-    return HostWorld(torch.device("cpu"), packaged_folder(), "float32", "plain")
+    return HostWorld()
 
 
-def house() -> Any:
-    """Return a scan of 256 views: 8 headings at spots 2.5 m from each other, grey pictures."""
+SCANS = 64
+"""Scans that grounded episodes share."""
+
+
+def houses() -> list[Any]:
+    """Return scans of 256 views: 8 headings at spots 2.5 m from each other, every scan in another grey."""
     import numpy as np
 
     from li_env.accel.geometry.camera import CameraMotion, follow_many, motion_table
@@ -120,7 +127,7 @@ def house() -> Any:
     starts[:, 0, 3], starts[:, 2, 3] = np.arange(32) % 6 * 2.5, np.arange(32) // 6 * 2.5
     turns = motion_table([[CameraMotion(yaw=45.0)] * 8] * 32)
     poses = follow_many(starts, turns).reshape(-1, 4, 4)
-    return Scan(np.full((len(poses), 96, 128, 3), 128, dtype=np.uint8), poses)
+    return [Scan(np.full((len(poses), 96, 128, 3), 64 + number, dtype=np.uint8), poses) for number in range(SCANS)]
 
 
 def count_processor_time(world: Any) -> None:
@@ -154,7 +161,7 @@ class Worker:
         from li_env.vector_env import LightInteractionVectorEnv
 
         device = cell["observations"] == "device"
-        scan = {"scan": house()} if cell["grounded"] else {}
+        scan = {"scans": houses()} if cell["grounded"] else {}
         self.env = LightInteractionVectorEnv(
             *(cell["envs"],), world=host_world(device), task=cell["task"], preset=cell["preset"], device_obs=device,
             timings=True, max_episode_steps=1000, autoreset_mode="SameStep", **scan,

@@ -8,6 +8,9 @@ are shares of the view distance, so that worlds of other units use the same rule
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 DEPTHS = np.array([1.0, 2.5, 5.0, 9.0]) / 12.0
@@ -34,16 +37,85 @@ CLOSENESS_SHARE = 1e-3
 WELL_SHOWN = float(np.exp(-1.0))
 """Worth of a look from which its point counts as shown well."""
 
+FEW_EPISODES = 4
+"""Episodes for which looking again at all candidates takes less time than finding out which ones may win."""
+
+_CACHED = 1 << 13
+"""Numbers of one depth from which depths are computed one by one: their tables stay in the processor's cache."""
+
 _MISSING = -2.0
-"""Worth of a candidate that does not exist: less than that of any other."""
+"""Gain of a candidate that does not exist or is taken: less than that of any other."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Cameras that may look at the sample points of B episodes, in one list.
+
+    Attributes:
+        counts: [B], candidates of each episode.
+        poses: [N, 4, 4], those of the first episode, then those of the next.
+    """
+
+    counts: np.ndarray
+    poses: np.ndarray
+
+    @cached_property
+    def episodes(self) -> np.ndarray:
+        """Number [N] of each candidate's episode."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """Number [N] of each candidate among those of its episode."""
+        starts = np.cumsum(self.counts) - self.counts
+        return np.arange(len(self.poses)) - starts[self.episodes]
+
+    def table(self, values: np.ndarray, missing: float) -> np.ndarray:
+        """Return one row of ``values`` [N] per episode, as long as the longest needs: [B, m]."""
+        table = np.full((len(self.counts), int(self.counts.max(initial=0))), missing, dtype=values.dtype)
+        table[self.episodes, self.columns] = values
+        return table
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks at the sample points that are worth something.
+
+    Attributes:
+        rows: numbers [R], increasing, of the candidates that see a sample point.
+        ratings: float32 [R, p] in [0, 1], their looks.
+        offsets: float32 [N], distance from the first coming camera to each candidate.
+    """
+
+    rows: np.ndarray
+    ratings: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Which sample points candidates see.
+
+    Attributes:
+        seen: bool [depths, angles, q, N].
+        along: [angles, q, N], length along each ray from the candidate to the coming camera.
+        squares: [q, N], squared distance between the candidate and the coming camera.
+    """
+
+    seen: np.ndarray
+    along: np.ndarray
+    squares: np.ndarray
 
 
 class LookSampler:
     """Sampler of points in coming views, and judge of other views' looks at them.
 
-    Coordinates begin at the first coming camera, so that a result does not depend on where the place lies. Matrix
-    products are made per episode: a result does not depend on the batch either, as long as the number of candidates
-    stays the same.
+    Coordinates begin at the candidates, so that a result does not depend on where the place lies. Nothing but sums and
+    products of single numbers: a result does not depend on the batch either.
+
+    A coming camera's sample points lie on few rays. So what a candidate measures at a point, such as how far inside a
+    side of its view the point lies, is what it measures at the coming camera plus the depth times what it measures
+    along the ray.
 
     Args:
         focal: (fx / width, fy / height) of a view.
@@ -56,108 +128,162 @@ class LookSampler:
         angles = ANGLES * (np.arctan(self._slopes[0]) / (np.pi / 4))
         self._directions = np.stack([np.sin(angles), np.zeros_like(angles), np.cos(angles)])
 
-    def looks(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def looks(self, queries: np.ndarray, candidates: Candidates) -> Looks:
         """Rate each candidate's look at sample points of the coming views.
 
         Args:
             queries: [B, q, 4, 4] coming poses.
-            candidates: [B, m, 4, 4].
-
-        Returns:
-            ratings float32 [B, m, p] in [0, 1].
+            candidates: cameras that may look.
         """
-        points, rays = self._points(queries, DEPTHS)
-        positions = _positions(queries, candidates)
-        seen, squares = self._see(positions, candidates, points)
-        along = (rays * points).sum(axis=1)[:, None] - positions @ rays
-        # Few looks are possible: only those are rated.
-        where = np.flatnonzero(seen)
-        cosine = along.ravel()[where] / np.sqrt(squares.ravel()[where])
-        # The chord between unit vectors is exact for small angles in single precision, where the cosine is not.
-        chord = np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0).astype(np.float32))
-        turn = 2.0 * np.arcsin(np.minimum(np.float32(1.0), np.float32(0.5) * chord))
-        near = self.offsets(queries, candidates).ravel()[where // points.shape[2]]
-        ratings = np.zeros(seen.shape, dtype=np.float32)
-        falloff = np.float32(OFFSET_FALLOFF * self._distance)
-        ratings.ravel()[where] = np.exp(-turn / np.float32(ANGLE_FALLOFF) - near / falloff)
-        return ratings
+        sight, offsets = self._see(queries, candidates, DEPTHS * self._distance, np.float64)
+        sees: np.ndarray = np.logical_or.reduce(sight.seen, axis=(0, 1, 2))
+        rows, rays = np.flatnonzero(sees), sight.seen.shape[1] * sight.seen.shape[2]
+        ratings = np.zeros((len(rows), rays * len(DEPTHS)), dtype=np.float32)
+        angle, query = np.arange(len(ANGLES))[:, None], np.arange(queries.shape[1])
+        column = ((query * len(ANGLES) + angle) * len(DEPTHS)).ravel()
+        first = (np.cumsum(sees) - 1) * ratings.shape[1]
+        near = offsets / np.float32(OFFSET_FALLOFF * self._distance)
+        beside = np.maximum(sight.squares - sight.along * sight.along, 0.0)  # squared distance from the ray's line
+        for part in _parts(len(DEPTHS), beside.size):
+            # Few looks are possible: only those are rated.
+            seen = sight.seen[part].reshape((part.stop - part.start) * rays, len(sees))
+            depth, ray = np.divmod(np.arange(len(seen)), rays)
+            depth += part.start
+            where, counts = np.flatnonzero(seen), np.count_nonzero(seen, axis=1)
+            row = where - np.repeat(np.arange(len(seen)) * len(sees), counts)
+            line = row + np.repeat(ray * len(sees), counts)
+            ahead = sight.along.take(line) + np.repeat(DEPTHS[depth] * self._distance, counts)
+            cosine = ahead / np.sqrt(ahead * ahead + beside.take(line))
+            # Half the chord between unit vectors is exact for small angles in single precision; the cosine is not.
+            half = np.sqrt(np.maximum(0.5 - 0.5 * cosine, 0.0).astype(np.float32))
+            worth = np.arcsin(np.minimum(half, np.float32(1.0), out=half), out=half)
+            worth *= np.float32(-2.0 / ANGLE_FALLOFF)
+            worth -= near.take(row)
+            ratings.ravel()[first.take(row) + np.repeat(column[ray] + depth, counts)] = np.exp(worth, out=worth)
+        return Looks(rows, ratings, offsets)
 
-    def overlaps(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return the share of sample points that each candidate sees, less for cameras farther away: [B, m].
+    def overlaps(self, queries: np.ndarray, candidates: Candidates) -> np.ndarray:
+        """Return the share of sample points that each candidate sees, less for cameras farther away: [N].
 
         Args:
             queries: [B, q, 4, 4] coming poses.
-            candidates: [B, m, 4, 4].
+            candidates: cameras that may look.
         """
-        points, _ = self._points(queries, OVERLAP_DEPTHS)
-        seen, _ = self._see(_positions(queries, candidates), candidates, points)
-        offset = self.offsets(queries, candidates) / np.float32(OVERLAP_FALLOFF * self._distance)
-        share: np.ndarray = seen.mean(axis=-1, dtype=np.float32) * np.exp(-offset)
+        sight, offsets = self._see(queries, candidates, OVERLAP_DEPTHS * self._distance, np.float32)
+        count = sight.seen.sum(axis=(0, 1, 2), dtype=np.int16).astype(np.float32)
+        offset = offsets / np.float32(OVERLAP_FALLOFF * self._distance)
+        share: np.ndarray = count / np.float32(np.prod(sight.seen.shape[:3])) * np.exp(-offset)
         return share
 
-    def offsets(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return the distance float32 [B, m] from the first coming camera to each candidate."""
-        positions = _positions(queries, candidates)
-        return np.sqrt(np.einsum("bmi,bmi->bm", positions, positions)).astype(np.float32)
-
-    def closeness(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Return what each candidate is worth for its nearness alone: [B, m]."""
-        offset = self.offsets(queries, candidates) / np.float32(OFFSET_FALLOFF * self._distance)
-        worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offset)
+    def closeness(self, offsets: np.ndarray) -> np.ndarray:
+        """Return what candidates at these offsets are worth for their nearness alone."""
+        worth: np.ndarray = np.float32(CLOSENESS_SHARE) * np.exp(-offsets / np.float32(OFFSET_FALLOFF * self._distance))
         return worth
 
-    def _points(self, queries: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sample points around the first camera, and unit rays to them: [B, 3, p] each."""
-        rays = np.einsum("bqij,ja->biqa", queries[..., :3, :3], self._directions)
-        rays = np.repeat(rays[..., None], len(depths), axis=-1)
-        origins = (queries[..., :3, 3] - queries[:, :1, :3, 3]).transpose(0, 2, 1)[..., None, None]
-        points = origins + rays * (depths * self._distance)
-        return points.reshape(*points.shape[:2], -1), rays.reshape(*rays.shape[:2], -1)
-
-    def _see(self, positions: np.ndarray, candidates: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which points [B, 3, p] each candidate sees, and the squares of their distances: [B, m, p]."""
-        batch, count = positions.shape[:2]
-        axes = candidates[..., :3, :3].transpose(0, 3, 1, 2)  # [B, axis, m, 3]
-        shifts = -np.einsum("bami,bmi->bam", axes, positions)
-        rows = np.concatenate([axes, shifts[..., None]], axis=-1).reshape(batch, 3 * count, 4)
-        columns = np.concatenate([points, np.ones_like(points[:, :1])], axis=1)
-        right, down, forward = (rows @ columns).reshape(batch, 3, count, -1).swapaxes(0, 1)
-        squares = (points**2).sum(axis=1)[:, None] + (positions**2).sum(axis=2)[..., None] - 2.0 * (positions @ points)
-        seen = (np.abs(right) < self._slopes[0] * forward) & (np.abs(down) < self._slopes[1] * forward)
-        return seen & (squares < self._distance**2) & (squares > 0), squares
+    def _see(
+        self, queries: np.ndarray, candidates: Candidates, depths: np.ndarray, precision: type[np.floating]
+    ) -> tuple[_Sight, np.ndarray]:
+        """Tell which sample points the candidates see, and how far they are from the first coming camera."""
+        axes = queries[..., :3, :3].transpose(3, 2, 1, 0)  # [3, components, q, B]
+        rays = _dot(axes[:, :, None], self._directions[:, None, :, None, None])
+        cameras = candidates.poses[:, :3].transpose(1, 2, 0).copy()  # [3, 4, N]
+        away = queries[..., :3, 3].transpose(2, 1, 0).take(candidates.episodes, axis=2) - cameras[:, 3, None]
+        used = [0, 1, 2]
+        if _is_level(away, rays, cameras):
+            used = [0, 2]  # zeros only are left out, and no point is too high or too low
+        away = away[used]
+        squares = _dot(away, away)
+        rays = rays[used].astype(precision, copy=False).take(candidates.episodes, axis=3)
+        along = _dot(rays, away[:, None].astype(precision, copy=False))
+        # Single precision suffices to tell inside from outside: coordinates are small.
+        right, down, ahead = cameras[used, :3].astype(np.float32).swapaxes(0, 1)
+        near, beams = away.astype(np.float32), rays.astype(np.float32, copy=False)
+        wide, high = np.float32(self._slopes[0]) * ahead, np.float32(self._slopes[1]) * ahead
+        sides = [wide - right, wide + right, high - down, high + down][: 2 * len(used) - 2]
+        slopes = [(_dot(side[:, None], near), _dot(side[:, None, None], beams)) for side in sides]
+        reach, double = squares.astype(np.float32), 2.0 * along.astype(np.float32, copy=False)
+        seen = np.empty((len(depths), *along.shape), dtype=bool)
+        far = depths.astype(np.float32)[:, None, None, None]
+        limit = np.float32(self._distance**2) - far * far
+        for part in _parts(len(depths), along.size):
+            value = double * far[part]
+            value += reach
+            np.less(value, limit[part], out=seen[part])
+            for at_camera, along_ray in slopes:
+                np.multiply(along_ray, far[part], out=value)
+                value += at_camera
+                seen[part] &= value > 0.0
+        return _Sight(seen, along, squares), np.sqrt(squares[0]).astype(np.float32)
 
 
 def choose_views(
-    ratings: np.ndarray, closeness: np.ndarray, exists: np.ndarray, count: int
+    looks: Looks, closeness: np.ndarray, candidates: Candidates, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose candidates one after another, each the candidate that improves the best looks most.
 
+    What a candidate adds never grows, so what it added earlier is a bound; of many episodes, only candidates whose
+    bound reaches what the first by their bounds adds now are looked at again.
+
     Args:
-        ratings: [B, m, p] looks of the candidates, see `LookSampler.looks`.
-        closeness: [B, m], see `LookSampler.closeness`.
-        exists: bool [B, m]; others are never chosen.
+        looks: of the candidates, see `LookSampler.looks`.
+        closeness: float32 [N], see `LookSampler.closeness`.
+        candidates: the cameras.
         count: most candidates to choose.
 
     Returns:
-        columns [B, min(count, m)] in the order of choice, -1 where no candidate is left, and the best looks [B, p].
+        columns [B, count] in the order of choice, -1 where no candidate is left, and the best looks [B, p].
     """
-    rows = np.arange(len(ratings))
-    near = np.where(exists, closeness, np.float32(_MISSING))
-    best = np.zeros((len(ratings), ratings.shape[2]), dtype=np.float32)
-    picks = np.full((len(ratings), min(count, ratings.shape[1])), -1)
-    better = np.empty_like(ratings)
-    for turn in range(picks.shape[1]):
-        np.maximum(np.subtract(ratings, best[:, None], out=better), 0.0, out=better)
-        gain = better.mean(axis=-1) + near
-        pick = gain.argmax(axis=1)  # ties go to the first
-        found = gain[rows, pick] > 0
-        picks[found, turn] = pick[found]
-        best[found] = np.maximum(best[found], ratings[rows, pick][found])
-        near[rows, pick] = _MISSING
-    return picks, best
+    batch, ratings = len(candidates.counts), looks.ratings
+    owners, columns = candidates.episodes[looks.rows], candidates.columns[looks.rows]
+    near = closeness[looks.rows]
+    bounds = candidates.table(closeness, _MISSING)  # [B, m]
+    places = owners * bounds.shape[1] + columns
+    numbers = np.full(bounds.size, -1)  # of each candidate's looks
+    numbers[places] = np.arange(len(owners))
+    best = np.zeros((batch, ratings.shape[1]), dtype=np.float32)
+    flat, starts = bounds.ravel(), np.arange(batch) * bounds.shape[1]
+    picks, exist = np.zeros((count, batch), dtype=int), np.zeros((count, batch), dtype=bool)
+
+    def look_again(rows: np.ndarray) -> None:
+        better = ratings[rows]
+        better -= best[owners[rows]]
+        gain = np.add.reduce(np.maximum(better, 0.0, out=better), axis=1)
+        flat[places[rows]] = gain / np.float32(better.shape[1]) + near[rows]
+
+    flat[places] = ratings.mean(axis=1) + near
+    for turn in range(min(count, bounds.shape[1])):
+        if turn:
+            bound = flat[places]
+            again = bound > 0
+            if batch > FEW_EPISODES:
+                first = bounds.argmax(axis=1) + starts
+                look_again(numbers[first][(numbers[first] >= 0) & (flat[first] > 0)])
+                again &= flat[places] >= flat[first][owners]
+            look_again(again.nonzero()[0])
+        pick = bounds.argmax(axis=1) + starts  # ties go to the first
+        picks[turn], exist[turn] = pick, flat[pick] > 0
+        flat[pick] = _MISSING
+        number = numbers[pick]
+        looking = (number >= 0).nonzero()[0]
+        number = number[looking]
+        best[looking] = np.maximum(best[looking], ratings[number])
+    return np.where(exist, picks - starts, -1).T, best
 
 
-def _positions(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Return the positions [B, m, 3] of candidates seen from the first coming camera, in world axes."""
-    positions: np.ndarray = candidates[..., :3, 3] - queries[:, :1, :3, 3]
-    return positions
+def _parts(depths: int, size: int) -> list[slice]:
+    """Cut depths into parts that are computed at a time, by the numbers of one depth."""
+    return [slice(0, depths)] if size < _CACHED else [slice(each, each + 1) for each in range(depths)]
+
+
+def _is_level(away: np.ndarray, rays: np.ndarray, cameras: np.ndarray) -> bool:
+    """Tell whether all cameras [3, 4, N] are level, and at the height of the coming ones, which are level too."""
+    zeros = (away[1], rays[1], cameras[1, [0, 2]], cameras[[0, 2], 1])
+    return not any(each.any() for each in zeros)
+
+
+def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Multiply vectors [components, ...]; zeros change nothing."""
+    product: np.ndarray = first[0] * second[0]
+    for one, other in zip(first[1:], second[1:], strict=True):
+        product += one * other
+    return product

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,6 +24,18 @@ _REACH = 2.0
 _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 """Cosine of the largest angle between the directions of two views of 90 degrees that may show the same nearby point."""
 
+_ROW_SHIFT = 32
+"""Bits of a sort key below the number of an episode."""
+
+_TOGETHER = 1 << 17
+"""Distances computed at a time, so that RAM does not grow with the batch."""
+
+Key = tuple[int, ...]
+"""Bucket: cell in x, y and z, and sector."""
+
+_Part = tuple[np.ndarray, np.ndarray]
+"""Views, and their offsets [3, n] float32 from the first view of the scan."""
+
 
 class ViewIndex:
     """Index of posed views by place and heading.
@@ -38,81 +50,105 @@ class ViewIndex:
     """
 
     def __init__(self, poses: np.ndarray, view_distance: float) -> None:
-        self._positions, self._forward = poses[:, :3, 3], poses[:, :3, 2]
-        self._side, self._reach = CELL * view_distance, _REACH * view_distance
-        self._lists: dict[tuple[int, ...], np.ndarray] = {}
+        self.side, self.reach = CELL * view_distance, _REACH * view_distance
+        self.lists: dict[Key, np.ndarray] = {}
+        self.first = poses[0, :3, 3].tolist()
+        self._offsets = (poses[:, :3, 3] - poses[0, :3, 3]).T.astype(np.float32)
+        self._right, self._ahead = poses[:, 0, 2], poses[:, 2, 2]
+        self._sectors: dict[int, tuple[_Part, _Part]] = {}
+
+    def __len__(self) -> int:
+        return self._offsets.shape[1]
 
     def near(self, poses: np.ndarray) -> np.ndarray:
         """Return the indices, increasing, of the `NEAR` views for each of the cameras [q, 4, 4]; all of up to `FEW`."""
-        return self.near_many(poses[None])[0]
+        return near_views([self], poses[None])[1]
 
-    def near_many(self, poses: np.ndarray) -> list[np.ndarray]:
-        """Call `near` for the cameras [B, q, 4, 4] of many episodes."""
-        return [self._joined(*map(tuple, keys)) for keys in self._keys(poses).tolist()]
-
-    def _keys(self, poses: np.ndarray) -> np.ndarray:
-        """Return the buckets [B, q, 4] of cameras: cell in x, y and z, and sector."""
-        keys = np.empty((*poses.shape[:2], 4), dtype=int)
-        keys[..., :3] = np.floor(poses[..., :3, 3] / self._side)
-        turns = np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS
-        keys[..., 3] = np.rint(turns).astype(int) % SECTORS
-        return keys
-
-    def _joined(self, *keys: tuple[int, ...]) -> np.ndarray:
-        """Return the lists of all buckets as one."""
-        first = keys[0]
-        if all(key == first for key in keys):
-            return self._list(first)
-        listed = np.zeros(len(self._positions), dtype=bool)
-        for key in keys:
-            listed[self._list(key)] = True
-        return np.flatnonzero(listed)
-
-    def _list(self, key: tuple[int, ...]) -> np.ndarray:
-        found = self._lists.get(key)
+    def sector(self, number: int) -> tuple[_Part, _Part]:
+        """Return the views that may show what a camera of a heading sees, and the others."""
+        found = self._sectors.get(number)
         if found is None:
-            found = self._lists[key] = self._search(key)
+            heading = 2 * np.pi * number / SECTORS
+            toward = self._right * np.sin(heading) + self._ahead * np.cos(heading)
+            facing = toward >= _FACING * np.hypot(self._right, self._ahead)
+            similar, others = np.flatnonzero(facing), np.flatnonzero(~facing)
+            found = (similar, self._offsets[:, similar]), (others, self._offsets[:, others])
+            self._sectors[number] = found
         return found
 
-    def _search(self, key: tuple[int, ...]) -> np.ndarray:
-        """List the nearest views that look in a similar direction; the nearest of the others fill up."""
-        if len(self._positions) <= FEW:
-            return np.arange(len(self._positions))
-        centre = (np.array(key[:3]) + 0.5) * self._side - self._positions[0]
-        found = np.empty(0, dtype=int)
-        for views, positions in self._sectors[key[3]]:
-            if len(found) < NEAR:
-                found = np.concatenate([found, views[self._nearest(positions, centre, NEAR - len(found))]])
-        return np.sort(found)
 
-    @cached_property
-    def _sectors(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-        """The views that may show what a camera of each heading sees, then the others: indices and positions."""
-        length = np.hypot(self._forward[:, 0], self._forward[:, 2])
-        positions = (self._positions - self._positions[0]).T.astype(np.float32)
-        parts = []
-        for sector in range(SECTORS):
-            heading = 2 * np.pi * sector / SECTORS
-            facing = self._forward[:, 0] * np.sin(heading) + self._forward[:, 2] * np.cos(heading) >= _FACING * length
-            parts.append([(np.flatnonzero(each), positions[:, each]) for each in (facing, ~facing)])
-        return parts
+def near_views(indices: Sequence[ViewIndex], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Call `ViewIndex.near` for the cameras [B, q, 4, 4] of B episodes, each with its own index.
 
-    def _nearest(self, positions: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
-        """Return which ``count`` positions [3, n] are nearest to a point, all if there are fewer; ties go to the first.
+    Returns:
+        (numbers of the episodes, their views), both [N]: episodes, and each one's views, in increasing order.
+    """
+    cells = poses[..., :3, 3] / np.array([index.side for index in indices])[:, None, None]
+    turns = np.rint(np.arctan2(poses[..., 0, 2], poses[..., 2, 2]) / (2 * np.pi) * SECTORS).astype(int) % SECTORS
+    columns = [*np.floor(cells).astype(int).transpose(2, 0, 1).reshape(3, -1).tolist(), turns.ravel().tolist()]
+    keys: list[Key] = list(zip(*columns, strict=True))
+    owners = [index for index in indices for _ in range(poses.shape[1])]
+    missing = {
+        (id(index), key): (index, key) for index, key in zip(owners, keys, strict=True) if key not in index.lists
+    }
+    if missing:
+        _search([*missing.values()])
+    lists = [index.lists[key] for index, key in zip(owners, keys, strict=True)]
+    rows = np.repeat(np.arange(len(keys)) // poses.shape[1], [len(each) for each in lists])
+    codes = (rows << _ROW_SHIFT) | np.concatenate(lists)
+    codes.sort()
+    codes = codes[np.append(True, codes[1:] != codes[:-1])]
+    return codes >> _ROW_SHIFT, codes & ((1 << _ROW_SHIFT) - 1)
 
-        Distance and number make one whole number per position. No two are equal, so the choice does not depend on how
-        the partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
-        """
-        total = positions.shape[1]
-        if total <= count:
-            return np.arange(total)
-        away = positions - centre[:, None].astype(np.float32)
-        away *= away
-        squares = away[0] + away[1] + away[2]
-        bits = total.bit_length()
-        levels = 1 << (31 - bits)
-        squares *= np.float32((levels - 1) / self._reach**2)
-        keys = np.minimum(squares, np.float32(levels - 2)).astype(np.int32) << bits
-        keys |= np.arange(total, dtype=np.int32)
-        nearest: np.ndarray = np.partition(keys, count)[:count] & ((1 << bits) - 1)
-        return nearest
+
+def _search(missing: Sequence[tuple[ViewIndex, Key]]) -> None:
+    """Make lists: the nearest views that look in a similar direction, then the nearest of the others."""
+    many = []
+    for index, key in missing:
+        if len(index) <= FEW:
+            index.lists[key] = np.arange(len(index))
+            continue
+        similar, others = index.sector(key[3])
+        if len(similar[0]) > NEAR:
+            many.append((index, key, similar))
+            continue
+        found = similar[0]
+        if len(found) < NEAR:
+            found = np.concatenate([found, _nearest([(index, key, others)], NEAR - len(found))[0]])
+        index.lists[key] = np.sort(found)
+    many.sort(key=lambda each: len(each[2][0]))
+    while many:  # parts of similar size
+        count = max(1, _TOGETHER // len(many[-1][2][0]))
+        part, many = many[-count:], many[:-count]
+        for (index, key, _), views in zip(part, np.sort(_nearest(part, NEAR), axis=1), strict=True):
+            index.lists[key] = views
+
+
+def _nearest(buckets: Sequence[tuple[ViewIndex, Key, _Part]], count: int) -> np.ndarray:
+    """Return the ``count`` views [K, count] nearest to each bucket; every part has more. Ties go to the first.
+
+    Distance and number make one whole number per view. No two are equal, so the choice does not depend on how the
+    partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
+    """
+    parts = [part for _, _, part in buckets]
+    sizes = np.array([len(views) for views, _ in parts])[:, None]
+    starts = np.cumsum(sizes)[:, None] - sizes
+    numbers = np.arange(sizes.max(), dtype=np.int32)
+    columns = starts + np.minimum(numbers, sizes - 1)
+    offsets = np.concatenate([own for _, own in parts], axis=1).take(columns, axis=1)  # [3, K, n]
+    facts = np.array([(*key[:3], *index.first, index.side, index.reach) for index, key, _ in buckets])
+    centres = (facts[:, :3] + 0.5) * facts[:, 6:7] - facts[:, 3:6]
+    offsets -= centres.T[..., None].astype(np.float32)
+    offsets *= offsets
+    squares = offsets[0] + offsets[1] + offsets[2]
+    bits = np.frexp(sizes)[1]
+    levels = np.ldexp(1.0, 31 - bits)
+    squares *= ((levels - 1) / facts[:, 7:] ** 2).astype(np.float32)
+    most = np.minimum((levels - 2).astype(np.float32), np.nextafter(levels.astype(np.float32), np.float32(0)))
+    np.minimum(squares, most, out=squares)
+    codes = squares.astype(np.int32) << bits
+    numbers = np.arange(offsets.shape[2], dtype=np.int32)
+    codes |= numbers
+    codes[numbers >= sizes] = np.iinfo(np.int32).max
+    nearest = np.partition(codes, count, axis=1)[:, :count] & ((1 << bits) - 1)
+    return np.concatenate([views for views, _ in parts]).take(starts + nearest)

@@ -78,7 +78,8 @@ def view_centres(poses: np.ndarray, view_distance: float) -> np.ndarray:
 
 
 def queries_of(next_poses: np.ndarray) -> np.ndarray:
-    """Return at most `MAX_QUERIES` of the poses [n, 4, 4], evenly spaced."""
-    if len(next_poses) <= MAX_QUERIES:
+    """Return at most `MAX_QUERIES` of the poses [..., n, 4, 4], evenly spaced."""
+    count = next_poses.shape[-3]
+    if count <= MAX_QUERIES:
         return next_poses
-    return next_poses[np.linspace(0, len(next_poses) - 1, MAX_QUERIES).round().astype(int)]
+    return next_poses[..., np.linspace(0, count - 1, MAX_QUERIES).round().astype(int), :, :]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from li_env.accel.grouping import equal_groups
+from li_env.accel.pose_track import PoseTrack
 from li_env.accel.retrieval.base import (
     MAX_CANDIDATES,
     MAX_SEARCHED,
@@ -28,6 +29,9 @@ _LEVELS = 1 << (31 - _INDEX_BITS)
 """Steps into which distances are rounded; the lower bits of an integer key hold the group's number."""
 
 _FAR = 1e9
+
+_NUMBERS = np.arange(MAX_SEARCHED)
+_NUMBERS.flags.writeable = False
 
 assert MAX_SEARCHED <= 1 << _INDEX_BITS
 
@@ -59,7 +63,7 @@ def shortlist(requests: Sequence[RetrievalRequest], queries: np.ndarray, spec: W
         middle = np.full((2, 3, len(many), int(counts.max())), _FAR, dtype=np.float32)
         for row, index in enumerate(many.tolist()):
             first, end = int(starts[index]) * size + size // 2, int(ends[index]) * size
-            middle[:, :, row, : counts[index]] = requests[index].track.rays[..., first:end:size]
+            middle[:, :, row, : counts[index]] = requests[index].track.rays(first, end, size).reshape(2, 3, -1)
         wanted = view_centres(queries[many], distance).astype(np.float32)  # [m, q, 3]
         centres = middle[1] + np.float32(0.5 * distance) * middle[0]  # [3, m, n]
         near = [_nearest(centres, wanted[:, query], distance) for query in (0, queries.shape[1] // 2, -1)]
@@ -104,28 +108,62 @@ def nearest_groups_of(
     requests: Sequence[RetrievalRequest], size: int, view_distance: float, count: int = MAX_CANDIDATES
 ) -> list[np.ndarray]:
     """Call `nearest_groups` for many requests."""
-    ends = [request.before // size for request in requests]
-    found = [np.arange(max(0, end - MAX_SEARCHED), end) for end in ends]
-    many = [index for index, groups in enumerate(found) if len(groups) > count]
-    for members in equal_groups([len(requests[index].next_poses) for index in many]):
-        for start in range(0, len(members), MICRO_BATCH):
-            rows = [many[member] for member in members[start : start + MICRO_BATCH]]
-            near = _nearest_columns([requests[i] for i in rows], [found[i] for i in rows], size, view_distance, count)
-            for row, columns in zip(rows, near, strict=True):
-                found[row] = found[row][columns]
+    found: list[np.ndarray] = [np.empty(0, dtype=int)] * len(requests)
+    for rows in equal_groups([len(request.next_poses) for request in requests]):
+        own = [requests[row] for row in rows]
+        poses = np.stack([request.next_poses for request in own])
+        tracks, befores = [request.track for request in own], [request.before for request in own]
+        for row, groups in zip(rows, nearest_in(tracks, befores, poses, size, view_distance, count), strict=True):
+            found[row] = groups
     return found
 
 
+def nearest_in(
+    tracks: Sequence[PoseTrack],
+    befores: Sequence[int],
+    next_poses: np.ndarray,
+    size: int,
+    view_distance: float,
+    count: int,
+) -> list[np.ndarray]:
+    """Call `nearest_groups` for B episodes whose coming poses are one array [B, n, 4, 4]."""
+    ends = [before // size for before in befores]
+    spans = [(end - MAX_SEARCHED if end > MAX_SEARCHED else 0, end) for end in ends]
+    found = [_NUMBERS[: end - start] for start, end in spans]
+    many = [row for row, (start, end) in enumerate(spans) if end - start > count]
+    for first in range(0, len(many), MICRO_BATCH):
+        rows = many[first : first + MICRO_BATCH]
+        wanted = view_centres(queries_of(next_poses[rows]), view_distance)
+        own = [tracks[row] for row in rows], [spans[row] for row in rows]
+        for row, columns in zip(rows, _nearest_columns(*own, wanted, size, view_distance, count), strict=True):
+            found[row] = columns
+    return [groups + start if start else groups for groups, (start, _) in zip(found, spans, strict=True)]
+
+
 def _nearest_columns(
-    requests: Sequence[RetrievalRequest], groups: Sequence[np.ndarray], size: int, view_distance: float, count: int
+    tracks: Sequence[PoseTrack],
+    spans: Sequence[tuple[int, int]],
+    wanted: np.ndarray,
+    size: int,
+    view_distance: float,
+    count: int,
 ) -> np.ndarray:
-    """Return columns [B, ``count``] of each episode's ``groups``, increasing; every episode has more than ``count``."""
-    views = np.full((len(requests), max(map(len, groups)), 3, 2), np.inf)  # direction, position
-    for row, (request, own) in enumerate(zip(requests, groups, strict=True)):
-        middle = slice(own[0] * size + size // 2, own[-1] * size + size, size)
-        views[row, : len(own)] = request.track.poses[middle, :3, 2:]
-    wanted = view_centres(np.stack([queries_of(request.next_poses) for request in requests]), view_distance)
-    away = wanted[:, :, None] - (views[..., 1] + 0.5 * view_distance * views[..., 0])[:, None]
+    """Return columns [B, ``count``], increasing, of the groups between each episode's bounds that are nearest.
+
+    ``wanted`` [B, q, 3] are the centres of the coming views; every episode has more than ``count`` groups.
+    """
+    rays = np.full((len(tracks), 6, max(end - start for start, end in spans)), np.inf)  # direction, position
+    for row, (track, (start, end)) in enumerate(zip(tracks, spans, strict=True)):
+        rays[row, :, : end - start] = track.rays(start * size + size // 2, end * size, size)
+    centres = rays[:, 3:] + 0.5 * view_distance * rays[:, :3]
+    distance = np.full((len(tracks), rays.shape[2]), np.inf)
+    for query in wanted.transpose(1, 0, 2)[..., None]:
+        away = centres - query
+        away *= away
+        np.minimum(distance, away[:, 0] + away[:, 1] + away[:, 2], out=distance)
     # Rounded so that ties go to the oldest group.
-    distance = np.einsum("bqgi,bqgi->bqg", away, away).min(axis=1).round(9)
-    return np.sort(np.argsort(distance, axis=1, kind="stable")[:, :count], axis=1)
+    distance = distance.round(9)
+    farthest = np.partition(distance, count - 1, axis=1)[:, count - 1 : count]
+    nearer, ties = distance < farthest, distance == farthest
+    chosen = nearer | (ties & (ties.cumsum(axis=1) <= count - nearer.sum(axis=1, keepdims=True)))
+    return np.nonzero(chosen)[1].reshape(len(tracks), count)

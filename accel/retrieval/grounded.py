@@ -14,18 +14,13 @@ import numpy as np
 from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.looks import WELL_SHOWN, LookSampler, choose_views
-from li_env.accel.geometry.view_index import FEW, NEAR
 from li_env.accel.grouping import equal_groups
 from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest
-from li_env.accel.retrieval.candidates import nearest_groups_of
+from li_env.accel.retrieval.scan_candidates import gather
 from li_env.accel.retrieval.slots import FIRST_MADE
-from li_env.accel.view_bank import near_views
 from li_env.accel.world_spec import WorldSpec
 
-PAST = 16
-"""Most latents of the episode's own past that are compared with the views of the scan."""
-
-TOGETHER = 8
+TOGETHER = 128
 """Episodes whose looks are computed at a time: their tables stay in the processor's cache."""
 
 PAST_WORTH = 0.5
@@ -64,50 +59,29 @@ class Grounded:
         return choices
 
     def _choose_together(self, requests: Sequence[RetrievalRequest]) -> list[RetrievalChoice]:
-        queries = np.stack([queries_among(request.next_poses) for request in requests])
-        views, past = self._candidates(requests, queries)
-        # The same width for all, because matrix products of another size would round differently.
-        scanned = max(FEW, 2 * NEAR)
-        poses = np.broadcast_to(np.eye(4), (len(requests), scanned + PAST, 4, 4)).copy()
-        exists = np.zeros(poses.shape[:2], dtype=bool)
-        for row, request in enumerate(requests):
-            assert request.bank is not None
-            for first, indices, source in ((0, views[row], request.bank.poses), (scanned, past[row], None)):
-                place = slice(first, first + len(indices))
-                poses[row, place] = (request.track.poses if source is None else source)[indices]
-                exists[row, place] = True
-        ratings = self._sampler.looks(queries, poses)
-        closeness = self._sampler.closeness(queries, poses)
-        ratings[:, scanned:] *= PAST_WORTH
-        closeness[:, scanned:] *= PAST_WORTH
-        picks, best = choose_views(ratings, closeness, exists, self._count)
-        shown = (best >= WELL_SHOWN).mean(axis=1)
-        return [
-            self._choice(row[row >= 0], scanned, *each)
-            for row, *each in zip(picks, views, past, shown.tolist(), strict=True)
-        ]
-
-    def _candidates(
-        self, requests: Sequence[RetrievalRequest], queries: np.ndarray
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return the views of the scan and the latents of the own past that are compared, of each episode."""
+        coming = np.stack([request.next_poses for request in requests])
+        queries = queries_among(coming)
+        tracks, befores = [request.track for request in requests], [request.before for request in requests]
         banks = [request.bank for request in requests if request.bank is not None]
-        views = near_views(banks, queries[:, [0, -1]])
-        past = nearest_groups_of(requests, 1, self._spec.view_distance, PAST)
-        return views, [latents[latents >= self._first] for latents in past]
+        ends = queries[:, [0, -1]]
+        found = gather(tracks, befores, banks, coming, ends, self._spec.view_distance, self._first)
+        looks = self._sampler.looks(queries, found.candidates)
+        worth = np.where(found.real, np.float32(1.0), np.float32(PAST_WORTH))
+        looks.ratings[:] *= worth[looks.rows, None]
+        closeness = self._sampler.closeness(looks.offsets) * worth
+        picks, best = choose_views(looks, closeness, found.candidates, self._count)
+        shown = (best >= WELL_SHOWN).mean(axis=1)
+        return [self._choice(*each) for each in zip(found.split(picks), shown.tolist(), strict=True)]
 
-    def _choice(
-        self, picks: np.ndarray, scanned: int, views: np.ndarray, past: np.ndarray, shown: float
-    ) -> RetrievalChoice:
-        chosen = tuple(views[picks[picks < scanned]].tolist())
-        old = tuple(sorted(past[picks[picks >= scanned] - scanned].tolist()))
+    def _choice(self, chosen: tuple[tuple[int, ...], tuple[int, ...]], shown: float) -> RetrievalChoice:
+        views, old = chosen
         reason = f"Views of the scan and old frames show {shown:.0%} of the coming views well"
-        return RetrievalChoice(old, shown, shown >= self._limit, reason, views=chosen)
+        return RetrievalChoice(tuple(sorted(old)), shown, shown >= self._limit, reason, views=views)
 
 
 def queries_among(next_poses: np.ndarray) -> np.ndarray:
-    """Return the coming poses by which views are chosen: the first and the middle one of up to four, else four."""
-    count = len(next_poses)
+    """Return the coming poses [B, n, 4, 4] by which views are chosen: the first and the middle of up to 4, else 4."""
+    count = next_poses.shape[1]
     if count <= MAX_QUERIES:
-        return next_poses[[0, count // 2]] if count > 1 else next_poses
-    return next_poses[np.linspace(0, count - 1, MAX_QUERIES).round().astype(int)]
+        return next_poses[:, [0, count // 2]] if count > 1 else next_poses
+    return next_poses[:, np.linspace(0, count - 1, MAX_QUERIES).round().astype(int)]

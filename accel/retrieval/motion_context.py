@@ -8,20 +8,16 @@ import numpy as np
 
 from li_env.accel.geometry.camera import follow_many, inverse
 from li_env.accel.geometry.looks import LookSampler
-from li_env.accel.geometry.view_index import FEW
 from li_env.accel.pose_track import PoseTrack
-from li_env.accel.retrieval.base import MAX_SEARCHED, RetrievalRequest, view_centres
-from li_env.accel.retrieval.candidates import nearest_groups_of
-from li_env.accel.view_bank import ViewBank, near_views
+from li_env.accel.retrieval.base import MAX_SEARCHED, view_centres
+from li_env.accel.retrieval.scan_candidates import gather
+from li_env.accel.view_bank import ViewBank
 from li_env.accel.world_spec import WorldSpec
 
 COUNT = 4
 """Number of recent latents, and most retrieved latents."""
 
-PAST = 16
-"""Most older latents that are compared with the views of a scan."""
-
-TOGETHER = 16
+TOGETHER = 128
 """Episodes compared at a time: their tables stay in the processor's cache."""
 
 
@@ -100,30 +96,28 @@ def scanned_motion_contexts(
         spec: the world's constants.
     """
     looks = _turned(poses, arrivals, spec.view_distance)
-    ends = [max(0, len(track) - COUNT) for track in tracks]
-    requests = [RetrievalRequest(track, look[None], end) for track, look, end in zip(tracks, looks, ends, strict=True)]
-    past = nearest_groups_of(requests, 1, spec.view_distance, PAST)
-    views = near_views(banks, looks[:, None])
-    candidates = np.broadcast_to(np.eye(4), (len(tracks), FEW + PAST, 4, 4)).copy()
-    exists = np.zeros(candidates.shape[:2], dtype=bool)
-    for row, (track, bank) in enumerate(zip(tracks, banks, strict=True)):
-        for first, source, indices in ((0, bank.poses, views[row]), (FEW, track.poses, past[row])):
-            place = slice(first, first + len(indices))
-            candidates[row, place], exists[row, place] = source[indices], True
-    sampler = LookSampler(spec.focal, spec.view_distance)
-    shares = np.concatenate([
-        sampler.overlaps(looks[start : start + TOGETHER, None], candidates[start : start + TOGETHER])
-        for start in range(0, len(tracks), TOGETHER)
-    ])  # fmt: skip
-    # Ties go to the scan, then to the oldest latent.
-    order = np.argsort(-np.where(exists, shares, -1.0), axis=1, kind="stable")[:, :COUNT]
-    chosen = []
-    for row, columns in enumerate(order):
-        columns = columns[exists[row, columns]]
-        old = np.sort(past[row][columns[columns >= FEW] - FEW]).tolist()
-        recent = range(ends[row], len(tracks[row]))
-        chosen.append((tuple(views[row][columns[columns < FEW]].tolist()), (*old, *recent)))
-    return chosen
+    lengths = [len(track) for track in tracks]
+    ends = [max(0, length - COUNT) for length in lengths]
+    chosen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for start in range(0, len(tracks), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        queries = looks[part, None]
+        found = gather(tracks[part], ends[part], banks[part], queries, queries, spec.view_distance)
+        shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
+        chosen += found.split(_largest(found.candidates.table(shares, -1.0), COUNT))
+    recent = zip(chosen, ends, lengths, strict=True)
+    return [(views, (*sorted(old), *range(end, length))) for (views, old), end, length in recent]
+
+
+def _largest(table: np.ndarray, count: int) -> np.ndarray:
+    """Return the columns [B, count] of the largest values that are not negative, -1 for none; overwrites ``table``."""
+    columns = np.full((len(table), count), -1)
+    rows = np.arange(len(table))
+    for turn in range(min(count, table.shape[1])):
+        best = table.argmax(axis=1)  # ties go to the first: to the scan, then to the oldest latent
+        columns[:, turn] = np.where(table[rows, best] >= 0, best, -1)
+        table[rows, best] = -1.0
+    return columns
 
 
 def _turned(poses: np.ndarray, arrivals: np.ndarray, distance: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -33,10 +34,10 @@ def motion_requests(
         arrivals: [4, 4] per episode, the camera where its motions would end.
     """
     choices = _motion_choices(world, states, arrivals)
-    latents = _gather(world, states, choices)
+    latents, poses = _gather(world, states, choices), _poses(states, choices)
     return [
-        MotionRequest(state.scene, state.pose, motions, shown, _poses(state, choice), len(choice[0]))
-        for state, motions, choice, shown in zip(states, commanded, choices, latents, strict=True)
+        MotionRequest(state.scene, state.pose, motions, shown, cameras, len(choice[0]))
+        for state, motions, choice, shown, cameras in zip(states, commanded, choices, latents, poses, strict=True)
     ]
 
 
@@ -55,7 +56,7 @@ def chunk_requests(
         noises: [n, C, h, w] per episode.
     """
     choices = [(chunk.plan.views, chunk.plan.context) for chunk in chunks]
-    latents = _gather(world, states, choices)
+    latents, poses = _gather(world, states, choices), _poses(states, choices)
     return [
         ChunkRequest(
             scene=state.scene,
@@ -63,14 +64,16 @@ def chunk_requests(
             poses=chunk.poses,
             motions=chunk.motions,
             context=context,
-            context_poses=_poses(state, choice),
+            context_poses=cameras,
             noise=noise,
             context_motions=(STILL,) * len(choice[0]) + state.history.motions_to(choice[1]),
             origin=state.history.poses[0] if len(state.history) else chunk.poses[0],
             sharing=Sharing(state.kept) if chunk.plan.shares else None,
             log=None if chunk.plan.reuse_threshold is None and not chunk.plan.computed else StepLog(),
         )
-        for state, chunk, choice, context, noise in zip(states, chunks, choices, latents, noises, strict=True)
+        for state, chunk, choice, context, cameras, noise in zip(
+            *(states, chunks, choices, latents, poses, noises), strict=True
+        )
     ]
 
 
@@ -103,10 +106,18 @@ def _cameras(
     )
 
 
-def _poses(state: GenerationState, choice: Choice) -> np.ndarray:
-    views, latents = choice
-    own = state.history.track.poses_at(latents)
-    return own if state.bank is None else np.concatenate([state.bank.poses[list(views)], own])
+def _poses(states: Sequence[GenerationState], choices: Sequence[Choice]) -> list[np.ndarray]:
+    """Gather the poses [m, 4, 4] of every episode's views and latents, as parts of one array."""
+    pieces: list[np.ndarray] = []
+    for state, (views, latents) in zip(states, choices, strict=True):
+        if state.bank is not None and views:
+            pieces.append(state.bank.poses.take(views, axis=0))
+        pieces.append(state.history.track.poses_at(latents))
+    if not pieces:
+        return []
+    ends = list(accumulate(len(views) + len(latents) for views, latents in choices))
+    whole = np.concatenate(pieces)
+    return [whole[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _gather(world: BaseWorld, states: Sequence[GenerationState], choices: Sequence[Choice]) -> Sequence[torch.Tensor]:

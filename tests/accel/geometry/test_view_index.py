@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from li_env.accel.geometry.looks import LookSampler, choose_views
-from li_env.accel.geometry.view_index import FEW, NEAR, ViewIndex
+from li_env.accel.geometry.looks import Candidates, LookSampler, choose_views
+from li_env.accel.geometry.view_index import FEW, NEAR, ViewIndex, near_views
 from li_env.worlds.freedoom.geometry import FOCAL
 from tests.accel.level import level, spots, walks
 
@@ -21,8 +21,9 @@ def cameras(planar: np.ndarray) -> np.ndarray:
 
 def worth(query: np.ndarray, poses: np.ndarray) -> float:
     """Mean best look that eight of the views give."""
-    ratings, closeness = (each(query[None], poses[None]) for each in (SAMPLER.looks, SAMPLER.closeness))
-    return float(choose_views(ratings, closeness, np.ones((1, len(poses)), dtype=bool), 8)[1].mean())
+    candidates = Candidates(np.array([len(poses)]), poses)
+    looks = SAMPLER.looks(query[None], candidates)
+    return float(choose_views(looks, SAMPLER.closeness(looks.offsets), candidates, 8)[1].mean())
 
 
 def test_few_views_are_all_listed() -> None:
@@ -68,9 +69,20 @@ def test_time_does_not_grow_with_the_scan() -> None:
 
 
 def test_many_cameras_find_what_each_finds() -> None:
-    index = ViewIndex(cameras(spots(1000, 30.0)), 12.0)
+    scans = [cameras(spots(count, 30.0)) for count in (1000, 40, 300, 66)]
+    indices = [ViewIndex(scans[row % 4], 12.0) for row in range(20)]
     queries = cameras(walks(20, 30.0))
     queries[3, 1] = queries[3, 0]
-    for own, near in zip(queries, index.near_many(queries), strict=True):
-        np.testing.assert_array_equal(near, index.near(own))
-        np.testing.assert_array_equal(near, np.union1d(index.near(own[:1]), index.near(own[1:])))
+    episodes, views = near_views(indices, queries)
+    assert (np.diff(episodes) >= 0).all()
+    for row, own in enumerate(queries):
+        alone = ViewIndex(scans[row % 4], 12.0)
+        near = views[episodes == row]
+        np.testing.assert_array_equal(near, alone.near(own))
+        np.testing.assert_array_equal(near, np.union1d(alone.near(own[:1]), alone.near(own[1:])))
+
+
+def test_few_similar_views_are_filled_up_with_the_nearest_others() -> None:
+    ahead, behind = level(*np.zeros((3, 10))), level(np.linspace(0.0, 9.0, 90), np.zeros(90), np.full(90, np.pi))
+    index = ViewIndex(np.concatenate([ahead, behind]), 12.0)
+    np.testing.assert_array_equal(index.near(np.eye(4)[None]), np.arange(NEAR))
