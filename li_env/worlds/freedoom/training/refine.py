@@ -262,9 +262,13 @@ def train_refine(
         if progress.done % stage.measure_every == 0:
             log({"step": progress.done} | averaged(model, ema, evaluate))
     refined = ema.values
-    for weight in (*stage.blends, stage.blend):
+
+    def blended(weight: float) -> dict[str, float]:
         ema.values = list(torch._foreach_lerp(before, refined, weight))
         ema.copy_to(model)
-        last = {"final": 1.0} if weight == stage.blend else {}
-        log({"step": progress.done, "blend": weight} | last | evaluate(model))
+        return {"step": progress.done, "blend": weight} | evaluate(model)
+
+    for weight in stage.blends:
+        log(blended(weight))
+    log(blended(stage.blend) | {"final": 1.0})
     return model

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "motion": MotionHead,
     "refine": DynamicsModel,
 }
+
+PICTURES = ("sharp_autoencoder", "autoencoder")
+"""Stages that make the autoencoder that later ones see through, the better one first."""
 
 SIGMAS_4 = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIGMAS_16 = tuple(1 - step / 16 for step in range(17))
@@ -154,7 +157,7 @@ def train_world(
     autoencoder = Autoencoder(AutoencoderConfig()).to(device)
     learns_pictures = _learns_pictures(todo)
     if "autoencoder" not in todo:
-        load_pictures(autoencoder, out, config.start, ranks)
+        load_earlier(autoencoder, PICTURES, out, config.start, ranks)
 
     def encode(frames: torch.Tensor) -> torch.Tensor:
         return encode_all(autoencoder, frames) if frames.numel() else frames
@@ -177,7 +180,7 @@ def train_world(
     if not set(todo) - {"autoencoder", "sharp_autoencoder"}:
         return
     if learns_pictures:
-        load_pictures(autoencoder, out, config.start, ranks)
+        load_earlier(autoencoder, PICTURES, out, config.start, ranks)
         training.frames, training.views = encode(training.frames), encode(training.views)
     store = LatentStore(training.frames, training.poses, training.views, training.view_poses)
     held_out_store = LatentStore(
@@ -209,12 +212,7 @@ def train_world(
         train_motion(head, store, walked, tried, unseen, config.motion, tagged(log, "motion"), config.seed, ranks)
         keep(head, out / "motion.safetensors", ranks)
     if "refine" in todo:
-        dynamics = out / "dynamics.safetensors"
-        if not dynamics.exists():  # a refinement of weights that came from elsewhere
-            load_weights({"dynamics": model}, starting_weights(config.start))
-            keep(model, dynamics, ranks)
-        ranks.wait()
-        read(model, dynamics)
+        load_earlier(model, ("dynamics",), out, config.start, ranks)
         state = out / "refine_state.safetensors"
         flow = dataclasses.replace(config.dynamics, draws=1)
         train_refine(model, store, config.refine, flow, tagged(log, "refine"), evaluate, state, config.seed + 1, ranks)
@@ -247,13 +245,16 @@ def sharpen(
     keep(model, out / "sharp_autoencoder.safetensors", ranks, state)
 
 
-def load_pictures(model: Autoencoder, out: Path, start: str, ranks: Ranks) -> None:
-    """Load the autoencoder that later stages see through: the run's last one, or that of ``start``, kept in ``out``."""
-    files = [out / f"{name}.safetensors" for name in ("sharp_autoencoder", "autoencoder")]
+def load_earlier(model: nn.Module, stages: Sequence[str], out: Path, start: str, ranks: Ranks) -> None:
+    """Load what a later stage needs: the first of ``stages`` that is done, else the weights of ``start``.
+
+    Those of ``start`` have the name of the last of ``stages`` and are kept in ``out`` as its result.
+    """
+    files = [out / f"{name}.safetensors" for name in stages]
     found = next((file for file in files if file.exists()), None)
     ranks.wait()  # all have looked before the first writes
     if found is None:
-        load_weights({"autoencoder": model}, starting_weights(start))
+        load_weights({stages[-1]: model}, starting_weights(start))
         keep(model, files[-1], ranks)
     else:
         read(model, found)
