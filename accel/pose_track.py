@@ -44,8 +44,10 @@ class PoseTrack:
         return self._buffer.poses.take(numbers, axis=0)
 
     def rays(self, start: int, stop: int, step: int = 1) -> np.ndarray:
-        """Return directions of view, then positions, of latents: [6, n], a compact copy for searches; only read it."""
-        return self._buffer.rays[:, start:stop:step]
+        """Return directions of view, then positions, of latents [6, n], read-only: a compact copy for searches."""
+        view = self._buffer.rays[:, start : min(stop, self._length) : step]
+        view.flags.writeable = False
+        return view
 
     def append(self, poses: np.ndarray) -> PoseTrack:
         """Return this track followed by ``poses`` [n, 4, 4]; amortised cost O(n)."""

@@ -61,12 +61,12 @@ class Candidates:
 
     @cached_property
     def episodes(self) -> np.ndarray:
-        """Number [N] of each candidate's episode."""
+        """Return the number [N] of each candidate's episode."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     @cached_property
     def columns(self) -> np.ndarray:
-        """Number [N] of each candidate among those of its episode."""
+        """Return the number [N] of each candidate among those of its episode."""
         starts = np.cumsum(self.counts) - self.counts
         return np.arange(len(self.poses)) - starts[self.episodes]
 

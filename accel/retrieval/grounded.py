@@ -15,7 +15,7 @@ from li_env.accel.budget import memory_latents, threshold
 from li_env.accel.config import AccelConfig
 from li_env.accel.geometry.looks import WELL_SHOWN, LookSampler, choose_views
 from li_env.accel.grouping import equal_groups
-from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest
+from li_env.accel.retrieval.base import MAX_QUERIES, RetrievalChoice, RetrievalRequest, queries_of
 from li_env.accel.retrieval.scan_candidates import gather
 from li_env.accel.retrieval.slots import FIRST_MADE
 from li_env.accel.world_spec import WorldSpec
@@ -82,6 +82,4 @@ class Grounded:
 def queries_among(next_poses: np.ndarray) -> np.ndarray:
     """Return the coming poses [B, n, 4, 4] by which views are chosen: the first and the middle of up to 4, else 4."""
     count = next_poses.shape[1]
-    if count <= MAX_QUERIES:
-        return next_poses[:, [0, count // 2]] if count > 1 else next_poses
-    return next_poses[:, np.linspace(0, count - 1, MAX_QUERIES).round().astype(int)]
+    return next_poses[:, [0, count // 2]] if 1 < count <= MAX_QUERIES else queries_of(next_poses)

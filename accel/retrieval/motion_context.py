@@ -98,12 +98,13 @@ def scanned_motion_contexts(
     looks = _turned(poses, arrivals, spec.view_distance)
     lengths = [len(track) for track in tracks]
     ends = [max(0, length - COUNT) for length in lengths]
+    sampler = LookSampler(spec.focal, spec.view_distance)
     chosen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for start in range(0, len(tracks), TOGETHER):
         part = slice(start, start + TOGETHER)
         queries = looks[part, None]
         found = gather(tracks[part], ends[part], banks[part], queries, queries, spec.view_distance)
-        shares = LookSampler(spec.focal, spec.view_distance).overlaps(queries, found.candidates)
+        shares = sampler.overlaps(queries, found.candidates)
         chosen += found.split(_largest(found.candidates.table(shares, -1.0), COUNT))
     recent = zip(chosen, ends, lengths, strict=True)
     return [(views, (*sorted(old), *range(end, length))) for (views, old), end, length in recent]

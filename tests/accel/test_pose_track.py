@@ -29,6 +29,8 @@ def test_track_keeps_compact_rays_for_searches() -> None:
     np.testing.assert_array_equal(track.rays(0, 40), np.concatenate([poses[:, :3, 2].T, poses[:, :3, 3].T]))
     np.testing.assert_array_equal(track.rays(2, 40, 4), track.rays(0, 40)[:, 2::4])
     np.testing.assert_array_equal(fork.rays(3, 4)[3:, 0], poses[5, :3, 3])
+    with pytest.raises(ValueError, match=r"read-only"):
+        track.rays(0, 40)[0] = 0
 
 
 def test_track_views_cannot_be_written() -> None:

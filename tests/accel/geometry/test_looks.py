@@ -31,7 +31,7 @@ def flat(candidates: np.ndarray) -> Candidates:
 
 
 def ratings_of(query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Looks [B, m, p], also of candidates that see nothing."""
+    """Return looks [B, m, p], also of candidates that see nothing."""
     looks = SAMPLER.looks(query, flat(candidates))
     ratings = np.zeros((candidates.shape[0] * candidates.shape[1], looks.ratings.shape[1]), dtype=np.float32)
     ratings[looks.rows] = looks.ratings
