@@ -12,7 +12,7 @@ files whose commit was ``rebased`` afterwards."""
 
 
 def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | None]]:
-    """(parts, provenance) of a file; None stands for parts that were recorded without it."""
+    """Return (parts, provenance) of a file; None stands for parts that were recorded without it."""
     found = {} if file.endswith(".jsonl") else recorded.get(file)
     if "identity" in found:
         return evaluations(found, recorded.get(LANDED).get(file, {}))
@@ -32,7 +32,7 @@ def origins(recorded: Recorded, file: str) -> list[tuple[str, dict[str, Any] | N
 
 
 def evaluations(report: dict[str, Any], landed: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
-    """(parts, provenance) of a report of `li-env evaluate world`, one per process that was joined into it."""
+    """Return (parts, provenance) of a report of `li-env evaluate world`, one per process that was joined into it."""
     rows: list[tuple[str, dict[str, Any] | None]] = []
     for run in report.get("runs", [report]):
         parts = ", ".join(f"`{part}`" for part in run["parts"]) if "runs" in report else ""
@@ -49,7 +49,7 @@ def evaluations(report: dict[str, Any], landed: dict[str, Any]) -> list[tuple[st
 
 
 def machine(recorded: Recorded, file: str, facts: dict[str, Any] | None, landed: dict[str, Any]) -> str:
-    """GPUs, or the processor."""
+    """Return the GPUs, or the processor."""
     if facts is None and "machine" in landed:
         return str(landed["machine"])
     if facts is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from figure_tools import FigureError, Recorded, figure, paragraph, table, whole
@@ -12,8 +13,11 @@ from li_env.evaluation.world.targets import targets
 
 WORLD, SPARSE, LOG = (f"freedoom_large/{name}" for name in ("world.json", "sparse.json", "log.jsonl"))
 
-CONTEXTS = {4: (4.9, 79.2), 8: (5.6, 76.5), 12: (6.5, 75.9), 16: (7.4, 78.6), 20: (8.5, 77.3)}
-"""Milliseconds of a chunk by context latents, dense and block-sparse, as `freedoom_large/crossover.txt` has them."""
+CROSSOVER = "freedoom_large/crossover.txt"
+"""What `li-env calibrate attention` printed."""
+
+CROSSOVER_ROW = re.compile(r"^│\s*(\d+)\s*│\s*([\d.]+)\s*│\s*([\d.]+)\s*│$", re.MULTILINE)
+"""Row of its table: context latents, milliseconds of a chunk with dense and with block-sparse attention."""
 
 
 @figure("large.table")
@@ -63,8 +67,7 @@ def large_learned(recorded: Recorded) -> str:
 @figure("large.crossover")
 def large_crossover(recorded: Recorded) -> str:
     """Tabulate dense and block-sparse attention over the length of the context."""
-    rows = [(str(length), *(f"{value:.1f}" for value in pair)) for length, pair in CONTEXTS.items()]
-    return table(("context latents", "dense, ms per chunk", "block-sparse, ms per chunk"), rows)
+    return table(("context latents", "dense, ms per chunk", "block-sparse, ms per chunk"), _crossover(recorded))
 
 
 @figure("large.sparse")
@@ -103,7 +106,7 @@ def large_short(recorded: Recorded) -> str:
     """Say in two sentences what the first training reached, and what attention takes."""
     report = recorded.get(WORLD)
     off = {each.name: each.value for each in targets(report, "off")}
-    dense, sparse = zip(*CONTEXTS.values(), strict=True)
+    _, dense, sparse = (list(map(float, column)) for column in zip(*_crossover(recorded), strict=True))
     return paragraph(
         f"""On {report["settings"]["trajectories"]} test maps it reached {off["next chunk after a real past, walk"]:.1f}
         dB in the next chunk, {off["scan of 2.5 m: chunks 1-9"]:.1f} dB in a scan of 2.5 m and a sharpness of
@@ -115,10 +118,22 @@ def large_short(recorded: Recorded) -> str:
     )
 
 
+def _crossover(recorded: Recorded) -> list[tuple[str, ...]]:
+    """Return the rows of the table that the crossover was read from."""
+    return CROSSOVER_ROW.findall(_text(recorded, CROSSOVER))
+
+
 def _log(recorded: Recorded) -> list[dict[str, Any]]:
     """Return the lines of the training's log."""
     try:
-        lines = (recorded.folder / LOG).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
+        return [json.loads(line) for line in _text(recorded, LOG).splitlines()]
+    except ValueError as error:
         raise FigureError(f"benchmarks/{LOG}: {error}") from None
+
+
+def _text(recorded: Recorded, name: str) -> str:
+    """Return the content of a recorded file that is not one JSON value."""
+    try:
+        return (recorded.folder / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FigureError(f"benchmarks/{name}: {error}") from None

@@ -201,7 +201,7 @@ def fidelity(recorded: Recorded) -> str:
 
 
 def own_rollouts(recorded: Recorded) -> list[dict[str, Any]]:
-    """Those of the shipped settings on held-out maps."""
+    """Return those of the shipped settings on held-out maps."""
     found = [row for row in recorded.get(FIDELITY, "own_rollouts")
              if row["place"] == "held-out maps" and row["steps"] == 4 and row["memory"]]  # fmt: skip
     if not found:
@@ -215,7 +215,7 @@ def own_rollout(recorded: Recorded, kind: str) -> dict[str, Any]:
 
 
 def collapsed(recorded: Recorded) -> tuple[float, int]:
-    """(collapsed frames, all frames) of own rollouts; a chunk has four frames, the first chunk's start frame too."""
+    """Return (collapsed, all) frames of own rollouts; a chunk has four, the first chunk's start frame too."""
     lost, of = 0.0, 0
     for row in own_rollouts(recorded):
         for mean, count in zip(row["collapsed"]["mean"], row["collapsed"]["n"], strict=True):
@@ -247,7 +247,7 @@ def _share(means: list[float]) -> float:
 
 @figure("fidelity.long")
 def fidelity_long(recorded: Recorded) -> str:
-    """PSNR to the game late on a walk, dB."""
+    """Say what PSNR to the game, in dB, is left late on a walk."""
     return span(own_rollout(recorded, "walk")["psnr"]["mean"][15:], lambda one: f"{one:.1f}")
 
 

@@ -51,7 +51,7 @@ def copy(tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     for path in (ROOT / "benchmarks").rglob("*"):
-        if path.suffix in (".json", ".jsonl", ".md"):
+        if path.suffix in (".json", ".jsonl", ".md", ".txt"):
             target = tmp_path / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)

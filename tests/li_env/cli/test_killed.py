@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def mistakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Everything that went wrong, by command: one process imports for all of them."""
+    """Find everything that went wrong, by command: one process imports for all of them."""
     words = [sys.executable, "-m", "tests.li_env.cli.kill_points", tmp_path_factory.mktemp("killed")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
