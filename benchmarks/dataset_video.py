@@ -3,8 +3,9 @@
     python benchmarks/dataset_video.py --out benchmarks/dataset_video.json
 
 The same episodes are collected with every codec; `lossless`, which tests compare bit by bit with what was played, is
-the reference. Even and odd frames are those at even and odd places of an episode: with a key frame every second frame,
-all even ones are key frames. ``frames_per_second`` is the encoder's alone, on one thread of a machine that others use.
+the reference. Even and odd frames are those at even and odd places of an episode: with a key frame every second frame
+(``av1``), all even ones are key frames. ``frames_per_second`` is the encoder's alone, on one thread of a machine that
+others use.
 """
 
 from __future__ import annotations

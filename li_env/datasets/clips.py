@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from li_env.datasets.arrays import save_arrays
-from li_env.datasets.rows import EpisodeRows
+from li_env.datasets.episode_rows import EpisodeRows
 from li_env.datasets.video import Codec, encode, encode_picture
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from li_env.datasets.encoders import commit, open_encoders
+from li_env.datasets.encoders import Encoders
 from li_env.datasets.formats import Formats
 from li_env.datasets.instructions import instruction_of
 from li_env.datasets.journal import Journal
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, Recording, record_episodes
-from li_env.datasets.rows import EpisodeRows, make_rows
+from li_env.datasets.rows import make_rows
 from li_env.episodes import EpisodeRunner
 from li_env.rollouts import FinishedEpisode
 
@@ -63,7 +63,7 @@ def collect(
         encoders: threads or processes that encode and write.
         numbers: of the manifest's episodes, the ones to collect here; all by default.
         on_episode: called after every commit.
-        processes: encode in processes instead of threads, see `li_env.datasets.encoders.open_encoders`.
+        processes: encode in processes instead of threads, see `li_env.datasets.encoders.Encoders`.
 
     Raises:
         OSError: a file could not be written, or an encoding process is gone; the committed episodes stay.
@@ -77,11 +77,13 @@ def collect(
     pending: set[Future[dict[str, Any]]] = set()
     started = 0
 
-    def made(episode: FinishedEpisode, recording: Recording) -> EpisodeRows:
-        text = instruction_of(
-            manifest.task, runner.spec.length_unit, episode.number, recording.sensors[0], manifest.instruction
-        )
-        return make_rows(episode, recording, runner.task, runner.spec, text, manifest.records_teacher)
+    def written(encoders: Encoders, episode: FinishedEpisode, recording: Recording) -> dict[str, Any]:
+        number, spec = episode.number, runner.spec
+        text = instruction_of(manifest.task, spec.length_unit, number, recording.sensors[0], manifest.instruction)
+        rows = make_rows(episode, recording, runner.task, spec, text, manifest.records_teacher)
+        kept = manifest.keep == "all" or bool(rows.record["success"])
+        about = {"kept": kept, "map": formats.map_of(number)}
+        return encoders.commit(folder, rows, about, writer, formats.options(number), seeds[number])
 
     def reap(block: bool) -> None:
         ended = wait(pending, None if block else 0, FIRST_COMPLETED).done
@@ -112,14 +114,10 @@ def collect(
     ended = 0
     recorder, recorded = record_episodes(player, runner, manifest, missing, options(), worlds)
     try:
-        with open_encoders(encoders, processes) as pool:
+        with Encoders(encoders, processes) as pool:
             for episode, recording in recorded:
                 ended += 1
-                number, rows = episode.number, made(episode, recording)
-                kept = manifest.keep == "all" or bool(rows.record["success"])
-                about = {"kept": kept, "map": formats.map_of(number)}
-                given = (folder, rows, about, writer, formats.options(number), seeds[number])
-                pending.add(pool.submit(commit, *given))
+                pending.add(pool.submit(written, pool, episode, recording))
             while pending:
                 reap(block=True)
     except BrokenExecutor:

@@ -1,4 +1,4 @@
-"""Encoders: threads or processes that turn the rows of episodes into entries of the journal."""
+"""Encoders: threads or processes that turn finished episodes into entries of the journal."""
 
 from __future__ import annotations
 
@@ -6,50 +6,91 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from li_env.datasets.formats import PartWriter
+from li_env.datasets.episode_rows import EpisodeRows, checked_record
+from li_env.datasets.frame_handover import SharedFrames, shared
 from li_env.datasets.journal import Journal
-from li_env.datasets.rows import EpisodeRows, checked_record
+from li_env.datasets.part_writer import PartWriter
 
 
-def open_encoders(count: int, processes: bool) -> Executor:
-    """Open encoders.
+class Encoders(ThreadPoolExecutor):
+    """Threads that commit episodes; their jobs call `commit`.
 
     Args:
-        count: number of threads or processes.
-        processes: whether each has an interpreter of its own. A thread holds the lock of the interpreter for a tenth of
-            a millisecond per frame, which slows the stepping thread where a world makes thousands of frames per second.
+        count: number of threads.
+        processes: whether a process with an interpreter of its own stands behind every thread. Encoding in a thread
+            holds the lock of the interpreter for a tenth of a millisecond per frame, which slows the stepping thread
+            where a world makes thousands of frames per second.
     """
-    if processes:
-        # Not forked: a copy of a process that uses a GPU does not work.
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
-    return ThreadPoolExecutor(count, "li-env-encoder")
+
+    def __init__(self, count: int, processes: bool) -> None:
+        super().__init__(count, "li-env-encoder")
+        self._processes: ProcessPoolExecutor | None = None
+        if processes:
+            # Not forked: a copy of a process that uses a GPU does not work.
+            context = multiprocessing.get_context("spawn")
+            self._processes = ProcessPoolExecutor(count, context, _end_with_parent)
+            for _ in range(count):
+                self._processes.submit(_begin)  # now, while the first steps are made, not when an episode has ended
+
+    def commit(
+        self,
+        folder: Path,
+        rows: EpisodeRows,
+        about: Mapping[str, Any],
+        writer: PartWriter,
+        options: Mapping[str, Any],
+        seed: int,
+    ) -> dict[str, Any]:
+        """Commit an episode to the journal and return its description; called in one of the threads.
+
+        Args:
+            folder: of the dataset.
+            rows: of the episode.
+            about: further keys of the description; ``kept`` says whether files are written.
+            writer: writes the files.
+            options: reset options that begin the episode.
+            seed: seed of the reset that begins it.
+
+        Raises:
+            OSError: a file could not be written; nothing is left.
+            BrokenExecutor: an encoding process is gone.
+        """
+        if self._processes is None:
+            return _commit(folder, rows, None, about, writer, options, seed)
+        with shared(rows) as (rest, frames):
+            return self._processes.submit(_commit, folder, rest, frames, about, writer, options, seed).result()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End threads and processes."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if self._processes is not None:
+            self._processes.shutdown(wait, cancel_futures=cancel_futures)
 
 
-def commit(
-    folder: Path, rows: EpisodeRows, about: Mapping[str, Any], writer: PartWriter, options: Mapping[str, Any], seed: int
+def _commit(
+    folder: Path,
+    rows: EpisodeRows,
+    frames: SharedFrames | None,
+    about: Mapping[str, Any],
+    writer: PartWriter,
+    options: Mapping[str, Any],
+    seed: int,
 ) -> dict[str, Any]:
-    """Commit an episode to the journal and return its description.
-
-    Args:
-        folder: of the dataset.
-        rows: of the episode.
-        about: further keys of the description; ``kept`` says whether files are written.
-        writer: writes the files.
-        options: reset options that begin the episode.
-        seed: seed of the reset that begins it.
-
-    Raises:
-        OSError: a file could not be written; nothing is left.
-    """
+    if frames is not None:
+        rows = frames.joined(rows)
     record = {**checked_record(rows), **about}
     with Journal(folder).commit(rows.number, record) as entry:
         if record["kept"]:
             writer.write(entry, rows, options, seed)
     return record
+
+
+def _begin() -> None:
+    """Do nothing: a process that has begun has imported what it needs."""
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import gymnasium
 from gymnasium import spaces
 
 from li_env.arrow import pyarrow
-from li_env.datasets import clips, lerobot, minari
+from li_env.datasets import lerobot, minari
 from li_env.datasets.manifest import Manifest
+from li_env.datasets.part_writer import PartWriter
 from li_env.datasets.recorder import episodes_of, reset_options
-from li_env.datasets.rows import EpisodeRows, columns_of
+from li_env.datasets.rows import columns_of
 from li_env.datasets.video import codec_of
 from li_env.episodes import EpisodeRunner
 from li_env.files import read_json, write_json
@@ -27,40 +27,6 @@ from li_env.tasks.navigation import ImageGoal
 from li_env.validation import shown
 
 _IDS = {"explore": "Explore", "pointgoal": "PointGoal", "imagegoal": "ImageGoal"}
-
-
-@dataclass(frozen=True)
-class PartWriter:
-    """Writer of the parts of episodes, made of plain values: another process can have it.
-
-    Attributes:
-        names: of the formats.
-        layout: of the rows.
-        fps: frames per second.
-    """
-
-    names: tuple[str, ...]
-    layout: lerobot.Layout
-    fps: float
-
-    def write(self, folder: Path, episode: EpisodeRows, options: Mapping[str, Any], seed: int) -> None:
-        """Write the parts of an episode into its entry of the journal.
-
-        Args:
-            folder: of the entry.
-            episode: to write.
-            options: reset options that begin the episode.
-            seed: seed of the reset that begins it.
-        """
-        for name in self.names:
-            part = folder / name
-            part.mkdir()
-            if name == "lerobot":
-                lerobot.write_part(part, episode, self.layout)
-            elif name == "minari":
-                minari.write_part(part, episode, options, seed)
-            else:
-                clips.write_part(part, episode, self.fps, self.layout.codec)
 
 
 class Formats:

@@ -17,7 +17,7 @@ import numpy as np
 
 from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of, save_arrays
-from li_env.datasets.rows import Column, EpisodeRows
+from li_env.datasets.episode_rows import Column, EpisodeRows
 from li_env.datasets.statistics import NAMES, Merged, column_statistics, frame_statistics, picture_statistics
 from li_env.datasets.video import Codec, cut, encode, encode_picture, join
 from li_env.files import read_json, write_json
@@ -67,7 +67,7 @@ class Layout:
             "video.fps": self.fps,
             "video.channels": 3,
             "has_audio": False,
-            "video.g": 2,
+            "video.g": codec.key_frames,
             "video.crf": codec.crf,
             "video.preset": codec.preset,
             "video.fast_decode": 0,

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.arrow import pyarrow
-from li_env.datasets.rows import INFOS, EpisodeRows
+from li_env.datasets.episode_rows import INFOS, EpisodeRows
 from li_env.files import write_json
 
 _BATCH = "part-0.arrow"

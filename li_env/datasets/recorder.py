@@ -60,10 +60,12 @@ class Recording:
 
     def look(self, state: EpisodeState, observation: Any) -> None:
         """Keep what is new in a state."""
-        # A state shares the memory of its frames with other states: copies let that memory go.
         count = state.new_frames
         first = len(state.frames) - count
-        self.frames.append(np.array(on_host(state.frames[first:])))
+        # Where all frames of a state are new it alone has their memory, and keeping them is free. Otherwise it shares
+        # that memory with other states: a copy lets it go.
+        frames = on_host(state.frames[first:] if first else state.frames)
+        self.frames.append(frames if frames.flags.owndata else np.array(frames))
         self.poses.append(np.array(state.frame_poses[first:]))
         sensors = observation if isinstance(observation, dict) else {}
         self.sensors.append({name: value for name, value in sensors.items() if name != "rgb"})

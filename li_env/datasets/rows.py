@@ -6,80 +6,18 @@ An action is held over the frames that its step made. The last frame of a trunca
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from li_env.accel.geometry.camera import inverse
 from li_env.accel.world_spec import WorldSpec
+from li_env.datasets.episode_rows import INFOS, Column, EpisodeRows
 from li_env.datasets.recorder import Recording
 from li_env.frames import intrinsics
 from li_env.infos import RegimeCode
 from li_env.rollouts import FinishedEpisode
 from li_env.tasks import PointGoal, Task
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the rows.
-
-    Attributes:
-        dtype: as NumPy and LeRobot name it.
-        names: of the numbers of a vector; ``None`` for a scalar.
-    """
-
-    dtype: str
-    names: tuple[str, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """Numbers per row."""
-        return 1 if self.names is None else len(self.names)
-
-
-@dataclass(frozen=True, eq=False)
-class EpisodeRows:
-    """An episode as it is written.
-
-    Attributes:
-        number: of the episode.
-        task: instruction.
-        frames: uint8 [F, H, W, 3]: every frame of the episode, once and in order.
-        poses: float64 [F, 4, 4], camera-to-world.
-        rows: column -> [R] or [R, n]; R is F - 1, and one more where the episode ends by ``stop``.
-        actions: float32 [n, k], per step.
-        rewards: float64 [n], per step.
-        ends: int64 [n + 1]: index of the last frame of every state.
-        sensors: sensor -> [n + 1, ...], per state.
-        infos: `INFOS` of the ``n + 1`` states.
-        goal: uint8 [H, W, 3]: the picture of the goal; ``None`` for a task without one.
-        record: numbers that describe the episode, for JSON.
-    """
-
-    number: int
-    task: str
-    frames: np.ndarray
-    poses: np.ndarray
-    rows: dict[str, np.ndarray]
-    actions: np.ndarray
-    rewards: np.ndarray
-    ends: np.ndarray
-    sensors: dict[str, np.ndarray]
-    infos: list[dict[str, Any]]
-    goal: np.ndarray | None
-    record: dict[str, Any]
-
-    @property
-    def count(self) -> int:
-        """Number of rows."""
-        return len(self.rows["action"])
-
-
-INFOS = ("episode_seed", "new_frames", "blocked", "regime", "denoising_steps", "chunk", "degenerated", "pose")
-"""Keys of an environment's info that are stored."""
 
 MOTION = ("yaw", "pitch", "right", "forward")
 
@@ -193,15 +131,6 @@ def make_rows(
     )
 
 
-def checked_record(rows: EpisodeRows) -> dict[str, Any]:
-    """Return the description of an episode with the checksums of its frames and rows."""
-    checks = {
-        "frames_sha256": hashlib.sha256(rows.frames.data).hexdigest(),
-        "row_checks": row_checks(rows.rows, rows.goal),
-    }
-    return {**rows.record, **checks}
-
-
 def motions_between(poses: np.ndarray) -> np.ndarray:
     """Return the motions [F - 1, 4] that lead from each camera [F, 4, 4] to the next: `MOTION`.
 
@@ -212,13 +141,6 @@ def motions_between(poses: np.ndarray) -> np.ndarray:
     pitch = np.degrees(np.arctan2(-step[:, 1, 2], step[:, 1, 1]))
     right, forward = (np.einsum("fi,fi->f", step[:, :3, axis], step[:, :3, 3]) for axis in (0, 2))
     return np.stack([yaw, pitch, right, forward], 1)
-
-
-def row_checks(rows: dict[str, np.ndarray], goal: np.ndarray | None = None) -> str:
-    """Return the checksums (CRC-32, eight hexadecimal digits) of all rows, joined; the goal's picture is in each."""
-    seed = 0 if goal is None else zlib.crc32(goal.tobytes())
-    parts = [np.ascontiguousarray(rows[name]).reshape(len(rows[name]), -1).view(np.uint8) for name in sorted(rows)]
-    return "".join(f"{zlib.crc32(row.tobytes(), seed):08x}" for row in np.concatenate(parts, 1))
 
 
 def _goals(task: Task, recording: Recording, poses: np.ndarray) -> np.ndarray:

@@ -93,9 +93,8 @@ def _summary(table: np.ndarray, count: int) -> Statistics:
         "std": table.std(0).tolist(),
         "count": [count],
     }
-    quantiles = {
-        name: np.quantile(table, share, axis=0, method="inverted_cdf").tolist() for name, share in QUANTILES.items()
-    }
+    found_at = np.quantile(table, list(QUANTILES.values()), axis=0, method="inverted_cdf")
+    quantiles = {name: values.tolist() for name, values in zip(QUANTILES, found_at, strict=True)}
     return {**found, **quantiles}
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from li_env.arrow import pyarrow
 from li_env.datasets.arrays import array_of
+from li_env.datasets.episode_rows import checked_record, row_checks
 from li_env.datasets.finish import EPISODES, files_of, read_episodes, read_summary, summarise
 from li_env.datasets.lerobot import GOAL
 from li_env.datasets.manifest import Manifest
 from li_env.datasets.recorder import Player, record_episodes, reset_options
-from li_env.datasets.rows import checked_record, make_rows, row_checks
+from li_env.datasets.rows import make_rows
 from li_env.datasets.video import decode_picture
 from li_env.episodes import EpisodeRunner
 from li_env.files import file_sha256

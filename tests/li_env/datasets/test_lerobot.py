@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from li_env.datasets.arrays import array_of
+from li_env.datasets.episode_rows import Column, EpisodeRows
 from li_env.datasets.finish import SUMMARY
 from li_env.datasets.lerobot import CAMERA, Layout, assemble, write_part
-from li_env.datasets.rows import Column, EpisodeRows
 from li_env.datasets.statistics import QUANTILES
 from li_env.datasets.video import codec_of
 from li_env.recording import video_frames

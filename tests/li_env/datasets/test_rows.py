@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, move
+from li_env.datasets.episode_rows import row_checks
 from li_env.datasets.recorder import Player, Recorder
-from li_env.datasets.rows import make_rows, row_checks
+from li_env.datasets.rows import make_rows
 from li_env.episodes import open_episodes
 from li_env.rollouts import play_episodes
 from tests.analytic_world import AnalyticWorld
