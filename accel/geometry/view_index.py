@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
+
+from li_env.accel.geometry.leaves import Leaves, nearest
 
 NEAR = 32
 """Views listed for one camera."""
@@ -27,14 +30,28 @@ _FACING = np.cos(np.radians(90.0 + 180.0 / SECTORS))
 _ROW_SHIFT = 32
 """Bits of a sort key below the number of an episode."""
 
-_TOGETHER = 1 << 17
-"""Distances computed at a time, so that RAM does not grow with the batch."""
+_TOGETHER = 512
+"""Lists made at a time, so that RAM does not grow with the batch."""
 
 Key = tuple[int, ...]
 """Bucket: cell in x, y and z, and sector."""
 
-_Part = tuple[np.ndarray, np.ndarray]
-"""Views, and their offsets [3, n] float32 from the first view of the scan."""
+
+class _Part:
+    """Part of the views.
+
+    Args:
+        views: their numbers, increasing.
+        offsets: [3, n] float32 of all views from the first one.
+    """
+
+    def __init__(self, views: np.ndarray, offsets: np.ndarray) -> None:
+        self.views, self._offsets = views, offsets
+
+    @cached_property
+    def leaves(self) -> Leaves:
+        """Leaves of the offsets; most parts of views that look elsewhere are never asked for them."""
+        return Leaves(self._offsets[:, self.views])
 
 
 class ViewIndex:
@@ -71,8 +88,8 @@ class ViewIndex:
             heading = 2 * np.pi * number / SECTORS
             toward = self._right * np.sin(heading) + self._ahead * np.cos(heading)
             facing = toward >= _FACING * np.hypot(self._right, self._ahead)
-            similar, others = np.flatnonzero(facing), np.flatnonzero(~facing)
-            found = (similar, self._offsets[:, similar]), (others, self._offsets[:, others])
+            similar, others = (_Part(np.flatnonzero(each), self._offsets) for each in (facing, ~facing))
+            found = similar, others
             self._sectors[number] = found
         return found
 
@@ -109,46 +126,22 @@ def _search(missing: Sequence[tuple[ViewIndex, Key]]) -> None:
             index.lists[key] = np.arange(len(index))
             continue
         similar, others = index.sector(key[3])
-        if len(similar[0]) > NEAR:
+        if len(similar.views) > NEAR:
             many.append((index, key, similar))
             continue
-        found = similar[0]
+        found = similar.views
         if len(found) < NEAR:
             found = np.concatenate([found, _nearest([(index, key, others)], NEAR - len(found))[0]])
         index.lists[key] = np.sort(found)
-    many.sort(key=lambda each: len(each[2][0]))
-    while many:  # parts of similar size
-        count = max(1, _TOGETHER // len(many[-1][2][0]))
-        part, many = many[-count:], many[:-count]
+    for start in range(0, len(many), _TOGETHER):
+        part = many[start : start + _TOGETHER]
         for (index, key, _), views in zip(part, np.sort(_nearest(part, NEAR), axis=1), strict=True):
             index.lists[key] = views
 
 
 def _nearest(buckets: Sequence[tuple[ViewIndex, Key, _Part]], count: int) -> np.ndarray:
-    """Return the ``count`` views [K, count] nearest to each bucket; every part has more. Ties go to the first.
-
-    Distance and number make one whole number per view. No two are equal, so the choice does not depend on how the
-    partition works. Squared distances are rounded, and all beyond `_REACH` are equal.
-    """
-    parts = [part for _, _, part in buckets]
-    sizes = np.array([len(views) for views, _ in parts])[:, None]
-    starts = np.cumsum(sizes)[:, None] - sizes
-    numbers = np.arange(sizes.max(), dtype=np.int32)
-    columns = starts + np.minimum(numbers, sizes - 1)
-    offsets = np.concatenate([own for _, own in parts], axis=1).take(columns, axis=1)  # [3, K, n]
+    """Return the ``count`` views [K, count] nearest to each bucket; every part has more. Ties go to the first."""
     facts = np.array([(*key[:3], *index.first, index.side, index.reach) for index, key, _ in buckets])
-    centres = (facts[:, :3] + 0.5) * facts[:, 6:7] - facts[:, 3:6]
-    offsets -= centres.T[..., None].astype(np.float32)
-    offsets *= offsets
-    squares = offsets[0] + offsets[1] + offsets[2]
-    bits = np.frexp(sizes)[1]
-    levels = np.ldexp(1.0, 31 - bits)
-    squares *= ((levels - 1) / facts[:, 7:] ** 2).astype(np.float32)
-    most = np.minimum((levels - 2).astype(np.float32), np.nextafter(levels.astype(np.float32), np.float32(0)))
-    np.minimum(squares, most, out=squares)
-    codes = squares.astype(np.int32) << bits
-    numbers = np.arange(offsets.shape[2], dtype=np.int32)
-    codes |= numbers
-    codes[numbers >= sizes] = np.iinfo(np.int32).max
-    nearest = np.partition(codes, count, axis=1)[:, :count] & ((1 << bits) - 1)
-    return np.concatenate([views for views, _ in parts]).take(starts + nearest)
+    centres = ((facts[:, :3] + 0.5) * facts[:, 6:7] - facts[:, 3:6]).astype(np.float32)
+    places = nearest([part.leaves for _, _, part in buckets], centres, facts[:, 7], count)
+    return np.stack([part.views.take(own) for (_, _, part), own in zip(buckets, places, strict=True)])
