@@ -54,8 +54,8 @@ class AccelConfig:
         memory_sink: latents of the episode's first keyframe group, its sink, that ``coverage`` retrieves in every
             chunk: 0 or more, spread evenly, at most the whole group. A sink takes the place of one of the
             ``memory_groups``; None means the world's own. In a scan there is none.
-        memory_group_latents: latents of a retrieved group that ``coverage`` brings into the context (1 or more, spread
-            evenly, at most the whole group); None means all of them.
+        memory_group_latents: latents of a retrieved group that ``coverage`` brings into the context while exploring (1
+            or more, spread evenly, at most the whole group); None means all of them, as in revisits.
         denoising: ``full`` schedule, or ``shortened`` to the first and the last step in revisits, or ``per_regime``:
             the world's own schedules for exploring and for revisits, or ``shortened`` where it has none.
         attention: ``dense``, or ``block_sparse`` where that is faster, or that of a rival: ``bsa`` (LongCat's

@@ -108,13 +108,14 @@ def cloning(recorded: Recorded) -> str:
 @figure("cloning.targets")
 def cloning_targets(recorded: Recorded) -> str:
     """Return the shares that were asked for, where agents draw their actions, and the same where they do not."""
-    drawn, greedy = (recorded.get(CLONING, "answers", how, "detour") for how in ("drawing", "greedy"))
+    drawn = recorded.get(CLONING, "answers", "drawing", "detour")
+    share = drawn["freedoom_share_of_game"]
     spl = {arm: recorded.get(CLONING, "table", "greedy", "detour", arm)["spl"]["mean"] for arm in ARMS}
     episodes = recorded.get(CLONING, "settings", "episodes")
     return paragraph(
         f"""{int(episodes):,} episodes per arm, three seeds, mean +- standard deviation, agents that draw their actions.
-        Goals behind walls: data of `freedoom` bring {100 * drawn["freedoom_share_of_game"]:.0f} % of the SPL that data of the
-        game bring ({verdict(drawn["freedoom_share_of_game"] >= 0.9)}, asked for were 90 %), labels
+        Goals behind walls: data of `freedoom` bring {100 * share:.0f} % of the SPL that data of the
+        game bring ({verdict(share >= 0.9)}, asked for were 90 %), labels
         {drawn["gain_by_labels"]:+.3f} ({verdict(drawn["gain_by_labels"] >= 0.05)}, asked for was +0.05). Where
         agents take their likeliest action instead, SPL is {spl["freedoom"]:.3f} without labels,
         {spl["freedoom, labelled"]:.3f} with them and {spl["freedoom_game"]:.3f} from the game."""

@@ -65,7 +65,11 @@ class Coverage:
         self._limit = threshold(config.revisit_similarity, spec)
         self._least = threshold(config.memory_threshold, spec)
         self._sink = sink_latents(spec, config)
-        self._offsets = spread_over_group(spec, config.memory_group_latents)
+        self._offsets = {
+            False: spread_over_group(spec, config.memory_group_latents),
+            True: spread_over_group(spec, None),  # what is seen again has its details in all frames of the group
+        }
+        """Latents of a group that come, by whether the chunk is a revisit."""
         taken = 1 if self._sink else 0
         self._groups = memory_latents(spec, config) // spec.memory_group - taken
         self._fewest = spec.fewest_memory_groups - taken
@@ -110,16 +114,17 @@ class Coverage:
         self, before: int, groups: list[int], similarity: float, covered: float, added: float
     ) -> RetrievalChoice:
         size = self._spec.memory_group
-        groups = [group for group in groups if group >= 0]
+        groups, revisit = [group for group in groups if group >= 0], similarity >= self._limit
+        offsets = self._offsets[revisit]
         sink = [latent for latent in self._sink if latent < before]
-        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in self._offsets)}))
+        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in offsets)}))
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
         recent = "Recent frames and the sink" if sink else "Recent frames"
         reason = (
             f"{recent} show {covered:.0%} of the coming views and {old}; "
             f"{similarity:.0%} of what is new to the last chunk is known"
         )
-        return RetrievalChoice(memory, similarity, similarity >= self._limit, reason)
+        return RetrievalChoice(memory, similarity, revisit, reason)
 
     def _look(
         self, requests: Sequence[RetrievalRequest], queries: np.ndarray, groups: np.ndarray

@@ -276,12 +276,15 @@ def test_a_world_may_name_its_sink() -> None:
         assert Coverage(own, config).choose([ask(poses, 32)])[0].memory == expected
 
 
-def test_part_of_a_group_stands_for_it() -> None:
+def test_part_of_a_group_stands_for_it_while_exploring() -> None:
     poses = walk("left-31, right-32")
-    whole = choose(poses, 48, memory_groups=1).memory
-    assert whole and whole == tuple(range(whole[0], whole[0] + 4))
+    whole = choose(poses, 48, memory_groups=1)
+    assert whole.memory and whole.memory == tuple(range(whole.memory[0], whole.memory[0] + 4))
     for count, places in ((1, (0,)), (2, (0, 3)), (3, (0, 2, 3)), (4, (0, 1, 2, 3)), (99, (0, 1, 2, 3))):
-        found = choose(poses, 48, memory_groups=1, memory_group_latents=count)
-        assert found.memory == tuple(whole[0] + place for place in places)
-    ends, full = (choose(poses, 48, memory_group_latents=count) for count in (2, None))
+        found = choose(poses, 48, memory_groups=1, memory_group_latents=count, revisit_similarity=1.0)
+        assert not found.revisit
+        assert found.memory == tuple(whole.memory[0] + place for place in places)
+        revisit = choose(poses, 48, memory_groups=1, memory_group_latents=count)
+        assert revisit.revisit and revisit.memory == whole.memory, "a revisit needs the details of all frames"
+    ends, full = (choose(poses, 48, memory_group_latents=count, revisit_similarity=1.0) for count in (2, None))
     assert (ends.similarity, ends.reason) == (full.similarity, full.reason)  # both ends are what is looked at
