@@ -85,16 +85,22 @@ def world_collapsed(recorded: Recorded) -> str:
     lost, of = collapsed(recorded)
     walk = own_rollout(recorded, "walk")
     chunks = [4 * mean * count for mean, count in zip(walk["collapsed"]["mean"], walk["collapsed"]["n"], strict=True)]
-    first = next(number for number, count in enumerate(chunks, 1) if count)
+    first = next((number for number, count in enumerate(chunks, 1) if count), None)
+    place = (
+        "none of them on walks"
+        if first is None
+        else f"""on walks the first is in chunk {first}, and no chunk has more than {max(chunks):.0f} among its
+        {4 * max(walk["collapsed"]["n"])} frames"""
+    )
     return paragraph(
         f"""Frames that collapse under `off` and `all`: {"; ".join(words)}. All of them but {own} are nearly constant
         (brightness varies by less than 3 levels) where the game's frame is not: a bare wall that fills the picture.
-        In those that were looked at (three of eight walks under `all`, on a CPU) the world had invented a wall where
-        the game mostly has room, and the camera, which keeps to the game's poses here, stood in front of it. None is
+        In those that were looked at (three of eight walks under `all`, before the refinement of today's weights) the
+        world had invented a wall where the game mostly has room, and the camera, which keeps to the game's poses here,
+        stood in front of it. None is
         not finite. {saturated} frames in scans count as saturated, and {saturated - own} of them are right: the game
         shows pure red and blue there. The other report has {whole(lost)} of {whole(of)} without a scan,
-        {FIRST_EDITION["collapsed"]} in the first edition; on walks the first is in chunk {first}, and no chunk has more
-        than {max(chunks):.0f} among its {4 * max(walk["collapsed"]["n"])} frames."""
+        {FIRST_EDITION["collapsed"]} in the first edition; {place}."""
     )
 
 

@@ -92,7 +92,7 @@ def test_what_all_skips_in_a_revisit():
     assert len(revisit.context) == 8
     revisit, explore = (last_of(plans(FREEDOOM, "all"), regime) for regime in ("revisit", "explore"))
     assert (revisit.sigmas, explore.sigmas) == ((1.0, 0.5, 0.0), (1.0, 0.75, 0.5, 0.25, 0.0))
-    assert (len(revisit.context), len(explore.context)) == (8, 6)
+    assert (len(revisit.context), len(explore.context)) == (10, 6)
     assert explore.memory == (0, 3)
     assert len(last_of(plans(HY, "all"), "explore").context) == 4
 
