@@ -27,8 +27,8 @@ evaluated() { # evaluated NAME PARTS
         --max-seconds "$(left 60)" --out "$out/world_$name" --parts "$@"
 }
 
-noted collection python3 benchmarks/dataset_collection.py --device cuda --cells 512:2048 64:256 --repeats 3 \
-    --encoders 12 --processes --max-seconds 300 --out "$out/dataset_collection_h200.json"
+noted collection python3 benchmarks/dataset_collection.py --device cuda --cells 512:4096 --repeats 2 \
+    --encoders 15 --processes --max-seconds 330 --out "$out/dataset_collection_h200.json"
 noted grounded python3 benchmarks/freedoom_throughput.py --device cuda --worlds 512 --presets all off --grounded \
     --no-checks --max-seconds 180 --out "$out/freedoom_grounded_h200.json"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from li_env.datasets.encoders import Encoders
@@ -75,6 +76,7 @@ def collect(
     missing = [number for number in (manifest.episodes if numbers is None else numbers) if number not in done]
     writer = formats.writer()
     pending: set[Future[dict[str, Any]]] = set()
+    committed: SimpleQueue[Future[dict[str, Any]]] = SimpleQueue()
     started = 0
 
     def written(encoders: Encoders, episode: FinishedEpisode, recording: Recording) -> dict[str, Any]:
@@ -86,8 +88,10 @@ def collect(
         return encoders.commit(folder, rows, about, writer, formats.options(number), seeds[number])
 
     def reap(block: bool) -> None:
-        ended = wait(pending, None if block else 0, FIRST_COMPLETED).done
-        for future in ended:
+        """Count the episodes that are committed; with ``block`` wait for one."""
+        while pending and (block or not committed.empty()):
+            block = False
+            future = committed.get()
             pending.discard(future)
             record = future.result()
             progress.episodes += 1
@@ -117,7 +121,9 @@ def collect(
         with Encoders(encoders, processes) as pool:
             for episode, recording in recorded:
                 ended += 1
-                pending.add(pool.submit(written, pool, episode, recording))
+                future = pool.submit(written, pool, episode, recording)
+                pending.add(future)
+                future.add_done_callback(committed.put)
             while pending:
                 reap(block=True)
     except BrokenExecutor:

@@ -99,7 +99,8 @@ def write_part(folder: Path, episode: EpisodeRows, layout: Layout) -> None:
         (folder / _GOAL_FILE).write_bytes(encode_picture(episode.goal))
         statistics[GOAL] = picture_statistics(episode.goal, episode.count)
     statistics |= {name: column_statistics(values) for name, values in rows.items()}
-    write_json(folder / "statistics.json", statistics)
+    # Not indented, and not renamed into place: that is done with the whole entry.
+    (folder / "statistics.json").write_text(json.dumps(statistics, allow_nan=False), encoding="utf-8")
 
 
 def _defaults(count: int, fps: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,14 +94,18 @@ class Recorder:
             recording = view.memory or Recording(view.generator.spawn(1)[0])
             recording.look(view.state, view.observation)
             recordings.append(recording)
-        seen = [replace(view, memory=each.memory) for view, each in zip(views, recordings, strict=True)]
-        actions, memories = self._player.act(seen)
-        wanted = actions if self._player.teach is None else self._player.teach(seen)
+        seen = [
+            View(view.observation, view.info, view.state, each.memory, view.generator)
+            for view, each in zip(views, recordings, strict=True)
+        ]
+        chosen, memories = self._player.act(seen)
+        actions = np.array(chosen, dtype=np.float32)
+        wanted = actions if self._player.teach is None else np.array(self._player.teach(seen), dtype=np.float32)
         done = []
         for index, recording in enumerate(recordings):
             recording.memory = None if memories is None else memories[index]
-            recording.teacher.append(np.array(wanted[index], dtype=np.float32))
-            done.append(self._disturbed(np.array(actions[index], dtype=np.float32), recording.generator))
+            recording.teacher.append(wanted[index])
+            done.append(self._disturbed(actions[index], recording.generator))
         self.steps += len(views)
         return done, recordings
 
