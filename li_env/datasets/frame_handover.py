@@ -41,9 +41,8 @@ def shared(rows: EpisodeRows) -> Iterator[tuple[EpisodeRows, SharedFrames | None
     them does not. The memory has no name in any file system, so that a kill leaves nothing behind, and no mount limits
     it. Where the system has no such memory, or none left, the rows come with their frames, and None.
     """
-    try:
-        descriptor = os.memfd_create("li-env-frames")
-    except (AttributeError, OSError):
+    descriptor = _memory()
+    if descriptor is None:
         yield rows, None
         return
     try:
@@ -54,3 +53,11 @@ def shared(rows: EpisodeRows) -> Iterator[tuple[EpisodeRows, SharedFrames | None
         yield replace(rows, frames=rows.frames[:0]), SharedFrames(path, rows.frames.shape)
     finally:
         os.close(descriptor)
+
+
+def _memory() -> int | None:
+    """Open memory without a name; None where there is none."""
+    try:
+        return os.memfd_create("li-env-frames")
+    except (AttributeError, OSError):
+        return None
