@@ -113,6 +113,11 @@ def signed(value: float | None, digits: int = 2) -> str:
     return text[1:] if float(text) == 0 else text
 
 
+def verdict(value: float, bar: float) -> str:
+    """Return whether a bar was reached, in a word."""
+    return "met" if value >= bar else "missed"
+
+
 def span(values: Iterable[float], write: Callable[[float], str] = whole) -> str:
     """``least to most``, or the one value."""
     least, most = write(min(found := list(values))), write(max(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from figure_tools import FigureError, Recorded, figure, fixed, paragraph, span, table, whole
+from figure_tools import FigureError, Recorded, figure, fixed, paragraph, signed, span, table, verdict, whole
 
 LOADERS, VIDEO, MEMORY = "dataset_loaders.json", "dataset_video.json", "dataset_memory.json"
 KILLS, SPEED, RATIO = "dataset_kills.json", "dataset_collection_cpu.json", "dataset_collection_game_cpu.json"
@@ -109,19 +109,13 @@ def cloning(recorded: Recorded) -> str:
 def cloning_targets(recorded: Recorded) -> str:
     """Return the shares that were asked for, where agents draw their actions, and the same where they do not."""
     drawn = recorded.get(CLONING, "answers", "drawing", "detour")
-    share = drawn["freedoom_share_of_game"]
-    spl = {arm: recorded.get(CLONING, "table", "greedy", "detour", arm)["spl"]["mean"] for arm in ARMS}
-    episodes = recorded.get(CLONING, "settings", "episodes")
+    share, gain = drawn["freedoom_share_of_game"], drawn["gain_by_labels"]
+    spl = {arm: fixed(recorded.get(CLONING, "table", "greedy", "detour", arm)["spl"]["mean"], 3) for arm in ARMS}
+    episodes, seeds = (int(recorded.get(CLONING, "settings", name)) for name in ("episodes", "seeds"))
     return paragraph(
-        f"""{int(episodes):,} episodes per arm, three seeds, mean +- standard deviation, agents that draw their actions.
-        Goals behind walls: data of `freedoom` bring {100 * share:.0f} % of the SPL that data of the
-        game bring ({verdict(share >= 0.9)}, asked for were 90 %), labels
-        {drawn["gain_by_labels"]:+.3f} ({verdict(drawn["gain_by_labels"] >= 0.05)}, asked for was +0.05). Where
-        agents take their likeliest action instead, SPL is {spl["freedoom"]:.3f} without labels,
-        {spl["freedoom, labelled"]:.3f} with them and {spl["freedoom_game"]:.3f} from the game."""
+        f"""{whole(episodes)} episodes per arm, {seeds} seeds, mean +- standard deviation, agents that draw their
+        actions. Goals behind walls: data of `freedoom` bring {100 * share:.0f} % of the SPL that data of the game bring
+        ({verdict(share, 0.9)}, asked for were 90 %), labels {signed(gain, 3)} ({verdict(gain, 0.05)}, asked for was
+        +0.05). Where agents take their likeliest action instead, SPL is {spl["freedoom"]} without labels,
+        {spl["freedoom, labelled"]} with them and {spl["freedoom_game"]} from the game."""
     )
-
-
-def verdict(reached: bool) -> str:
-    """Return the word for a bar that was reached or not."""
-    return "met" if reached else "missed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from figure_tools import Recorded, figure, paragraph, span, table, whole
+from figure_tools import Recorded, figure, paragraph, span, table, verdict, whole
 from figures_agents import spl as of_mapper_or_script
 from score_statistics import rank_correlation
 
@@ -79,9 +79,8 @@ def ppo_targets(recorded: Recorded) -> str:
 
     def against(name: str, bar: float) -> str:
         value = inside[name]["iqm"]
-        verdict = "met" if value >= bar else "missed"
-        share = value / game[name]["iqm"]
-        return f"{value:.3f} where {bar:.2f} was asked for ({verdict}), {100 * share:.0f} % of the agents from the game"
+        word, share = verdict(value, bar), value / game[name]["iqm"]
+        return f"{value:.3f} where {bar:.2f} was asked for ({word}), {100 * share:.0f} % of the agents from the game"
 
     means = [sum(found["spl"]["seeds"]) / len(found["spl"]["seeds"]) for found in (inside, game)]
     above = sum(value >= 0.8 for value in inside["spl"]["seeds"])

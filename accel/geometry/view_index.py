@@ -88,8 +88,7 @@ class ViewIndex:
             heading = 2 * np.pi * number / SECTORS
             toward = self._right * np.sin(heading) + self._ahead * np.cos(heading)
             facing = toward >= _FACING * np.hypot(self._right, self._ahead)
-            similar, others = (_Part(np.flatnonzero(each), self._offsets) for each in (facing, ~facing))
-            found = similar, others
+            found = _Part(np.flatnonzero(facing), self._offsets), _Part(np.flatnonzero(~facing), self._offsets)
             self._sectors[number] = found
         return found
 

@@ -114,10 +114,12 @@ class Coverage:
         self, before: int, groups: list[int], similarity: float, covered: float, added: float
     ) -> RetrievalChoice:
         size = self._spec.memory_group
-        groups, revisit = [group for group in groups if group >= 0], similarity >= self._limit
-        offsets = self._offsets[revisit]
+        groups = [group for group in groups if group >= 0]
+        revisit = similarity >= self._limit
         sink = [latent for latent in self._sink if latent < before]
-        memory = tuple(sorted({*sink, *(group * size + offset for group in groups for offset in offsets)}))
+        memory = tuple(
+            sorted({*sink, *(group * size + offset for group in groups for offset in self._offsets[revisit])})
+        )
         old = f"old ones add {added:.0%}" if groups else "old ones add too little"
         recent = "Recent frames and the sink" if sink else "Recent frames"
         reason = (

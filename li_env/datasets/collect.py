@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from li_env.datasets.encoders import Encoders
+from li_env.datasets.encoders import Encoders, commit
 from li_env.datasets.formats import Formats
 from li_env.datasets.instructions import instruction_of
 from li_env.datasets.journal import Journal
@@ -75,7 +76,6 @@ def collect(
     done = journal.numbers()
     missing = [number for number in (manifest.episodes if numbers is None else numbers) if number not in done]
     writer = formats.writer()
-    pending: set[Future[dict[str, Any]]] = set()
     committed: SimpleQueue[Future[dict[str, Any]]] = SimpleQueue()
     started = 0
 
@@ -85,15 +85,16 @@ def collect(
         rows = make_rows(episode, recording, runner.task, spec, text, manifest.records_teacher)
         kept = manifest.keep == "all" or bool(rows.record["success"])
         about = {"kept": kept, "map": formats.map_of(number)}
-        return encoders.commit(folder, rows, about, writer, formats.options(number), seeds[number])
+        job = partial(
+            commit, folder=folder, about=about, writer=writer, options=formats.options(number), seed=seeds[number]
+        )
+        return encoders.run(job, rows)
 
     def reap(block: bool) -> None:
         """Count the episodes that are committed; with ``block`` wait for one."""
-        while pending and (block or not committed.empty()):
+        while block or not committed.empty():
             block = False
-            future = committed.get()
-            pending.discard(future)
-            record = future.result()
+            record = committed.get().result()
             progress.episodes += 1
             progress.successes += record["success"]
             progress.frames += record["frames"]
@@ -106,7 +107,7 @@ def collect(
         for number in missing:
             while True:
                 reap(block=False)
-                if started - ended + len(pending) < worlds:
+                if started - progress.episodes < worlds:
                     break
                 if started == ended:
                     reap(block=True)
@@ -121,10 +122,8 @@ def collect(
         with Encoders(encoders, processes) as pool:
             for episode, recording in recorded:
                 ended += 1
-                future = pool.submit(written, pool, episode, recording)
-                pending.add(future)
-                future.add_done_callback(committed.put)
-            while pending:
+                pool.submit(written, pool, episode, recording).add_done_callback(committed.put)
+            while progress.episodes < ended:
                 reap(block=True)
     except BrokenExecutor:
         raise OSError("an encoding process is gone; what is committed stays: use --resume") from None

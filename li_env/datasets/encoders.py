@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from li_env.datasets.part_writer import PartWriter
 
 
 class Encoders(ThreadPoolExecutor):
-    """Threads that commit episodes; their jobs call `commit`.
+    """Threads for finished episodes; what is to be done with the rows of one goes through `run`.
 
     Args:
         count: number of threads.
@@ -36,33 +36,20 @@ class Encoders(ThreadPoolExecutor):
             for _ in range(count):
                 self._processes.submit(_begin)  # now, while the first steps are made, not when an episode has ended
 
-    def commit(
-        self,
-        folder: Path,
-        rows: EpisodeRows,
-        about: Mapping[str, Any],
-        writer: PartWriter,
-        options: Mapping[str, Any],
-        seed: int,
-    ) -> dict[str, Any]:
-        """Commit an episode to the journal and return its description; called in one of the threads.
+    def run(self, job: Callable[[EpisodeRows], dict[str, Any]], rows: EpisodeRows) -> dict[str, Any]:
+        """Return what ``job`` makes of the rows, in the thread that calls this or in its process.
 
         Args:
-            folder: of the dataset.
-            rows: of the episode.
-            about: further keys of the description; ``kept`` says whether files are written.
-            writer: writes the files.
-            options: reset options that begin the episode.
-            seed: seed of the reset that begins it.
+            job: to run, made of what a process can be given.
+            rows: of an episode.
 
         Raises:
-            OSError: a file could not be written; nothing is left.
             BrokenExecutor: an encoding process is gone.
         """
         if self._processes is None:
-            return _commit(folder, rows, None, about, writer, options, seed)
+            return job(rows)
         with shared(rows) as (rest, frames):
-            return self._processes.submit(_commit, folder, rest, frames, about, writer, options, seed).result()
+            return self._processes.submit(_run, job, rest, frames).result()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End threads and processes."""
@@ -71,22 +58,33 @@ class Encoders(ThreadPoolExecutor):
             self._processes.shutdown(wait, cancel_futures=cancel_futures)
 
 
-def _commit(
-    folder: Path,
-    rows: EpisodeRows,
-    frames: SharedFrames | None,
-    about: Mapping[str, Any],
-    writer: PartWriter,
-    options: Mapping[str, Any],
-    seed: int,
+def commit(
+    rows: EpisodeRows, folder: Path, about: Mapping[str, Any], writer: PartWriter, options: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
-    if frames is not None:
-        rows = frames.joined(rows)
+    """Commit an episode to the journal and return its description.
+
+    Args:
+        rows: of the episode.
+        folder: of the dataset.
+        about: further keys of the description; ``kept`` says whether files are written.
+        writer: writes the files.
+        options: reset options that begin the episode.
+        seed: seed of the reset that begins it.
+
+    Raises:
+        OSError: a file could not be written; nothing is left.
+    """
     record = {**checked_record(rows), **about}
     with Journal(folder).commit(rows.number, record) as entry:
         if record["kept"]:
             writer.write(entry, rows, options, seed)
     return record
+
+
+def _run(
+    job: Callable[[EpisodeRows], dict[str, Any]], rows: EpisodeRows, frames: SharedFrames | None
+) -> dict[str, Any]:
+    return job(rows if frames is None else frames.joined(rows))
 
 
 def _begin() -> None:

@@ -22,7 +22,7 @@ class Codec:
         encoder: name for FFmpeg.
         name: of the codec in the file, as LeRobot writes it.
         pixels: pixel format in the file.
-        options: of the encoder.
+        options: of the encoder, beside its preset and the distance of key frames.
         crf: quality, as LeRobot writes it.
         preset: of the encoder.
         key_frames: distance from one key frame to the next, in frames.
@@ -42,6 +42,10 @@ class Codec:
     even: bool = True
     given: str | None = None
 
+    def settings(self) -> dict[str, str]:
+        """Return all options of the encoder."""
+        return {**self.options, "preset": self.preset, "g": str(self.key_frames)}
+
 
 # One thread and no B-frames, so that a file is a function of its frames. With "h264" every frame is a key frame: random
 # access is cheapest, all frames are equally good, and the simplest search is good enough, so that a frame costs 0.35
@@ -50,10 +54,10 @@ class Codec:
 # 5,376 frames of the game had 23 dB at crf 16, and crf 8 did not mend it.
 _PLAIN = {"bf": "0", "threads": "1"}
 _CODECS = {
-    "h264": Codec("libx264", "h264", "yuv444p", {**_PLAIN, "crf": "16", "preset": "ultrafast"}, 16, "ultrafast", 1),
-    "av1": Codec("libsvtav1", "av1", "yuv420p", {"crf": "18", "preset": "8", "svtav1-params": "lp=1"}, 18, "8", 2,
+    "h264": Codec("libx264", "h264", "yuv444p", {**_PLAIN, "crf": "16"}, 16, "ultrafast", 1),
+    "av1": Codec("libsvtav1", "av1", "yuv420p", {"crf": "18", "svtav1-params": "lp=1"}, 18, "8", 2,
                  least=64),
-    "lossless": Codec("libx264rgb", "h264", "gbrp", {**_PLAIN, "qp": "0", "preset": "medium"}, 0, "medium", 2,
+    "lossless": Codec("libx264rgb", "h264", "gbrp", {**_PLAIN, "qp": "0"}, 0, "medium", 2,
                       even=False, given="rgb24"),
 }  # fmt: skip
 
@@ -80,7 +84,7 @@ def encode(path: Path, frames: np.ndarray, fps: float, codec: Codec) -> None:
     os.environ.setdefault("SVT_LOG", "1")  # errors alone; SVT-AV1 has a log of its own
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart", "fflags": "bitexact"}) as container:
-        stream = container.add_stream(codec.encoder, rate=rate, options={**codec.options, "g": str(codec.key_frames)})
+        stream = container.add_stream(codec.encoder, rate=rate, options=codec.settings())
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = codec.given or codec.pixels

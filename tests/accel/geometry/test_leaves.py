@@ -18,7 +18,7 @@ def by_hand(points: np.ndarray, centre: np.ndarray, reach: float) -> set[int]:
 
 
 def spread(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return points [3, count] with distances that are that differ by more than rounding."""
+    """Return points [3, count] whose distances differ by more than rounding."""
     if kind == "space":
         return rng.integers(0, 40, (3, count)).astype(np.float32)
     if kind == "floor":
