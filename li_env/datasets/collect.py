@@ -88,7 +88,7 @@ def collect(
         job = partial(
             commit, folder=folder, about=about, writer=writer, options=formats.options(number), seed=seeds[number]
         )
-        return encoders.run(job, rows)
+        return encoders.run(job, rows, recording.frames.shared)
 
     def reap(block: bool) -> None:
         """Count the episodes that are committed; with ``block`` wait for one."""

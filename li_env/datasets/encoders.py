@@ -7,11 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from li_env.datasets.episode_rows import EpisodeRows, checked_record
-from li_env.datasets.frame_handover import SharedFrames, shared
+from li_env.datasets.episode_rows import EpisodeRows, SharedFrames, checked_record
 from li_env.datasets.journal import Journal
 from li_env.datasets.part_writer import PartWriter
 
@@ -36,20 +36,24 @@ class Encoders(ThreadPoolExecutor):
             for _ in range(count):
                 self._processes.submit(_begin)  # now, while the first steps are made, not when an episode has ended
 
-    def run(self, job: Callable[[EpisodeRows], dict[str, Any]], rows: EpisodeRows) -> dict[str, Any]:
+    def run(
+        self, job: Callable[[EpisodeRows], dict[str, Any]], rows: EpisodeRows, shared: SharedFrames | None
+    ) -> dict[str, Any]:
         """Return what ``job`` makes of the rows, in the thread that calls this or in its process.
 
         Args:
             job: to run, made of what a process can be given.
             rows: of an episode.
+            shared: where a process finds their frames. Without it they are pickled, which holds the lock of the
+                interpreter for some milliseconds; the stepping thread needs it.
 
         Raises:
             BrokenExecutor: an encoding process is gone.
         """
         if self._processes is None:
             return job(rows)
-        with shared(rows) as (rest, frames):
-            return self._processes.submit(_run, job, rest, frames).result()
+        rest = rows if shared is None else replace(rows, frames=rows.frames[:0])
+        return self._processes.submit(_run, job, rest, shared).result()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End threads and processes."""

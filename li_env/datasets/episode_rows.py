@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,30 @@ class EpisodeRows:
     def count(self) -> int:
         """Number of rows."""
         return len(self.rows["action"])
+
+
+@dataclass(frozen=True)
+class SharedFrames:
+    """Frames of an episode in memory that another process may read for as long as their owner keeps them.
+
+    Attributes:
+        path: of the memory, for a process of the same user.
+        offset: of the first frame, in bytes.
+        shape: of the frames.
+    """
+
+    path: str
+    offset: int
+    shape: tuple[int, ...]
+
+    def joined(self, rows: EpisodeRows) -> EpisodeRows:
+        """Return the rows with these frames, which must not be changed.
+
+        Raises:
+            OSError: the memory is not there any more.
+        """
+        frames = np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+        return replace(rows, frames=np.asarray(frames))
 
 
 INFOS = ("episode_seed", "new_frames", "blocked", "regime", "denoising_steps", "chunk", "degenerated", "pose")

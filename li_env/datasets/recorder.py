@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from li_env.accel.device import on_host
+from li_env.datasets.frame_store import EpisodeFrames, FrameStore
 from li_env.datasets.manifest import Manifest
 from li_env.episodes import EpisodeRunner
 from li_env.rollouts import Act, Environment, FinishedEpisode, View, play_episodes
@@ -41,35 +42,31 @@ class Recording:
     """Frames, cameras and labels of an episode while it is played.
 
     Attributes:
-        frames: uint8 [n, H, W, 3] per state: the frames that are new in it.
-        poses: float64 [n, 4, 4] per state.
+        generator: of the noise.
+        frames: of all states.
+        poses: float64 [n, 4, 4] per state: the cameras of the frames that are new in it.
         sensors: observation of every state without the frames.
         teacher: action to imitate, per step.
         task_states: state of the task, per state.
-        generator: of the noise.
         memory: agent state.
     """
 
     generator: np.random.Generator
-    frames: list[np.ndarray] = field(default_factory=list)
+    frames: EpisodeFrames
     poses: list[np.ndarray] = field(default_factory=list)
     sensors: list[dict[str, Any]] = field(default_factory=list)
     teacher: list[np.ndarray] = field(default_factory=list)
     task_states: list[Any] = field(default_factory=list)
     memory: Any = None
 
-    def look(self, state: EpisodeState, observation: Any) -> None:
-        """Keep what is new in a state."""
-        count = state.new_frames
-        first = len(state.frames) - count
-        # Where all frames of a state are new it alone has their memory, and keeping them is free. Otherwise it shares
-        # that memory with other states: a copy lets it go.
-        frames = on_host(state.frames[first:] if first else state.frames)
-        self.frames.append(frames if frames.flags.owndata else np.array(frames))
+    def look(self, state: EpisodeState, observation: Any) -> np.ndarray:
+        """Keep what is new in a state, and return its new frames."""
+        first = len(state.frames) - state.new_frames
         self.poses.append(np.array(state.frame_poses[first:]))
         sensors = observation if isinstance(observation, dict) else {}
         self.sensors.append({name: value for name, value in sensors.items() if name != "rgb"})
         self.task_states.append(state.task)
+        return on_host(state.frames[first:])
 
 
 class Recorder:
@@ -80,20 +77,20 @@ class Recorder:
         space: of the actions.
         can_stop: whether the last number of an action is ``stop``.
         noise: probability of a random motion instead of the agent's action. ``stop`` is never replaced.
+        store: keeps the frames.
     """
 
-    def __init__(self, player: Player, space: spaces.Box, can_stop: bool, noise: float) -> None:
+    def __init__(self, player: Player, space: spaces.Box, can_stop: bool, noise: float, store: FrameStore) -> None:
         self._player, self._space, self._can_stop, self._noise = player, space, can_stop, noise
+        self._store = store
         self.steps = 0
 
     def act(self, views: Sequence[View]) -> tuple[list[np.ndarray], list[Recording]]:
         """Answer every view."""
-        recordings = []
-        for view in views:
-            # A generator of its own, so that noise does not move the agent's draws.
-            recording = view.memory or Recording(view.generator.spawn(1)[0])
-            recording.look(view.state, view.observation)
-            recordings.append(recording)
+        # A generator of its own, so that noise does not move the agent's draws.
+        recordings = [view.memory or Recording(view.generator.spawn(1)[0], self._store.take()) for view in views]
+        looks = zip(recordings, views, strict=True)
+        self._store.keep([(each.frames, each.look(view.state, view.observation)) for each, view in looks])
         seen = [
             View(view.observation, view.info, view.state, each.memory, view.generator)
             for view, each in zip(views, recordings, strict=True)
@@ -112,7 +109,7 @@ class Recorder:
     def finish(self, episode: FinishedEpisode, observation: Any) -> Recording:
         """Return the recording of an episode that has ended, with its last state."""
         recording: Recording = episode.memory
-        recording.look(episode.last, observation)
+        self._store.keep([(recording.frames, recording.look(episode.last, observation))])
         return recording
 
     def _disturbed(self, action: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -144,7 +141,10 @@ def record_episodes(
     """
     space = runner.action_space
     assert isinstance(space, spaces.Box)
-    recorder = Recorder(player, space, runner.task.can_stop, manifest.noise)
+    spec = runner.spec
+    most = 1 + spec.frames_before(manifest.max_steps)
+    store = FrameStore(most, (*spec.frame_size, 3), worlds)
+    recorder = Recorder(player, space, runner.task.can_stop, manifest.noise, store)
     seeds = dict(zip(manifest.episodes, manifest.seeds, strict=True))
     played = play_episodes(
         player.env,

@@ -57,14 +57,14 @@ def make_rows(
 
     Args:
         episode: as it was played.
-        recording: its frames, one entry per state.
+        recording: its frames; those of the rows are no copy.
         task: of the environment.
         spec: of the world.
         instruction: text of the episode.
         teacher: write the teacher's action.
     """
-    counts = np.array([len(each) for each in recording.frames])
-    frames, poses = np.concatenate(recording.frames), np.concatenate(recording.poses)
+    counts = np.array([len(each) for each in recording.poses])
+    frames, poses = recording.frames.array(), np.concatenate(recording.poses)
     actions = np.array(episode.actions, dtype=np.float32)
     stop = np.array([info["regime"] == RegimeCode.NONE for info in episode.infos[1:]])
     # A first chunk may hold the start frame alone: that step has no row.

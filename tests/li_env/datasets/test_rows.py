@@ -7,6 +7,7 @@ import pytest
 
 from li_env.accel.geometry.camera import CameraMotion, move
 from li_env.datasets.episode_rows import row_checks
+from li_env.datasets.frame_store import FrameStore
 from li_env.datasets.recorder import Player, Recorder
 from li_env.datasets.rows import make_rows
 from li_env.episodes import open_episodes
@@ -30,7 +31,9 @@ def wander(views):
 
 def played(world, noise=0.0, teach=None):
     runner = open_episodes(world, "all", "continuous", "frame", task="pointgoal")
-    recorder = Recorder(Player(runner, wander, teach), runner.action_space, True, noise)
+    spec = runner.spec
+    store = FrameStore(1 + spec.frames_before(STEPS), (*spec.frame_size, 3), 4)
+    recorder = Recorder(Player(runner, wander, teach), runner.action_space, True, noise, store)
     for episode in play_episodes(runner, recorder.act, 6, max_steps=STEPS, batch=4):
         recording = recorder.finish(episode, runner.observation(episode.last))
         rows = make_rows(episode, recording, runner.task, runner.spec, "go", teach is not None or noise > 0)
