@@ -12,8 +12,8 @@ with them. Snapshots are evaluated, for the learning curve, on the machine that 
 ``--evaluation-seconds`` of a run.
 
 ``--scans DIR`` grounds the arms inside the learned world: every episode of the training takes place in the scan of its
-map. Scans of ``--scan-maps`` maps of every training set are built there unless they are there. Held-out maps are not
-scanned: inside, agents are evaluated without.
+map. Scans of ``--scan-maps`` maps of every training set are built there unless they are there, and those of all
+held-out maps: every agent is evaluated in scans too, beside the game and the learned world without them.
 
 Tasks: ``open`` and ``detour`` (PointGoal), ``imagegoal``, ``explore``; settings are those of configs/agents/ppo_*.yaml
 with what the command line changes. Arms say where an agent learns: the world and its preset. Variants are the
@@ -81,7 +81,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One training and its evaluation; ``sets`` are episode files by name."""
+    """One training and its evaluation; ``sets`` are episode files by name, as are scans of their maps, if any."""
 
     task: str
     arm: str
@@ -96,6 +96,7 @@ class Cell:
     game_engines: int
     deadline: float
     reserve: float = 0.0
+    held_out_scans: str = ""
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -158,20 +159,24 @@ def evaluated(cell: Cell, game: BaseWorld, learned: BaseWorld) -> dict[str, Any]
     """Play the agent of a cell: ``final``, the ``curve`` of its snapshots and the log of the training."""
     own = "all" if cell.config.world == "freedoom_game" else str(cell.config.preset)
     names = HELD_OUT if cell.task != "explore" else ("explore",)
-    places = {"game": (game, "off"), "inside": (learned, own)}
+    places = {"game": (game, "off", ""), "inside": (learned, own, "")}
+    if cell.held_out_scans and cell.task != "explore":
+        places["in scans"] = (learned, own, cell.held_out_scans)
     final: dict[str, Any] = {}
-    for place, (world, preset) in places.items():
+    for place, (world, preset, scans) in places.items():
         for name in names:
-            final.setdefault(name, {})[place] = play(cell, runner_of(cell, world, preset, name), POLICY, cell.episodes)
+            runner = runner_of(cell, world, preset, name, scans)
+            final.setdefault(name, {})[place] = play(cell, runner, POLICY, cell.episodes)
     log = [json.loads(line) for line in (Path(cell.folder) / "log.jsonl").read_text().splitlines()]
     curve = {"set": main_set(cell.task), "points": sorted(points_of(Path(cell.folder)), key=lambda each: each["steps"])}
     return {"final": final, "curve": curve, "log": log}
 
 
-def runner_of(cell: Cell, world: BaseWorld, preset: str, name: str) -> EpisodeRunner:
-    """Open the task of a cell in a world, with the episodes of a set."""
-    task = cell.config.task
-    return open_episodes(world, preset, ACTION_SPACE, "frame", task=task, dataset=cell.sets.get(name))
+def runner_of(cell: Cell, world: BaseWorld, preset: str, name: str, scans: str = "") -> EpisodeRunner:
+    """Open the task of a cell in a world, with the episodes of a set, in its scans if there is a folder of them."""
+    grounded = Path(scans) / name if scans else None
+    task, dataset = cell.config.task, cell.sets.get(name)
+    return open_episodes(world, preset, ACTION_SPACE, "frame", task=task, dataset=dataset, scans=grounded)
 
 
 def play(cell: Cell, runner: EpisodeRunner, weights: str, count: int) -> dict[str, float]:
@@ -220,7 +225,8 @@ def cells(arguments: argparse.Namespace, sets: dict[str, str]) -> list[Cell]:
                     found.append(
                         Cell(task, place, variant, config, str(folder), {} if task == "explore" else sets,
                              arguments.episodes, arguments.curve_episodes, arguments.device, arguments.game_workers,
-                             arguments.game_engines, arguments.deadline, arguments.evaluation_seconds)
+                             arguments.game_engines, arguments.deadline, arguments.evaluation_seconds,
+                             str(arguments.scans or ""))
                     )  # fmt: skip
     return found
 
@@ -271,6 +277,8 @@ def main(words: Sequence[str] | None = None) -> None:
     if arguments.scans is not None:
         for name in {training_set(task) for task in arguments.tasks if task != "explore"}:
             scan_maps(built[name], arguments.scans / name, arguments.scan_maps, arguments.scan_views)
+        for name in HELD_OUT:
+            scan_maps(built[name], arguments.scans / name, arguments.episodes, arguments.scan_views)
     work = cells(arguments, {name: str(path) for name, path in built.items()})
     print(f"{time.time() - began:5.0f} s  {len(work)} cells", flush=True)
     with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:

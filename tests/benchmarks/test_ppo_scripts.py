@@ -78,6 +78,26 @@ def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsy
     assert (tmp_path / "report.png").stat().st_size > 0
 
 
+def test_agents_are_evaluated_in_scans_of_held_out_maps_too(tmp_path, monkeypatch):
+    training = import_module("ppo_training")
+    opened: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        training, "open_episodes",
+        lambda world, preset, *rest, dataset, scans, **more: opened.append((world, preset, dataset, scans)),
+    )  # fmt: skip
+    monkeypatch.setattr(training, "play", lambda cell, runner, weights, count: {"episodes": count})
+    (tmp_path / "log.jsonl").write_text('{"steps": 1}\n')
+    sets = {name: f"{name}.json" for name in ("open", "detour")}
+    fields = ("detour", "game", "full", PPOConfig(world="freedoom_game"), str(tmp_path), sets, 3, 2, "cpu", 0, 1, 0.0)
+    without = training.evaluated(training.Cell(*fields), "game", "learned")["final"]
+    assert all(set(without[name]) == {"game", "inside"} for name in sets)
+    opened.clear()
+    found = training.evaluated(training.Cell(*fields, held_out_scans=str(tmp_path)), "game", "learned")["final"]
+    assert all(set(found[name]) == {"game", "inside", "in scans"} for name in sets)
+    assert ("learned", "all", "detour.json", tmp_path / "detour") in opened
+    assert ("learned", "all", "detour.json", None) in opened and ("game", "off", "detour.json", None) in opened
+
+
 def test_trainings_go_on_where_their_archives_are_unpacked(goals, tmp_path, monkeypatch):
     training, travel = import_module("ppo_training"), import_module("ppo_travel")
     monkeypatch.setattr(training, "load_world", lambda *_, **__: Room())
