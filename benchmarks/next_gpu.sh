@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Run the first lines of next.md on one machine with a GPU and 16 cores, within 28 minutes:
+# Run the first lines of next.md on one machine with two GPUs and 32 cores, within 28 minutes:
 #
 #     bash benchmarks/next_gpu.sh OUT SECONDS
 #
-# Alone on the machine: writing beside stepping, and 512 envs with and without scans. Then a refinement of the small
-# world beside trainings with PPO in the game, which need cores; and once the chosen blend stands in OUT/blend (a
-# number, from the log in OUT/refine), the evaluation of its weights on test maps in three processes. Logs and results
-# lie in OUT. Nothing begins after SECONDS. Packages that the machine lacks are to be on PYTHONPATH, LI_ENV_COMMIT is to
-# be set.
+# Two lanes, each with a GPU and 16 cores of its own. On GPU 0: writing beside stepping, then PPO with goals behind walls
+# in the game, which needs cores. On GPU 1: the same training inside, in scans, then whether an evaluation inside can be
+# trusted. Logs and results lie in OUT; a training that SECONDS cut off goes on when the same command is given again.
+# Packages that the machine lacks are to be on PYTHONPATH before this begins, LI_ENV_COMMIT is to be set. What has to come
+# back: OUT/*.json, OUT/*.log, and of OUT/ppo every result.json, log.jsonl, agent.json and policy.safetensors (3 MB each);
+# bring it often, because a machine can be lost.
 set -u
 out=$(mkdir -p "$1" && cd "$1" && pwd) began=$(date +%s) seconds=$2
 cd "$(dirname "$0")/.." || exit 1
@@ -15,36 +16,28 @@ export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 PYTORCH_CUDA_ALLOC_CONF=expandable_s
 
 now() { echo $(($(date +%s) - began)); }
 left() { local rest=$((seconds - $1 - $(now))); echo $((rest > 5 ? rest : 5)); }
-li_env() { python3 -c "from li_env.cli import main; main()" "$@"; }
-noted() { # noted NAME COMMAND: run it with a log of its own
-    local name=$1; shift
-    "$@" > "$out/$name.log" 2>&1
+on() { # on GPU NAME COMMAND: run it on a GPU and its cores, with a log of its own
+    local gpu=$1 name=$2; shift 2
+    CUDA_VISIBLE_DEVICES=$gpu taskset -c $((16 * gpu))-$((16 * gpu + 15)) "$@" > "$out/$name.log" 2>&1
     echo "$name: status $? at $(now) s"
 }
-evaluated() { # evaluated NAME PARTS
-    local name=$1; shift
-    noted "world_$name" li_env evaluate world --split test --device cuda --workers 6 --weights "$out/weights" \
-        --max-seconds "$(left 60)" --out "$out/world_$name" --parts "$@"
+trained() { # trained GPU ARM
+    on "$1" "ppo_$2" python3 benchmarks/ppo_training.py --device cuda --keep "$out/ppo" --tasks detour --arms "$2" \
+        --seeds 5 --jobs 5 --steps 400000 --scans "$out/scans" --scan-maps 192 --max-episode-steps 32 --game-workers 3 \
+        --game-engines 70 --max-seconds "$(left 10)" --evaluation-seconds 240
 }
-
-noted collection python3 benchmarks/dataset_collection.py --device cuda --cells 512:4096 --repeats 2 \
-    --encoders 15 --processes --max-seconds 330 --out "$out/dataset_collection_h200.json"
-noted grounded python3 benchmarks/freedoom_throughput.py --device cuda --worlds 512 --presets all off --grounded \
-    --no-checks --max-seconds 180 --out "$out/freedoom_grounded_h200.json"
-
-noted ppo_game python3 benchmarks/ppo_training.py --device cuda --keep "$out/ppo" --tasks open --arms game --seeds 5 \
-    --jobs 5 --max-seconds "$(left 500)" --evaluation-seconds 150 --pack "$out/ppo_packed" &
-noted refine li_env train world --config benchmarks/freedoom_second_edition/refine.yaml --out "$out/refine" --device cuda
-while [ ! -f "$out/blend" ] && [ "$(left 300)" -gt 5 ]; do sleep 1; done
-if [ -f "$out/blend" ]; then
-    noted blend python3 benchmarks/freedoom_second_edition/blend.py "$out/refine" "$(cat "$out/blend")" \
-        --out "$out/weights"
-    parts=()
-    evaluated a walks next paths walls autoencoder & parts+=($!)
-    evaluated b agents loops fidelity & parts+=($!)
-    evaluated c steps collapse actions & parts+=($!)
-    wait "${parts[@]}"
-    noted world python3 benchmarks/world_table.py --join "$out/world_a" "$out/world_b" "$out/world_c" --out "$out/world"
-fi
+lane_0() {
+    on 0 collection python3 benchmarks/dataset_collection.py --device cuda --cells 512:4096 --repeats 2 \
+        --encoders 15 --processes --max-seconds 200 --out "$out/dataset_collection_h200.json"
+    trained 0 game
+}
+lane_1() {
+    trained 1 all
+    on 1 trust timeout "$(left 5)" python3 benchmarks/ppo_trust.py --device cuda --agents "$out"/ppo/detour-all_grounded-full-* \
+        --dataset "$out/ppo/episodes/detour.json" --scans "$out/scans/detour" --out "$out/ppo_trust.json"
+    on 1 report python3 benchmarks/ppo_report.py --keep "$out/ppo" --out "$out/ppo_detour_h200"
+}
+lane_0 &
+lane_1 &
 wait
 echo "end at $(now) s"

@@ -165,6 +165,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--agents", type=Path, nargs="+", required=True, help="folders of PPO agents")
     parser.add_argument("--dataset", type=Path, required=True, help="navigation episodes that name their maps")
     parser.add_argument("--task", default="pointgoal", choices=["pointgoal", "imagegoal"])
+    parser.add_argument("--scans", type=Path, help="folder of scans of those maps, in which inside takes place then")
     parser.add_argument("--episodes", type=int, default=64)
     parser.add_argument("--max-steps", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
@@ -176,8 +177,11 @@ def main(words: Sequence[str] | None = None) -> None:
     game = load_world("freedoom_game", workers=arguments.game_workers)
     learned = load_world("freedoom", device=device)
     places = {"game": (game, "off"), **{preset: (learned, preset) for preset in PRESETS}}
+    shared = {"task": arguments.task, "dataset": arguments.dataset}
     runners = {
-        name: open_episodes(world, preset, ACTION_SPACE, "frame", task=arguments.task, dataset=arguments.dataset)
+        name: open_episodes(
+            world, preset, ACTION_SPACE, "frame", scans=arguments.scans if world is learned else None, **shared
+        )
         for name, (world, preset) in places.items()
     }
     count = min(arguments.episodes, len(runners["game"].task.dataset.episodes))  # type: ignore[attr-defined]
@@ -192,7 +196,7 @@ def main(words: Sequence[str] | None = None) -> None:
     game.close()  # type: ignore[attr-defined]
     write_json(
         arguments.out,
-        {"provenance": facts, "episodes": count, "rows": rows,
+        {"provenance": facts, "episodes": count, "in_scans": arguments.scans is not None, "rows": rows,
          "correlations": {key: {name: None if np.isnan(value) else value for name, value in each.items()}
                           for key, each in correlations.items()},
          "agreement": agreements},

@@ -168,6 +168,21 @@ def test_trust_compares_presets_and_places(goals, tmp_path, monkeypatch, recurre
     assert agreement["states"] >= 3 and agreement["same_choice"] > 0 and agreement["total_variation"] < 0.5
 
 
+def test_inside_can_take_place_in_scans(goals, tmp_path, monkeypatch):
+    script, opened = import_module("ppo_trust"), []
+    monkeypatch.setattr(script, "load_world", lambda name, **_: name)
+
+    def open_episodes(world, preset, *_, scans, **__):
+        opened.append((world, preset, scans))
+        if len(opened) == 3:
+            raise InterruptedError
+
+    monkeypatch.setattr(script, "open_episodes", open_episodes)
+    with pytest.raises(InterruptedError):
+        script.main(["--agents", "a", "--dataset", str(goals), "--scans", str(tmp_path), *SHORT])
+    assert opened == [("freedoom_game", "off", None), ("freedoom", "off", tmp_path), ("freedoom", "all", tmp_path)]
+
+
 def test_an_agent_that_follows_itself_would_do_the_same(goals, tmp_path, monkeypatch):
     """Watch an agent with itself: both answers are equal in every state."""
     script = import_module("ppo_trust")
