@@ -5,10 +5,10 @@
 #
 # Two lanes, each with a GPU and 16 cores of its own. On GPU 0: writing beside stepping, then PPO with goals behind walls
 # in the game, which needs cores. On GPU 1: the same training inside, in scans, then whether an evaluation inside can be
-# trusted. Logs and results lie in OUT; a training that SECONDS cut off goes on when the same command is given again.
-# Packages that the machine lacks are to be on PYTHONPATH before this begins, LI_ENV_COMMIT is to be set. What has to come
-# back: OUT/*.json, OUT/*.log, and of OUT/ppo every result.json, log.jsonl, agent.json and policy.safetensors (3 MB each);
-# bring it often, because a machine can be lost.
+# trusted, and how fast PPO's loop is. Logs and results lie in OUT; a training that SECONDS cut off goes on when the same
+# command is given again. Packages that the machine lacks are to be on PYTHONPATH before this begins, LI_ENV_COMMIT is to
+# be set. What has to come back: OUT/*.json, OUT/*.log, and of OUT/ppo every result.json, log.jsonl, agent.json and
+# policy.safetensors (3 MB each); bring it often, because a machine can be lost.
 set -u
 out=$(mkdir -p "$1" && cd "$1" && pwd) began=$(date +%s) seconds=$2
 cd "$(dirname "$0")/.." || exit 1
@@ -35,6 +35,8 @@ lane_1() {
     trained 1 all
     on 1 trust timeout "$(left 5)" python3 benchmarks/ppo_trust.py --device cuda --agents "$out"/ppo/detour-all_grounded-full-* \
         --dataset "$out/ppo/episodes/detour.json" --scans "$out/scans/detour" --out "$out/ppo_trust.json"
+    on 1 throughput python3 benchmarks/freedoom_throughput.py --device cuda --worlds 512 --presets all --ppo 512 \
+        --no-checks --max-seconds "$(left 60)" --out "$out/freedoom_loop_h200.json"
     on 1 report python3 benchmarks/ppo_report.py --keep "$out/ppo" --out "$out/ppo_detour_h200"
 }
 lane_0 &
