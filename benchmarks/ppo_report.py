@@ -5,8 +5,8 @@
 writes OUT.json and OUT.png and prints the tables: interquartile means over seeds with 95 % bootstrap intervals
 (score_statistics.py). Curves show the measure in the game on held-out maps against environment steps, frames and
 seconds of training. ``agreement`` is Spearman's rank correlation, over all agents of a task, of what they reach inside
-and in the game. Cells without a result are left out. Each kind of cell has its own list, with the command of every seed
-and every fifth line of its log.
+and in the game. Each kind of cell has its own list, with the command of every seed and every fifth line of its log.
+Cells without a result are left out; with ``--unfinished`` they have their curves, as far as they came.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ppo_travel import CURVE, RESULT, points_of
 from provenance import provenance
 from score_statistics import bootstrap_interval, interquartile_mean, rank_correlation, summary
 
@@ -28,21 +29,32 @@ MEASURES = ("success", "spl", "soft_spl", "distance_to_goal", "seen_area", "retu
 AXES = {"steps": "environment steps", "frames": "frames", "seconds": "seconds of training"}
 LOGGED = (*AXES, "episodes", "return", "success", "spl", "entropy")
 THINNED = 5  # one line of a log in so many is kept
-NAMES = {"all": "trained in freedoom, all", "off": "trained in freedoom, off", "game": "trained in the game"}
+NAMES = {
+    "all": "trained in freedoom, all",
+    "all_grounded": "trained in freedoom, in scans, all",
+    "off": "trained in freedoom, off",
+    "game": "trained in the game",
+}
 
 Kind = tuple[str, str, str]
 """(task, arm, variant)."""
 
 
-def read_results(folder: Path) -> dict[Kind, list[dict[str, Any]]]:
+def read_results(folder: Path, unfinished: bool = False) -> dict[Kind, list[dict[str, Any]]]:
     """Read the results of all cells, by kind, in the order of their seeds.
+
+    Args:
+        folder: of benchmarks/ppo_training.py.
+        unfinished: take cells too that have points of their curve, and no result.
 
     Raises:
         ValueError: there are none.
     """
     kinds: dict[Kind, list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(folder.glob("*/result.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{RESULT}"))]
+    if unfinished:
+        found += [begun(path.parent) for path in sorted(folder.glob(f"*/{CURVE}")) if not _is_done(path.parent)]
+    for result in found:
         asked = result["asked"]
         kinds[(asked["task"], asked["arm"], asked["variant"])].append(result)
     if not kinds:
@@ -50,6 +62,24 @@ def read_results(folder: Path) -> dict[Kind, list[dict[str, Any]]]:
     for results in kinds.values():
         results.sort(key=lambda result: result["asked"]["config"]["seed"])
     return dict(kinds)
+
+
+def begun(folder: Path) -> dict[str, Any]:
+    """Describe a cell that was not evaluated at its end as one that was, without its last evaluation."""
+    task, arm, variant, _ = folder.name.split("-")
+    config = json.loads((folder / "agent.json").read_text(encoding="utf-8"))["config"]
+    built = json.loads((folder.parent / "episodes/sets.json").read_text(encoding="utf-8"))
+    return {
+        "asked": {"task": task, "arm": arm, "variant": variant.replace("_", " "), "config": config},
+        "provenance": built["provenance"],
+        "final": {},
+        "curve": {"points": points_of(folder)},
+        "log": [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()],
+    }
+
+
+def _is_done(folder: Path) -> bool:
+    return (folder / RESULT).is_file()
 
 
 def table(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -93,7 +123,7 @@ def agreement(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     rows = []
     for task in dict.fromkeys(kind[0] for kind in kinds):
         finals = [result["final"] for kind, results in kinds.items() if kind[0] == task for result in results]
-        for name in finals[0]:
+        for name in sorted(set.intersection(*map(set, finals))):
             for measure in ("return", "success", "spl"):
                 if measure in finals[0][name]["game"]:
                     sides = [np.array([each[name][place][measure] for each in finals]) for place in ("inside", "game")]
@@ -151,8 +181,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, required=True, help="folder of benchmarks/ppo_training.py")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/ppo_agents"), help="without suffix")
+    parser.add_argument("--unfinished", action="store_true", help="show curves of cells that have no result yet")
     arguments = parser.parse_args(words)
-    kinds = read_results(arguments.keep)
+    kinds = read_results(arguments.keep, arguments.unfinished)
     rows = table(kinds)
     curves = {
         kind: {

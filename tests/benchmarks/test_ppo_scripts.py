@@ -145,6 +145,25 @@ def test_arms_inside_are_grounded_in_the_scans_of_their_training_maps(tmp_path, 
     assert "detour-all_grounded-full-0: 0 of" in listed and "detour-game-full-0: 0 of" in listed
 
 
+def test_a_training_that_was_not_evaluated_has_its_curve(goals, tmp_path):
+    report, folder = import_module("ppo_report"), tmp_path / "detour-all_grounded-full-0"
+    trained(folder, goals)
+    points = [{"steps": steps, "success": 0.5, "spl": steps / 100} for steps in (32, 64)]
+    (folder / "curve.json").write_text(json.dumps(points))
+    (tmp_path / "episodes").mkdir()
+    (tmp_path / "episodes/sets.json").write_text(json.dumps({"provenance": {"command": "train"}}))
+    words = ["--keep", str(tmp_path), "--out", str(tmp_path / "report")]
+    with pytest.raises(ValueError, match="holds no results"):
+        report.main(words)
+    report.main([*words, "--unfinished"])
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["table"] == written["agreement"] == []
+    (curve,) = written["curves"]
+    assert (curve["task"], curve["arm"], curve["measures"]["spl"]["iqm"]) == ("detour", "all_grounded", [0.32, 0.64])
+    assert written["provenance"]["detour all_grounded full"] == {"command": "train"}
+    assert (tmp_path / "report.png").stat().st_size > 0
+
+
 def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no results; run benchmarks/ppo_training.py first"):
         import_module("ppo_report").main(["--keep", str(tmp_path)])
