@@ -8,7 +8,7 @@ from figure_tools import FigureError, Recorded, figure, fixed, paragraph, signed
 
 LOADERS, VIDEO, MEMORY = "dataset_loaders.json", "dataset_video.json", "dataset_memory.json"
 KILLS, SPEED, RATIO = "dataset_kills.json", "dataset_collection_cpu.json", "dataset_collection_game_cpu.json"
-CLONING = "cloning_comparison.json"
+MANY, CLONING = "dataset_collection_h200.json", "cloning_comparison.json"
 
 
 @figure("datasets.loaders")
@@ -79,6 +79,26 @@ def cost(recorded: Recorded) -> str:
         {many["episodes"]} episodes of the game: {many["computed_per_stored_step"]:.2f} steps are computed for every
         step stored. RAM over {samples[-1]["episodes"]:,} episodes: +{growth:.1f} MiB after the first fifth; the final
         pass takes {recorded.get(MEMORY, "most_in_the_final_pass_mib") - samples[-1]["resident_mib"]:.0f} MiB more."""
+    )
+
+
+@figure("datasets.cost_h200")
+def cost_on_a_gpu(recorded: Recorded) -> str:
+    """Say what writing costs beside hundreds of envs on a GPU."""
+    (cell,) = recorded.get(MANY, "cells")
+    rates, share = cell["frames_per_second"], cell["share"]
+    steps, seconds = (
+        recorded.get(MANY, "settings", "max_steps"),
+        [run["written"]["joined_seconds"] for run in cell["runs"]],
+    )
+    return paragraph(
+        f"""One H200 and 16 cores, {cell["worlds"]} envs, {cell["episodes"]:,} episodes, h264 in
+        {recorded.get(MANY, "settings", "encoders")} processes: {whole(rates["played"])} frames/s played,
+        {whole(rates["written"])} written, {100 * share:.0f} %
+        ({span([100 * run["share"] for run in cell["runs"]], "{:.0f} %".format)} in {len(cell["runs"])} pairs;
+        {verdict(share, 0.9)}, asked for were 90 %). All episodes last {steps} steps, so that all end at once, and no
+        more are played and waiting than there are envs. The final pass takes
+        {span(seconds, "{:.0f}".format)} seconds more."""
     )
 
 

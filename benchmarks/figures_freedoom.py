@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph, signed, span, table, whole
+from figure_tools import FigureError, Recorded, figure, fixed, median, paragraph, signed, span, table, verdict, whole
 
 GPU, CPU = "freedoom_throughput_h200.json", "freedoom_throughput_cpu.json"
 PRESETS_CPU, PRESETS_GPU = "freedoom_presets_cpu.json", "freedoom_presets_h200.json"
@@ -87,6 +87,18 @@ def throughput_grounded(recorded: Recorded) -> str:
     header = ("envs", "without a scan", f"in {recorded.get(GROUNDED, 'grounded', 0, 'scans')} scans", "share",
               "GPU at work: without / in scans", "ms of planning")  # fmt: skip
     return table(header, rows)
+
+
+@figure("throughput.grounded_verdict")
+def throughput_grounded_verdict(recorded: Recorded) -> str:
+    """Hold the share of the speed that remains in scans against what was asked for."""
+    words = []
+    for one in recorded.get(GROUNDED, "grounded"):
+        alone = cell(recorded, GROUNDED, one["worlds"], one["preset"], "device")
+        mean, median = (one[key] / alone[key] for key in ("frames_per_second", "median_frames_per_second"))
+        words.append(f"`{one['preset']}` has {100 * mean:.0f} % ({verdict(mean, 0.9)}; {100 * median:.0f} % by the "
+                     "median of its steps)")  # fmt: skip
+    return paragraph(f"Asked for are 90 % of the frames per second without a scan: {', '.join(words)}.")
 
 
 @figure("preset.floor")

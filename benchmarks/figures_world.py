@@ -10,7 +10,7 @@ from li_env.evaluation.world.store import find_row
 from li_env.evaluation.world.tables import markdown, shown, wanted
 from li_env.evaluation.world.targets import Target, targets
 
-WORLD, FIDELITY = "freedoom_world.json", "freedoom_fidelity.json"
+WORLD, AGAIN, FIDELITY = "freedoom_world.json", "freedoom_world_again.json", "freedoom_fidelity.json"
 
 FIRST_EDITION = {
     "next chunk, walk": 26.64,
@@ -53,6 +53,19 @@ def _missed(target: Target) -> str:
     gap = abs(target.value - target.required)
     digits = target.digits + (round(gap, target.digits) == 0)
     return f"**{shown(target)}**, {gap:.{digits}f} {'over' if target.at_most else 'short'}"
+
+
+@figure("world.again")
+def world_again(recorded: Recorded) -> str:
+    """Tabulate what differs where everything was measured again with today's retrieval."""
+    again = {row["name"]: row for row in recorded.get(AGAIN, "rows")}
+    rows = []
+    for preset in ("off", "all"):
+        for target in targets(recorded.get(WORLD), preset):
+            now = again[target.name][preset] if target.name in again else shown(target)
+            if now != shown(target):
+                rows.append((target.name, f"`{preset}`", shown(target), now, wanted(target)[0]))
+    return table(("what differs", "preset", "above", "measured again", "required"), rows)
 
 
 @figure("world.walls")
