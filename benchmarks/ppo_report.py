@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ppo_travel import CURVE, RESULT, points_of
+from ppo_travel import BEGUN, CURVE, RESULT, points_of
 from provenance import provenance
 from score_statistics import bootstrap_interval, interquartile_mean, rank_correlation, summary
 
@@ -68,10 +68,9 @@ def begun(folder: Path) -> dict[str, Any]:
     """Describe a cell that was not evaluated at its end as one that was, without its last evaluation."""
     task, arm, variant, _ = folder.name.split("-")
     config = json.loads((folder / "agent.json").read_text(encoding="utf-8"))["config"]
-    built = json.loads((folder.parent / "episodes/sets.json").read_text(encoding="utf-8"))
     return {
         "asked": {"task": task, "arm": arm, "variant": variant.replace("_", " "), "config": config},
-        "provenance": built["provenance"],
+        "provenance": json.loads((folder / BEGUN).read_text(encoding="utf-8")),
         "final": {},
         "curve": {"points": points_of(folder)},
         "log": [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()],
@@ -122,14 +121,16 @@ def agreement(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Correlate means inside and in the game over the agents of a task, whatever they were trained in."""
     rows = []
     for task in dict.fromkeys(kind[0] for kind in kinds):
-        finals = [result["final"] for kind, results in kinds.items() if kind[0] == task for result in results]
-        for name in sorted(set.intersection(*map(set, finals))):
-            for measure in ("return", "success", "spl"):
-                if measure in finals[0][name]["game"]:
-                    sides = [np.array([each[name][place][measure] for each in finals]) for place in ("inside", "game")]
-                    found = rank_correlation(*sides)
-                    row = {"task": task, "set": name, "measure": measure, "agents": len(finals)}
-                    rows.append({**row, "rank_correlation": None if np.isnan(found) else found})
+        results = [result for kind, each in kinds.items() if kind[0] == task for result in each]
+        finals = [result["final"] for result in results if result["final"]]
+        for name in sorted(set.intersection(*map(set, finals)) if finals else ()):
+            for place in sorted(set.intersection(*(set(each[name]) for each in finals)) - {"game"}):
+                for measure in ("return", "success", "spl"):
+                    if measure in finals[0][name]["game"]:
+                        sides = [np.array([each[name][side][measure] for each in finals]) for side in (place, "game")]
+                        found = rank_correlation(*sides)
+                        row = {"task": task, "set": name, "place": place, "measure": measure, "agents": len(finals)}
+                        rows.append({**row, "rank_correlation": None if np.isnan(found) else found})
     return rows
 
 

@@ -39,7 +39,7 @@ from typing import Any
 
 import torch
 from navigation_sets import HELD_OUT, navigation_sets, training_set
-from ppo_travel import CURVE, RESULT, pack, points_of, unpack, waiting_snapshots
+from ppo_travel import BEGUN, CURVE, RESULT, pack, points_of, unpack, waiting_snapshots
 from provenance import provenance
 
 from li_env.accel.world import BaseWorld
@@ -115,6 +115,8 @@ def run_cell(cell: Cell) -> str:
         return "not begun"
     torch.set_num_threads(1)
     facts = provenance()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path.with_name(BEGUN), facts)
     game = load_world("freedoom_game", workers=cell.game_workers, engines=cell.game_engines)
     try:
         learned = load_world("freedoom", device=cell.device)

@@ -19,6 +19,9 @@ CURVE = "curve.json"
 RESULT = "result.json"
 """File of a cell that is trained and evaluated."""
 
+BEGUN = "provenance.json"
+"""File of a cell with the command and the machine that trained it last."""
+
 LARGEST = 15 * 2**20
 """Most bytes in an archive, as far as one cell does not have more."""
 
@@ -85,7 +88,7 @@ def _groups(keep: Path) -> Iterator[list[Path]]:
     yield sorted((keep / "episodes").glob("*.json"))
     for state in sorted(keep.glob("*/agent.json")):
         folder, agent = state.parent, read_json(state, "agent")
-        names = ["policy.safetensors", "log.jsonl", CURVE, RESULT]
+        names = ["policy.safetensors", "log.jsonl", BEGUN, CURVE, RESULT]
         if agent["steps"] < agent["config"]["steps"]:
             names.append("optimizer.safetensors")
         yield [state, *(folder / name for name in names if (folder / name).is_file()), *waiting_snapshots(folder)]

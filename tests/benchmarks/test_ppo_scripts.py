@@ -65,13 +65,14 @@ def test_cells_are_trained_once_and_reported(goals, tmp_path, monkeypatch, capsy
         assert set(result["final"]["open"]) == {"game", "inside"}
         assert [point["steps"] for point in result["curve"]["points"]] == [32, 64]
         assert result["provenance"]["command"]
+        assert json.loads((folder / "provenance.json").read_text()) == result["provenance"]
     assert done == ["done", "was there"] * 2
     report.main(["--keep", str(tmp_path), "--out", str(tmp_path / "report")])
     written = json.loads((tmp_path / "report.json").read_text())
     (row,) = [row for row in written["table"] if (row["set"], row["place"]) == ("open", "game")]
     assert len(row["measures"]["spl"]["seeds"]) == 2 and row["steps"] == 64 and row["frames"] == 256
     (curve,) = written["curves"]
-    assert {each["agents"] for each in written["agreement"]} == {2}
+    assert {(each["agents"], each["place"]) for each in written["agreement"]} == {(2, "inside")}
     assert [seed["log"][-1]["steps"] for seed in written["open all full"]] == [64, 64]
     assert written["provenance"]["open all full"]["command"] == written["open all full"][0]["provenance"]["command"]
     assert curve["measures"]["success"]["steps"] == [32, 64]
@@ -117,7 +118,8 @@ def test_trainings_go_on_where_their_archives_are_unpacked(goals, tmp_path, monk
     (archive,) = travel.pack(tmp_path / "here", tmp_path / "packed")
     with tarfile.open(archive) as opened:
         names = {Path(name).name for name in opened.getnames()}
-    assert names == {"agent.json", "policy.safetensors", "optimizer.safetensors", "log.jsonl", "curve.json"}
+    agent = {"agent.json", "policy.safetensors", "optimizer.safetensors", "log.jsonl"}
+    assert names == {*agent, "curve.json", "provenance.json"}
     travel.unpack(tmp_path / "packed", tmp_path / "there")
     assert run("there") == run("whole") == "done"
     results = [json.loads((tmp_path / keep / "open-all-full-0/result.json").read_text()) for keep in ("there", "whole")]
@@ -150,8 +152,7 @@ def test_a_training_that_was_not_evaluated_has_its_curve(goals, tmp_path):
     trained(folder, goals)
     points = [{"steps": steps, "success": 0.5, "spl": steps / 100} for steps in (32, 64)]
     (folder / "curve.json").write_text(json.dumps(points))
-    (tmp_path / "episodes").mkdir()
-    (tmp_path / "episodes/sets.json").write_text(json.dumps({"provenance": {"command": "train"}}))
+    (folder / "provenance.json").write_text(json.dumps({"command": "train"}))
     words = ["--keep", str(tmp_path), "--out", str(tmp_path / "report")]
     with pytest.raises(ValueError, match="holds no results"):
         report.main(words)
