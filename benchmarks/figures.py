@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     "figures_agents",
     "figures_datasets",
+    "figures_detour",
     "figures_files",
     "figures_freedoom",
     "figures_kernels",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from figure_tools import Recorded, figure, paragraph, span, table, verdict, whole
 from figures_agents import spl as of_mapper_or_script
+from figures_detour import behind_walls, with_interval
 from score_statistics import rank_correlation
 
 FILE, SHIPPED, HALVES = "ppo_open_h200.json", "ppo_open_agent.json", "freedoom_halves_h200.json"
-DETOUR = "ppo_detour_h200.json"
 ARMS = {"all": "trained in `freedoom`, `all`", "off": "trained in `freedoom`, `off`", "game": "trained in the game"}
 PLACES = {
     ("open", "game"): "open goals, in the game",
@@ -31,12 +31,6 @@ def trained_arms(recorded: Recorded) -> list[str]:
     """Return the arms that were trained to the end."""
     there = {row["arm"] for row in recorded.get(FILE, "table")}
     return [arm for arm in ARMS if arm in there]
-
-
-def with_interval(value: dict[str, Any]) -> str:
-    """Write interquartile mean and interval."""
-    low, high = value["interval"]
-    return f"{value['iqm']:.3f} ({low:.3f} to {high:.3f})"
 
 
 @figure("ppo.table")
@@ -97,55 +91,15 @@ def ppo_targets(recorded: Recorded) -> str:
 def ppo_readme(recorded: Recorded) -> str:
     """Say in one paragraph what learned from reward."""
     inside, game = measures(recorded, "all"), measures(recorded, "game")
-    found = recorded.get(SHIPPED, "summary")
+    found, walls = recorded.get(SHIPPED, "summary"), behind_walls(recorded, "detour", "game")
     return paragraph(
         f"""PPO that learned from reward alone inside `freedoom` under `all` finds open goals in the real game on
         held-out maps: success {inside["success"]["iqm"]:.2f}, SPL {inside["spl"]["iqm"]:.2f}; trained in the game
         {game["success"]["iqm"]:.2f} and {game["spl"]["iqm"]:.2f}. One of these agents is
         `benchmarks/agents/ppo_open` ({found["success"]["mean"]:.2f}, {found["spl"]["mean"]:.2f}). A script that
         walks straight has SPL {of_mapper_or_script(recorded, "open", "seeker"):.2f} there. Goals behind walls PPO
-        learned inside scans of training maps: SPL {behind_walls(recorded)["spl"]["iqm"][-1]:.2f} in the game, a first
-        measurement ([docs/learning.md](docs/learning.md))."""
-    )
-
-
-def behind_walls(recorded: Recorded) -> dict[str, Any]:
-    """Return the learning curves, by measure, of agents that were trained for goals behind walls in scans."""
-    found: dict[str, Any] = recorded.pick(DETOUR, "curves", task="detour", arm="all_grounded", variant="full")[
-        "measures"
-    ]
-    return found
-
-
-@figure("ppo.detour_table")
-def ppo_detour_table(recorded: Recorded) -> str:
-    """Tabulate the learning curve of goals behind walls."""
-    curves = behind_walls(recorded)
-    rows = []
-    for number, steps in enumerate(curves["spl"]["steps"]):
-        cells = (
-            f"{curve['iqm'][number]:.3f} ({curve['low'][number]:.3f} to {curve['high'][number]:.3f})"
-            for curve in (curves["success"], curves["spl"])
-        )
-        rows.append((whole(steps), f"{curves['spl']['seconds'][number] / 60:.1f}", *cells))
-    return table(("environment steps", "minutes", "success", "SPL"), rows)
-
-
-@figure("ppo.detour")
-def ppo_detour(recorded: Recorded) -> str:
-    """Hold what was reached behind walls against what was asked for."""
-    runs = recorded.get(DETOUR, "detour all_grounded full")
-    config, last = runs[0]["asked"]["config"], [run["log"][-1] for run in runs]
-    spl = behind_walls(recorded)["spl"]
-    before = {arm: measures(recorded, arm, "detour")["spl"]["iqm"] for arm in ("all", "game")}
-    inside = span([line["spl"] for line in last], "{:.2f}".format)
-    return paragraph(
-        f"""{len(runs)} seeds, {last[0]["steps"]:,} steps, {config["worlds"]} envs, episodes of up to
-        {config["max_episode_steps"]} steps. After the last step SPL is {spl["iqm"][-1]:.3f} where 0.50 was asked for
-        ({verdict(spl["iqm"][-1], 0.5)}); agents that were trained for open goals have {before["all"]:.3f} and, from
-        the game, {before["game"]:.3f} on these goals (192 episodes). In training, where some goals
-        are near, an agent has {inside} inside by then and still learns, while in the game the curve is level: 96 maps
-        may be too few."""
+        learned inside scans of training maps: success {walls["success"]["iqm"]:.2f}, SPL {walls["spl"]["iqm"]:.2f} in the
+        game ([docs/learning.md](docs/learning.md)); one of those is `benchmarks/agents/ppo_detour`."""
     )
 
 

@@ -3,7 +3,8 @@
     python benchmarks/ppo_video.py --agent benchmarks/agents/ppo_detour --dataset FILE --episode 3 --out episode.mp4
 
 The agent plays in either world by itself, with the most likely macro actions. A picture that has ended stays. With
-``--sheet FILE.png`` the last frame of every step is written too, a row per world.
+``--sheet FILE.png`` the last frame of every step is written too, a row per world. ``--scan`` names the scan of the
+episode's map, in which the learned world plays then.
 """
 
 from __future__ import annotations
@@ -58,9 +59,16 @@ def film(
     agent: str, world: str, arguments: argparse.Namespace
 ) -> tuple[list[list[np.ndarray]], FinishedEpisode, float]:
     """Play the episode in one world; return its captioned pictures by step, the episode, frames per second."""
-    preset = "off" if world == "freedoom_game" else arguments.preset
+    learned = world != "freedoom_game"
     env = LightInteractionEnv(
-        world, preset, ACTION_SPACE, "frame", device=arguments.device, task=arguments.task, dataset=arguments.dataset
+        world,
+        arguments.preset if learned else "off",
+        ACTION_SPACE,
+        "frame",
+        device=arguments.device,
+        task=arguments.task,
+        dataset=arguments.dataset,
+        scan=arguments.scan if learned else None,
     )
     filming = Filming(make_agent(agent, env, greedy=True, device=arguments.device))
     (episode,) = play_episodes(env, filming.act, [{"episode": arguments.episode}], max_steps=arguments.max_steps)
@@ -104,6 +112,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--episode", type=int, default=0)
     parser.add_argument("--task", default="pointgoal", choices=["pointgoal", "imagegoal"])
     parser.add_argument("--preset", default="all")
+    parser.add_argument("--scan", type=Path, help="scan of the episode's map")
     parser.add_argument("--max-steps", type=int, default=32)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("outputs/ppo_episode.mp4"))
