@@ -51,8 +51,9 @@ def game() -> Iterator[EpisodeRunner]:
     runner.world.close()
 
 
-def test_the_agent_that_learned_from_reward_walks_to_its_goals_in_the_game(game):
-    agent = make_agent(str(ROOT / "benchmarks" / "agents" / "ppo_open"), game, greedy=True)
+@pytest.mark.parametrize("name", ["ppo_open", "ppo_detour"])
+def test_an_agent_that_learned_from_reward_walks_to_its_goals_in_the_game(game, name):
+    agent = make_agent(str(ROOT / "benchmarks" / "agents" / name), game, greedy=True)
     rows = evaluate(game, agent, [{"episode": index} for index in range(2)], 32)
     assert all(row["steps"] < 32 for row in rows), "it stops by itself"
     assert any(row["success"] for row in rows)
