@@ -80,9 +80,9 @@ def ppo_detour(recorded: Recorded) -> str:
         game is {game["iqm"]:.3f} where 0.50 was asked for ({verdict(game["iqm"], 0.5)}); 0.70 was the aim. Agents that
         were trained for open goals have {before["measures"]["spl"]["iqm"]:.3f} on these goals, a script that turns to
         the goal and walks {script:.2f}. In scans of the same maps it is {scans["iqm"]:.3f}:
-        {100 * game["iqm"] / scans["iqm"]:.0f} % of that remain outside. At the end of the training, where some goals are
-        near, an agent has {inside}. With scans of 96 maps instead of 256 five agents came to {fewer["iqm"][-1]:.3f} on
-        the first 64 of the episodes (`{FEWER}`), these to {own["iqm"][-1]:.3f}."""
+        {100 * game["iqm"] / scans["iqm"]:.0f} % of that remain outside. At the end of the training, where some goals
+        are near, an agent has {inside}. With scans of 96 maps instead of 256 five agents came to
+        {fewer["iqm"][-1]:.3f} on the first 64 of the episodes (`{FEWER}`), these to {own["iqm"][-1]:.3f}."""
     )
 
 

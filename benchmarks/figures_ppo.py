@@ -99,7 +99,8 @@ def ppo_readme(recorded: Recorded) -> str:
         `benchmarks/agents/ppo_open` ({found["success"]["mean"]:.2f}, {found["spl"]["mean"]:.2f}). A script that
         walks straight has SPL {of_mapper_or_script(recorded, "open", "seeker"):.2f} there. Goals behind walls PPO
         learned inside scans of training maps: success {walls["success"]["iqm"]:.2f}, SPL
-        {walls["spl"]["iqm"]:.2f} in the game ([docs/learning.md](docs/learning.md)); one of those is `benchmarks/agents/ppo_detour`."""
+        {walls["spl"]["iqm"]:.2f} in the game ([docs/learning.md](docs/learning.md)); one of those is
+        `benchmarks/agents/ppo_detour`."""
     )
 
 
