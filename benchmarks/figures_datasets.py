@@ -87,10 +87,8 @@ def cost_on_a_gpu(recorded: Recorded) -> str:
     """Say what writing costs beside hundreds of envs on a GPU."""
     (cell,) = recorded.get(MANY, "cells")
     rates, share = cell["frames_per_second"], cell["share"]
-    steps, seconds = (
-        recorded.get(MANY, "settings", "max_steps"),
-        [run["written"]["joined_seconds"] for run in cell["runs"]],
-    )
+    steps = recorded.get(MANY, "settings", "max_steps")
+    seconds = [run["written"]["joined_seconds"] for run in cell["runs"]]
     return paragraph(
         f"""One H200 and 16 cores, {cell["worlds"]} envs, {cell["episodes"]:,} episodes, h264 in
         {recorded.get(MANY, "settings", "encoders")} processes: {whole(rates["played"])} frames/s played,

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from figure_tools import FigureError, Recorded, figure, paragraph, span, table, verdict, whole
+from figures_agents import spl as of_mapper_or_script
 from score_statistics import rank_correlation
 
 FILE, FEWER = "ppo_detour_h200.json", "ppo_detour_96_maps_h200.json"
-SHIPPED, SCRIPT = "ppo_detour_agent.json", "ppo_detour_seeker.json"
-TRUST, OPEN = "ppo_trust_h200.json", "ppo_open_h200.json"
+SHIPPED, TRUST, OPEN = "ppo_detour_agent.json", "ppo_trust_h200.json", "ppo_open_h200.json"
 OWN, GAME = "all_grounded", "game"
 SETS = {"detour": "goals behind walls", "open": "open goals"}
 PLACES = {"game": "in the game", "in scans": "inside, in scans of those maps", "inside": "inside, without a scan"}
@@ -26,8 +26,12 @@ def behind_walls(recorded: Recorded, held_out: str, place: str) -> dict[str, Any
 
 def with_interval(value: dict[str, Any]) -> str:
     """Write interquartile mean and interval."""
-    low, high = value["interval"]
-    return f"{value['iqm']:.3f} ({low:.3f} to {high:.3f})"
+    return ranged(value["iqm"], *value["interval"])
+
+
+def ranged(middle: float, low: float, high: float) -> str:
+    """Write a value and its interval."""
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 
 def curves(recorded: Recorded, arm: str) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def curves(recorded: Recorded, arm: str) -> dict[str, Any]:
 
 def at(curve: dict[str, Any], number: int) -> str:
     """Write a point of a curve with its interval."""
-    return f"{curve['iqm'][number]:.3f} ({curve['low'][number]:.3f} to {curve['high'][number]:.3f})"
+    return ranged(curve["iqm"][number], curve["low"][number], curve["high"][number])
 
 
 @figure("ppo.detour_final")
@@ -70,7 +74,7 @@ def ppo_detour(recorded: Recorded) -> str:
     asked, last = runs[0]["asked"], [run["log"][-1] for run in runs]
     game, scans = (behind_walls(recorded, "detour", place)["spl"] for place in ("game", "in scans"))
     before = recorded.pick(OPEN, "table", task="open", arm="all", variant="full", set="detour", place="game")
-    script = recorded.get(SCRIPT, "summary", "spl", "mean")
+    script = of_mapper_or_script(recorded, "detour", "seeker")
     inside = span([line["spl"] for line in last], "{:.2f}".format)
     config, fewer = asked["config"], recorded.pick(FEWER, "curves", task="detour", arm=OWN)["measures"]["spl"]
     own, minutes = curves(recorded, OWN)["spl"], np.mean([line["seconds"] for line in last]) / 60
@@ -103,14 +107,19 @@ def ppo_detour_game(recorded: Recorded) -> str:
 @figure("ppo.detour_agent")
 def ppo_detour_agent(recorded: Recorded) -> str:
     """Say what the shipped agent reaches."""
-    found = recorded.get(SHIPPED, "summary")
+    return reached(recorded, SHIPPED)
+
+
+def reached(recorded: Recorded, file: str) -> str:
+    """Say what a shipped agent reaches, by the file of its evaluation."""
+    found = recorded.get(file, "summary")
     words = [
-        f"{label} {found[name]['mean']:.3f} ({found[name]['interval'][0]:.3f} to {found[name]['interval'][1]:.3f})"
+        f"{label} {ranged(found[name]['mean'], *found[name]['interval'])}"
         for name, label in (("success", "success"), ("spl", "SPL"))
     ]
     return paragraph(
-        f"""In the game on the {found["episodes"]} held-out episodes (`{SHIPPED}`): {", ".join(words)}, intervals
-        over episodes."""
+        f"""In the game on the {found["episodes"]} held-out episodes (`{file}`): {", ".join(words)}, intervals over
+        episodes."""
     )
 
 

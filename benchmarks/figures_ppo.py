@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from figure_tools import Recorded, figure, paragraph, span, table, verdict, whole
 from figures_agents import spl as of_mapper_or_script
-from figures_detour import behind_walls, with_interval
+from figures_detour import behind_walls, reached, with_interval
 from score_statistics import rank_correlation
 
 FILE, SHIPPED, HALVES = "ppo_open_h200.json", "ppo_open_agent.json", "freedoom_halves_h200.json"
@@ -107,15 +107,7 @@ def ppo_readme(recorded: Recorded) -> str:
 @figure("ppo.agent")
 def ppo_agent(recorded: Recorded) -> str:
     """Say what the shipped agent reaches."""
-    found = recorded.get(SHIPPED, "summary")
-    words = [
-        f"{label} {found[name]['mean']:.3f} ({found[name]['interval'][0]:.3f} to {found[name]['interval'][1]:.3f})"
-        for name, label in (("success", "success"), ("spl", "SPL"))
-    ]
-    return paragraph(
-        f"""In the game on the {found["episodes"]} held-out episodes (`{SHIPPED}`): {", ".join(words)}, intervals
-        over episodes."""
-    )
+    return reached(recorded, SHIPPED)
 
 
 @figure("ppo.agreement")

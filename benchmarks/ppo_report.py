@@ -53,7 +53,9 @@ def read_results(folder: Path, unfinished: bool = False) -> dict[Kind, list[dict
     kinds: dict[Kind, list[dict[str, Any]]] = defaultdict(list)
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{RESULT}"))]
     if unfinished:
-        found += [begun(path.parent) for path in sorted(folder.glob(f"*/{CURVE}")) if not _is_done(path.parent)]
+        found += [
+            begun(path.parent) for path in sorted(folder.glob(f"*/{CURVE}")) if not path.with_name(RESULT).is_file()
+        ]
     for result in found:
         asked = result["asked"]
         kinds[(asked["task"], asked["arm"], asked["variant"])].append(result)
@@ -75,10 +77,6 @@ def begun(folder: Path) -> dict[str, Any]:
         "curve": {"points": points_of(folder)},
         "log": [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()],
     }
-
-
-def _is_done(folder: Path) -> bool:
-    return (folder / RESULT).is_file()
 
 
 def table(kinds: dict[Kind, list[dict[str, Any]]]) -> list[dict[str, Any]]:
